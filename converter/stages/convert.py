@@ -1,0 +1,117 @@
+"""ONNX -> TensorFlow by onnx-tf, in a converter environment: the outputs of the model in memory (memory.npz) and the
+artifact a user would ship (saved/).
+
+Inputs: model.onnx, inputs.npz. The model is taken as it is: what onnx-tf says to it is the result.
+saved/ holds graph.pb (a frozen graph, onnx-tf up to 1.6) or model/ (a SavedModel, from 1.7), and names.json:
+    {"kind": "frozen-graph" | "saved-model", "inputs": [{"onnx", "tensor"}], "outputs": [{"onnx", "tensor"}]}
+where "tensor" is a name in the frozen graph, and null for a SavedModel, whose signature has its own names.
+"""
+import gc
+import json
+import os
+from types import SimpleNamespace
+
+import numpy
+
+from converter import graph
+from converter.arrays import in_order, read_cases, write_cases
+
+SAVED = "saved"
+
+
+def framework():
+    # onnx-tf keeps the channels-first layout where it sees a GPU, and the result then runs on no CPU.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow
+    import onnx
+    import onnx.checker
+    import onnx_tf.backend
+
+    return SimpleNamespace(tensorflow=tensorflow, onnx=onnx, onnx_tf=onnx_tf)
+
+
+def load(job, packages, _):
+    model = packages.onnx.load(job.given("model.onnx"))
+    facts = graph.describe(model)
+    job.facts.update(opset=facts["opset_written"], ir_version=facts["ir_version"])
+    return model
+
+
+def check(job, packages, model):
+    packages.onnx.checker.check_model(model)
+    return model
+
+
+def convert(job, packages, model):
+    return model, packages.onnx_tf.backend.prepare(model, device="CPU")
+
+
+def run(job, packages, converted):
+    model, representation = converted
+    cases = []
+    for case in read_cases(job.given("inputs.npz")):
+        fed = in_order(case, graph.inputs(model))
+        values = representation.run(fed)
+        cases.append({name: numpy.asarray(value) for name, value in zip(graph.outputs(model), values)})
+    write_cases(job.made("memory.npz"), cases)
+    job.facts.update(
+        inputs=_describe(zip(graph.inputs(model), fed)),
+        outputs=_describe(cases[-1].items()),
+    )
+    return converted
+
+
+def _describe(named):
+    return [{"name": name, "shape": list(array.shape), "dtype": str(array.dtype)} for name, array in named]
+
+
+def save(job, packages, converted):
+    model, representation = converted
+    folder = os.path.join(job.outbox, SAVED)
+    os.makedirs(folder)
+    path = os.path.join(folder, "model")
+    representation.export_graph(path)
+    frozen = os.path.isfile(path)
+    if frozen:
+        os.rename(path, os.path.join(folder, "graph.pb"))
+        tensors = _tensors_of(representation, os.path.join(folder, "graph.pb"), packages.tensorflow)
+    else:
+        tensors = {}
+    names = {
+        "kind": "frozen-graph" if frozen else "saved-model",
+        "inputs": [{"onnx": name, "tensor": tensors.get(name)} for name in graph.inputs(model)],
+        "outputs": [{"onnx": name, "tensor": tensors.get(name)} for name in graph.outputs(model)],
+    }
+    with open(os.path.join(folder, "names.json"), "w") as file:
+        json.dump(names, file, indent=1)
+    size = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            size += os.path.getsize(os.path.join(place, name))
+            job.made(os.path.relpath(os.path.join(place, name), job.outbox))
+    job.facts.update(saved=names["kind"], saved_mb=round(size / 2.0 ** 20, 3))
+
+
+def _tensors_of(representation, path, tensorflow):
+    """{ONNX name: name of the tensor in the frozen graph}. onnx-tf 1.5 and 1.6 rename the nodes of the outputs while
+    they write the file, so what counts is which names are in it."""
+    proto = tensorflow.GraphDef() if hasattr(tensorflow, "GraphDef") else tensorflow.compat.v1.GraphDef()
+    with open(path, "rb") as file:
+        proto.ParseFromString(file.read())
+    nodes = {node.name for node in proto.node}
+    # onnx-tf before 1.2 keeps the names one level down.
+    holder = getattr(representation, "predict_net", representation)
+    tensors = {}
+    for name, tensor in holder.tensor_dict.items():
+        node, _, port = tensor.name.partition(":")
+        tensors[name] = tensor.name if node in nodes else "%s:%s" % (name, port)
+    return tensors
+
+
+def release(packages):
+    # Both do nothing for a graph that is still in use; a graph holds cycles that only the collector breaks.
+    packages.tensorflow.keras.backend.clear_session()
+    gc.collect()
+
+
+STAGES = (load, check, convert, run, save)

@@ -1,0 +1,52 @@
+"""ONNX Runtime on the CPU, in the reference environment: what the ONNX file means (reference.npz), and once more
+(again.npz), because a model that does not repeat itself cannot be judged.
+
+Inputs: model.onnx, inputs.npz. Params: {"threads": n} (absent: ONNX Runtime's choice).
+"""
+from types import SimpleNamespace
+
+from converter import graph
+from converter.arrays import in_order, read_cases, write_cases
+
+
+def framework():
+    import onnx
+    import onnxruntime
+
+    return SimpleNamespace(onnx=onnx, onnxruntime=onnxruntime)
+
+
+def load(job, packages, _):
+    facts = graph.describe(packages.onnx.load(job.given("model.onnx")))
+    job.facts.update(
+        opset=facts["opset_written"],
+        ir_version=facts["ir_version"],
+        runtime_version=packages.onnxruntime.__version__,
+        graph_inputs=facts["graph_inputs"],
+        graph_outputs=facts["graph_outputs"],
+    )
+    options = packages.onnxruntime.SessionOptions()
+    if job.params.get("threads"):
+        options.intra_op_num_threads = job.params["threads"]
+    return packages.onnxruntime.InferenceSession(
+        job.given("model.onnx"), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+
+
+def run(job, packages, session):
+    names = job.facts["graph_outputs"]
+    cases = read_cases(job.given("inputs.npz"))
+    for output in ("reference.npz", "again.npz"):
+        values = []
+        for case in cases:
+            given = job.facts["graph_inputs"]
+            feed = dict(zip(given, in_order(case, given)))
+            values.append(dict(zip(names, session.run(names, feed))))
+        write_cases(job.made(output), values)
+
+
+def release(packages):
+    """Nothing of ONNX Runtime outlives its sessions."""
+
+
+STAGES = (load, run)

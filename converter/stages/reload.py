@@ -1,0 +1,86 @@
+"""The saved artifact, loaded and run by a process that never held the converted model: what the user of the file sees.
+
+Inputs: saved/ (as converter/stages/convert.py describes it), inputs.npz. Output: reloaded.npz.
+"""
+import gc
+import json
+import os
+import re
+from types import SimpleNamespace
+
+import numpy
+
+from converter.arrays import in_order, read_cases, write_cases
+
+
+def framework():
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow
+
+    return SimpleNamespace(tensorflow=tensorflow)
+
+
+def reload(job, packages, _):
+    with open(job.given(os.path.join("saved", "names.json"))) as file:
+        names = json.load(file)
+    cases = read_cases(job.given("inputs.npz"))
+    runner = {"frozen-graph": _frozen_graph, "saved-model": _saved_model}[names["kind"]]
+    outputs = runner(job.given("saved"), names, cases, packages.tensorflow)
+    write_cases(job.made("reloaded.npz"), outputs)
+
+
+def _frozen_graph(folder, names, cases, tensorflow):
+    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)
+    proto = v1.GraphDef()
+    with open(os.path.join(folder, "graph.pb"), "rb") as file:
+        proto.ParseFromString(file.read())
+    graph = tensorflow.Graph()
+    with graph.as_default():
+        tensorflow.import_graph_def(proto, name="")
+    inputs = [item["onnx"] for item in names["inputs"]]
+    placeholders = [item["tensor"] for item in names["inputs"]]
+    fetched = [output["tensor"] for output in names["outputs"]]
+    outputs = []
+    with v1.Session(graph=graph) as session:
+        for case in cases:
+            values = session.run(fetched, dict(zip(placeholders, in_order(case, inputs))))
+            outputs.append({item["onnx"]: numpy.asarray(value) for item, value in zip(names["outputs"], values)})
+    return outputs
+
+
+def _saved_model(folder, names, cases, tensorflow):
+    # Held until the end: a signature does not keep its module's variables alive.
+    module = tensorflow.saved_model.load(os.path.join(folder, "model"))
+    signature = module.signatures["serving_default"]
+    inputs = [item["onnx"] for item in names["inputs"]]
+    wanted = [item["onnx"] for item in names["outputs"]]
+    parameters = _match(inputs, list(signature.structured_input_signature[1]))
+    keys = _match(wanted, list(signature.structured_outputs))
+    outputs = []
+    for case in cases:
+        given = zip(inputs, in_order(case, inputs))
+        values = signature(**{parameters[name]: tensorflow.constant(array) for name, array in given})
+        outputs.append({name: values[keys[name]].numpy() for name in wanted})
+    return outputs
+
+
+def _match(names, keys):
+    """{ONNX name: key of the signature}. A signature has the names themselves (onnx-tf 1.9 and later), them with other
+    characters replaced, or "output_0", "output_1", ... in order (1.7, 1.8)."""
+    spellings = (
+        {name: name for name in names},
+        {name: re.sub(r"\W", "_", name) for name in names},
+        {name: "output_%d" % position for position, name in enumerate(names)},
+    )
+    for spelling in spellings:
+        if set(spelling.values()) == set(keys):
+            return spelling
+    raise ValueError("the signature has %s, the model has %s" % (sorted(keys), names))
+
+
+def release(packages):
+    packages.tensorflow.keras.backend.clear_session()
+    gc.collect()
+
+
+STAGES = (reload,)

@@ -1,0 +1,84 @@
+"""The command line. Only click is imported here: `--help` has to be quick, commands import what they need."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from matrix import __version__
+from matrix.cli.options import Group
+
+EPILOG = """\b
+Exit codes: 0 done, 2 wrong usage, 3 bad configuration, 4 nothing selected, 5 unexpected verdicts,
+6 engine unavailable, 7 cells that could not be measured (network, disk, engine), 8 state folder in use,
+9 a lock is stale (--locked), 130 interrupted.
+"""
+
+
+@click.group(
+    cls=Group,
+    commands_in={
+        "plan": "matrix.cli.planning",
+        "lock": "matrix.cli.locking",
+        "build": "matrix.cli.building",
+        "run": "matrix.cli.running",
+        "status": "matrix.cli.history",
+        "show": "matrix.cli.history",
+        "clean": "matrix.cli.cleaning",
+        "doctor": "matrix.cli.doctoring",
+        "schema": "matrix.cli.planning",
+    },
+    summaries={
+        "plan": "Show what a run would do, without doing it.",
+        "lock": "Resolve environments with uv and write their locks to envs/.",
+        "build": "Build the environments a run would need.",
+        "run": "Convert in every selected combination and print the table of verdicts.",
+        "status": "Show past runs, or the table of one.",
+        "show": "Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.",
+        "clean": "Remove environments and files nothing needs any more.",
+        "doctor": "Say what this machine can and cannot run, and why.",
+        "schema": "Print the JSON Schema of matrix.yml.",
+    },
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="matrix")
+def cli() -> None:
+    """Which versions carry a PyTorch model into TensorFlow?
+
+    Builds an environment for each ONNX / onnx-tf / TensorFlow combination of matrix.yml, runs the same
+    PyTorch → ONNX → TensorFlow conversion in each, and says which succeed with the same numbers.
+
+    \b
+    Begin with:
+      python -m matrix run                                  one converter per TensorFlow generation
+      python -m matrix run --only 'tensorflow~=2.8.0'       what works with my TensorFlow?
+      python -m matrix run --tier each --only python==3.9   … with my Python?
+      python -m matrix show 'CELL'                          why did that fail, and what helps?
+    """
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    from matrix.errors import Interrupted, MatrixError
+
+    try:
+        cli.main(prog_name="python -m matrix", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return Interrupted.exit_code
+    except MatrixError as error:
+        if str(error):
+            print(f"matrix: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Somebody piped into head: not an error, but Python must not try to flush again.
+        sys.stderr.close()
+        return 0
+    return 0

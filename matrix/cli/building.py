@@ -1,0 +1,55 @@
+"""`build`: environments without jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import click
+
+from matrix.cli.options import make_session, selection_options, table_options
+
+
+@click.command()
+@table_options
+@selection_options
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Builds at once; default: the number of cores.")
+@click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
+def build(jobs: int | None, locked: bool, **options: Any) -> None:
+    """Build the environments a run would need."""
+    from matrix.environments.engine import BuildFailed
+    from matrix.environments.venv import VenvEngine
+    from matrix.errors import Indeterminate
+    from matrix.execution.builds import Builds
+    from matrix.paths import CONVERTER
+    from matrix.verdicts.outcome import outcome
+    from matrix.views.progress import PlainProgress
+
+    session = make_session(**options)
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    async def build_all(names: tuple[str, ...]) -> list[BuildFailed]:
+        engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
+        builds = Builds(engine, jobs or os.cpu_count() or 2, PlainProgress(lambda o: outcome(o, "")))
+        locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
+        try:
+            done = await asyncio.gather(*(builds.get(lock) for lock in locks), return_exceptions=True)
+        finally:
+            await builds.close()
+        for result in done:
+            if isinstance(result, BaseException) and not isinstance(result, BuildFailed):
+                raise result
+        return [result for result in done if isinstance(result, BuildFailed)]
+
+    with session.state.held():
+        plan = session.locked_plan(say, allowed=not locked)
+        names = session.environments(plan)
+        failed = asyncio.run(build_all(names))
+        for failure in failed:
+            say(f"{failure.kind}: {failure.text.strip()}")
+        click.echo(f"{len(names) - len(failed)} of {len(names)} environments stand in {session.state.environments}")
+        if any(failure.kind == "infra" for failure in failed):
+            raise Indeterminate("some environments could not be built; see above, then run the same command again")

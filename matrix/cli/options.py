@@ -1,0 +1,115 @@
+"""Options that several commands share, and the group that loads a command's module only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from matrix.session import Session
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Group(click.Group):
+    """A click group whose commands live in modules of their own."""
+
+    def __init__(self, *args: Any, commands_in: Mapping[str, str], summaries: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = commands_in
+        self._summaries = summaries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._modules:
+            return None
+        command = getattr(importlib.import_module(self._modules[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summaries[name]) for name in self._modules])
+
+
+def table_options(command: Command) -> Command:
+    """--table, --state and the index: what every command that reads the table takes."""
+    for option in reversed(
+        [
+            click.option("--table", type=click.Path(path_type=Path), default=Path("matrix.yml"), show_default=True,
+                         help="The compatibility table."),
+            click.option("--state", type=click.Path(path_type=Path), default=Path(".matrix"), show_default=True,
+                         envvar="MATRIX_STATE", help="Folder for everything a run leaves behind."),
+            click.option("--index-url", metavar="URL",
+                         help="Package index instead of the one UV_DEFAULT_INDEX or PIP_INDEX_URL names."),
+            click.option("--find-links", metavar="PLACE", multiple=True,
+                         help="Folder or page with further wheels, such as CPU builds of torch. Repeatable; "
+                              "default: UV_FIND_LINKS or PIP_FIND_LINKS."),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def selection_options(command: Command) -> Command:
+    """--tier, --only, --model, --with, --torch-build."""
+    for option in reversed(
+        [
+            click.option("--tier", metavar="NAME", help="Which part of the table; default: the table's default tier."),
+            click.option("--only", metavar="WHAT", multiple=True,
+                         help="Narrow it: 'onnx-tf>=1.8', 'torch==1.12.*', 'opset<=11', 'python==3.9', "
+                              "'converter=onnxtf1.10*', or a glob over ids. Different keys narrow, the same key "
+                              "twice widens."),
+            click.option("--model", "models", metavar="GLOB", multiple=True, help="Only these models."),
+            click.option("--with", "with_", metavar="PIN", multiple=True,
+                         help="A combination that is no row: 'tensorflow==2.11.0' changes the closest row. Repeatable."),
+            click.option("--torch-build", metavar="NAME", default="auto", show_default=True,
+                         help="Build of torch where a row has several: index, the name of a build such as cpu, or "
+                              "auto (the build whose wheel --find-links holds)."),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def store_option(command: Command) -> Command:
+    """--store."""
+    return click.option(
+        "--store",
+        metavar="URL",
+        envvar="MATRIX_STORE",
+        help="SQLAlchemy URL of the database; default: SQLite in the state folder.",
+    )(command)
+
+
+def make_session(
+    table: Path,
+    state: Path,
+    index_url: str | None,
+    find_links: tuple[str, ...],
+    tier: str | None = None,
+    only: tuple[str, ...] = (),
+    models: tuple[str, ...] = (),
+    with_: tuple[str, ...] = (),
+    torch_build: str = "auto",
+) -> Session:
+    from matrix.index import IndexSettings
+    from matrix.session import Session
+    from matrix.state import State
+
+    return Session(
+        table=table,
+        state=State(state.absolute()),
+        settings=IndexSettings.resolve(index=index_url, find_links=find_links),
+        tier=tier,
+        only=only,
+        models=models,
+        with_=with_,
+        torch_build=torch_build,
+    )

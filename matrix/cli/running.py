@@ -1,0 +1,111 @@
+"""`run`: the main job."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from matrix.cli.options import make_session, selection_options, store_option, table_options
+
+
+@click.command()
+@table_options
+@selection_options
+@store_option
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "json", "md", "junit"]), default="table", show_default=True
+)
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Jobs at once; default: the number of cores.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for one pass of one job."
+)
+@click.option("--memory", type=click.IntRange(64), metavar="MB", help="Limit for one job's resident memory.")
+@click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
+@click.option("--again", is_flag=True, help="Run jobs even where a finding is stored.")
+@click.option("--strict", is_flag=True, help="For CI: a missing interpreter or wheel ends with exit code 7 too.")
+def run(
+    store: str | None,
+    format_: str,
+    jobs: int | None,
+    timeout: float | None,
+    memory: int | None,
+    locked: bool,
+    again: bool,
+    strict: bool,
+    **options: Any,
+) -> None:
+    """Convert in every selected combination and print the table of verdicts.
+
+    What was found before is not run again: a job's identity is the content of its environment, of the code it
+    uses and of its inputs. Ctrl-C stops cleanly; the same command continues.
+
+    \b
+    Examples:
+      python -m matrix run
+      python -m matrix run --tier documented --only 'onnx-tf>=1.8' --format md
+      python -m matrix run --with tensorflow==2.11.0
+    """
+    from matrix.driver import Options, execute
+
+    session = make_session(**options)
+    report, stated = execute(
+        session,
+        Options(
+            store=store,
+            jobs=jobs or os.cpu_count() or 2,
+            seconds=timeout,
+            memory_mb=memory,
+            locked=locked,
+            again=again,
+            command=" ".join(["python -m matrix", *sys.argv[1:]]),
+        ),
+    )
+    show_report(report, format_, stated)
+    _end(report, strict)
+
+
+def show_report(report: Any, format_: str, stated: frozenset[str]) -> None:
+    """Print a report in one of the formats; JSON is one object and nothing else."""
+    import json
+
+    match format_:
+        case "json":
+            from matrix.views.document import document
+
+            click.echo(json.dumps(document(report), indent=1))
+        case "md":
+            from matrix.views.markdown import markdown
+
+            click.echo(markdown(report))
+        case "junit":
+            from matrix.views.junit import junit
+
+            click.echo(junit(report, stated))
+        case _:
+            from matrix.views.table import print_report
+
+            print_report(report)
+
+
+def _end(report: Any, strict: bool) -> None:
+    """Raise what gives the run its exit code."""
+    from matrix.errors import Indeterminate, Interrupted, UnexpectedVerdicts
+
+    if report.status == "interrupted":
+        raise Interrupted("interrupted; what had finished is stored, the same command continues")
+    if report.complaints:
+        raise UnexpectedVerdicts(f"{len(report.complaints)} cells are not what {Path('matrix.yml')} expects")
+    verdicts = [result.judgement.verdict for result in report.results]
+    infra = verdicts.count("infra")
+    if infra:
+        raise Indeterminate(
+            f"{infra} cells could not be measured (network, disk or engine); that says nothing about them, "
+            "run the same command again"
+        )
+    missing = verdicts.count("unavailable")
+    if missing and (strict or missing == len(verdicts)):
+        raise Indeterminate(f"{missing} cells are unavailable on this machine; `python -m matrix doctor` says why")

@@ -1,0 +1,215 @@
+"""Does the table make sense as a whole? Pure: Config in, list of (place, complaint) out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from matrix import selectors
+from matrix.config.exporters import EXPORTER_KEYS, expand, exporter_id
+from matrix.config.model import CellSelector, Config, ConverterRow, ExporterRow, Row
+from matrix.config.source import Place
+from matrix.selectors import Selector
+
+Problem = tuple[Place, str]
+
+
+def problems(config: Config) -> list[Problem]:
+    """Everything wrong with the table that its shape alone does not show."""
+    return list(
+        chain(
+            _duplicates(config),
+            _pins(config),
+            _companions(config),
+            _models(config),
+            _tiers(config),
+            _expectations(config),
+        )
+    )
+
+
+def subjects(
+    config: Config,
+) -> tuple[list[dict[str, str]], list[dict[str, str]], list[dict[str, str]]]:
+    """What selectors see of (exporter × opset), converters and models."""
+    exporters = [{**exporter.subject, "opset": str(opset)} for exporter in expand(config) for opset in exporter.askable]
+    converters = [
+        {"converter": row.id, **row.pins, **({"python": row.python} if row.python else {})} for row in config.converters
+    ]
+    return exporters, converters, [{"model": model.id} for model in config.models]
+
+
+def rows_with_places(config: Config) -> Iterator[tuple[Place, Row]]:
+    for i, exporter in enumerate(config.exporters):
+        yield ("exporters", i), exporter
+    yield ("reference",), config.reference
+    for i, converter in enumerate(config.converters):
+        yield ("converters", i), converter
+
+
+def _duplicates(config: Config) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for place, row in rows_with_places(config):
+        names = [row.id]
+        if isinstance(row, ExporterRow):
+            names += [exporter_id(row, via) for via in row.via if len(row.via) > 1]
+            names += [f"{row.id}.{build}" for build in row.builds]
+        for name in names:
+            if name in seen:
+                yield (*place, "id"), f"the id {name!r} is taken by an earlier row"
+            seen.add(name)
+    for section in ("onnx", "torch"):
+        versions: set[Version] = set()
+        for i, release in enumerate(getattr(config, section)):
+            if Version(release.version) in versions:
+                yield (section, i, "version"), f"{section} {release.version} is listed twice"
+            versions.add(Version(release.version))
+    models: set[str] = set()
+    for i, model in enumerate(config.models):
+        if model.id in models:
+            yield ("models", i, "id"), f"the id {model.id!r} is taken by an earlier model"
+        models.add(model.id)
+    if sum(row.current for row in config.exporters) > 1:
+        last = max(i for i, row in enumerate(config.exporters) if row.current)
+        yield ("exporters", last, "current"), "only one exporter can be the current one"
+
+
+def _pins(config: Config) -> Iterator[Problem]:
+    known = {
+        "onnx": {Version(release.version) for release in config.onnx},
+        "torch": {Version(release.version) for release in config.torch},
+    }
+    for place, row in rows_with_places(config):
+        needed: tuple[str, ...] = ()
+        if isinstance(row, ExporterRow):
+            needed = ("torch",)
+        elif isinstance(row, ConverterRow):
+            needed = ("onnx-tf", "onnx", "tensorflow")
+        for package in needed:
+            if package not in row.pins:
+                yield (*place, "pins"), f"{row.id} must pin {package}"
+        for package, version in row.pins.items():
+            if package in known and Version(version) not in known[package]:
+                yield (
+                    (*place, "pins", package),
+                    f"impossible pin: {package} {version} is not in the table's `{package}` section; add its row there",
+                )
+            if package in config.resolver.replace.values():
+                original = next(k for k, v in config.resolver.replace.items() if v == package)
+                yield (
+                    (*place, "pins", package),
+                    f"impossible pin: pin {original}; the resolver puts {package} in its place",
+                )
+        if row.python is not None and row.python not in config.resolver.pythons:
+            yield (
+                (*place, "python"),
+                f"impossible pin: Python {row.python} is not among resolver.pythons",
+            )
+        if isinstance(row, ExporterRow):
+            yield from _exporter(config, place, row)
+    for i, release in enumerate(config.torch):
+        if release.opsets[0] > release.opsets[1]:
+            yield ("torch", i, "opsets"), "the first opset must not exceed the last"
+
+
+def _exporter(config: Config, place: Place, row: ExporterRow) -> Iterator[Problem]:
+    release = next((r for r in config.torch if r.version == row.pins.get("torch")), None)
+    if release is not None and "dynamo" in row.via and release.dynamo is None:
+        yield (
+            (*place, "via"),
+            f"torch {release.version} has no dynamo exporter in the table's `torch` section",
+        )
+    if len(set(row.via)) != len(row.via):
+        yield (*place, "via"), "an exporter is named twice"
+    for build, pins in row.builds.items():
+        for package, version in pins.items():
+            stated = row.pins.get(package)
+            if stated is None or Version(version).public != Version(stated).public:
+                yield (
+                    (*place, "builds", build, package),
+                    f"impossible pin: a build of {row.id} must be a build of {package} {stated}",
+                )
+
+
+def applies(when: Mapping[str, str], pins: Mapping[str, str]) -> bool:
+    """Whether a companion rule's ranges all contain a row's pins."""
+    return all(
+        package in pins and SpecifierSet(spec).contains(pins[package], prereleases=True)
+        for package, spec in when.items()
+    )
+
+
+def _companions(config: Config) -> Iterator[Problem]:
+    rows = [row for _, row in rows_with_places(config)]
+    for i, rule in enumerate(config.companions):
+        place = ("companions", i)
+        matching = [row for row in rows if applies(rule.when, row.pins)]
+        if not rule.when:
+            yield place, "a companion rule needs a non-empty `when`"
+        elif not matching:
+            yield (*place, "when"), "this rule matches no row; mend its ranges or remove it"
+        for row in matching:
+            for package, spec in rule.add.items():
+                pinned = row.pins.get(package)
+                if pinned is not None and not SpecifierSet(spec).contains(pinned, prereleases=True):
+                    yield (
+                        (*place, "add", package),
+                        f"impossible pin: {row.id} pins {package} {pinned}, this rule asks for {spec}",
+                    )
+
+
+def _models(config: Config) -> Iterator[Problem]:
+    for i, model in enumerate(config.models):
+        if not model.inputs or not model.outputs:
+            yield ("models", i), f"{model.id} needs at least one input and one output"
+        for j, item in enumerate(model.inputs):
+            if any(size < 1 for size in item.shape):
+                yield ("models", i, "inputs", j, "shape"), "every size must be at least 1"
+            if item.range[0] >= item.range[1]:
+                yield ("models", i, "inputs", j, "range"), "the first bound must be below the second"
+
+
+def _tiers(config: Config) -> Iterator[Problem]:
+    if config.default_tier not in config.tiers:
+        yield ("default_tier",), f"there is no tier {config.default_tier!r}"
+    converters = {row.id for row in config.converters}
+    models = {model.id for model in config.models}
+    for name, tier in config.tiers.items():
+        for key, known in (("converters", converters), ("models", models)):
+            for i, wanted in enumerate(getattr(tier, key) or ()):
+                if wanted not in known:
+                    yield ("tiers", name, key, i), f"{wanted!r} is none of the table's {key}"
+        for i, selector in enumerate(tier.cells or ()):
+            yield from _selector(config, ("tiers", name, "cells", i), selector)
+
+
+def _expectations(config: Config) -> Iterator[Problem]:
+    for i, expectation in enumerate(config.expect):
+        yield from _selector(config, ("expect", i, "cells"), expectation.cells)
+
+
+def _selector(config: Config, place: Place, mapping: CellSelector) -> Iterator[Problem]:
+    packages = {p for _, row in rows_with_places(config) for p in row.pins}
+    for key in mapping:
+        if key not in selectors.NAME_KEYS and key not in selectors.VERSION_KEYS and key not in packages:
+            yield (*place, key), f"unknown key {key!r}: not a part of a cell and pinned by no row"
+            return
+    try:
+        selector = selectors.from_mapping(mapping)
+    except ValueError as error:
+        yield place, str(error)
+        return
+    if not _matches_something(config, selector):
+        yield place, "this selector matches no cell; mend it or remove it"
+
+
+def _matches_something(config: Config, selector: Selector) -> bool:
+    exporters, converters, models = subjects(config)
+    on_exporter = selector.restricted(EXPORTER_KEYS)
+    on_model = selector.restricted(("model",))
+    # Python is what `lock` chose where the row left it open, so it cannot be judged from the table alone.
+    rest = Selector(tuple(c for c in selector.conditions if c.key not in (*EXPORTER_KEYS, "model", "python", "cell")))
+    return any(map(on_exporter, exporters)) and any(map(rest, converters)) and any(map(on_model, models))

@@ -1,0 +1,70 @@
+"""An exporter row with several exporters (`via`) is several exporters that share one environment."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cached_property
+
+from matrix.config.model import Config, ExporterRow, Via
+
+# What selectors see of an exporter and the opset asked of it.
+EXPORTER_KEYS = ("exporter", "via", "torch", "opset")
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """One way of writing .onnx: a torch release and which of its exporters is called.
+
+    `askable` are the opsets it accepts as an argument, `writable` those it really writes: the dynamo exporter
+    accepts an old opset and silently writes a newer one.
+    """
+
+    id: str
+    row: str
+    via: Via
+    torch: str
+    released: dt.date
+    askable: range
+    writable: range
+    current: bool
+
+    @cached_property
+    def subject(self) -> dict[str, str]:
+        return {"exporter": self.id, "via": self.via, "torch": self.torch}
+
+
+def exporter_id(row: ExporterRow, via: str) -> str:
+    return row.id if len(row.via) == 1 else f"{row.id}-{via}"
+
+
+def expand(config: Config) -> list[Exporter]:
+    """All exporters of the table, in its order. Rows whose torch the table does not know are left out."""
+    releases = {release.version: release for release in config.torch}
+    exporters = []
+    for row in config.exporters:
+        release = releases.get(row.pins.get("torch", ""))
+        if release is None:
+            continue
+        first, last = release.opsets
+        for via in row.via:
+            if via == "dynamo":
+                if release.dynamo is None:
+                    continue
+                askable = range(first, release.dynamo[1] + 1)
+                writable = range(release.dynamo[0], release.dynamo[1] + 1)
+            else:
+                askable = writable = range(first, last + 1)
+            exporters.append(
+                Exporter(
+                    exporter_id(row, via),
+                    row.id,
+                    via,
+                    release.version,
+                    release.released,
+                    askable,
+                    writable,
+                    row.current,
+                )
+            )
+    return exporters

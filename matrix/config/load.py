@@ -1,0 +1,46 @@
+"""matrix.yml read, checked and turned into a Config; every complaint names file, line and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from matrix.config.check import problems
+from matrix.config.model import Config
+from matrix.config.source import Source, read_source
+from matrix.errors import ConfigError
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the table at `path`.
+
+    Raises ConfigError listing every problem found, one a line, each with its place and what to do.
+    """
+    source = read_source(path)
+    try:
+        config = Config.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source)) from error
+    found = problems(config)
+    if found:
+        raise ConfigError("\n".join(f"{source.where(place)}: {message}" for place, message in found))
+    return config
+
+
+def _explain(error: ValidationError, source: Source) -> str:
+    lines = []
+    for item in error.errors(include_url=False):
+        place = tuple(part for part in item["loc"] if part != "[key]")
+        name = ".".join(str(part) for part in place)
+        match item["type"]:
+            case "extra_forbidden":
+                message = f"unknown key {place[-1]!r}"
+            case "missing":
+                message = f"{place[-1]!r} is missing"
+            case "value_error":
+                message = str(item["ctx"]["error"])
+            case _:
+                message = f"{name}: {item['msg']} (got {item['input']!r})"
+        lines.append(f"{source.where(place)}: {message}")
+    return "\n".join(dict.fromkeys(lines))

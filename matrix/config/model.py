@@ -1,0 +1,221 @@
+"""The shape of matrix.yml as pydantic models: what may be written, not yet whether it makes sense together.
+
+Scalars arrive as strings (see load.py), so that `1.10` stays a version and never becomes the number 1.1.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+
+
+def _version(text: str) -> str:
+    try:
+        Version(text)
+    except InvalidVersion as error:
+        raise ValueError(f"{text!r} is not a version; write an exact one such as 1.10.2") from error
+    return text
+
+
+def _specifier(text: str) -> str:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise ValueError(f"{text!r} is not a version range; write one such as '>=1.8,<2' or '==2.8.*'") from error
+    return text
+
+
+def _package(text: str) -> str:
+    if canonicalize_name(text) != text:
+        raise ValueError(f"{text!r} is not a normalised package name; write {canonicalize_name(text)!r}")
+    return text
+
+
+def _identifier(text: str) -> str:
+    if not text or not all(c.isalnum() or c in "._-+" for c in text):
+        raise ValueError(f"{text!r} is not an id; use letters, digits, '.', '-', '_' and '+'")
+    return text
+
+
+# YAML editors see `1.10` as a number although we read it as text; the JSON Schema allows both.
+_TEXT_OR_NUMBER = WithJsonSchema({"type": ["string", "number"]})
+
+PinnedVersion = Annotated[str, AfterValidator(_version), _TEXT_OR_NUMBER]
+SpecifierText = Annotated[str, AfterValidator(_specifier), _TEXT_OR_NUMBER]
+PackageName = Annotated[str, AfterValidator(_package)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
+PythonVersion = Annotated[str, Field(pattern=r"^3\.\d+$"), _TEXT_OR_NUMBER]
+SelectorValue = Annotated[str, _TEXT_OR_NUMBER]
+
+Via = Literal["torchscript", "dynamo"]
+Role = Literal["exporter", "converter", "reference"]
+Verdict = Literal[
+    "match",
+    "mismatch",
+    "unsupported",
+    "error",
+    "crash",
+    "oom",
+    "timeout",
+    "unsatisfiable",
+    "unavailable",
+    "infra",
+]
+
+
+class Strict(BaseModel):
+    """Frozen, and closed against unknown keys: a typing error must not pass as a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OnnxRelease(Strict):
+    """One ONNX release: IR version and the opsets of ai.onnx and ai.onnx.ml it defines."""
+
+    version: PinnedVersion
+    ir: int
+    opset: int
+    ml_opset: int
+
+
+class TorchRelease(Strict):
+    """One torch release: upload date and the opsets its exporters accept, ends included."""
+
+    version: PinnedVersion
+    released: dt.date
+    opsets: tuple[int, int]
+    dynamo: tuple[int, int] | None = None
+
+
+class Resolver(Strict):
+    """How locks are made; every field is part of a lock's request."""
+
+    replace: dict[PackageName, PackageName] = {}
+    margin_days: int = 14
+    pythons: tuple[PythonVersion, ...]
+    wheels_only: tuple[PackageName, ...]
+
+
+class Companion(Strict):
+    """Pins that go with version ranges of others; an empty range in `add` means any version as of the date."""
+
+    when: dict[PackageName, SpecifierText]
+    add: dict[PackageName, SpecifierText]
+    why: str
+
+
+class Row(Strict):
+    """What every environment row states: pins, and optionally the Python and the date its rest is resolved for."""
+
+    id: Identifier
+    pins: dict[PackageName, PinnedVersion]
+    python: PythonVersion | None = None
+    as_of: dt.date | None = None
+    note: str = ""
+
+
+class ExporterRow(Row):
+    """A torch release. `builds` names other builds of the same release, each with a lock of its own."""
+
+    via: tuple[Via, ...] = ("torchscript",)
+    current: bool = False
+    builds: dict[Identifier, dict[PackageName, PinnedVersion]] = {}
+
+
+class ReferenceRow(Row):
+    """The one environment that runs ONNX Runtime."""
+
+
+class ConverterRow(Row):
+    """One ONNX / onnx-tf / TensorFlow combination."""
+
+
+class ModelInput(Strict):
+    """One input tensor: name, shape, dtype and the half-open range its values are drawn from."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "float64", "int64", "int32", "bool"] = "float32"
+    range: tuple[float, float] = (-1.0, 1.0)
+
+
+class Tolerance(Strict):
+    """An element passes where |a - b| <= atol + rtol * |reference|."""
+
+    rtol: float = Field(ge=0)
+    atol: float = Field(ge=0)
+
+
+class ModelSpec(Strict):
+    """A model: a torch factory, `package.module:function` or `path/from/matrix.yml.py:function`."""
+
+    id: Identifier
+    factory: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")]
+    seed: int = 0
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[str, ...]
+    tolerances: dict[str, Tolerance] = {}
+    note: str = ""
+
+
+class Limits(Strict):
+    """What one pass of one job may use: wall seconds and resident megabytes."""
+
+    seconds: float = Field(default=300.0, gt=0)
+    memory_mb: int = Field(default=6144, gt=0)
+
+
+CellSelector = dict[str, SelectorValue | tuple[SelectorValue, ...]]
+
+
+class Tier(Strict):
+    """A named part of the table: either `cells`, selectors over the full table, or a `rule` with bounds."""
+
+    about: str
+    cells: tuple[CellSelector, ...] | None = None
+    rule: Literal["nearest", "documented", "full"] | None = None
+    converters: tuple[Identifier, ...] | None = None
+    models: tuple[Identifier, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Tier:
+        if (self.cells is None) == (self.rule is None):
+            raise ValueError("a tier has either `cells` or `rule`")
+        return self
+
+
+class Expectation(Strict):
+    """What the cells of a selector are known to come out as; a run that disagrees ends with exit code 5."""
+
+    cells: CellSelector
+    verdict: Verdict
+    role: Role | None = None
+    stage: str | None = None
+    reason: str | None = None
+    opset_written: int | None = None
+    max_abs: float | None = None
+    why: str = ""
+
+
+class Config(Strict):
+    """The whole table."""
+
+    schema_: int = Field(alias="schema", ge=1, le=1)
+    resolver: Resolver
+    companions: tuple[Companion, ...] = ()
+    onnx: tuple[OnnxRelease, ...]
+    torch: tuple[TorchRelease, ...]
+    exporters: tuple[ExporterRow, ...]
+    reference: ReferenceRow
+    converters: tuple[ConverterRow, ...]
+    models: tuple[ModelSpec, ...]
+    limits: Limits = Limits()
+    tolerances: dict[str, Tolerance] = {}
+    tiers: dict[Identifier, Tier]
+    default_tier: Identifier = "quick"
+    expect: tuple[Expectation, ...] = ()

@@ -1,0 +1,145 @@
+"""The main job as a pipeline: hold the state, lock, plan, run, judge. Each step takes what the last one gave."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import signal
+from dataclasses import dataclass
+
+from matrix import __version__
+from matrix.config.model import Limits
+from matrix.environments.venv import VenvEngine
+from matrix.execution.code import ConverterCode
+from matrix.execution.jobs import JobMaker
+from matrix.execution.run import Run
+from matrix.paths import CONVERTER
+from matrix.planning import Plan
+from matrix.redact import redact
+from matrix.results import CellResult, Judge
+from matrix.session import Session
+from matrix.store import Store
+from matrix.verdicts.expect import Expectations
+from matrix.views.document import Report
+from matrix.views.progress import progress
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what (the session). None: as the table says."""
+
+    store: str | None = None
+    jobs: int = 2
+    seconds: float | None = None
+    memory_mb: int | None = None
+    locked: bool = False
+    again: bool = False
+    command: str = ""
+
+
+def open_store(session: Session, url: str | None) -> Store:
+    """The store at `url`, or the SQLite file of the state folder."""
+    session.state.create()
+    return Store(url or f"sqlite:///{session.state.database}", session.state.blobs)
+
+
+def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
+    """Run the session's plan; the report and the cells the table states an expectation of."""
+    _ = session.config  # A wrong table is said before anything is touched.
+    with session.state.held():
+        store = open_store(session, options.store)
+        try:
+            judge = Judge(session.config, store)
+            with progress(judge.speak) as events:
+                plan = session.locked_plan(events.say, allowed=not options.locked)
+                for note in plan.notes:
+                    events.say(f"note: {note}")
+                limits = session.config.limits
+                limits = Limits(
+                    seconds=options.seconds or limits.seconds, memory_mb=options.memory_mb or limits.memory_mb
+                )
+                engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
+                number = store.begin_run(plan.tier, engine.name, redact(options.command), len(plan.cells), _host())
+                run = Run(
+                    id=number,
+                    config=session.config,
+                    plan=plan,
+                    locks=session.locks,
+                    table=session.table.absolute(),
+                    engine=engine,
+                    store=store,
+                    jobs=JobMaker(ConverterCode(CONVERTER)),
+                    limits=limits,
+                    parallel=options.jobs,
+                    work=session.state.work,
+                    events=events,
+                    speak=judge.speak,
+                    again=options.again,
+                )
+                status = "failed"
+                try:
+                    status = "complete" if asyncio.run(_until_done(run)) else "interrupted"
+                finally:
+                    store.end_run(number, status, run.counts.run, run.counts.cached)
+            results = _in_order(judge.cells(store.cells(number), frozenset(run.made)), plan)
+            return _report(session, plan, run, status, results)
+        finally:
+            store.close()
+
+
+async def _until_done(run: Run) -> bool:
+    """True when the run came to its end, False when a signal asked it to stop."""
+    work = asyncio.create_task(run.execute())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        return False
+    except BaseExceptionGroup as group:
+        # One cause is enough to act on; the group is only how tasks report it.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
+    return True
+
+
+def _in_order(results: list[CellResult], plan: Plan) -> list[CellResult]:
+    position = {cell.id: index for index, cell in enumerate(plan.cells)}
+    return sorted(results, key=lambda result: position.get(result.record.cell, len(position)))
+
+
+def _report(
+    session: Session, plan: Plan, run: Run, status: str, results: list[CellResult]
+) -> tuple[Report, frozenset[str]]:
+    expectations = Expectations.of(session.config.expect)
+    subjects = {cell.id: cell.subject for cell in plan.cells}
+    complaints = {}
+    for result in results:
+        found = expectations.complaints(subjects[result.record.cell], result.judgement, result.opset_written)
+        if found:
+            complaints[result.record.cell] = found
+    stated = frozenset(name for name, subject in subjects.items() if expectations.speak_of(subject))
+    report = Report(
+        run=run.id,
+        status=status,
+        tier=plan.tier,
+        engine=run.engine.name,
+        jobs_run=run.counts.run,
+        jobs_cached=run.counts.cached,
+        planned=len(plan.cells),
+        results=results,
+        complaints=complaints,
+    )
+    return report, stated
+
+
+def _host() -> dict[str, str]:
+    return {
+        "matrix": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "libc": " ".join(platform.libc_ver()),
+    }

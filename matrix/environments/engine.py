@@ -1,0 +1,90 @@
+"""What an engine must do: build an isolated environment from a lock and start workers in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from matrix.config.model import Limits
+from matrix.locks.lockfile import Lock
+
+PassName = Literal["export", "reference", "convert", "reload"]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A built environment. `id` is its identity, `installed` what was read back after the build."""
+
+    id: str
+    lock: Lock
+    folder: Path
+    interpreter: str
+    installed: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a worker process ended. `signal` is set where a signal ended it; `oom` is the engine's own flag."""
+
+    code: int | None = None
+    signal: int | None = None
+    oom: bool = False
+
+
+class BuildFailed(Exception):
+    """An environment could not be built.
+
+    `kind` is `infra` or `unavailable` where that says nothing about the toolchain, `error` where it is a finding.
+    """
+
+    def __init__(self, kind: Literal["infra", "unavailable", "error"], reason: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.reason = reason
+        self.text = text
+
+
+class Worker(Protocol):
+    """One process (or container) that works off the jobs of one pass."""
+
+    def exited(self) -> Exit | None:
+        """None while it runs."""
+        ...
+
+    def resident_mb(self) -> float:
+        """Resident memory of the worker and its children in megabytes, 0 where the engine limits by itself."""
+        ...
+
+    async def kill(self, oom: bool = False) -> None:
+        """End it at once, with everything it started."""
+        ...
+
+
+class Engine(Protocol):
+    """Builds environments and starts workers; everything else is the same for all engines."""
+
+    name: str
+
+    def identify(self, lock: Lock) -> str:
+        """Identity of the environment this engine makes of a lock. Raises BuildFailed (unavailable)."""
+        ...
+
+    async def prepare(self, lock: Lock) -> Environment:
+        """Build it, or take the one that is already there and whole. Raises BuildFailed."""
+        ...
+
+    async def start(
+        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
+    ) -> Worker:
+        """Start a worker on an inbox and an outbox."""
+        ...
+
+
+def identity(lock: Lock, recipe: Mapping[str, str]) -> str:
+    """hash(lock, recipe)."""
+    text = json.dumps({"lock": lock.digest, "recipe": dict(recipe)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

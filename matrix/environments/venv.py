@@ -1,0 +1,197 @@
+"""The embedded engine: virtual environments made by uv. It isolates packages, it is no cage."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import resource
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from matrix import uv
+from matrix.config.model import Limits
+from matrix.environments import interpreters
+from matrix.environments.engine import BuildFailed, Environment, Exit, PassName, identity
+from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
+from matrix.index import IndexSettings
+from matrix.locks.lockfile import Lock
+from matrix.verdicts.outcome import UNRECOGNISED
+from matrix.verdicts.signatures import ErrorText, match
+
+# Raise it when environments built by an older version of this file must not be used any more.
+_RECIPE = "1"
+
+# What a worker may see of the driver's surroundings. PYTHONDONTWRITEBYTECODE is left out on purpose: without .pyc
+# files importing TensorFlow takes three times as long, every time.
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
+
+# Address space is not memory: TensorFlow maps far more than it touches. The watch on resident memory is the limit
+# proper, the kernel's limit on data only has to stop a single huge allocation before it hurts the machine.
+_DATA_HEADROOM_MB = 4096
+
+
+class VenvEngine:
+    """Environments as folders `<root>/<id>`, valid only once stamped."""
+
+    name = "venv"
+
+    def __init__(self, root: Path, settings: IndexSettings, converter: Path) -> None:
+        self._root = root
+        self._settings = settings
+        self._worker = converter / "worker.py"
+
+    def identify(self, lock: Lock) -> str:
+        interpreter = _interpreter(lock)
+        return identity(
+            lock,
+            {
+                "engine": self.name,
+                "recipe": _RECIPE,
+                "python": interpreter.version,
+                "platform": f"{platform.system()}-{platform.machine()}".lower(),
+            },
+        )
+
+    def folder(self, environment_id: str) -> Path:
+        return self._root / environment_id[:20]
+
+    async def prepare(self, lock: Lock) -> Environment:
+        interpreter = _interpreter(lock)
+        name = self.identify(lock)
+        folder = self.folder(name)
+        stamp = read_stamp(folder)
+        if stamp is None or stamp.get("id") != name:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            installed = await self._build(lock, interpreter, folder, name)
+        else:
+            installed = stamp["installed"]
+        return Environment(name, lock, folder, interpreter.version, installed)
+
+    async def _build(
+        self, lock: Lock, interpreter: interpreters.Interpreter, folder: Path, name: str
+    ) -> Mapping[str, str]:
+        started = time.monotonic()
+        self._root.mkdir(parents=True, exist_ok=True)
+        try:
+            await self._uv("venv", "--python", str(interpreter.path), "--no-project", "--quiet", str(folder), lock=lock)
+            with tempfile.TemporaryDirectory() as scratch:
+                requirements = Path(scratch) / f"{lock.name}.txt"
+                requirements.write_text(lock.body, encoding="utf-8")
+                await self._uv(
+                    *("pip", "install", "--python", str(folder / "bin" / "python")),
+                    *("--no-deps", "--require-hashes", "--quiet", "-r", str(requirements)),
+                    # What builds an old source package must be of its time too.
+                    *("--exclude-newer", f"{lock.as_of.isoformat()}T23:59:59Z"),
+                    lock=lock,
+                )
+            installed = installed_in(folder / "lib" / f"python{lock.python}" / "site-packages")
+        except OSError as error:
+            raise BuildFailed("infra", "disk", f"{lock.name}: {error}") from error
+        wrong = differences(lock, installed)
+        if wrong:
+            raise BuildFailed("infra", "installed-differs", f"{lock.name}: not what the lock says: " + "; ".join(wrong))
+        write_stamp(
+            folder,
+            {
+                "id": name,
+                "environment": lock.name,
+                "python": interpreter.version,
+                "installed": installed,
+                "seconds": round(time.monotonic() - started, 2),
+            },
+        )
+        return installed
+
+    async def _uv(self, *arguments: str, lock: Lock) -> None:
+        outcome = await uv.call_async(arguments, self._settings)
+        if outcome.ok:
+            return
+        known = match(lock.role, "build", ErrorText(message=outcome.text))
+        reason = known.id if known else UNRECOGNISED
+        if known is not None and (known.verdict == "infra" or known.verdict == "unavailable"):
+            raise BuildFailed(known.verdict, reason, outcome.text)
+        raise BuildFailed("error", reason, outcome.text)
+
+    async def start(
+        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
+    ) -> VenvWorker:
+        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        env |= {
+            "PYTHONNOUSERSITE": "1",
+            "PYTHONHASHSEED": "0",
+            "PYTHONIOENCODING": "utf-8",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "VIRTUAL_ENV": str(environment.folder),
+        }
+        with (outbox / f"{work}-worker.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(str(environment.folder / "bin" / "python"), str(self._worker), work),
+                *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
+                env=env,
+                cwd=outbox,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C belongs to the driver alone, and a group can be ended as one.
+                start_new_session=True,
+            )
+        ceiling = (limits.memory_mb + _DATA_HEADROOM_MB) * 2**20
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, (ceiling, ceiling))
+            resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
+        return VenvWorker(process)
+
+
+class VenvWorker:
+    """A worker process. It holds the other end of the driver's pipe and dies when the driver does."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._oom = False
+
+    def exited(self) -> Exit | None:
+        status = self._process.returncode
+        if status is None:
+            return None
+        return Exit(signal=-status, oom=self._oom) if status < 0 else Exit(code=status, oom=self._oom)
+
+    def resident_mb(self) -> float:
+        try:
+            process = psutil.Process(self._process.pid)
+            family = [process, *process.children(recursive=True)]
+            return sum(_resident(member) for member in family) / 2**20
+        except psutil.Error:
+            return 0.0
+
+    async def kill(self, oom: bool = False) -> None:
+        self._oom = self._oom or oom
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _interpreter(lock: Lock) -> interpreters.Interpreter:
+    found = interpreters.find(lock.python)
+    if found is None:
+        raise BuildFailed(
+            "unavailable",
+            "interpreter-missing",
+            f"{lock.name} needs Python {lock.python}, which this machine does not have; "
+            f"get it with: {interpreters.how_to_get(lock.python)}",
+        )
+    return found

@@ -1,0 +1,82 @@
+"""Every error that ends the program, each owning the exit code documented in the README.
+
+A new exit code belongs here and in the README's table; a test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MatrixError(Exception):
+    """Base of all errors a user may meet; the message says what happened and what to do next."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(MatrixError):
+    """An option or argument that cannot be understood."""
+
+    exit_code = 2
+
+
+class ConfigError(MatrixError):
+    """matrix.yml is wrong; the message begins with file:line:column."""
+
+    exit_code = 3
+
+
+class NothingSelected(MatrixError):
+    """The selection leaves no cell."""
+
+    exit_code = 4
+
+
+class UnexpectedVerdicts(MatrixError):
+    """A finding differs from what matrix.yml expects of that cell."""
+
+    exit_code = 5
+
+
+class EngineUnavailable(MatrixError):
+    """The engine asked for does not work on this machine."""
+
+    exit_code = 6
+
+
+class Indeterminate(MatrixError):
+    """Some cells could not be measured for reasons that say nothing about the toolchain (network, disk, engine)."""
+
+    exit_code = 7
+
+
+class StateInUse(MatrixError):
+    """Another driver holds the same --state folder."""
+
+    exit_code = 8
+
+
+class LockStale(MatrixError):
+    """--locked was given and a committed lock is missing or belongs to an older form of its row."""
+
+    exit_code = 9
+
+
+class Interrupted(MatrixError):
+    """Ctrl-C: what had finished is stored, `run` again continues."""
+
+    exit_code = 130
+
+
+ALL: tuple[type[MatrixError], ...] = (
+    MatrixError,
+    UsageError,
+    ConfigError,
+    NothingSelected,
+    UnexpectedVerdicts,
+    EngineUnavailable,
+    Indeterminate,
+    StateInUse,
+    LockStale,
+    Interrupted,
+)

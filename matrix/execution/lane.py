@@ -1,0 +1,192 @@
+"""The lane of one environment: its jobs one after the other, on workers that stay alive between them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from matrix.config.model import Limits
+from matrix.environments.engine import BuildFailed, Engine, Environment, PassName, Worker
+from matrix.execution.builds import Builds
+from matrix.execution.events import Events
+from matrix.execution.jobs import CARRIED, PASSES, ROLES, Job
+from matrix.execution.passes import Spool, collect, hand_over, watch
+from matrix.execution.slots import Slots
+from matrix.locks.lockfile import Lock
+from matrix.store.blobs import Blobs
+from matrix.store.records import Observation, Obstacle, PassRecord
+
+_PATIENCE_SECONDS = 0.2
+
+
+class Lane:
+    """Jobs of one environment. `expecting` says whether more may still come: then idle workers are kept a while,
+    because importing a framework again costs seconds."""
+
+    def __init__(
+        self,
+        lock: Lock,
+        engine: Engine,
+        builds: Builds,
+        slots: Slots,
+        priority: int,
+        root: Path,
+        blobs: Blobs,
+        limits: Limits,
+        events: Events,
+        expecting: Callable[[], bool],
+    ) -> None:
+        self._lock = lock
+        self._engine = engine
+        self._builds = builds
+        self._slots = slots
+        self._priority = priority
+        self._root = root
+        self._blobs = blobs
+        self._limits = limits
+        self._events = events
+        self._expecting = expecting
+        self._queue: deque[tuple[Job, asyncio.Future[Observation]]] = deque()
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._workers: dict[PassName, Worker] = {}
+
+    async def observe(self, job: Job) -> Observation:
+        """Run the job when its turn comes."""
+        future: asyncio.Future[Observation] = asyncio.get_running_loop().create_future()
+        self._queue.append((job, future))
+        self._arrived.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        return await future
+
+    async def close(self) -> None:
+        """End the lane and its workers, whatever they are doing."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._dismiss()
+
+    async def _drain(self) -> None:
+        try:
+            try:
+                environment = await self._builds.get(self._lock)
+            except BuildFailed as failure:
+                while self._queue:
+                    job, future = self._queue.popleft()
+                    future.set_result(
+                        self._observation(job, obstacle=Obstacle("build", failure.kind, failure.reason, failure.text))
+                    )
+                return
+            while self._queue:
+                async with self._slots.hold(self._priority):
+                    while await self._more():
+                        job, future = self._queue.popleft()
+                        if not future.cancelled():
+                            future.set_result(await self._work(environment, job))
+                    await self._dismiss()
+        except Exception as fault:
+            # A fault of the driver itself must reach whoever waits, not leave them waiting.
+            while self._queue:
+                self._queue.popleft()[1].set_exception(fault)
+            raise
+        finally:
+            await self._dismiss()
+
+    async def _more(self) -> bool:
+        while not self._queue and self._expecting() and not self._slots.wanted:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), _PATIENCE_SECONDS)
+            except TimeoutError:
+                continue
+        return bool(self._queue)
+
+    async def _work(self, environment: Environment, job: Job) -> Observation:
+        self._events.job_started(job.kind, self._lock.name)
+        records: list[PassRecord] = []
+        carried: Path | None = None
+        try:
+            for work in PASSES[job.kind]:
+                record, saved = await self._pass(environment, job, work, carried)
+                records.append(record)
+                if record.exit is not None or not _finished(record):
+                    break
+                carried = saved
+        except OSError as error:
+            # Disk full, too many files: the machine's trouble, not the toolchain's.
+            return self._observation(
+                job,
+                tuple(records),
+                environment,
+                Obstacle("run", "infra", "disk", f"{type(error).__name__}: {error}"),
+            )
+        return self._observation(job, tuple(records), environment)
+
+    async def _pass(
+        self, environment: Environment, job: Job, work: PassName, carried: Path | None
+    ) -> tuple[PassRecord, Path | None]:
+        spool = Spool.create(self._root / work)
+        worker = self._workers.get(work)
+        if worker is None or worker.exited() is not None:
+            worker = await self._engine.start(environment, work, spool.inbox, spool.outbox, self._limits)
+            self._workers[work] = worker
+        try:
+            hand_over(spool, job, work, self._blobs, carried)
+            exit_status, stopped, seconds = await watch(worker, spool, job, work, self._limits)
+            record = collect(spool, job, work, self._blobs, exit_status, stopped, seconds)
+            if exit_status is not None:
+                await self._discard(work)
+                (spool.outbox / f"{work}-worker.log").unlink(missing_ok=True)
+            saved = spool.outbox / job.folder / CARRIED
+            kept = None
+            if saved.is_dir() and not saved.is_symlink():
+                kept = self._root / f"{job.folder}-{CARRIED}" / CARRIED
+                kept.parent.mkdir(exist_ok=True)
+                saved.rename(kept)
+            return record, kept
+        finally:
+            for folder in (spool.inbox, spool.outbox):
+                shutil.rmtree(folder / job.folder, ignore_errors=True)
+            (spool.inbox / f"{job.folder}.json").unlink(missing_ok=True)
+            if carried is not None:
+                shutil.rmtree(carried.parent, ignore_errors=True)
+
+    async def _discard(self, work: PassName) -> None:
+        """A worker that died or was ended is never used again; what it started dies with it."""
+        worker = self._workers.pop(work, None)
+        if worker is not None:
+            await worker.kill()
+
+    async def _dismiss(self) -> None:
+        for work in list(self._workers):
+            await self._discard(work)
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _observation(
+        self,
+        job: Job,
+        passes: tuple[PassRecord, ...] = (),
+        environment: Environment | None = None,
+        obstacle: Obstacle | None = None,
+    ) -> Observation:
+        return Observation(
+            job=job.id,
+            kind=job.kind,
+            role=ROLES[job.kind],
+            environment=self._lock.name,
+            environment_id=environment.id if environment else "",
+            limits_seconds=self._limits.seconds,
+            limits_memory_mb=self._limits.memory_mb,
+            passes=passes,
+            obstacle=obstacle,
+            installed=dict(environment.installed) if environment else dict(self._lock.packages),
+            python=environment.interpreter if environment else self._lock.python,
+        )
+
+
+def _finished(record: PassRecord) -> bool:
+    return record.result is not None and bool(record.result.get("done")) and not record.result.get("error")

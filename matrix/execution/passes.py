@@ -1,0 +1,166 @@
+"""One pass of one job on one worker: hand it over, watch, and collect what is left afterwards.
+
+The child is distrusted: its report, its exit status and the limits are taken down separately; nobody here decides
+what they mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from matrix import durable
+from matrix.config.model import Limits
+from matrix.environments.engine import Exit, PassName, Worker
+from matrix.execution.jobs import FILES, Job
+from matrix.redact import redact
+from matrix.store.blobs import Blobs
+from matrix.store.records import PassRecord
+
+_POLL_SECONDS = 0.02
+_MEMORY_POLL_SECONDS = 0.2
+_RESULT_CAP = 8 * 2**20
+_FILE_CAP = 4 * 2**30
+_LOG_CAP = 256 * 2**10
+
+
+@dataclass(frozen=True)
+class Spool:
+    """The two folders a worker sees: it reads jobs from `inbox` and writes only below `outbox`."""
+
+    inbox: Path
+    outbox: Path
+
+    @classmethod
+    def create(cls, root: Path) -> Spool:
+        spool = cls(root / "inbox", root / "outbox")
+        spool.inbox.mkdir(parents=True, exist_ok=True)
+        spool.outbox.mkdir(parents=True, exist_ok=True)
+        return spool
+
+
+def hand_over(spool: Spool, job: Job, work: PassName, blobs: Blobs, carried: Path | None) -> None:
+    """Put inputs and then the spec into the inbox; the spec's appearance starts the job."""
+    folder = spool.inbox / job.folder
+    folder.mkdir(exist_ok=True)
+    (spool.outbox / job.folder).mkdir(exist_ok=True)
+    for name, blob in job.inputs.items():
+        _link(blobs.path(blob), folder / name)
+    if carried is not None:
+        carried.rename(folder / carried.name)
+    spec = {"schema": 1, "job": job.id, "folder": job.folder, "params": dict(job.params)}
+    durable.write_bytes(spool.inbox / f"{job.folder}.json", json.dumps(spec).encode())
+
+
+async def watch(
+    worker: Worker, spool: Spool, job: Job, work: PassName, limits: Limits
+) -> tuple[Exit | None, Literal["timeout", "memory"] | None, float]:
+    """Wait until the worker has released the job, died, or was ended at a limit.
+
+    Returns its exit (None: lives on), the limit that ended it, and the seconds taken.
+    """
+    started = time.monotonic()
+    next_memory = started
+    marker = spool.outbox / job.folder / f"{work}.released"
+    while True:
+        gone = worker.exited()
+        if gone is not None:
+            return gone, None, time.monotonic() - started
+        if marker.exists():
+            return None, None, time.monotonic() - started
+        now = time.monotonic()
+        stopped: Literal["timeout", "memory"] | None = None
+        if now - started > limits.seconds:
+            stopped = "timeout"
+        elif now >= next_memory:
+            next_memory = now + _MEMORY_POLL_SECONDS
+            if worker.resident_mb() > limits.memory_mb:
+                stopped = "memory"
+        if stopped is not None:
+            await worker.kill(oom=stopped == "memory")
+            return worker.exited(), stopped, time.monotonic() - started
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def collect(
+    spool: Spool,
+    job: Job,
+    work: PassName,
+    blobs: Blobs,
+    exit_status: Exit | None,
+    stopped: Literal["timeout", "memory"] | None,
+    seconds: float,
+) -> PassRecord:
+    """Take results and log out of the outbox into the store."""
+    folder = spool.outbox / job.folder
+    log = _tail(folder / f"{work}.log")
+    if exit_status is not None:
+        log += _tail(spool.outbox / f"{work}-worker.log")
+    result = _result(folder / f"{work}.json", job)
+    files = {name: blobs.take(folder / name) for name in FILES[work] if _acceptable(folder / name)}
+    return PassRecord(
+        name=work,
+        result=result,
+        exit=exit_status,
+        stopped=stopped,
+        released=(folder / f"{work}.released").exists(),
+        seconds=round(seconds, 3),
+        log=blobs.put(redact(log).encode()),
+        files=files,
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link where the file system allows it: a model is not copied for every environment."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        target.write_bytes(source.read_bytes())
+
+
+def _acceptable(path: Path) -> bool:
+    """A plain file of sane size: what a worker leaves is not trusted to be one."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= _FILE_CAP
+
+
+def _result(path: Path, job: Job) -> dict[str, Any] | None:
+    if not _acceptable(path) or path.stat().st_size > _RESULT_CAP:
+        return None
+    try:
+        result = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    if not isinstance(result, dict) or result.get("job") != job.id or not isinstance(result.get("stages"), list):
+        return None
+    return {str(key): _redacted(value) for key, value in result.items()}
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case str():
+            return redact(value)
+        case Mapping():
+            return {str(key): _redacted(item) for key, item in value.items()}
+        case list():
+            return [_redacted(item) for item in value]
+    return value
+
+
+def _tail(path: Path) -> str:
+    if not _acceptable(path):
+        return ""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - _LOG_CAP))
+        return stream.read().decode(errors="replace")

@@ -1,0 +1,261 @@
+"""One run: every cell of a plan to its observations, each distinct job once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from matrix.config.model import Config, Limits, ModelSpec
+from matrix.environments.engine import BuildFailed, Engine
+from matrix.errors import ConfigError
+from matrix.execution.builds import Builds
+from matrix.execution.events import Events
+from matrix.execution.inputs import make_inputs
+from matrix.execution.jobs import ROLES, Job, JobMaker, factory_file
+from matrix.execution.lane import Lane
+from matrix.execution.slots import Slots
+from matrix.locks.lockfile import Lock
+from matrix.planning.cells import Cell
+from matrix.planning.plan import Plan
+from matrix.store import CellRecord, Observation, Store
+from matrix.store.records import JobKind, Obstacle
+from matrix.verdicts.outcome import INDETERMINATE, Outcome
+
+# Exports feed everything else, references are few and short.
+_PRIORITIES: dict[JobKind, int] = {"export": 0, "reference": 1, "convert": 2}
+
+_FLUSH_SECONDS = 0.5
+
+
+@dataclass
+class Counts:
+    """Distinct jobs really run and distinct jobs whose stored finding served."""
+
+    run: int = 0
+    cached: int = 0
+
+
+@dataclass
+class Run:
+    """Executes a plan. `speak` says what an observation means, to know whether it is a finding; `again` runs jobs
+    whose finding is stored; `made` collects the observations this run made itself."""
+
+    id: int
+    config: Config
+    plan: Plan
+    locks: Mapping[str, Lock]
+    table: Path
+    engine: Engine
+    store: Store
+    jobs: JobMaker
+    limits: Limits
+    parallel: int
+    work: Path
+    events: Events
+    speak: Callable[[Observation], Outcome | None]
+    again: bool = False
+    counts: Counts = field(default_factory=Counts)
+    made: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._builds = Builds(self.engine, max(1, self.parallel), self.events)
+        self._slots = Slots(self.parallel)
+        self._lanes: dict[str, Lane] = {}
+        self._once: dict[object, asyncio.Task[Observation]] = {}
+        self._inputs: dict[str, str] = {}
+        self._factories: dict[str, str | None] = {}
+        self._decided: list[CellRecord] = []
+        self._unexported = 0
+
+    async def execute(self) -> None:
+        """Run to the end. Cancelling ends all workers; what was observed until then is stored."""
+        self.events.planned(len(self.plan.cells))
+        flusher = asyncio.create_task(self._flush_now_and_then())
+        try:
+            exports: dict[tuple[str, str, int], list[Cell]] = {}
+            for cell in self.plan.cells:
+                exports.setdefault((cell.model.id, cell.exporter.id, cell.opset), []).append(cell)
+            self._unexported = len(exports)
+            async with asyncio.TaskGroup() as group:
+                for cells in exports.values():
+                    group.create_task(self._follow(cells))
+        finally:
+            flusher.cancel()
+            await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+            await self._builds.close()
+            self._flush()
+
+    async def _follow(self, cells: list[Cell]) -> None:
+        """One export and everything that waits for it."""
+        try:
+            export = await self._export(cells[0], cells)
+        finally:
+            self._unexported -= 1
+        onnx, inputs = export.file("model.onnx"), self._inputs[cells[0].model.id]
+        if onnx is None or self.speak(export) is not None:
+            for cell in cells:
+                self._decide(cell, export, None, None)
+            return
+        reference = asyncio.ensure_future(
+            self._observe("reference", self.config.reference.id, self.jobs.reference, onnx, inputs)
+        )
+
+        async def one(cell: Cell) -> None:
+            convert = self._observe("convert", cell.converter.id, self.jobs.convert, onnx, inputs)
+            both = await asyncio.gather(reference, convert)
+            self._decide(cell, export, *both)
+
+        async with asyncio.TaskGroup() as group:
+            for cell in cells:
+                group.create_task(one(cell))
+
+    async def _export(self, cell: Cell, cells: list[Cell]) -> Observation:
+        inputs, factory = self._inputs_of(cell.model), self._factory_of(cell.model)
+        name = self.plan.exporter_environment(cell, self.locks)
+
+        def make(environment: str) -> Job:
+            return self.jobs.export(environment, cell.model, cell.exporter, cell.opset, inputs, factory)
+
+        def soon() -> None:
+            # The export will run, so what comes after it will too: build its environments meanwhile.
+            for needed in (self.config.reference.id, *(other.converter.id for other in cells)):
+                lock = self.locks[needed]
+                if lock.outcome == "resolved":
+                    self._builds.want(lock)
+
+        return await self._job("export", name, make, soon)
+
+    def _observe(
+        self,
+        kind: JobKind,
+        environment: str,
+        maker: Callable[[str, str, str], Job],
+        onnx: str,
+        inputs: str,
+    ) -> Awaitable[Observation]:
+        return self._job(kind, environment, lambda name: maker(name, onnx, inputs), lambda: None)
+
+    async def _job(
+        self, kind: JobKind, name: str, make: Callable[[str], Job], before: Callable[[], None]
+    ) -> Observation:
+        lock = self.locks[name]
+        try:
+            job = make(self.engine.identify(lock))
+            obstacle = None
+        except BuildFailed as failure:
+            job = make(f"none:{lock.digest}")
+            obstacle = Obstacle("build", failure.kind, failure.reason, failure.text)
+        if lock.outcome == "unsatisfiable":
+            obstacle = Obstacle("lock", "unsatisfiable", "no-solution", lock.explanation)
+        if job.id not in self._once:
+            self._once[job.id] = asyncio.create_task(self._settle(kind, lock, job, obstacle, before))
+        return await asyncio.shield(self._once[job.id])
+
+    async def _settle(
+        self, kind: JobKind, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]
+    ) -> Observation:
+        known = None if self.again else self.store.finding(job.id, self.limits)
+        if known is not None:
+            # A lock without a solution is looked up like a finding, but it never was a job.
+            self.counts.cached += known.obstacle is None or known.obstacle.stage != "lock"
+            self.events.job_ended(known, cached=True)
+            return known
+        if obstacle is not None:
+            observation = self._stopped(kind, lock, job, obstacle)
+        else:
+            before()
+            observation = await self._lane(kind, lock).observe(job)
+            self.counts.run += bool(observation.passes)
+        return self._keep(observation)
+
+    def _keep(self, observation: Observation) -> Observation:
+        found = self.speak(observation)
+        finding = found is None or found.verdict not in INDETERMINATE
+        bounded: Literal["timeout", "oom"] | None = None
+        if found is not None and (found.verdict == "timeout" or found.verdict == "oom"):
+            bounded = found.verdict
+        number = self.store.add(self.id, observation, finding, bounded)
+        self.made.add(number)
+        stored = self.store.observations([number])[number]
+        self.events.job_ended(stored, cached=False)
+        return stored
+
+    def _stopped(self, kind: JobKind, lock: Lock, job: Job, obstacle: Obstacle) -> Observation:
+        return Observation(
+            job=job.id,
+            kind=kind,
+            role=ROLES[kind],
+            environment=lock.name,
+            environment_id="",
+            limits_seconds=self.limits.seconds,
+            limits_memory_mb=self.limits.memory_mb,
+            obstacle=obstacle,
+            installed=dict(lock.packages),
+            python=lock.python,
+        )
+
+    def _lane(self, kind: JobKind, lock: Lock) -> Lane:
+        if lock.name not in self._lanes:
+            self._lanes[lock.name] = Lane(
+                lock,
+                self.engine,
+                self._builds,
+                self._slots,
+                _PRIORITIES[kind],
+                self.work / lock.name,
+                self.store.blobs,
+                self.limits,
+                self.events,
+                expecting=lambda: kind != "export" and self._unexported > 0,
+            )
+        return self._lanes[lock.name]
+
+    def _inputs_of(self, model: ModelSpec) -> str:
+        if model.id not in self._inputs:
+            self._inputs[model.id] = self.store.blobs.put(make_inputs(model))
+        return self._inputs[model.id]
+
+    def _factory_of(self, model: ModelSpec) -> str | None:
+        if model.id not in self._factories:
+            path = factory_file(model, self.table)
+            try:
+                self._factories[model.id] = self.store.blobs.put(path.read_bytes()) if path else None
+            except OSError as error:
+                raise ConfigError(
+                    f"{self.table}: the factory file of model {model.id!r}, {path}, cannot be read: {error.strerror}"
+                ) from error
+        return self._factories[model.id]
+
+    def _decide(
+        self, cell: Cell, export: Observation, reference: Observation | None, convert: Observation | None
+    ) -> None:
+        assert export.id is not None
+        self._decided.append(
+            CellRecord(
+                cell=cell.id,
+                model=cell.model.id,
+                exporter=cell.exporter.id,
+                torch=cell.exporter.torch,
+                opset=cell.opset,
+                converter=cell.converter.id,
+                export=export.id,
+                reference=reference.id if reference else None,
+                convert=convert.id if convert else None,
+            )
+        )
+        self.events.cell_decided(cell)
+
+    def _flush(self) -> None:
+        if self._decided:
+            decided, self._decided = self._decided, []
+            self.store.add_cells(self.id, decided)
+
+    async def _flush_now_and_then(self) -> None:
+        # One transaction for many cells: what a kill can lose here is only their listing in this run, the
+        # observations themselves are stored one by one.
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            self._flush()

@@ -1,0 +1,67 @@
+"""Locks on disk brought up to date: only what is missing or stale is resolved again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix import durable
+from matrix.errors import LockStale
+from matrix.index import IndexSettings, UploadDates
+from matrix.locks.lockfile import Lock, read_locks
+from matrix.locks.request import Request
+
+
+@dataclass
+class LockFolders:
+    """Where locks lie: the committed ones of the table's rows, and those of variants in the state folder."""
+
+    committed: Path
+    variants: Path
+
+    def read(self) -> dict[str, Lock]:
+        return {**read_locks(self.variants), **read_locks(self.committed)}
+
+    def write(self, lock: Lock, variant: bool) -> Path:
+        folder = self.variants if variant else self.committed
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{lock.name}.lock"
+        durable.write_bytes(path, lock.text().encode())
+        return path
+
+
+def stale(requests: Iterable[Request], locks: Mapping[str, Lock]) -> list[Request]:
+    """Requests without a lock, or whose lock answers an older form of them."""
+    return [r for r in requests if r.name not in locks or locks[r.name].request != r.digest]
+
+
+def refresh(
+    requests: Iterable[Request],
+    folders: LockFolders,
+    variants: frozenset[str],
+    settings: IndexSettings,
+    tell: Callable[[str], None],
+    allowed: bool = True,
+) -> list[Lock]:
+    """Resolve each request and write its lock, one by one: an index that fails later loses nothing.
+
+    Raises LockStale where resolving is not `allowed`, otherwise what `resolve` raises.
+    """
+    wanted = list(requests)
+    if wanted and not allowed:
+        names = ", ".join(r.name for r in wanted)
+        raise LockStale(f"no current lock for {names}; run `python -m matrix lock` and commit the result")
+    from matrix.locks.resolve import resolve
+
+    dates = UploadDates(settings)
+    made = []
+    for request in wanted:
+        lock = resolve(request, settings, dates, tell)
+        path = folders.write(lock, request.name in variants)
+        detail = (
+            f"{len(lock.packages)} packages" if lock.outcome == "resolved" else "no solution, recorded as a finding"
+        )
+        tell(f"{request.name}: {detail}, Python {lock.python}, as of {lock.as_of} -> {path}")
+        made.append(lock)
+    return made

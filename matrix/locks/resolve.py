@@ -1,0 +1,135 @@
+"""One Request resolved with uv into one Lock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from packaging.version import Version
+
+from matrix import uv
+from matrix.environments import interpreters
+from matrix.errors import ConfigError, Indeterminate
+from matrix.index import IndexSettings, UploadDates
+from matrix.locks.lockfile import Lock
+from matrix.locks.request import Request
+from matrix.verdicts.signatures import ErrorText, match
+
+PLATFORM = "x86_64-manylinux_2_28"
+_EXPLANATION_LINES = 60
+
+
+def resolve(
+    request: Request,
+    settings: IndexSettings,
+    dates: UploadDates,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Lock:
+    """Resolve for the row's Python, or the newest for which a solution exists.
+
+    No solution is a result (`outcome: unsatisfiable`). Raises Indeterminate where the index cannot be reached,
+    ConfigError where a pin is not on the index.
+    """
+    newest: dt.date | None = None
+    as_of = request.as_of
+    if as_of is None:
+        newest = _newest_pin(request, dates)
+        as_of = newest + dt.timedelta(days=request.margin_days)
+    candidates = (request.python,) if request.python else request.pythons
+    refusals: list[tuple[str, str]] = []
+    for python in candidates:
+        assert python is not None
+        for replace in _replacements(request, dates):
+            tell(f"{request.name}: resolving for Python {python} as of {as_of}")
+            outcome = _compile(request, python, as_of, replace, settings)
+            if outcome.ok:
+                return _lock(request, python, as_of, newest, outcome.out, "")
+            known = match(request.role, "lock", ErrorText(message=outcome.text))
+            if known is not None and known.verdict == "infra":
+                raise Indeterminate(f"{request.name}: {known.title}; nothing was decided, run again later")
+        refusals.append((python, outcome.text))
+    return _lock(request, candidates[0] or "", as_of, newest, "", _explain(refusals))
+
+
+def _newest_pin(request: Request, dates: UploadDates) -> dt.date:
+    newest = dt.date.min
+    for package, version in request.pinned:
+        known = dates.of(package)
+        uploaded = known.get(Version(version))
+        if uploaded is None:
+            raise ConfigError(
+                f"{request.name}: the index gives no upload date for {package} {version}"
+                f" ({'it has other versions' if known else 'or for any of its versions'}); mend the pin or state as_of"
+            )
+        newest = max(newest, uploaded)
+    return newest
+
+
+def _replacements(request: Request, dates: UploadDates) -> list[dict[str, str]]:
+    """The overrides to try, best first: tensorflow-cpu where the index has that version, then tensorflow."""
+    wanted = {
+        original: substitute
+        for original, substitute in request.replace
+        if Version(dict(request.pinned)[original]) in dates.of(substitute)
+    }
+    return [wanted, {}] if wanted else [{}]
+
+
+def _compile(
+    request: Request, python: str, as_of: dt.date, replace: dict[str, str], settings: IndexSettings
+) -> uv.Outcome:
+    requirements = []
+    for requirement in request.requirements:
+        name = requirement.split("==")[0]
+        requirements.append(requirement.replace(name, replace[name], 1) if name in replace else requirement)
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = Path(folder) / "overrides.txt"
+        # A marker that never holds removes a package wherever another depends on it.
+        overrides.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in replace))
+        interpreter = interpreters.find(python)
+        return uv.call(
+            [
+                "pip",
+                "compile",
+                "-",
+                # Old packages that exist only as source are built to learn what they need, by their own Python.
+                *(["--python", str(interpreter.path)] if interpreter else ["--python-version", python]),
+                *["--python-platform", PLATFORM],
+                *["--exclude-newer", f"{as_of.isoformat()}T23:59:59Z"],
+                *(["--overrides", str(overrides)] if replace else []),
+                *[flag for package in request.wheels_only for flag in ("--only-binary", package)],
+                "--generate-hashes",
+                "--no-annotate",
+                "--no-header",
+                "--no-python-downloads",
+                "--quiet",
+            ],
+            settings,
+            stdin="\n".join(requirements) + "\n",
+        )
+
+
+def _lock(request: Request, python: str, as_of: dt.date, newest: dt.date | None, body: str, explanation: str) -> Lock:
+    return Lock(
+        name=request.name,
+        role=request.role,
+        request=request.digest,
+        python=python,
+        as_of=as_of,
+        newest_pin=newest,
+        resolver=uv.version(),
+        outcome="resolved" if body else "unsatisfiable",
+        body=body,
+        explanation=explanation,
+    )
+
+
+def _explain(refusals: list[tuple[str, str]]) -> str:
+    """The resolver's words, once per distinct explanation, with the Pythons they hold for."""
+    grouped: dict[str, list[str]] = {}
+    for python, text in refusals:
+        lines = [line.rstrip() for line in text.strip().splitlines() if not line.startswith("warning:")]
+        grouped.setdefault("\n".join(lines[:_EXPLANATION_LINES]), []).append(python)
+    return "\n\n".join(f"Python {', '.join(pythons)}:\n{text}" for text, pythons in grouped.items())

@@ -1,0 +1,173 @@
+"""The cells of a tier, in the table's order."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from matrix import selectors
+from matrix.config.exporters import EXPORTER_KEYS, Exporter, expand
+from matrix.config.model import Config, ConverterRow, ModelSpec, Tier
+from matrix.errors import NothingSelected, UsageError
+from matrix.locks.lockfile import Lock
+from matrix.planning.cells import Cell, Selection
+from matrix.selectors import Selector
+
+# Exporters count as of a row's time within this distance of the row's date.
+OF_ITS_TIME = dt.timedelta(days=366)
+
+EVERYTHING = Tier(about="every exporter × opset × converter × model", rule="full")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do. `build` names the build of the exporters that have several."""
+
+    cells: tuple[Cell, ...]
+    tier: str
+    build: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def exporter_environment(self, cell: Cell, locks: Mapping[str, Lock]) -> str:
+        """Name of the environment that exports for this cell."""
+        built = f"{cell.exporter.row}.{self.build}"
+        return built if self.build and built in locks else cell.exporter.row
+
+    def environments(self, locks: Mapping[str, Lock], reference: str) -> tuple[str, ...]:
+        """Names of all environments the cells need, in the order work reaches them."""
+        exporters = dict.fromkeys(self.exporter_environment(cell, locks) for cell in self.cells)
+        converters = dict.fromkeys(cell.converter.id for cell in self.cells)
+        return (*exporters, reference, *converters)
+
+
+def make_plan(config: Config, locks: Mapping[str, Lock], selection: Selection, build: str | None) -> Plan:
+    """The selected cells.
+
+    Raises UsageError for an unknown tier, NothingSelected where no cell is left.
+    """
+    tier = config.tiers.get(selection.tier)
+    if tier is None:
+        raise UsageError(f"there is no tier {selection.tier!r}; this table has: {', '.join(config.tiers)}")
+    table = _Table(config, locks)
+    notes: list[str] = []
+    wanted = selection.selector
+    cells: dict[tuple[str, str, int, str], Cell] = {}
+    for cell in table.tier(tier, notes, wanted):
+        cells.setdefault((cell.model.id, cell.exporter.id, cell.opset, cell.converter.id), cell)
+    if not cells:
+        only = ", ".join(f"{c.key}: {' or '.join(c.alternatives)}" for c in wanted.conditions)
+        raise NothingSelected(
+            f"tier {selection.tier!r} has no cell with {only or 'any condition'}; "
+            "`python -m matrix plan --tier full --only …` shows what the table holds"
+        )
+    return Plan(tuple(cells.values()), selection.tier, build, tuple(notes))
+
+
+class _Table:
+    """The table with its locks, ready to be cut into tiers."""
+
+    def __init__(self, config: Config, locks: Mapping[str, Lock]) -> None:
+        self.config = config
+        self.locks = locks
+        self.exporters = expand(config)
+        self.onnx_opset = {release.version: release.opset for release in config.onnx}
+
+    def tier(self, tier: Tier, notes: list[str], wanted: Selector) -> Iterator[Cell]:
+        models = [m for m in self.config.models if tier.models is None or m.id in tier.models]
+        converters = [c for c in self.config.converters if tier.converters is None or c.id in tier.converters]
+        if tier.cells is not None:
+            for mapping in tier.cells:
+                yield from self._cut(selectors.from_mapping(mapping), wanted, models, converters)
+            return
+        for converter in self._converters(converters, (wanted,)):
+            date = self.date(converter)
+            if date is None and tier.rule != "full":
+                notes.append(f"{converter.id} has no lock yet and so no date; `python -m matrix lock {converter.id}`")
+            for exporter, opset in self._asked(tier.rule or "full", converter, date):
+                yield from self._narrow(exporter, opset, converter, wanted, models)
+
+    def _asked(self, rule: str, converter: ConverterRow, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
+        newest = self.onnx_opset[converter.pins["onnx"]]
+        match rule:
+            case "nearest":
+                yield from self._nearest(newest, date)
+            case "documented":
+                for exporter in self.exporters:
+                    near = date is not None and abs(exporter.released - date) <= OF_ITS_TIME
+                    if near or exporter.current:
+                        yield from ((exporter, opset) for opset in _up_to(exporter.writable, newest))
+            case _:
+                for exporter in self.exporters:
+                    yield from ((exporter, opset) for opset in exporter.askable)
+
+    def _nearest(self, newest: int, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
+        """The exporter closest in time that writes an opset the converter's onnx knows, at the newest such opset."""
+        able = [e for e in self.exporters if e.writable.start <= newest] or self.exporters
+        if date is None:
+            able = [e for e in able if e.current] or able
+        exporter = min(able, key=lambda e: (abs(e.released - date) if date else dt.timedelta(0), e.id))
+        yield exporter, max((o for o in exporter.writable if o <= newest), default=exporter.writable.start)
+
+    def _cut(
+        self, selector: Selector, wanted: Selector, models: list[ModelSpec], converters: list[ConverterRow]
+    ) -> Iterator[Cell]:
+        chosen = self._converters(converters, (selector, wanted))
+        on_model = selector.restricted(("model",))
+        models = [m for m in models if on_model({"model": m.id})]
+        on_exporter = selector.restricted(EXPORTER_KEYS)
+        on_cell = selector.restricted(("cell", "*"))
+        asked = [
+            (exporter, opset)
+            for exporter in self.exporters
+            for opset in exporter.askable
+            if on_exporter({**exporter.subject, "opset": str(opset)})
+        ]
+        for converter in chosen:
+            for exporter, opset in asked:
+                for cell in self._narrow(exporter, opset, converter, wanted, models):
+                    if not on_cell.conditions or on_cell(cell.subject):
+                        yield cell
+
+    def _converters(self, rows: list[ConverterRow], by: tuple[Selector, ...]) -> list[ConverterRow]:
+        others = (*EXPORTER_KEYS, "model", "cell", "*")
+        narrowed = [Selector(tuple(c for c in s.conditions if c.key not in others)) for s in by]
+        return [row for row in rows if all(selector(self._subject(row)) for selector in narrowed)]
+
+    def _narrow(
+        self,
+        exporter: Exporter,
+        opset: int,
+        converter: ConverterRow,
+        wanted: Selector,
+        models: list[ModelSpec],
+    ) -> Iterator[Cell]:
+        if not wanted.restricted(EXPORTER_KEYS)({**exporter.subject, "opset": str(opset)}):
+            return
+        on_model, on_cell = wanted.restricted(("model",)), wanted.restricted(("cell", "*"))
+        python = self.python(converter)
+        for model in models:
+            if on_model({"model": model.id}):
+                cell = Cell(model, exporter, opset, converter, python)
+                if not on_cell.conditions or on_cell(cell.subject):
+                    yield cell
+
+    def _subject(self, row: ConverterRow) -> dict[str, Any]:
+        return {**row.pins, "converter": row.id, "python": self.python(row)}
+
+    def python(self, row: ConverterRow) -> str:
+        lock = self.locks.get(row.id)
+        return lock.python if lock else row.python or ""
+
+    def date(self, row: ConverterRow) -> dt.date | None:
+        """The row's date: what its rest was, or is to be, resolved as of."""
+        lock = self.locks.get(row.id)
+        return row.as_of or (lock.as_of if lock else None)
+
+
+def _up_to(writable: range, newest: int) -> list[int]:
+    """Every opset the converter's onnx knows, and the next one above."""
+    known = [opset for opset in writable if opset <= newest]
+    above = [opset for opset in writable if opset > newest]
+    return known + above[:1]

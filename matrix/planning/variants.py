@@ -1,0 +1,92 @@
+"""`--with 'tensorflow==2.11.0'`: a combination that is no row, made from the row closest to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from packaging.version import Version
+
+from matrix.config.check import problems
+from matrix.config.model import Config, ConverterRow, ExporterRow, Row
+from matrix.errors import UsageError
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+def with_pins(config: Config, pins: Mapping[str, str]) -> tuple[Config, tuple[str, ...]]:
+    """The table with variant rows added, and their ids.
+
+    Pins of a package that exporters pin (torch, …) make an exporter of them, the others a converter. Raises
+    UsageError for a package that no row pins or a version the table's `onnx` and `torch` sections do not know.
+    """
+    on_exporter = {p: v for p, v in pins.items() if any(p in row.pins for row in config.exporters)}
+    on_converter = {p: v for p, v in pins.items() if p not in on_exporter}
+    made: list[str] = []
+    if on_converter:
+        row = _variant(_closest(config.converters, on_converter), on_converter)
+        config = config.model_copy(update={"converters": _added(config.converters, row)})
+        made.append(row.id)
+    if on_exporter:
+        exporter = _variant(_closest(config.exporters, on_exporter), on_exporter).model_copy(
+            update={"builds": {}, "current": False}
+        )
+        config = config.model_copy(update={"exporters": _added(config.exporters, exporter)})
+        made.append(exporter.id)
+    wrong = problems(config)
+    if wrong:
+        raise UsageError("--with: " + "; ".join(message for _, message in wrong))
+    return config, tuple(made)
+
+
+def _added(rows: tuple[AnyRow, ...], row: AnyRow) -> tuple[AnyRow, ...]:
+    return rows if any(known.id == row.id for known in rows) else (*rows, row)
+
+
+def _variant(row: AnyRow, pins: Mapping[str, str]) -> AnyRow:
+    changed = {p: v for p, v in pins.items() if row.pins.get(p) != v}
+    if not changed:
+        return row
+    name = row.id + "".join(f"+{package}{version}" for package, version in sorted(changed.items()))
+    # The row's own Python and date belong to its own pins.
+    return row.model_copy(
+        update={
+            "id": name,
+            "pins": {**row.pins, **pins},
+            "python": None,
+            "as_of": None,
+            "note": f"{row.id}, changed",
+        }
+    )
+
+
+def _closest(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> AnyRow:
+    """The row that shares most pins; among equals the one nearest in version, then the later row."""
+    for package in pins:
+        if not any(package in row.pins for row in rows):
+            known = sorted({p for row in rows for p in row.pins})
+            raise UsageError(f"--with: no row pins {package}; rows pin {', '.join(known)}")
+
+    def distance(indexed: tuple[int, AnyRow]) -> tuple[int, list[tuple[int, ...]], int]:
+        index, row = indexed
+        differing = sum(row.pins.get(p) != v for p, v in pins.items())
+        return (
+            differing,
+            [_apart(row.pins[p], v) if p in row.pins else (10**9,) for p, v in pins.items()],
+            -index,
+        )
+
+    return min(enumerate(rows), key=distance)[1]
+
+
+def _apart(one: str, other: str) -> tuple[int, ...]:
+    a, b = Version(one).release, Version(other).release
+    width = max(len(a), len(b))
+    pad: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda v: v + (0,) * (width - len(v))  # noqa: E731
+    return tuple(abs(x - y) for x, y in zip(pad(a), pad(b), strict=True))
+
+
+def is_variant(row: Row, table: Config) -> bool:
+    """Whether a row was made by `with_pins` and so keeps its lock in the state folder, not in envs/."""
+    rows: tuple[Row, ...] = (*table.exporters, *table.converters)
+    return isinstance(row, (ExporterRow, ConverterRow)) and row.id not in {r.id for r in rows}

@@ -1,0 +1,161 @@
+"""History read back: the cells of a run with their verdicts, judged now from what was observed then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from matrix import verdicts
+from matrix.config.model import Config
+from matrix.store import CellRecord, Observation, Store
+from matrix.verdicts.arrays import UnreadableArrays, read_arrays
+from matrix.verdicts.compare import NotComparable, Tolerances, align, compare, dynamic_range
+from matrix.verdicts.judge import Judgement, Leg, judge
+from matrix.verdicts.outcome import Outcome, outcome
+from matrix.verdicts.tolerance import Tolerance
+
+# What a conversion depends on; shown for every cell.
+SHOWN = ("onnx", "onnx-tf", "tensorflow")
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell of a run: record, observations and what is concluded from them."""
+
+    record: CellRecord
+    export: Observation
+    reference: Observation | None
+    convert: Observation | None
+    judgement: Judgement
+    versions: dict[str, str | None]
+    python: str
+    cached: bool
+
+    @property
+    def opset_written(self) -> int | None:
+        written = self.export.facts.get("opset_written")
+        return int(written) if isinstance(written, int) else None
+
+
+class Judge:
+    """Judges cells, remembering comparisons in the store by what they compare and how."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._store = store
+        self._spoken: dict[int, Outcome | None] = {}
+        self._legs: dict[str, Leg] = {}
+        self._fresh: dict[str, dict[str, Any]] = {}
+        base = Tolerances().override(_tolerances(config.tolerances))
+        self._tolerances = {model.id: base.override(_tolerances(model.tolerances)) for model in config.models}
+        self._default = base
+        self._pins = {row.id: row.pins for row in config.converters}
+
+    def speak(self, observation: Observation) -> Outcome | None:
+        """What the observation says by itself; None for success."""
+        key = id(observation) if observation.id is None else observation.id
+        if observation.id is None or key not in self._spoken:
+            found = outcome(observation, self._log(observation))
+            if observation.id is None:
+                return found
+            self._spoken[key] = found
+        return self._spoken[key]
+
+    def cells(self, records: list[CellRecord], made: frozenset[int] = frozenset()) -> list[CellResult]:
+        """Judge the records. `made` are the observations this run made itself; a cell without any is cached."""
+        numbers = [n for r in records for n in (r.export, r.reference, r.convert) if n is not None]
+        observations = self._store.observations(numbers)
+        results = []
+        for record in records:
+            export = observations[record.export]
+            reference = observations[record.reference] if record.reference is not None else None
+            convert = observations[record.convert] if record.convert is not None else None
+            tolerances = self._tolerances.get(record.model, self._default)
+            judgement = judge(
+                record.opset,
+                export,
+                reference,
+                convert,
+                self.speak,
+                lambda one, two, by_position, t=tolerances: self._leg(one, two, by_position, t),  # type: ignore[misc]
+            )
+            parts = {n for n in (record.export, record.reference, record.convert) if n is not None}
+            results.append(
+                CellResult(
+                    record,
+                    export,
+                    reference,
+                    convert,
+                    judgement,
+                    self._versions(record, convert),
+                    _minor(convert.python) if convert else "",
+                    cached=not (parts & made),
+                )
+            )
+        if self._fresh:
+            self._store.keep_derived(self._fresh)
+            self._fresh = {}
+        return results
+
+    def _versions(self, record: CellRecord, convert: Observation | None) -> dict[str, str | None]:
+        pins = self._pins.get(record.converter, {})
+        installed = convert.installed if convert else {}
+        versions: dict[str, str | None] = {}
+        for package in SHOWN:
+            there = installed.get(package)
+            if there is None and package == "tensorflow":
+                there = installed.get("tensorflow-cpu")
+            versions[package] = there or pins.get(package)
+        return versions
+
+    def _log(self, observation: Observation) -> str:
+        blob = observation.passes[-1].log if observation.passes else ""
+        try:
+            return self._store.blobs.read(blob).decode(errors="replace") if blob else ""
+        except OSError:
+            return ""
+
+    def _leg(self, one: str, two: str, by_position: bool, tolerances: Tolerances) -> Leg:
+        parts = [_method(), one, two, by_position, asdict(tolerances)]
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        if key not in self._legs:
+            stored = self._store.derived([key]).get(key)
+            if stored is None:
+                leg = self._compare(one, two, by_position, tolerances)
+                self._fresh[key] = {**asdict(leg), "hints": list(leg.hints)}
+            else:
+                leg = Leg(**{**stored, "hints": tuple(stored["hints"])})
+            self._legs[key] = leg
+        return self._legs[key]
+
+    def _compare(self, one: str, two: str, by_position: bool, tolerances: Tolerances) -> Leg:
+        try:
+            reference = read_arrays(self._store.blobs.path(one))
+            actual = read_arrays(self._store.blobs.path(two))
+            if by_position:
+                actual = align(reference, actual)
+            found = compare(reference, actual, tolerances)
+            blind = dynamic_range(reference, tolerances).all_blind
+        except (UnreadableArrays, NotComparable) as error:
+            return Leg("arrays-unreadable", str(error), {})
+        return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind)
+
+
+@cache
+def _method() -> str:
+    """Hash of the code that compares: a comparison kept from an older method does not count."""
+    total = hashlib.sha256()
+    for path in sorted(Path(str(verdicts.__file__)).parent.glob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def _tolerances(stated: Any) -> dict[str, Tolerance]:
+    return {kind: Tolerance(item.rtol, item.atol) for kind, item in stated.items()}
+
+
+def _minor(python: str) -> str:
+    return ".".join(python.split(".")[:2])

@@ -1,0 +1,150 @@
+"""What every command starts from: table, index settings, locks, and the plan they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from matrix import selectors
+from matrix.config import Config, load_config
+from matrix.config.model import Row
+from matrix.errors import UsageError
+from matrix.index import IndexSettings
+from matrix.locks.keep import LockFolders, refresh, stale
+from matrix.locks.lockfile import Lock
+from matrix.locks.request import Request, make_request
+from matrix.planning import Plan, Selection, make_plan, with_pins
+from matrix.state import State
+
+# How often a fresh lock may show that another row is needed: its date decides which exporters are of its time.
+_ROUNDS = 5
+
+
+@dataclass
+class Session:
+    """`only` and `with_pins` are the texts of the options; `torch_build` is auto, index, or the name of a build."""
+
+    table: Path
+    state: State
+    settings: IndexSettings
+    tier: str | None = None
+    only: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    with_: tuple[str, ...] = ()
+    torch_build: str = "auto"
+    _locks: dict[str, Lock] | None = field(default=None, repr=False)
+
+    @cached_property
+    def stated(self) -> Config:
+        """The table as written."""
+        return load_config(self.table)
+
+    @cached_property
+    def _varied(self) -> tuple[Config, tuple[str, ...]]:
+        if not self.with_:
+            return self.stated, ()
+        return with_pins(self.stated, dict(_pin(text) for text in self.with_))
+
+    @property
+    def config(self) -> Config:
+        """The table with the rows `--with` adds."""
+        return self._varied[0]
+
+    @property
+    def variants(self) -> frozenset[str]:
+        rows = {row.id for row in (*self.stated.exporters, *self.stated.converters)}
+        return frozenset(name for name in self._varied[1] if name not in rows)
+
+    @cached_property
+    def folders(self) -> LockFolders:
+        return LockFolders(self.table.parent / "envs", self.state.locks)
+
+    @property
+    def locks(self) -> dict[str, Lock]:
+        if self._locks is None:
+            self._locks = self.folders.read()
+        return self._locks
+
+    @cached_property
+    def selection(self) -> Selection:
+        """Raises UsageError for an `--only` that cannot be read."""
+        try:
+            conditions = [selectors.from_text(text) for text in self.only]
+        except ValueError as error:
+            raise UsageError(f"--only: {error}") from error
+        conditions += [selectors.Condition("model", (name,)) for name in self.models]
+        added = self._varied[1]
+        for kind, rows in (("converter", self.config.converters), ("exporter", self.config.exporters)):
+            names = [row.id for row in rows if row.id in added]
+            if names:
+                # An exporter row may be several exporters: its id is their common beginning.
+                patterns = tuple(f"{name}*" if kind == "exporter" else name for name in names)
+                conditions.append(selectors.Condition(kind, patterns))
+        # A combination made on the spot is in no tier but those that span the whole table.
+        tier = self.tier or ("full" if self._added_exporter else "each" if added else self.config.default_tier)
+        return Selection(tier, tuple(conditions))
+
+    @property
+    def _added_exporter(self) -> bool:
+        return any(row.id in self._varied[1] for row in self.config.exporters)
+
+    @cached_property
+    def build(self) -> str | None:
+        """The build of exporters that have several: a CPU build where wheels of it were pointed out."""
+        builds = {name: pins for row in self.config.exporters for name, pins in row.builds.items()}
+        if self.torch_build == "index":
+            return None
+        if self.torch_build != "auto":
+            if self.torch_build not in builds:
+                raise UsageError(f"--torch-build {self.torch_build}: choose auto, index or {', '.join(builds)}")
+            return self.torch_build
+        for name, pins in builds.items():
+            if all(self.settings.offers(package, version) for package, version in pins.items()):
+                return name
+        return None
+
+    def plan(self) -> Plan:
+        return make_plan(self.config, self.locks, self.selection, self.build)
+
+    def environments(self, plan: Plan) -> tuple[str, ...]:
+        return plan.environments(self.locks, self.config.reference.id)
+
+    def requests(self, names: Iterable[str]) -> list[Request]:
+        """The lock requests of environments by name. Raises UsageError for a name the table does not have."""
+        known: dict[str, tuple[Row, str | None]] = {row.id: (row, None) for row in self.config.converters}
+        known[self.config.reference.id] = (self.config.reference, None)
+        for row in self.config.exporters:
+            known[row.id] = (row, None)
+            known |= {f"{row.id}.{build}": (row, build) for build in row.builds}
+        wanted = list(names)
+        if unknown := [name for name in wanted if name not in known]:
+            raise UsageError(f"no row {', '.join(unknown)}; the table has: {', '.join(known)}")
+        return [make_request(self.config, *known[name]) for name in wanted]
+
+    def locked_plan(self, tell: Callable[[str], None], allowed: bool = True) -> Plan:
+        """The plan with a current lock for every environment it needs, resolving what is missing or stale."""
+        for _ in range(_ROUNDS):
+            plan = self.plan()
+            needed = self.requests(self.environments(plan))
+            outdated = stale(needed, self.locks)
+            if not outdated:
+                return plan
+            made = refresh(outdated, self.folders, self.variants, self.settings, tell, allowed)
+            self._locks = {**self.locks, **{lock.name: lock for lock in made}}
+        return self.plan()
+
+
+def _pin(text: str) -> tuple[str, str]:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise UsageError(f"--with {text!r}: write package==version") from error
+    specifiers = list(requirement.specifier)
+    if len(specifiers) != 1 or specifiers[0].operator != "==" or "*" in specifiers[0].version:
+        raise UsageError(f"--with {text!r}: an exact version is needed: {requirement.name}==X.Y.Z")
+    return canonicalize_name(requirement.name), specifiers[0].version

@@ -1,0 +1,51 @@
+"""Files by the hash of their content: arrays, models and logs. Equal content is stored once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from matrix import durable
+
+
+class Blobs:
+    """`<root>/ab/cdef…`; a name is the sha256 of the content, in hex."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, name: str) -> Path:
+        return self._root / name[:2] / name[2:]
+
+    def put(self, data: bytes) -> str:
+        """Store bytes and return their name."""
+        name = hashlib.sha256(data).hexdigest()
+        path = self.path(name)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_bytes(path, data)
+        return name
+
+    def take(self, source: Path) -> str:
+        """Move a file in and return its name. The content is hashed after the move: nobody can change it between."""
+        incoming = self._root / "incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        held = incoming / f"{os.getpid()}-{source.name}"
+        shutil.move(source, held)
+        with held.open("rb") as stream:
+            name = hashlib.file_digest(stream, "sha256").hexdigest()
+            os.fsync(stream.fileno())
+        path = self.path(name)
+        if path.exists():
+            held.unlink()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.chmod(0o444)
+            held.rename(path)
+            durable.sync_folder(path.parent)
+        return name
+
+    def read(self, name: str) -> bytes:
+        return self.path(name).read_bytes()

@@ -1,0 +1,67 @@
+"""Opening the database: connect, see to the schema version, migrate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from matrix.errors import ConfigError
+from matrix.redact import redact
+from matrix.store.schema import HEAD
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connect(url: str) -> Engine:
+    """An engine on a database of today's schema.
+
+    Raises ConfigError where it cannot be reached or was written by a newer version.
+    """
+    try:
+        engine = create_engine(url)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _sqlite_settings)
+        found = _version(engine)
+        if found != HEAD:
+            _migrate(engine, found)
+    except SQLAlchemyError as error:
+        raise ConfigError(
+            f"the store at {redact(url)} cannot be opened: {redact(str(error).splitlines()[0])}"
+        ) from error
+    return engine
+
+
+def _sqlite_settings(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA foreign_keys=ON")
+    # A commit returns only when it would survive a power cut.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine, found: str | None) -> None:
+    # Imported here: a store that is up to date, the usual case, should not pay for it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ConfigError(
+                f"the store has schema {found}, this version knows up to {HEAD}: use the newer version, "
+                "or another --state"
+            ) from error

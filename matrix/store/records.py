@@ -1,0 +1,125 @@
+"""The shapes of what is stored: plain, frozen, and JSON both ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from matrix.config.model import Role
+from matrix.environments.engine import Exit
+
+JobKind = Literal["export", "reference", "convert"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """What one worker left of one pass of a job. Three witnesses, kept apart: result file, exit status, limits.
+
+    `result` is the worker's own report (converter/results.py) or None; `exit` is None where the worker lived on.
+    `stopped` names the limit that ended it. `files` maps a file's name to its blob.
+    """
+
+    name: str
+    result: dict[str, Any] | None
+    exit: Exit | None
+    stopped: Literal["timeout", "memory"] | None
+    released: bool
+    seconds: float
+    log: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a job could not start: no lock, no environment. `kind` as in BuildFailed, or `unsatisfiable`."""
+
+    stage: Literal["lock", "build", "run"]
+    kind: Literal["unsatisfiable", "error", "infra", "unavailable"]
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The raw facts one job left behind. Never edited; `id` is given by the store."""
+
+    job: str
+    kind: JobKind
+    role: Role
+    environment: str
+    environment_id: str
+    limits_seconds: float
+    limits_memory_mb: int
+    passes: tuple[PassRecord, ...] = ()
+    obstacle: Obstacle | None = None
+    installed: dict[str, str] = field(default_factory=dict)
+    python: str = ""
+    created: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    id: int | None = None
+
+    def file(self, name: str) -> str | None:
+        """Blob of a file any pass left."""
+        return next((p.files[name] for p in self.passes if name in p.files), None)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Facts of all passes together."""
+        merged: dict[str, Any] = {}
+        for record in self.passes:
+            merged |= (record.result or {}).get("facts", {})
+        return merged
+
+    def payload(self) -> dict[str, Any]:
+        """What goes into the database beside the columns."""
+        return {
+            "schema": SCHEMA,
+            "passes": [dataclasses.asdict(record) for record in self.passes],
+            "obstacle": dataclasses.asdict(self.obstacle) if self.obstacle else None,
+            "installed": self.installed,
+            "python": self.python,
+        }
+
+
+def passes_from(payload: dict[str, Any]) -> tuple[PassRecord, ...]:
+    return tuple(
+        PassRecord(**{**item, "exit": Exit(**item["exit"]) if item["exit"] else None}) for item in payload["passes"]
+    )
+
+
+def obstacle_from(payload: dict[str, Any]) -> Obstacle | None:
+    return Obstacle(**payload["obstacle"]) if payload["obstacle"] else None
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One cell of one run: which observations speak about it."""
+
+    cell: str
+    model: str
+    exporter: str
+    torch: str
+    opset: int
+    converter: str
+    export: int
+    reference: int | None
+    convert: int | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One execution of the plan."""
+
+    id: int
+    started: dt.datetime
+    ended: dt.datetime | None
+    status: str
+    tier: str
+    engine: str
+    command: str
+    planned: int
+    jobs_run: int
+    jobs_cached: int

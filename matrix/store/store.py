@@ -1,0 +1,227 @@
+"""Reading and writing history. Rows are added, never changed, but for the end of a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from matrix.config.model import Limits, Role
+from matrix.store.blobs import Blobs
+from matrix.store.database import connect
+from matrix.store.records import (
+    CellRecord,
+    JobKind,
+    Observation,
+    RunRecord,
+    obstacle_from,
+    passes_from,
+)
+from matrix.store.schema import CellRow, DerivedRow, ObservationRow, RunRow
+
+_CHUNK = 500
+
+
+class Store:
+    """The database at `url` and the blobs beside it."""
+
+    def __init__(self, url: str, blobs: Path) -> None:
+        self._engine = connect(url)
+        self.blobs = Blobs(blobs)
+
+    # -- runs
+
+    def begin_run(self, tier: str, engine: str, command: str, planned: int, host: Mapping[str, Any]) -> int:
+        """Open a run. Runs a killed driver left open are closed as `killed`."""
+        with Session(self._engine) as session, session.begin():
+            session.execute(update(RunRow).where(RunRow.status == "running").values(status="killed"))
+            row = RunRow(
+                started=dt.datetime.now(dt.UTC),
+                status="running",
+                tier=tier,
+                engine=engine,
+                command=command,
+                planned=planned,
+                host=dict(host),
+            )
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def end_run(self, run: int, status: str, jobs_run: int, jobs_cached: int) -> None:
+        with Session(self._engine) as session, session.begin():
+            session.execute(
+                update(RunRow)
+                .where(RunRow.id == run)
+                .values(ended=dt.datetime.now(dt.UTC), status=status, jobs_run=jobs_run, jobs_cached=jobs_cached)
+            )
+
+    def runs(self) -> list[RunRecord]:
+        """All runs, newest first."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(RunRow).order_by(RunRow.id.desc())).all()
+            return [
+                RunRecord(
+                    row.id,
+                    row.started,
+                    row.ended,
+                    row.status,
+                    row.tier,
+                    row.engine,
+                    row.command,
+                    row.planned,
+                    row.jobs_run,
+                    row.jobs_cached,
+                )
+                for row in rows
+            ]
+
+    # -- observations
+
+    def add(
+        self,
+        run: int,
+        observation: Observation,
+        finding: bool,
+        bounded: Literal["timeout", "oom"] | None,
+    ) -> int:
+        """Store an observation in one transaction and return its id."""
+        with Session(self._engine) as session, session.begin():
+            row = ObservationRow(
+                run=run,
+                job=observation.job,
+                kind=observation.kind,
+                role=observation.role,
+                environment=observation.environment,
+                environment_id=observation.environment_id,
+                finding=finding,
+                limits_seconds=observation.limits_seconds,
+                limits_memory_mb=observation.limits_memory_mb,
+                bounded=bounded,
+                created=observation.created,
+                payload=observation.payload(),
+            )
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def finding(self, job: str, limits: Limits) -> Observation | None:
+        """The newest finding of a job that holds under `limits`; a limit seen to be too tight says nothing of a
+        wider one."""
+        with Session(self._engine) as session:
+            rows = session.scalars(
+                select(ObservationRow)
+                .where(ObservationRow.job == job, ObservationRow.finding)
+                .order_by(ObservationRow.id.desc())
+            )
+            for row in rows:
+                if row.bounded == "timeout" and limits.seconds > row.limits_seconds:
+                    continue
+                if row.bounded == "oom" and limits.memory_mb > row.limits_memory_mb:
+                    continue
+                return _observation(row)
+        return None
+
+    def observations(self, ids: Iterable[int]) -> dict[int, Observation]:
+        wanted = sorted(set(ids))
+        found: dict[int, Observation] = {}
+        with Session(self._engine) as session:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                for row in session.scalars(select(ObservationRow).where(ObservationRow.id.in_(chunk))):
+                    found[row.id] = _observation(row)
+        return found
+
+    # -- cells
+
+    def add_cells(self, run: int, cells: Sequence[CellRecord]) -> None:
+        with Session(self._engine) as session, session.begin():
+            session.add_all(
+                CellRow(
+                    run=run,
+                    cell=item.cell,
+                    model=item.model,
+                    exporter=item.exporter,
+                    torch=item.torch,
+                    opset=item.opset,
+                    converter=item.converter,
+                    export=item.export,
+                    reference=item.reference,
+                    convert=item.convert,
+                )
+                for item in cells
+            )
+
+    def cells(self, run: int) -> list[CellRecord]:
+        """The cells of a run, in the order they were decided."""
+        with Session(self._engine) as session:
+            return [
+                _cell(row) for row in session.scalars(select(CellRow).where(CellRow.run == run).order_by(CellRow.id))
+            ]
+
+    def history(self, cell: str) -> list[tuple[int, CellRecord]]:
+        """Every run that decided this cell, newest first."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(CellRow).where(CellRow.cell == cell).order_by(CellRow.run.desc()))
+            return [(row.run, _cell(row)) for row in rows]
+
+    def cell_ids(self) -> list[str]:
+        """All cells ever decided, sorted."""
+        with Session(self._engine) as session:
+            return sorted(session.scalars(select(CellRow.cell).distinct()))
+
+    # -- derived
+
+    def derived(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        wanted = sorted(set(keys))
+        found: dict[str, dict[str, Any]] = {}
+        with Session(self._engine) as session:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                for row in session.scalars(select(DerivedRow).where(DerivedRow.key.in_(chunk))):
+                    found[row.key] = row.value
+        return found
+
+    def keep_derived(self, values: Mapping[str, dict[str, Any]]) -> None:
+        with Session(self._engine) as session, session.begin():
+            for key, value in values.items():
+                session.merge(DerivedRow(key=key, value=value))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _observation(row: ObservationRow) -> Observation:
+    return Observation(
+        job=row.job,
+        kind=cast(JobKind, row.kind),
+        role=cast(Role, row.role),
+        environment=row.environment,
+        environment_id=row.environment_id,
+        limits_seconds=row.limits_seconds,
+        limits_memory_mb=row.limits_memory_mb,
+        passes=passes_from(row.payload),
+        obstacle=obstacle_from(row.payload),
+        installed=row.payload["installed"],
+        python=row.payload["python"],
+        created=row.created,
+        id=row.id,
+    )
+
+
+def _cell(row: CellRow) -> CellRecord:
+    return CellRecord(
+        row.cell,
+        row.model,
+        row.exporter,
+        row.torch,
+        row.opset,
+        row.converter,
+        row.export,
+        row.reference,
+        row.convert,
+    )

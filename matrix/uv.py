@@ -1,0 +1,100 @@
+"""uv as a subprocess: the same binary and the same clean surroundings for every call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from matrix.index import IndexSettings
+from matrix.redact import redact
+
+# Kept of the user's uv settings: where its cache lies and how it reaches the network. Everything else (an
+# exclude-newer, constraints, a resolution mode) would change what a lock says without a trace.
+_KEPT = {
+    "UV_CACHE_DIR",
+    "UV_LINK_MODE",
+    "UV_HTTP_TIMEOUT",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+    "UV_INSECURE_HOST",
+    "UV_KEYRING_PROVIDER",
+    "UV_PYTHON_INSTALL_DIR",
+    "UV_OFFLINE",
+    "UV_CONCURRENT_DOWNLOADS",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a uv call ended; `text` is its standard output and error, redacted."""
+
+    ok: bool
+    out: str
+    text: str
+
+
+@cache
+def binary() -> str:
+    """The uv installed with this package."""
+    from uv import find_uv_bin
+
+    return os.fsdecode(find_uv_bin())
+
+
+def variables(settings: IndexSettings) -> dict[str, str]:
+    """The environment of a uv call: the user's, without what would steer a resolution unseen."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("UV_", "PIP_", "VIRTUAL_ENV", "PYTHON")) or name in _KEPT
+    }
+    return {**env, **settings.variables(), "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+
+
+def call(arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None) -> Outcome:
+    """Run uv and wait."""
+    done = subprocess.run(
+        [binary(), "--no-config", *arguments],
+        env=variables(settings),
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return Outcome(done.returncode == 0, done.stdout, redact(done.stdout + done.stderr))
+
+
+async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> Outcome:
+    """Run uv without blocking; a cancelled call is killed, not left behind."""
+    process = await asyncio.create_subprocess_exec(
+        binary(),
+        "--no-config",
+        *arguments,
+        env=variables(settings),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        out, err = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    text = out.decode(errors="replace")
+    return Outcome(process.returncode == 0, text, redact(text + err.decode(errors="replace")))
+
+
+@cache
+def version() -> str:
+    """`uv X.Y.Z`."""
+    done = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.split()[:2])

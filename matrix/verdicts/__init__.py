@@ -1,0 +1,1 @@
+"""From stored observations to verdicts: pure functions, no clock, no disk but the signature file."""

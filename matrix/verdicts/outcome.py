@@ -1,0 +1,168 @@
+"""What one observation says by itself: nothing went wrong, or where, how and why it did. Pure."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any, cast
+
+from matrix.config.model import Verdict
+from matrix.store.records import Observation, PassRecord
+from matrix.verdicts.signatures import ErrorText, Match, Remedy, Stage, match
+
+UNRECOGNISED = "unrecognised"
+
+INDETERMINATE: frozenset[Verdict] = frozenset({"unavailable", "infra"})
+
+# The worker's own status for "my driver is gone" (converter/lifeline.py).
+_ORPHANED = 75
+
+_WIDER_TIME = Remedy(id="raise-time-limit", text="give it more time: --timeout SECONDS")
+_WIDER_MEMORY = Remedy(id="raise-memory-limit", text="give it more memory: --memory MB")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why an observation is not a success. `title` is one sentence for a person."""
+
+    verdict: Verdict
+    stage: str
+    reason: str
+    title: str
+    cause: str = ""
+    remedies: tuple[Remedy, ...] = ()
+
+
+def outcome(observation: Observation, log: str) -> Outcome | None:
+    """None where every pass succeeded: result complete, without error, and the worker lived on.
+
+    `log` is what the last pass printed.
+    """
+    role = observation.role
+    if (obstacle := observation.obstacle) is not None:
+        stage = cast(Stage, obstacle.stage)
+        known = match(role, stage, ErrorText(message=obstacle.text))
+        title = known.title if known else _first_line(obstacle.text)
+        return Outcome(
+            obstacle.kind,
+            stage,
+            known.id if known and obstacle.reason == UNRECOGNISED else obstacle.reason,
+            title,
+            known.cause if known else "",
+            known.remedies if known else (),
+        )
+    for record in observation.passes:
+        if (found := _of_pass(observation, record, log)) is not None:
+            return found
+    return None if observation.passes else Outcome("infra", "import", "not-started", "the job was never started")
+
+
+def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome | None:
+    result = record.result or {}
+    stage = _stage(record.name, result)
+    error = result.get("error")
+    complete = bool(result.get("done"))
+    if record.stopped == "timeout":
+        seconds = f"{observation.limits_seconds:g}"
+        return Outcome(
+            "timeout",
+            stage,
+            "time-limit",
+            f"still in stage {stage} after {seconds} s",
+            "the limit of one pass of one job",
+            (_WIDER_TIME,),
+        )
+    if record.stopped == "memory" or (record.exit is not None and record.exit.oom):
+        return Outcome(
+            "oom",
+            stage,
+            "memory-limit",
+            f"needed more than {observation.limits_memory_mb} MB in stage {stage}",
+            "the limit on resident memory of one job",
+            (_WIDER_MEMORY,),
+        )
+    if record.exit is not None:
+        return _died(observation, record, stage, complete and not error, log)
+    if error:
+        text = ErrorText(
+            str(error.get("type", "")),
+            tuple(map(str, error.get("mro", ()))),
+            str(error.get("message", "")),
+            str(error.get("traceback", "")),
+            log,
+        )
+        known = match(observation.role, cast(Stage, stage), text)
+        short = f"{text.type.rsplit('.', 1)[-1]}: {_last_line(text.message)}"
+        return _recognised(known, stage) if known else Outcome("error", stage, UNRECOGNISED, short)
+    if not complete or not record.released:
+        return Outcome("error", stage, "no-result", "the worker went on without leaving a complete result")
+    return None
+
+
+def _died(observation: Observation, record: PassRecord, stage: str, had_result: bool, log: str) -> Outcome:
+    ended = record.exit
+    assert ended is not None
+    if had_result:
+        return Outcome(
+            "crash" if ended.signal else "error",
+            stage,
+            "died-after-result",
+            f"left a good result and then died ({_how(ended.code, ended.signal)})",
+            "giving back what the job held ended the process; a result from such a process is not trusted",
+        )
+    if ended.signal == signal.SIGKILL or ended.code == _ORPHANED:
+        return Outcome(
+            "infra",
+            stage,
+            "killed-from-outside",
+            "something outside the driver ended the worker (kernel, operator)",
+        )
+    known = match(observation.role, cast(Stage, stage), ErrorText(log=log))
+    if ended.signal:
+        title = f"died in stage {stage} of {_how(None, ended.signal)}"
+        if known is not None and known.verdict == "error":
+            return Outcome("crash", stage, known.id, known.title, known.cause, known.remedies)
+        if known is not None:
+            return _recognised(known, stage)
+        return Outcome("crash", stage, _signal_name(ended.signal).lower(), title)
+    if known is not None and ended.code != 0:
+        return _recognised(known, stage)
+    return Outcome(
+        "error",
+        stage,
+        "exit-without-result",
+        f"the process ended itself in stage {stage} (exit status {ended.code}) without a result",
+        "something called exit; a worker is ended by its driver, never by itself",
+    )
+
+
+def _recognised(known: Match, stage: str) -> Outcome:
+    return Outcome(cast(Verdict, known.verdict), stage, known.id, known.title, known.cause, known.remedies)
+
+
+def _stage(work: str, result: dict[str, Any]) -> str:
+    """The furthest stage reached. The second worker of a conversion is there for one stage only."""
+    if work == "reload":
+        return "reload"
+    stages = [str(item.get("stage")) for item in result.get("stages", []) if isinstance(item, dict)]
+    return stages[-1] if stages else "import"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal-{number}"
+
+
+def _how(code: int | None, number: int | None) -> str:
+    return _signal_name(number) if number else f"exit status {code}"
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")[:300]
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines[0] if len(lines) <= 1 else lines[-1])[:300] if lines else "no message"

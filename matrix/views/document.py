@@ -1,0 +1,72 @@
+"""One run as plain data: the JSON that `--format json` prints, and what the other views are made of.
+
+Keys may be added, never renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matrix.results import CellResult
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished (or interrupted) run with its judged cells. `complaints` by cell id."""
+
+    run: int
+    status: str
+    tier: str
+    engine: str
+    jobs_run: int
+    jobs_cached: int
+    planned: int
+    results: Sequence[CellResult]
+    complaints: Mapping[str, tuple[str, ...]]
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as JSON-ready data."""
+    return {
+        "schema": SCHEMA,
+        "run": report.run,
+        "status": report.status,
+        "tier": report.tier,
+        "engine": report.engine,
+        "jobs": {"run": report.jobs_run, "cached": report.jobs_cached},
+        "planned": report.planned,
+        "cells": [cell(result, report.complaints.get(result.record.cell, ())) for result in report.results],
+    }
+
+
+def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
+    """One cell as JSON-ready data."""
+    record, judgement = result.record, result.judgement
+    return {
+        "cell": record.cell,
+        "model": record.model,
+        "exporter": record.exporter,
+        "torch": record.torch,
+        "opset_asked": record.opset,
+        "opset_written": result.opset_written,
+        "converter": record.converter,
+        "python": result.python,
+        **result.versions,
+        "verdict": judgement.verdict,
+        "indeterminate": judgement.indeterminate,
+        "role": judgement.role,
+        "stage": judgement.stage,
+        "reason": judgement.reason,
+        "title": judgement.title,
+        "remedies": [{"id": remedy.id, "text": remedy.text} for remedy in judgement.remedies],
+        "remarks": list(judgement.remarks),
+        "leg": judgement.leg,
+        "metrics": judgement.metrics,
+        "legs": judgement.legs,
+        "unexpected": list(complaints),
+        "cached": result.cached,
+    }

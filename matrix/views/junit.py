@@ -1,0 +1,56 @@
+"""JUnit XML for CI systems. A cell fails where it disagrees with matrix.yml, or, unstated, where it is no match."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from matrix.results import CellResult
+from matrix.views import words
+from matrix.views.document import Report
+
+# What XML 1.0 cannot carry, as found in logs.
+_FORBIDDEN = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: None, 0xFFFF: None}
+
+
+def junit(report: Report, stated: frozenset[str]) -> str:
+    """`stated` are the cells the table has an expectation of."""
+    failures = skipped = 0
+    suite = ElementTree.Element("testsuite", name=f"matrix {report.tier}")
+    for result in report.results:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=f"{result.record.model}.{result.record.converter}",
+            name=f"{result.record.exporter}@{result.record.opset}",
+        )
+        judgement = result.judgement
+        complaints = report.complaints.get(result.record.cell, ())
+        if judgement.indeterminate:
+            skipped += 1
+            ElementTree.SubElement(case, "skipped", message=_clean(f"{judgement.verdict}: {judgement.title}"))
+        elif complaints:
+            failures += 1
+            _problem(case, "failure", "unexpected", "; ".join(complaints), result)
+        elif judgement.verdict != "match" and result.record.cell not in stated:
+            failures += 1
+            _problem(case, "failure", judgement.verdict, judgement.reason or "", result)
+    suite.attrib |= {
+        "tests": str(len(report.results)),
+        "failures": str(failures),
+        "errors": "0",
+        "skipped": str(skipped),
+    }
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _problem(case: ElementTree.Element, kind: str, name: str, message: str, result: CellResult) -> None:
+    problem = ElementTree.SubElement(case, kind, type=name, message=_clean(message))
+    remedies = "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
+    problem.text = _clean(f"{words.where(result)}: {result.judgement.title}{remedies}")
+
+
+def _clean(text: str) -> str:
+    return text.translate(_FORBIDDEN)

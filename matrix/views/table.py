@@ -1,0 +1,90 @@
+"""The table on the terminal, and under it what to do about it."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from matrix.results import CellResult
+from matrix.views import words
+from matrix.views.document import Report
+
+# Not a terminal: a log, a pipe. Wide enough that no column is cut.
+_PIPE_WIDTH = 180
+
+
+def print_report(report: Report, console: Console | None = None) -> None:
+    """Print to standard output."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_WIDTH, no_color=True, highlight=False)
+    results = list(report.results)
+    console.print(Group(_table(results, report), Text(""), *_advice(results), _closing(report, results)))
+
+
+def _table(results: list[CellResult], report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    several_models = len({result.record.model for result in results}) > 1
+    columns = ["exporter", "opset", "python", "onnx-tf", "onnx", "tensorflow", "verdict", "where", "reason", "max abs"]
+    for name in (["model"] if several_models else []) + columns:
+        table.add_column(
+            name, no_wrap=name not in ("reason", "model"), justify="right" if name == "max abs" else "left"
+        )
+    for result in results:
+        judgement = result.judgement
+        verdict = Text(judgement.verdict, style=words.STYLES[judgement.verdict])
+        if report.complaints.get(result.record.cell):
+            verdict.append(" !")
+        table.add_row(
+            *([result.record.model] if several_models else []),
+            result.record.exporter,
+            words.opset(result),
+            result.python,
+            *(result.versions[package] or "" for package in ("onnx-tf", "onnx", "tensorflow")),
+            verdict,
+            words.where(result),
+            Text(judgement.reason or "", style="dim" if judgement.indeterminate else ""),
+            words.number(judgement.metrics.get("max_abs")),
+        )
+    return table
+
+
+def _advice(results: list[CellResult]) -> list[Text]:
+    """Each reason once, in plain words, with what would help."""
+    lines: list[Text] = []
+    seen: dict[str, list[CellResult]] = {}
+    for result in results:
+        if result.judgement.reason:
+            seen.setdefault(result.judgement.reason, []).append(result)
+    for reason, cells in sorted(seen.items(), key=lambda item: -len(item[1])):
+        judgement = cells[0].judgement
+        count = f"{len(cells)} cells" if len(cells) > 1 else "1 cell"
+        line = Text.assemble((f"{reason}", "bold"), f" ({count}): {judgement.title}")
+        for remedy in judgement.remedies[:3]:
+            line.append(f"\n    → {remedy.text}", style="cyan")
+        lines.append(line)
+    return [*lines, Text("")] if lines else []
+
+
+def _closing(report: Report, results: list[CellResult]) -> Text:
+    text = Text()
+    best = [result for result in results if result.judgement.verdict == "match"]
+    if best:
+        newest = best[-1]
+        text.append("Works, for example: ", style="bold")
+        text.append(
+            f"torch=={newest.record.torch} with opset {newest.opset_written}, then on Python {newest.python}: "
+            f"{words.pins(newest)}\n"
+        )
+    text.append(f"{words.summary(results)} of {report.planned} cells; ")
+    text.append(f"jobs: {report.jobs_run} run, {report.jobs_cached} cached; run {report.run} ({report.status})")
+    for cell, complaints in report.complaints.items():
+        text.append(f"\nunexpected: {cell}: {'; '.join(complaints)}", style="red")
+    if len(results) < report.planned:
+        text.append(f"\n{report.planned - len(results)} cells were not reached; the same command continues")
+    if results:
+        text.append("\nmore about a cell: python -m matrix show CELL, for example ", style="dim")
+        example = next((r for r in results if r.judgement.verdict != "match"), results[0])
+        text.append(f"'{example.record.cell}'", style="dim")
+    return text
