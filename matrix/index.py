@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,6 +47,9 @@ class IndexSettings:
             find_links=find_links or _words(_first(env, "UV_FIND_LINKS", "PIP_FIND_LINKS")),
             certificates=_first(env, "SSL_CERT_FILE", "PIP_CERT"),
         )
+
+    def without_find_links(self) -> IndexSettings:
+        return replace(self, find_links=())
 
     def variables(self) -> dict[str, str]:
         """Environment variables for uv: credentials in an address stay off the command line."""

@@ -110,7 +110,7 @@ def _tensors_of(representation, path, tensorflow):
 
 def release(packages):
     # Both do nothing for a graph that is still in use; a graph holds cycles that only the collector breaks.
-    packages.tensorflow.keras.backend.clear_session()
+    pass
     gc.collect()
 
 

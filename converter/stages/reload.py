@@ -79,7 +79,7 @@ def _match(names, keys):
 
 
 def release(packages):
-    packages.tensorflow.keras.backend.clear_session()
+    pass
     gc.collect()
 
 

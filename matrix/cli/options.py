@@ -68,7 +68,7 @@ def selection_options(command: Command) -> Command:
                               "twice widens."),
             click.option("--model", "models", metavar="GLOB", multiple=True, help="Only these models."),
             click.option("--with", "with_", metavar="PIN", multiple=True,
-                         help="A combination that is no row: 'tensorflow==2.11.0' changes the closest row. Repeatable."),
+                         help="A combination that is no row: 'tensorflow==2.11.0' alters the closest row. Repeatable."),
             click.option("--torch-build", metavar="NAME", default="auto", show_default=True,
                          help="Build of torch where a row has several: index, the name of a build such as cpu, or "
                               "auto (the build whose wheel --find-links holds)."),

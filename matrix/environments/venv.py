@@ -89,15 +89,16 @@ class VenvEngine:
                     *("pip", "install", "--python", str(folder / "bin" / "python")),
                     *("--no-deps", "--require-hashes", "--quiet", "-r", str(requirements)),
                     # What builds an old source package must be of its time too.
-                    *("--exclude-newer", f"{lock.as_of.isoformat()}T23:59:59Z"),
+                    *("--exclude-newer", f"{lock.as_of.isoformat()}T00:00:00Z"),
                     lock=lock,
                 )
             installed = installed_in(folder / "lib" / f"python{lock.python}" / "site-packages")
         except OSError as error:
-            raise BuildFailed("infra", "disk", f"{lock.name}: {error}") from error
+            raise BuildFailed("infra", "disk-full", f"{lock.name}: {error}") from error
         wrong = differences(lock, installed)
         if wrong:
-            raise BuildFailed("infra", "installed-differs", f"{lock.name}: not what the lock says: " + "; ".join(wrong))
+            text = f"{lock.name}: installed versions differ from the lock: " + "; ".join(wrong)
+            raise BuildFailed("infra", "installed-differs-from-lock", text)
         write_stamp(
             folder,
             {
@@ -111,7 +112,8 @@ class VenvEngine:
         return installed
 
     async def _uv(self, *arguments: str, lock: Lock) -> None:
-        outcome = await uv.call_async(arguments, self._settings)
+        settings = self._settings if lock.find_links else self._settings.without_find_links()
+        outcome = await uv.call_async(arguments, settings)
         if outcome.ok:
             return
         known = match(lock.role, "build", ErrorText(message=outcome.text))

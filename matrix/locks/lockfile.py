@@ -28,7 +28,8 @@ _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s\\;]+)", re.MULTILINE)
 class Lock:
     """What the resolver chose for one environment.
 
-    `newest_pin` is the newest upload date among the row's pins where `as_of` was derived from it.
+    `newest_pin` is the newest upload date among the pins where `as_of` was derived from it. `find_links` False:
+    the user's own wheels must stay out, another build of the row is made of them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Lock:
     outcome: Literal["resolved", "unsatisfiable"]
     body: str
     explanation: str = ""
+    find_links: bool = True
 
     @cached_property
     def packages(self) -> dict[str, str]:
@@ -63,6 +65,7 @@ class Lock:
             "as_of": self.as_of.isoformat(),
             "newest_pin": self.newest_pin.isoformat() if self.newest_pin else None,
             "outcome": self.outcome,
+            "find_links": str(self.find_links).lower(),
             "resolver": self.resolver,
             "request": self.request,
         }
@@ -95,6 +98,7 @@ def parse_lock(text: str, path: Path) -> Lock:
             outcome=head["outcome"],
             body=body + "\n" if body else "",
             explanation="\n".join(comments).strip("\n"),
+            find_links=head["find_links"] == "true",
         )
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(

@@ -19,8 +19,9 @@ from matrix.errors import ConfigError
 class Request:
     """Everything that decides a lock, and nothing else.
 
-    `requirements` are `name<specifier>` texts, sorted. `pinned` are the row's own pins: their upload dates give
-    the default `as_of`. `python` or `as_of` None means: left open, `lock` chooses and records.
+    `requirements` are `name<specifier>` texts, sorted. `pinned` are those of exactly one version, companions
+    included: their upload dates give the default `as_of`. `python` or `as_of` None means: left open, `lock` chooses
+    and records. `find_links` False keeps the user's own wheels out, where a row has a build of its own for them.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Request:
     margin_days: int
     replace: tuple[tuple[str, str], ...]
     wheels_only: tuple[str, ...]
+    find_links: bool
 
     @property
     def digest(self) -> str:
@@ -44,6 +46,7 @@ class Request:
             "as_of": self.as_of.isoformat() if self.as_of else self.margin_days,
             "replace": self.replace,
             "wheels_only": self.wheels_only,
+            "find_links": self.find_links,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -83,7 +86,7 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
     return Request(
         name=name,
         role=role_of(row),
-        pinned=tuple(sorted(row.pins.items())),
+        pinned=tuple(sorted(row.pins.items() | _exact(wanted).items())),
         requirements=tuple(sorted(f"{package}{spec}" for package, spec in requirements.items())),
         python=row.python,
         as_of=row.as_of,
@@ -91,7 +94,18 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
         margin_days=resolver.margin_days,
         replace=tuple(sorted((k, v) for k, v in resolver.replace.items() if k in row.pins)),
         wheels_only=tuple(sorted(resolver.wheels_only)),
+        find_links=not (isinstance(row, ExporterRow) and row.builds and build is None),
     )
+
+
+def _exact(wanted: dict[str, SpecifierSet]) -> dict[str, str]:
+    """The companions that are pinned to one version."""
+    found = {}
+    for package, specifiers in wanted.items():
+        for specifier in specifiers:
+            if specifier.operator == "==" and not specifier.version.endswith("*"):
+                found[package] = specifier.version
+    return found
 
 
 def all_requests(config: Config) -> list[Request]:

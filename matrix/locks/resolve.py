@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,10 @@ from matrix.verdicts.signatures import ErrorText, match
 PLATFORM = "x86_64-manylinux_2_28"
 _EXPLANATION_LINES = 60
 
+# A pinned source package is built for its metadata before wheels of the other pins are looked at, so a build that
+# fails on too new a Python means the same as no solution: try the next one.
+_REFUSAL = re.compile(r"No solution found|Failed to (download and )?build")
+
 
 def resolve(
     request: Request,
@@ -36,7 +41,10 @@ def resolve(
     as_of = request.as_of
     if as_of is None:
         newest = _newest_pin(request, dates)
-        as_of = newest + dt.timedelta(days=request.margin_days)
+        # A date to come would let the lock change until it has passed.
+        as_of = min(newest + dt.timedelta(days=request.margin_days), dt.datetime.now(dt.UTC).date())
+    if not request.find_links:
+        settings = settings.without_find_links()
     candidates = (request.python,) if request.python else request.pythons
     refusals: list[tuple[str, str]] = []
     for python in candidates:
@@ -49,6 +57,8 @@ def resolve(
             known = match(request.role, "lock", ErrorText(message=outcome.text))
             if known is not None and known.verdict == "infra":
                 raise Indeterminate(f"{request.name}: {known.title}; nothing was decided, run again later")
+            if not _REFUSAL.search(outcome.text):
+                raise Indeterminate(f"{request.name}: uv failed, which says nothing about the row: {outcome.text}")
         refusals.append((python, outcome.text))
     return _lock(request, candidates[0] or "", as_of, newest, "", _explain(refusals))
 
@@ -97,7 +107,7 @@ def _compile(
                 # Old packages that exist only as source are built to learn what they need, by their own Python.
                 *(["--python", str(interpreter.path)] if interpreter else ["--python-version", python]),
                 *["--python-platform", PLATFORM],
-                *["--exclude-newer", f"{as_of.isoformat()}T23:59:59Z"],
+                *["--exclude-newer", f"{as_of.isoformat()}T00:00:00Z"],
                 *(["--overrides", str(overrides)] if replace else []),
                 *[flag for package in request.wheels_only for flag in ("--only-binary", package)],
                 "--generate-hashes",
@@ -123,6 +133,7 @@ def _lock(request: Request, python: str, as_of: dt.date, newest: dt.date | None,
         outcome="resolved" if body else "unsatisfiable",
         body=body,
         explanation=explanation,
+        find_links=request.find_links,
     )
 
 

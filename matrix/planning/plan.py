@@ -107,6 +107,9 @@ class _Table:
         able = [e for e in self.exporters if e.writable.start <= newest] or self.exporters
         if date is None:
             able = [e for e in able if e.current] or able
+        else:
+            # Years later is not of its time, however long nothing was released before.
+            able = [e for e in able if e.released <= date + OF_ITS_TIME] or able
         exporter = min(able, key=lambda e: (abs(e.released - date) if date else dt.timedelta(0), e.id))
         yield exporter, max((o for o in exporter.writable if o <= newest), default=exporter.writable.start)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Set
 from pathlib import Path
 
 from matrix import durable
@@ -49,3 +50,13 @@ class Blobs:
 
     def read(self, name: str) -> bytes:
         return self.path(name).read_bytes()
+
+    def collect(self, named: Set[str]) -> tuple[int, int]:
+        """Remove every file that is not named; returns how many and their bytes."""
+        files = size = 0
+        for path in self._root.glob("*/*"):
+            if path.parent.name + path.name not in named:
+                size += path.lstat().st_size
+                files += 1
+                path.unlink()
+        return files, size

@@ -136,6 +136,15 @@ class Store:
                     found[row.id] = _observation(row)
         return found
 
+    def blobs_named(self) -> set[str]:
+        """Every blob some observation names."""
+        named: set[str] = set()
+        with Session(self._engine) as session:
+            for payload in session.scalars(select(ObservationRow.payload).execution_options(yield_per=_CHUNK)):
+                for record in passes_from(payload):
+                    named |= {record.log, *record.files.values()}
+        return named
+
     # -- cells
 
     def add_cells(self, run: int, cells: Sequence[CellRecord]) -> None:

@@ -177,7 +177,7 @@ def _values_differ(
     farthest = int(np.argmax(excess))
     at = [int(index) for index in np.unravel_index(farthest, reference[worst].shape)]
     count, size = int(np.count_nonzero(p.too_far)), p.distance.size
-    others = f", and {len(failing) - 1} other outputs differ too" if len(failing) > 1 else ""
+    others = f", and {len(failing) - 1} of the other outputs differ" if len(failing) > 1 else ""
     return _Failure(
         "values-differ",
         worst,

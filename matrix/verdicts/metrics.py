@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,8 +85,14 @@ def measure(pairs: Sequence[Pair], top1: Sequence[tuple[int, int]] = ()) -> Metr
 def _distances(reference: Array, actual: Array, distance: Array) -> dict[str, float]:
     # Squares of float64 values overflow from 1e154 on; the wider exponent of x86's long double holds them. On
     # machines whose long double is a float64, metrics of such outputs are infinite; the verdict is the same.
-    wide = np.clongdouble if reference.dtype.kind == "c" else np.longdouble
-    left, right, apart = reference.astype(wide), actual.astype(wide), distance.astype(np.longdouble)
+    widest = max(np.abs(reference).max(), np.abs(actual).max(), distance.max())
+    real = np.float64 if 1e-100 < widest < 1e100 else np.longdouble
+    wide = np.result_type(real, reference.dtype)
+    left, right, apart = (
+        reference.astype(wide, copy=False),
+        actual.astype(wide, copy=False),
+        distance.astype(real, copy=False),
+    )
     signal, energy, noise = _square_sum(left), _square_sum(right), _square_sum(apart)
     with np.errstate(over="ignore", divide="ignore"):
         return {
@@ -98,12 +105,12 @@ def _distances(reference: Array, actual: Array, distance: Array) -> dict[str, fl
         }
 
 
-def _square_sum(values: Array) -> np.longdouble:
-    total: np.longdouble = np.sum(np.square(np.abs(values)))
+def _square_sum(values: Array) -> np.floating[Any]:
+    total: np.floating[Any] = np.sum(np.square(np.abs(values)))
     return total
 
 
-def _cosine(product: np.longdouble, norms: np.longdouble, equally_long: bool) -> float:
+def _cosine(product: np.floating[Any], norms: np.floating[Any], equally_long: bool) -> float:
     if norms == 0:  # one of them is all 0, or both are
         return 1.0 if equally_long else 0.0
     return min(1.0, max(-1.0, float(product / norms)))
@@ -114,9 +121,9 @@ def _tightest(p: Pair) -> float:
         return math.inf
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         factors = np.where(p.distance == 0, 0.0, p.distance / p.bound)
-    tightest = float(factors.max(initial=0.0))
-    # A quotient just above 1 may round to 1, and "passes at factor 1" must mean that it passes.
-    return max(tightest, math.nextafter(1.0, 2.0)) if np.any(p.too_far) else tightest
+    # A distance above its bound is at least one unit in the last place above it, and their quotient therefore never
+    # rounds to 1: "passes" and "factor at most 1" are the same.
+    return float(factors.max(initial=0.0))
 
 
 def top1_rows(reference: Array, actual: Array) -> tuple[int, int]:

@@ -46,7 +46,7 @@ def outcome(observation: Observation, log: str) -> Outcome | None:
         return Outcome(
             obstacle.kind,
             stage,
-            known.id if known and obstacle.reason == UNRECOGNISED else obstacle.reason,
+            known.id if known else obstacle.reason,
             title,
             known.cause if known else "",
             known.remedies if known else (),

@@ -1,0 +1,78 @@
+"""`doctor`: what this machine can and cannot run, and why."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from typing import Any
+
+import click
+
+from matrix.cli.options import make_session, table_options
+
+
+@click.command()
+@table_options
+def doctor(**options: Any) -> None:
+    """Say what this machine can and cannot run, and why."""
+    from matrix import uv
+    from matrix.environments import interpreters
+    from matrix.errors import Indeterminate
+    from matrix.index import UploadDates
+    from matrix.locks.keep import stale
+    from matrix.locks.request import all_requests
+    from matrix.redact import redact
+
+    session = make_session(**options)
+    config = session.config
+    system = f"{platform.system()} {platform.machine()}"
+    fits = system == "Linux x86_64"
+    _line(fits, f"system {system}", "" if fits else "locks are for Linux x86-64; use the docker engine elsewhere")
+    _line(True, f"{uv.version()} at {redact(uv.binary())}", "")
+    _line(True, "engine venv", "virtual environments made by uv; it separates packages, it is no cage")
+
+    requests = all_requests(config)
+    needed: dict[str, list[str]] = {}
+    for request in requests:
+        lock = session.locks.get(request.name)
+        python = lock.python if lock else request.python
+        if python:
+            needed.setdefault(python, []).append(request.name)
+    for python in sorted(needed, key=lambda text: tuple(map(int, text.split(".")))):
+        found = interpreters.find(python)
+        if found:
+            _line(True, f"Python {python}", f"{found.version} at {redact(str(found.path))}")
+        else:
+            rows = ", ".join(needed[python])
+            _line(
+                False, f"Python {python}", f"missing, so unavailable: {rows}; get it: {interpreters.how_to_get(python)}"
+            )
+
+    outdated = stale(requests, session.locks)
+    names = ", ".join(request.name for request in outdated)
+    _line(not outdated, f"{len(requests) - len(outdated)} of {len(requests)} locks are current", names)
+    none = [name for name, lock in session.locks.items() if lock.outcome == "unsatisfiable"]
+    if none:
+        click.echo(f"       no solution exists (a finding): {', '.join(none)}")
+
+    try:
+        known = UploadDates(session.settings).of("onnx-tf")
+        _line(bool(known), f"index {redact(session.settings.index)}", "answers" if known else "gives no upload dates")
+    except Indeterminate as error:
+        _line(False, f"index {redact(session.settings.index)}", str(error))
+    build = session.build
+    builds = sorted({name for row in config.exporters for name in row.builds})
+    if builds:
+        text = f"build {build!r}, found with --find-links" if build else "the index's own build, with its GPU packages"
+        _line(True, "torch", text if build else f"{text}; point --find-links at CPU wheels to use {', '.join(builds)}")
+
+    place = session.state.root if session.state.root.exists() else session.state.root.parent
+    usage = shutil.disk_usage(place)
+    free = usage.free / 2**30
+    _line(
+        free > 10, f"{free:.0f} GiB free below {redact(str(session.state.root))}", "" if free > 10 else "10 are wanted"
+    )
+
+
+def _line(good: bool, what: str, detail: str) -> None:
+    click.echo(f"{'ok    ' if good else 'LACKS '} {what}" + (f": {detail}" if detail else ""))

@@ -1,0 +1,118 @@
+"""`status` and `show`: what was found before, judged by today's rules."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+
+from matrix.cli.options import make_session, store_option, table_options
+
+
+@click.command()
+@table_options
+@store_option
+@click.option("--run", "number", type=int, help="The table of this run instead of the list of runs.")
+@click.option("--format", "format_", type=click.Choice(["table", "json", "md", "junit"]), default="table")
+def status(store: str | None, number: int | None, format_: str, **options: Any) -> None:
+    """Show past runs, or the table of one.
+
+    Verdicts are drawn anew from what was observed: a tolerance or a signature changed since then counts.
+    """
+    from matrix.cli.running import show_report
+    from matrix.driver import open_store
+    from matrix.errors import NothingSelected, UsageError
+    from matrix.results import Judge
+    from matrix.views import words
+    from matrix.views.document import Report
+
+    session = make_session(**options)
+    config = session.config
+    history = open_store(session, store)
+    try:
+        runs = history.runs()
+        if not runs:
+            raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
+        judge = Judge(config, history)
+        if number is None and format_ == "table":
+            for item in runs[:20]:
+                results = judge.cells(history.cells(item.id))
+                click.echo(
+                    f"run {item.id}  {item.started:%Y-%m-%d %H:%M}  {item.tier}  {item.engine}  {item.status}: "
+                    f"{words.summary(results)}; {len(results)} of {item.planned} cells, "
+                    f"jobs {item.jobs_run} run, {item.jobs_cached} cached"
+                )
+            click.echo("the table of one: python -m matrix status --run N")
+            return
+        chosen = next((item for item in runs if number in (None, item.id)), None)
+        if chosen is None:
+            raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
+        report = Report(
+            run=chosen.id,
+            status=chosen.status,
+            tier=chosen.tier,
+            engine=chosen.engine,
+            jobs_run=chosen.jobs_run,
+            jobs_cached=chosen.jobs_cached,
+            planned=chosen.planned,
+            results=judge.cells(history.cells(chosen.id)),
+            complaints={},
+        )
+        show_report(report, format_, frozenset())
+    finally:
+        history.close()
+
+
+@click.command()
+@click.argument("cell")
+@table_options
+@store_option
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
+    """Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.
+
+    CELL is the id a table prints, `model/exporter@opset/converter`; a part of it or a glob will do where only
+    one cell fits.
+    """
+    import json
+
+    from matrix.driver import open_store
+    from matrix.errors import NothingSelected, UsageError
+    from matrix.results import Judge
+    from matrix.store.records import Observation
+    from matrix.views.detail import print_detail
+    from matrix.views.document import cell as cell_document
+
+    session = make_session(**options)
+    config = session.config
+    history = open_store(session, store)
+    try:
+        known = history.cell_ids()
+        fitting = [name for name in known if name == cell] or [name for name in known if fnmatchcase(name, f"*{cell}*")]
+        if not fitting:
+            raise NothingSelected(f"no run has decided a cell like {cell!r}; `python -m matrix status` lists runs")
+        if len(fitting) > 1:
+            raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
+        past = history.history(fitting[0])
+        result = Judge(config, history).cells([past[0][1]])[0]
+        if format_ == "json":
+            click.echo(json.dumps({"schema": 1, "run": past[0][0], **cell_document(result)}, indent=1))
+            return
+
+        def log(observation: Observation) -> str:
+            return "".join(
+                history.blobs.read(record.log).decode(errors="replace") for record in observation.passes if record.log
+            )
+
+        def lock_of(name: str) -> Path | None:
+            for folder in (session.folders.committed, session.folders.variants):
+                if (folder / f"{name}.lock").exists():
+                    return folder / f"{name}.lock"
+            return None
+
+        print_detail(result, log, lock_of, session.table)
+        click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, last in run {past[0][0]}")
+    finally:
+        history.close()

@@ -1,0 +1,131 @@
+"""One cell in full, for the person who has to mend it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from matrix.results import CellResult
+from matrix.store.records import Observation
+from matrix.views import words
+
+_LOG_LINES = 25
+# The packages people compare first; the rest follows in the lock.
+_INTERESTING = (
+    "torch",
+    "onnx",
+    "onnx-tf",
+    "onnxruntime",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tensorflow-addons",
+    "tensorflow-probability",
+    "keras",
+    "numpy",
+    "protobuf",
+    "ml-dtypes",
+    "onnxscript",
+)
+
+
+def print_detail(
+    result: CellResult, log: Callable[[Observation], str], lock_of: Callable[[str], Path | None], table: Path
+) -> None:
+    """`log` gives what an observation printed, `lock_of` the file of an environment's lock."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140, no_color=True, highlight=False)
+    judgement = result.judgement
+    verdict = Text(judgement.verdict, style=words.STYLES[judgement.verdict])
+    console.print(Text.assemble((result.record.cell, "bold"), ": ", verdict))
+    if judgement.title:
+        place = f"{words.where(result)}: " if words.where(result) else ""
+        console.print(Text(f"{place}{judgement.reason}: {judgement.title}"))
+    if judgement.cause:
+        console.print(Text(f"why: {judgement.cause}"))
+    for remedy in judgement.remedies:
+        console.print(Text(f"  → {remedy.text}  [{remedy.id}]", style="cyan"))
+    for remark in judgement.remarks:
+        console.print(Text(f"remark: {remark}"))
+    console.print(Text(f"opset: {words.opset(result)}; judged on run data, cached: {result.cached}"))
+    _legs(console, result)
+    for observation in (result.export, result.reference, result.convert):
+        if observation is not None:
+            _observation(console, observation)
+    _tail(console, result, log)
+    _reproduce(console, result, lock_of, table)
+
+
+def _legs(console: Console, result: CellResult) -> None:
+    if not result.judgement.legs:
+        return
+    grid = Table("leg", "max abs", "max rel", "mean abs", "rmse", "cosine", "SNR dB", "outside", "margin", box=None)
+    for name, metrics in result.judgement.legs.items():
+        grid.add_row(
+            name,
+            *(words.number(metrics.get(key)) for key in ("max_abs", "max_rel", "mean_abs", "rmse")),
+            *(f"{value:.6g}" if isinstance(value := metrics.get(key), float) else str(value) for key in ("cosine",)),
+            *(f"{value:.1f}" if isinstance(value := metrics.get(key), float) else str(value) for key in ("snr_db",)),
+            *(words.number(metrics.get(key)) for key in ("mismatch_share", "margin")),
+        )
+    console.print(grid)
+
+
+def _observation(console: Console, observation: Observation) -> None:
+    console.print(Text(f"\n{observation.role} {observation.environment} (Python {observation.python})", style="bold"))
+    if observation.obstacle:
+        console.print(Text(f"  stopped at {observation.obstacle.stage}: {observation.obstacle.kind}"))
+    for record in observation.passes:
+        stages = (record.result or {}).get("stages", [])
+        line = "  ".join(f"{s['stage']} {s['status']} {_seconds(s.get('seconds'))}".rstrip() for s in stages)
+        ended = "" if record.exit is None else f"  [worker ended: {record.exit}]"
+        console.print(Text(f"  {record.name}: {line or 'no result file'}{ended}"))
+    installed = [f"{name} {observation.installed[name]}" for name in _INTERESTING if name in observation.installed]
+    console.print(Text(f"  installed: {', '.join(installed)}"))
+
+
+def _seconds(value: object) -> str:
+    return f"{value:.1f}s" if isinstance(value, int | float) and value >= 0.05 else ""
+
+
+def _tail(console: Console, result: CellResult, log: Callable[[Observation], str]) -> None:
+    culprit = {"exporter": result.export, "reference": result.reference, "converter": result.convert}.get(
+        result.judgement.role or ""
+    )
+    if culprit is None or result.judgement.verdict == "match":
+        return
+    lines: list[str] = []
+    if culprit.obstacle:
+        lines = culprit.obstacle.text.splitlines()
+    for record in culprit.passes:
+        error = (record.result or {}).get("error")
+        if error:
+            lines = str(error.get("traceback", "")).splitlines()
+    if not lines:
+        lines = log(culprit).splitlines()
+    if lines:
+        console.print(Text(f"\nlast lines of the {culprit.role}:", style="bold"))
+        console.print(Text("\n".join(f"  {line}" for line in lines[-_LOG_LINES:])))
+
+
+def _reproduce(console: Console, result: CellResult, lock_of: Callable[[str], Path | None], table: Path) -> None:
+    console.print(Text("\nreproduce", style="bold"))
+    only = shlex.quote(f"cell={result.record.cell}")
+    option = "" if table == Path("matrix.yml") else f"--table {shlex.quote(str(table))} "
+    console.print(Text(f"  python -m matrix run {option}--tier full --only {only} --again"))
+    observation = result.convert or result.export
+    lock = lock_of(observation.environment)
+    if lock is not None and (observation.obstacle is None or observation.obstacle.stage != "lock"):
+        minor = ".".join(observation.python.split(".")[:2])
+        console.print(Text("  or only its environment, by hand:"))
+        console.print(
+            Text(
+                f"  uv venv --python {minor} env && uv pip install --python env/bin/python --no-deps "
+                f"--require-hashes -r {shlex.quote(str(lock))}"
+            )
+        )
