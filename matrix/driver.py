@@ -49,7 +49,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
     with session.state.held():
         store = open_store(session, options.store)
         try:
-            judge = Judge(session.config, store)
+            judge = Judge(session.config, store, session.locks)
             with progress(judge.speak) as events:
                 plan = session.locked_plan(events.say, allowed=not options.locked)
                 for note in plan.notes:

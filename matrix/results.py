@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from matrix import verdicts
 from matrix.config.model import Config
+from matrix.locks.lockfile import Lock
 from matrix.store import CellRecord, Observation, Store
 from matrix.verdicts.arrays import UnreadableArrays, read_arrays
 from matrix.verdicts.compare import NotComparable, Tolerances, align, compare, dynamic_range
@@ -44,7 +46,7 @@ class CellResult:
 class Judge:
     """Judges cells, remembering comparisons in the store by what they compare and how."""
 
-    def __init__(self, config: Config, store: Store) -> None:
+    def __init__(self, config: Config, store: Store, locks: Mapping[str, Lock]) -> None:
         self._store = store
         self._spoken: dict[int, Outcome | None] = {}
         self._legs: dict[str, Leg] = {}
@@ -53,6 +55,7 @@ class Judge:
         self._tolerances = {model.id: base.override(_tolerances(model.tolerances)) for model in config.models}
         self._default = base
         self._pins = {row.id: row.pins for row in config.converters}
+        self._pythons = {name: lock.python for name, lock in locks.items()}
 
     def speak(self, observation: Observation) -> Outcome | None:
         """What the observation says by itself; None for success."""
@@ -91,7 +94,7 @@ class Judge:
                     convert,
                     judgement,
                     self._versions(record, convert),
-                    _minor(convert.python) if convert else "",
+                    _minor(convert.python) if convert else self._pythons.get(record.converter, ""),
                     cached=not (parts & made),
                 )
             )

@@ -35,7 +35,7 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
         runs = history.runs()
         if not runs:
             raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
-        judge = Judge(config, history)
+        judge = Judge(config, history, session.locks)
         if number is None and format_ == "table":
             for item in runs[:20]:
                 results = judge.cells(history.cells(item.id))
@@ -96,7 +96,7 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
         if len(fitting) > 1:
             raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
         past = history.history(fitting[0])
-        result = Judge(config, history).cells([past[0][1]])[0]
+        result = Judge(config, history, session.locks).cells([past[0][1]])[0]
         if format_ == "json":
             click.echo(json.dumps({"schema": 1, "run": past[0][0], **cell_document(result)}, indent=1))
             return

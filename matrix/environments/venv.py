@@ -9,6 +9,7 @@ import platform
 import resource
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -36,6 +37,8 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRAR
 # Address space is not memory: TensorFlow maps far more than it touches. The watch on resident memory is the limit
 # proper, the kernel's limit on data only has to stop a single huge allocation before it hurts the machine.
 _DATA_HEADROOM_MB = 4096
+
+_KILL_POLL_SECONDS = 0.005
 
 
 class VenvEngine:
@@ -134,12 +137,14 @@ class VenvEngine:
             "VIRTUAL_ENV": str(environment.folder),
         }
         with (outbox / f"{work}-worker.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(str(environment.folder / "bin" / "python"), str(self._worker), work),
-                *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
+            process = subprocess.Popen(
+                [
+                    *(str(environment.folder / "bin" / "python"), str(self._worker), work),
+                    *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
+                ],
                 env=env,
                 cwd=outbox,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 # Ctrl-C belongs to the driver alone, and a group can be ended as one.
@@ -155,12 +160,12 @@ class VenvEngine:
 class VenvWorker:
     """A worker process. It holds the other end of the driver's pipe and dies when the driver does."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._oom = False
 
     def exited(self) -> Exit | None:
-        status = self._process.returncode
+        status = self._process.poll()
         if status is None:
             return None
         return Exit(signal=-status, oom=self._oom) if status < 0 else Exit(code=status, oom=self._oom)
@@ -177,7 +182,10 @@ class VenvWorker:
         self._oom = self._oom or oom
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        while self._process.poll() is None:
+            await asyncio.sleep(_KILL_POLL_SECONDS)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def _resident(process: psutil.Process) -> int:

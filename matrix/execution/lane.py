@@ -157,9 +157,11 @@ class Lane:
 
     async def _discard(self, work: PassName) -> None:
         """A worker that died or was ended is never used again; what it started dies with it."""
-        worker = self._workers.pop(work, None)
+        worker = self._workers.get(work)
         if worker is not None:
+            # Forgotten only once it is gone: a cancellation in between must leave it to `close`.
             await worker.kill()
+            self._workers.pop(work, None)
 
     async def _dismiss(self) -> None:
         for work in list(self._workers):
