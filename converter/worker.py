@@ -60,11 +60,6 @@ class Framework:
         result.attempt("import", self.load)
         self.failure = result.error
 
-    def release(self):
-        if self.packages is not None:
-            self.stages.release(self.packages)
-        gc.collect()
-
 
 def work(framework, spec, inbox, outbox):
     """Runs one job from its first stage to its released marker."""
@@ -83,7 +78,8 @@ def work(framework, spec, inbox, outbox):
                     break
             value = None
         result.finish(installed(), peak_mb())
-        framework.release()
+        # TensorFlow graphs and torch modules are full of cycles: without this they stay, and add up.
+        gc.collect()
     mark(os.path.join(folder, framework.name + ".released"))
 
 

@@ -6,7 +6,6 @@ saved/ holds graph.pb (a frozen graph, onnx-tf up to 1.6) or model/ (a SavedMode
     {"kind": "frozen-graph" | "saved-model", "inputs": [{"onnx", "tensor"}], "outputs": [{"onnx", "tensor"}]}
 where "tensor" is a name in the frozen graph, and null for a SavedModel, whose signature has its own names.
 """
-import gc
 import json
 import os
 from types import SimpleNamespace
@@ -95,7 +94,8 @@ def save(job, packages, converted):
 def _tensors_of(representation, path, tensorflow):
     """{ONNX name: name of the tensor in the frozen graph}. onnx-tf 1.5 and 1.6 rename the nodes of the outputs while
     they write the file, so what counts is which names are in it."""
-    proto = tensorflow.GraphDef() if hasattr(tensorflow, "GraphDef") else tensorflow.compat.v1.GraphDef()
+    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 begins with 1.13
+    proto = v1.GraphDef()
     with open(path, "rb") as file:
         proto.ParseFromString(file.read())
     nodes = {node.name for node in proto.node}
@@ -106,12 +106,6 @@ def _tensors_of(representation, path, tensorflow):
         node, _, port = tensor.name.partition(":")
         tensors[name] = tensor.name if node in nodes else "%s:%s" % (name, port)
     return tensors
-
-
-def release(packages):
-    # Both do nothing for a graph that is still in use; a graph holds cycles that only the collector breaks.
-    pass
-    gc.collect()
 
 
 STAGES = (load, check, convert, run, save)

@@ -106,8 +106,4 @@ def _parameters(torch):
     return names
 
 
-def release(packages):
-    """Nothing of torch outlives its objects."""
-
-
 STAGES = (model, forward, export)

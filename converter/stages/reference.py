@@ -45,8 +45,4 @@ def run(job, packages, session):
         write_cases(job.made(output), values)
 
 
-def release(packages):
-    """Nothing of ONNX Runtime outlives its sessions."""
-
-
 STAGES = (load, run)

@@ -2,7 +2,6 @@
 
 Inputs: saved/ (as converter/stages/convert.py describes it), inputs.npz. Output: reloaded.npz.
 """
-import gc
 import json
 import os
 import re
@@ -30,7 +29,7 @@ def reload(job, packages, _):
 
 
 def _frozen_graph(folder, names, cases, tensorflow):
-    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)
+    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 begins with 1.13
     proto = v1.GraphDef()
     with open(os.path.join(folder, "graph.pb"), "rb") as file:
         proto.ParseFromString(file.read())
@@ -76,11 +75,6 @@ def _match(names, keys):
         if set(spelling.values()) == set(keys):
             return spelling
     raise ValueError("the signature has %s, the model has %s" % (sorted(keys), names))
-
-
-def release(packages):
-    pass
-    gc.collect()
 
 
 STAGES = (reload,)
