@@ -140,9 +140,10 @@ class Ours(Contestant):
         only = [f"exporter={EXPORTER}", *(f"converter={name}" for name in converters)]
         # One cell for each file, and no other: models and opsets are not a full product here.
         only += [f"cell={model}/*@{opset}/*" for model, opset in FILES]
+        place = ["--table", str(ROOT / "matrix.yml"), "--state", str(state)]
+        narrowed = [word for text in only for word in ("--only", text)]
         return self.call(
-            [sys.executable, "-m", "matrix", "run", "--table", str(ROOT / "matrix.yml"), "--state", str(state)]
-            + ["--tier", "full", "--format", "json", *(word for text in only for word in ("--only", text))],
+            [sys.executable, "-m", "matrix", "run", *place, "--tier", "full", "--format", "json", *narrowed],
             PYTHONPATH=str(ROOT),
             UV_CACHE_DIR=str(self.cache),
         )

@@ -67,6 +67,8 @@ class State:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             shutil.rmtree(self.work, ignore_errors=True)
+            for attempt in self.environments.glob("*.unfinished-*"):
+                shutil.rmtree(attempt, ignore_errors=True)
             yield
         finally:
             os.close(descriptor)

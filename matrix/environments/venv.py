@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -39,6 +40,9 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRAR
 _DATA_HEADROOM_MB = 4096
 
 _KILL_POLL_SECONDS = 0.005
+
+# In the name of a folder that is still being built; `clean` and the next driver remove what was left behind.
+UNFINISHED = ".unfinished-"
 
 
 class VenvEngine:
@@ -72,46 +76,52 @@ class VenvEngine:
         folder = self.folder(name)
         stamp = read_stamp(folder)
         if stamp is None or stamp.get("id") != name:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            installed = await self._build(lock, interpreter, folder, name)
-        else:
-            installed = stamp["installed"]
-        return Environment(name, lock, folder, interpreter.version, installed)
+            stamp = await self._build(lock, interpreter, folder, name)
+        return Environment(name, lock, folder, interpreter.version, stamp["installed"])
 
     async def _build(
         self, lock: Lock, interpreter: interpreters.Interpreter, folder: Path, name: str
-    ) -> Mapping[str, str]:
+    ) -> dict[str, Any]:
+        """Build beside the final place and move there when it is whole: the uv of a killed driver may still be
+        writing into its own attempt, and must not meet ours."""
         started = time.monotonic()
-        self._root.mkdir(parents=True, exist_ok=True)
         try:
-            await self._uv("venv", "--python", str(interpreter.path), "--no-project", "--quiet", str(folder), lock=lock)
-            with tempfile.TemporaryDirectory() as scratch:
-                requirements = Path(scratch) / f"{lock.name}.txt"
-                requirements.write_text(lock.body, encoding="utf-8")
-                await self._uv(
-                    *("pip", "install", "--python", str(folder / "bin" / "python")),
-                    *("--no-deps", "--require-hashes", "--quiet", "-r", str(requirements)),
-                    # What builds an old source package must be of its time too.
-                    *("--exclude-newer", f"{lock.as_of.isoformat()}T00:00:00Z"),
-                    lock=lock,
-                )
-            installed = installed_in(folder / "lib" / f"python{lock.python}" / "site-packages")
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=f"{folder.name}{UNFINISHED}") as scratch:
+                attempt = Path(scratch) / "env"
+                installed = await self._install(lock, interpreter, attempt)
+                stamp = {
+                    "id": name,
+                    "environment": lock.name,
+                    "python": interpreter.version,
+                    "installed": installed,
+                    "seconds": round(time.monotonic() - started, 2),
+                }
+                write_stamp(attempt, stamp)
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                attempt.rename(folder)
         except OSError as error:
             raise BuildFailed("infra", "disk-full", f"{lock.name}: {error}") from error
-        wrong = differences(lock, installed)
-        if wrong:
+        return stamp
+
+    async def _install(self, lock: Lock, interpreter: interpreters.Interpreter, attempt: Path) -> Mapping[str, str]:
+        await self._uv(
+            *("venv", "--python", str(interpreter.path), "--relocatable", "--no-project", "--quiet", str(attempt)),
+            lock=lock,
+        )
+        requirements = attempt.parent / f"{lock.name}.txt"
+        requirements.write_text(lock.body, encoding="utf-8")
+        await self._uv(
+            *("pip", "install", "--python", str(attempt / "bin" / "python")),
+            *("--no-deps", "--require-hashes", "--quiet", "-r", str(requirements)),
+            # What builds an old source package must be of its time too.
+            *("--exclude-newer", f"{lock.as_of.isoformat()}T00:00:00Z"),
+            lock=lock,
+        )
+        installed = installed_in(attempt / "lib" / f"python{lock.python}" / "site-packages")
+        if wrong := differences(lock, installed):
             text = f"{lock.name}: installed versions differ from the lock: " + "; ".join(wrong)
             raise BuildFailed("infra", "installed-differs-from-lock", text)
-        write_stamp(
-            folder,
-            {
-                "id": name,
-                "environment": lock.name,
-                "python": interpreter.version,
-                "installed": installed,
-                "seconds": round(time.monotonic() - started, 2),
-            },
-        )
         return installed
 
     async def _uv(self, *arguments: str, lock: Lock) -> None:

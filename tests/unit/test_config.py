@@ -1,0 +1,171 @@
+"""The table is read strictly, and every complaint names the place to mend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import small
+from small import changed, position
+
+from matrix.config import load_config
+from matrix.config.schema import json_schema
+from matrix.errors import ConfigError
+
+NEW_PINS = "{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.8.0}"
+
+# (what is written, in place of what, where the complaint points, what it says)
+WRONG = {
+    # shape
+    "unknown key of the table": ("modles: []\nmodels:\n  - id", "models:\n  - id", "modles", "unknown key 'modles'"),
+    "unknown key of a row": ("ntoe: x, python:", "python:", "ntoe", "unknown key 'ntoe'"),
+    "unknown key of a tier": ("rule: nearest, convertrs: [new]", "rule: nearest, converters: [new]", "convertrs",
+                              "unknown key 'convertrs'"),
+    "key given twice": ("margin_days: 14\n  margin_days: 15", "margin_days: 14", "margin_days: 15", "is given twice"),
+    "missing key": ("{id: reference, pinz: {}}", "{id: reference, pins: {onnxruntime: 1.17.0}}",
+                    "reference: {id: reference", "'pins' is missing"),
+    "missing key of a row": ("{id: torch-1.2.0}", "{id: torch-1.2.0, pins: {torch: 1.2.0}}", "{id: torch-1.2.0}",
+                             "'pins' is missing"),
+    "a list where a mapping belongs": ("  pins: [1, 2]", f"  pins: {NEW_PINS}", "pins: [1, 2]",
+                                       "valid dictionary"),
+    "a word where a number belongs": ("margin_days: soon", "margin_days: 14", "margin_days: soon", "valid integer"),
+    "a number below its bound": ("schema: 0\nresolver:", "schema: 1\nresolver:", "schema: 0", "greater than or equal"),
+    "a newer schema": ("schema: 2\nresolver:", "schema: 1\nresolver:", "schema: 2", "less than or equal"),
+    "no such verdict": ("verdict: matches", "verdict: match", "verdict: matches", "verdict"),
+    "no such dtype": ("shape: [1, 4], dtype: float8", "shape: [1, 4]", "dtype: float8", "dtype"),
+    "not a date": ("as_of: someday", "as_of: 2019-08-20", "as_of: someday", "as_of"),
+    "not a version": ("onnx-tf: one", "onnx-tf: 1.3.0", "onnx-tf: one", "'one' is not a version"),
+    "not a version range": ('onnx-tf: "=>1.6"', 'onnx-tf: ">=1.6"', 'onnx-tf: "=>1.6"', "not a version range"),
+    "not a normalised name": ("ONNX_TF: 1.3.0", "onnx-tf: 1.3.0", "ONNX_TF", "write 'onnx-tf'"),
+    "not an id": ('id: "a b"', "id: net", 'id: "a b"', "is not an id"),
+    "not a factory": ('"converter.zoo.tagger"', '"converter.zoo.tagger:build"', 'factory: "converter.zoo.tagger"',
+                      "factory"),
+    "a tier that is neither": ("{about: everything}", "{about: everything, rule: full}", "full: {about: everything}",
+                               "either `cells` or `rule`"),
+    "a tier that is both": ("rule: full\n    models: [net]", "models: [net]", "known:", "either `cells` or `rule`"),
+    # duplicates
+    "a row's id again": ("- id: old", "- id: new", "id: old\n", "'old' is taken"),
+    "an id across the sections": ("reference: {id: old", "reference: {id: reference", "id: old, pins: {onnx-tf",
+                                  "'old' is taken"),
+    "an id an exporter's `via` makes": ("- id: torch-2.13.0-dynamo", "- id: new", "id: torch-2.13.0-dynamo",
+                                        "is taken"),
+    "an id an exporter's build makes": ("- id: torch-2.13.0.cpu", "- id: new", "id: torch-2.13.0.cpu", "is taken"),
+    "an onnx release again": ("{version: 1.5, ", "{version: 1.10, ", "version: 1.5, ", "onnx 1.5 is listed twice"),
+    "a torch release again": ("{version: 1.2.0, released: 2022", "{version: 1.12.1, released: 2022",
+                              "version: 1.2.0, released: 2022", "torch 1.2.0 is listed twice"),
+    "two current exporters": ("{torch: 1.2.0}, current: true}", "{torch: 1.2.0}}", "current: true\n",
+                              "only one exporter"),
+    # pins
+    "a converter without tensorflow": ("{onnx-tf: 1.10.0, onnx: 1.10}", NEW_PINS, "pins: {onnx-tf: 1.10.0, onnx: 1.10}",
+                                       "new must pin tensorflow"),
+    "an exporter without torch": ("{id: torch-1.2.0, pins: {numpy: 1.2.0}}",
+                                  "{id: torch-1.2.0, pins: {torch: 1.2.0}}", "pins: {numpy", "must pin torch"),
+    "an onnx the table does not know": ("onnx: 1.5.1", "onnx: 1.5.0", "onnx: 1.5.1", "onnx 1.5.1 is not in the table"),
+    "a torch the table does not know": ("{torch: 1.2.9}", "{torch: 1.2.0}", "torch: 1.2.9}", "torch 1.2.9 is not in"),
+    "what the resolver puts in": ("tensorflow: 2.8.0, tensorflow-cpu: 2.8.0", "tensorflow: 2.8.0",
+                                  "tensorflow-cpu: 2.8.0", "pin tensorflow"),
+    "a Python `lock` never tries": ('python: "3.7"', 'python: "3.8"', 'python: "3.7"', "Python 3.7 is not among"),
+    "a companion against a pin": ("tensorflow: 2.8.0, tensorflow-addons: 0.1", "tensorflow: 2.8.0",
+                                  'tensorflow-addons: "==0.16.1"', "new pins tensorflow-addons 0.1"),
+    "a build of another release": ("2.12.0+cpu", "2.13.0+cpu", "torch: 2.12.0+cpu", "must be a build of torch 2.13.0"),
+    "a dynamo that release lacks": ("{torch: 1.2.0}, via: [dynamo]}", "{torch: 1.2.0}}", "via: [dynamo]}",
+                                    "has no dynamo exporter"),
+    "an exporter named twice": ("via: [dynamo, dynamo]", "via: [torchscript, dynamo]", "via: [dynamo, dynamo]", "twice"),
+    "opsets the wrong way round": ("opsets: [10, 7]", "opsets: [7, 10]", "opsets: [10, 7]", "must not exceed"),
+    # what matches nothing
+    "a companion rule": ('onnx-tf: ">=1.11"', 'onnx-tf: ">=1.6"', 'when: {onnx-tf: ">=1.11"}', "matches no row"),
+    "a companion rule without ranges": ("when: {}", 'when: {onnx-tf: ">=1.6"}', "when: {}", "non-empty"),
+    "a tier's converter": ("converters: [newer]", "converters: [new]", "newer", "'newer' is none of the table's conv"),
+    "a tier's model": ("models: [nett]", "models: [net]", "nett", "'nett' is none of the table's models"),
+    "a tier's selector": ('opset: ">99"', 'opset: "<=8"', '{torch: "==1.12.*", opset: ">99"', "matches no cell"),
+    "an expectation": ("converter: older}\n    verdict", "converter: old}\n    verdict",
+                       "cells: {exporter: torch-1.2.0, opset: 9", "matches no cell"),
+    "an unknown key of a selector": ('tensorfow: "*"', 'converter: "*"', "tensorfow", "unknown key 'tensorfow'"),
+    "a selector of no range": ('opset: "high"', 'opset: "<=8"', '{torch: "==1.12.*", opset: "high"',
+                               "not a version or version range"),
+    "a selector of nothing": ("opset: []", "opset: [9, 10]", "{exporter: torch-1.2.0, opset: []", "empty list"),
+    "a default tier": ("default_tier: fast\ntiers:", "tiers:", "default_tier: fast", "there is no tier 'fast'"),
+    # models
+    "a model without outputs": ("shape: [1, 4]}]\n    outputs: []", "shape: [1, 4]}]\n    outputs: [y]", "id: other",
+                                "needs at least one input and one output"),
+    "an empty size": ("shape: [0, 4]", "shape: [1, 4]", "shape: [0, 4]", "at least 1"),
+    "a range the wrong way round": ("range: [2, -2]", "range: [-2, 2]", "range: [2, -2]", "below the second"),
+    # YAML itself
+    "a key that is no text": ("? [a]\n: 1\ntiers:", "tiers:", "[a]\n", "a key must be plain text"),
+    "an alias that contains itself": ("outputs: &loop [*loop]\ntiers:", "outputs: [y]\ntiers:", "&loop",
+                                      "an alias that contains itself"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("new", "old", "needle", "words"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_table_is_refused_at_its_place(tmp_path: Path, new: str, old: str, needle: str, words: str) -> None:
+    text = changed(old, new)
+    path = small.table(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    complaints = str(caught.value).splitlines()
+    expected = f"{path}:{position(text, needle)}: "
+    assert any(line.startswith(expected) and words in line for line in complaints), complaints
+
+
+def test_the_small_table_itself_is_right(tmp_path: Path) -> None:
+    read = small.config(tmp_path)
+    assert [row.id for row in read.converters] == ["old", "new"]
+
+
+def test_a_version_stays_as_it_is_written(tmp_path: Path) -> None:
+    read = small.config(tmp_path)
+    assert read.onnx[1].version == "1.10"
+    assert read.converters[1].pins["onnx"] == "1.10"
+
+
+def test_a_second_model_of_the_same_id(tmp_path: Path) -> None:
+    text = changed("- id: other\n", "- id: net\n")
+    with pytest.raises(ConfigError, match="'net' is taken by an earlier model") as caught:
+        small.config(tmp_path, text)
+    line = text[: text.rindex("- id: net")].count("\n") + 1
+    assert f":{line}:5: " in str(caught.value)
+
+
+def test_yaml_that_does_not_parse(tmp_path: Path) -> None:
+    text = changed("{id: torch-1.2.0, pins: {torch: 1.2.0}}", "{id: torch-1.2.0, pins: {torch: 1.2.0}}}")
+    line = text[: text.index("1.2.0}}}")].count("\n") + 1
+    with pytest.raises(ConfigError, match=rf"matrix\.yml:{line}:\d+: not valid YAML"):
+        small.config(tmp_path, text)
+
+
+def test_a_python_must_be_major_and_minor(tmp_path: Path) -> None:
+    text = changed('python: "3.8"', 'python: "3.8.1"')
+    with pytest.raises(ConfigError, match="python") as caught:
+        small.config(tmp_path, text)
+    assert position(text, 'python: "3.8.1"') in str(caught.value)
+
+
+def test_all_complaints_come_at_once(tmp_path: Path) -> None:
+    text = changed("margin_days: 14", "margin_days: soon", changed("verdict: match", "verdict: fine"))
+    with pytest.raises(ConfigError) as caught:
+        small.config(tmp_path, text)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b"\xff\xfe", "not UTF-8"), (b"[", "not valid YAML"),
+                                                (b"a: \x00", "not valid YAML"), (b"- 1", "valid dictionary")])  # fmt: skip
+def test_a_file_that_is_no_table(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "matrix.yml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_no_file_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--table FILE"):
+        load_config(tmp_path / "nowhere.yml")
+
+
+def test_the_schema_in_the_repository_is_current() -> None:
+    text = (small.ROOT / "matrix.schema.json").read_text(encoding="utf-8")
+    assert text == json_schema(), "run: python -m matrix schema > matrix.schema.json"
+    assert json.loads(text)["additionalProperties"] is False
+
