@@ -37,7 +37,7 @@ from matrix.store import Store  # noqa: E402
 # Four TensorFlow minors on Pythons that today's virtualenv, and so tox, can still make environments for.
 CONVERTERS = ("onnxtf1.7.0-", "onnxtf1.8.0-", "onnxtf1.9.0-", "onnxtf1.10.0-onnx1.10.2-")
 EXPORTER = "torch-1.8.1"
-FILES = (("mobilehairnet", 9), ("mobilehairnet", 11), ("tagger", 9))
+FILES = (("mobilehairnet", 9), ("mobilehairnet", 11), ("gestures", 9))
 # The .onnx files are made before the clock starts, by way of the smallest environment of the table.
 FIRST_CONVERTER = "onnxtf1.2.1-*"
 

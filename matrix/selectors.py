@@ -21,7 +21,7 @@ NAME_KEYS = ("model", "exporter", "via", "converter", "cell")
 VERSION_KEYS = ("python", "opset")
 
 _TEXT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*?)\s*((?:===|==|!=|~=|<=|>=|<|>).+)$")
-_NAMED = re.compile(r"^\s*([a-z]+)\s*=\s*([^=].*)$")
+_NAMED = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*=\s*([^=].*)$")
 
 
 @lru_cache(maxsize=4096)

@@ -6,8 +6,10 @@ saved/ holds graph.pb (a frozen graph, onnx-tf up to 1.6) or model/ (a SavedMode
     {"kind": "frozen-graph" | "saved-model", "inputs": [{"onnx", "tensor"}], "outputs": [{"onnx", "tensor"}]}
 where "tensor" is a name in the frozen graph, and null for a SavedModel, whose signature has its own names.
 """
+import importlib
 import json
 import os
+import sys
 from types import SimpleNamespace
 
 import numpy
@@ -26,7 +28,7 @@ def framework():
     import onnx.checker
     import onnx_tf.backend
 
-    return SimpleNamespace(tensorflow=tensorflow, onnx=onnx, onnx_tf=onnx_tf)
+    return SimpleNamespace(tensorflow=tensorflow, onnx=onnx)
 
 
 def load(job, packages, _):
@@ -42,7 +44,15 @@ def check(job, packages, model):
 
 
 def convert(job, packages, model):
-    return model, packages.onnx_tf.backend.prepare(model, device="CPU")
+    return model, _fresh_backend().prepare(model, device="CPU")
+
+
+def _fresh_backend():
+    """onnx-tf, imported anew for every job: it keeps state in its classes (1.7 and later one recurrent cell for all
+    models of a process), so that the second model of a worker would fail where it succeeds alone. Takes 20 ms."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "onnx_tf"]:
+        del sys.modules[name]
+    return importlib.import_module("onnx_tf.backend")
 
 
 def run(job, packages, converted):

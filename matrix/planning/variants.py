@@ -24,15 +24,15 @@ def with_pins(config: Config, pins: Mapping[str, str]) -> tuple[Config, tuple[st
     on_converter = {p: v for p, v in pins.items() if p not in on_exporter}
     made: list[str] = []
     if on_converter:
-        row = _variant(_closest(config.converters, on_converter), on_converter)
-        config = config.model_copy(update={"converters": _added(config.converters, row)})
-        made.append(row.id)
+        for row in _neighbours(config.converters, on_converter):
+            variant = _variant(row, on_converter)
+            config = config.model_copy(update={"converters": _added(config.converters, variant)})
+            made.append(variant.id)
     if on_exporter:
-        exporter = _variant(_closest(config.exporters, on_exporter), on_exporter).model_copy(
-            update={"builds": {}, "current": False}
-        )
-        config = config.model_copy(update={"exporters": _added(config.exporters, exporter)})
-        made.append(exporter.id)
+        for exporter in _neighbours(config.exporters, on_exporter):
+            changed = _variant(exporter, on_exporter).model_copy(update={"builds": {}, "current": False})
+            config = config.model_copy(update={"exporters": _added(config.exporters, changed)})
+            made.append(changed.id)
     wrong = problems(config)
     if wrong:
         raise UsageError("--with: " + "; ".join(message for _, message in wrong))
@@ -60,8 +60,12 @@ def _variant(row: AnyRow, pins: Mapping[str, str]) -> AnyRow:
     )
 
 
-def _closest(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> AnyRow:
-    """The row that shares most pins; among equals the one nearest in version, then the later row."""
+def _neighbours(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> list[AnyRow]:
+    """The closest row below and the closest above, or the one row that is all that is asked for.
+
+    Both, because what goes with a version changes between two rows, and only the resolver knows on which side. Close
+    means: most pins in common, then nearest in version; among equals the later row.
+    """
     for package in pins:
         if not any(package in row.pins for row in rows):
             known = sorted({p for row in rows for p in row.pins})
@@ -70,13 +74,20 @@ def _closest(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> AnyRow:
     def distance(indexed: tuple[int, AnyRow]) -> tuple[int, list[tuple[int, ...]], int]:
         index, row = indexed
         differing = sum(row.pins.get(p) != v for p, v in pins.items())
-        return (
-            differing,
-            [_apart(row.pins[p], v) if p in row.pins else (10**9,) for p, v in pins.items()],
-            -index,
-        )
+        apart = [_apart(row.pins[p], v) if p in row.pins else (10**9,) for p, v in pins.items()]
+        return differing, apart, -index
 
-    return min(enumerate(rows), key=distance)[1]
+    ranked = [row for _, row in sorted(enumerate(rows), key=distance)]
+    best = ranked[0]
+    if all(best.pins.get(p) == v for p, v in pins.items()):
+        return [best]
+    first = next(p for p, v in pins.items() if best.pins.get(p) != v)
+
+    def above(row: AnyRow) -> bool:
+        return first in row.pins and Version(row.pins[first]) > Version(pins[first])
+
+    other = next((row for row in ranked if above(row) != above(best)), None)
+    return [best] if other is None else [best, other]
 
 
 def _apart(one: str, other: str) -> tuple[int, ...]:

@@ -1,0 +1,59 @@
+"""Integration tests: real packages from the index, real environments made by uv.
+
+Most tests share one --state, so that environments are built once; those that need a history of their own have their
+own database beside it. With MATRIX_CI=1 a missing interpreter is a failure, elsewhere a skip that says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from product import Finished, Project
+from tables import EXPORTER, ROOT, TF1, TF2
+
+from matrix.environments import interpreters
+from matrix.locks.lockfile import read_locks
+
+
+def _need(*environments: str) -> None:
+    locks = read_locks(ROOT / "envs")
+    for name in environments:
+        python = locks[name].python
+        if interpreters.find(python) is None:
+            text = f"{name} needs Python {python}; get it with: {interpreters.how_to_get(python)}"
+            if os.environ.get("MATRIX_CI") == "1":
+                pytest.fail(text)
+            pytest.skip(text)
+
+
+@pytest.fixture(scope="session")
+def shared_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One --state for most tests."""
+    _need(EXPORTER, "reference", TF1, TF2)
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture
+def project(shared_state: Path, tmp_path: Path) -> Project:
+    """The shared environments with a history of the test's own. The test writes the table."""
+    return Project(tmp_path / "project", shared_state, tmp_path / "history.db")
+
+
+@pytest.fixture
+def lonely(shared_state: Path, tmp_path: Path) -> Project:
+    """A --state of the test's own, environments and all."""
+    return Project(tmp_path / "project", tmp_path / "state")
+
+
+@pytest.fixture(scope="session")
+def real(shared_state: Path) -> Project:
+    """The real table, where it lies."""
+    return Project(ROOT, shared_state)
+
+
+@pytest.fixture(scope="session")
+def smoke(real: Project) -> Finished:
+    """The smoke tier of the real table, run once."""
+    return real.run("--tier", "smoke", "--locked")

@@ -1,0 +1,181 @@
+"""The product as its user meets it: `python -m matrix` in a process of its own, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_PATIENCE_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a call ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Standard output as JSON: fails if it is anything but one object."""
+        assert self.out.startswith("{"), f"exit code {self.code}, no JSON on standard output\n{self.err}"
+        document = json.loads(self.out)
+        assert isinstance(document, dict)
+        return document
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        cells: list[dict[str, Any]] = self.document["cells"]
+        return cells
+
+    @property
+    def jobs(self) -> tuple[int, int]:
+        """Run, cached."""
+        jobs = self.document["jobs"]
+        return jobs["run"], jobs["cached"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a table (and perhaps its own copy of the product) and the --state its runs use."""
+
+    folder: Path
+    state: Path
+    store: Path | None = None
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "matrix.yml"
+
+    @property
+    def database(self) -> Path:
+        return self.store or self.state / "matrix.db"
+
+    def call(self, command: str, *arguments: str, env: Mapping[str, str | None] | None = None) -> Finished:
+        """Run to the end, with JSON output where the command has it."""
+        started = time.monotonic()
+        with self.started(command, *arguments, env=env) as process:
+            out, err = process.communicate(timeout=_PATIENCE_SECONDS)
+        return Finished(process.returncode, out, err, time.monotonic() - started)
+
+    def run(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> Finished:
+        return self.call("run", "--format", "json", *arguments, env=env)
+
+    @contextlib.contextmanager
+    def started(
+        self, command: str, *arguments: str, env: Mapping[str, str | None] | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A call that goes on; at the end of the block it is killed if it still does."""
+        store = ["--store", f"sqlite:///{self.store}"] if self.store and command in ("run", "status", "show") else []
+        process = subprocess.Popen(
+            [sys.executable, "-m", "matrix", command, "--state", str(self.state), *store, *arguments],
+            cwd=self.folder,
+            env=_variables(env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the database itself; none where there is no database yet."""
+        if not self.database.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            try:
+                return connection.execute(query).fetchall()
+            except sqlite3.OperationalError:
+                return []  # its first tables are just being made
+
+    def observed(self) -> int:
+        return len(self.rows("select id from observation"))
+
+    def jobs_of_last_run(self) -> Counter[tuple[str, str]]:
+        """(kind, environment) of every job that the newest run really ran."""
+        return Counter(
+            self.rows("select kind, environment from observation where run = (select max(id) from run) order by id")
+        )
+
+    def payloads(self, kind: str) -> list[dict[str, Any]]:
+        """The stored observations of one kind, oldest first."""
+        return [json.loads(text) for (text,) in self.rows(f"select payload from observation where kind = '{kind}'")]
+
+    def blob(self, name: str) -> Path:
+        return self.state / "blobs" / name[:2] / name[2:]
+
+    def environment(self, name: str) -> Path:
+        """The folder of a built environment."""
+        (folder,) = (path for path, stamp in self.stamps().items() if stamp and stamp["environment"] == name)
+        return folder
+
+    def stamps(self) -> dict[Path, dict[str, Any] | None]:
+        """Every folder below envs/, with its stamp or None where it has none."""
+        found: dict[Path, dict[str, Any] | None] = {}
+        for folder in (self.state / "envs").glob("*"):
+            stamp = folder / "matrix-stamp.json"
+            found[folder] = json.loads(stamp.read_text()) if stamp.exists() else None
+        return found
+
+    def assert_history_whole(self) -> None:
+        """No finding twice, and everything an observation names is there, byte for byte."""
+        doubled = self.rows("select job, count(*) from observation where finding group by job having count(*) > 1")
+        assert not doubled, f"stored twice: {doubled}"
+        for (text,) in self.rows("select payload from observation"):
+            for record in json.loads(text)["passes"]:
+                for name in (record["log"], *record["files"].values()):
+                    assert hashlib.sha256(self.blob(name).read_bytes()).hexdigest() == name
+
+    def processes(self) -> list[str]:
+        """Command lines of all living processes that have to do with this state."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                words = process.cmdline()
+                here = [*words, process.cwd()]
+                if process.status() != psutil.STATUS_ZOMBIE and any(str(self.state) in text for text in here):
+                    found.append(f"{process.pid}: {' '.join(words)}")
+        return found
+
+    def assert_no_process_left(self, seconds: float = 10) -> None:
+        """Within some seconds: who was killed may take a moment to be gone."""
+        wait_for(lambda: not self.processes(), "the last process to end", seconds, lambda: "\n".join(self.processes()))
+
+
+def wait_for(
+    condition: Callable[[], bool],
+    what: str,
+    seconds: float = _PATIENCE_SECONDS,
+    detail: Callable[[], str] = lambda: "",
+) -> None:
+    """Poll until the condition holds; fails after some time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds:g} s in vain for {what}\n{detail()}"
+        time.sleep(0.05)
+
+
+def _variables(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Our own variables, without what would steer the product behind the test's back; None removes one."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MATRIX_") and k != "PYTHONDONTWRITEBYTECODE"}
+    return {k: v for k, v in {**kept, **changes}.items() if v is not None}
