@@ -5,13 +5,15 @@ import numpy
 
 
 def read_cases(path):
-    """The cases of an .npz file in order, each a dict {tensor name: array}. ValueError for object arrays: reading
-    those would run code."""
+    """The cases of an .npz file in order, each a dict {tensor name: array}. ValueError for object arrays (reading
+    those would run code) and where there is no case."""
     cases = {}
     with numpy.load(path, allow_pickle=False) as file:
         for key in file.files:
             case, name = key.split("/", 1)
             cases.setdefault(int(case), {})[name] = file[key]
+    if not cases:
+        raise ValueError("%s holds no case" % path)
     return [cases[case] for case in sorted(cases)]
 
 

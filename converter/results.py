@@ -37,7 +37,7 @@ class Result:
         """None, or the description of the exception that ended the job."""
         return self._content["error"]
 
-    def attempt(self, stage, step):
+    def attempt(self, stage, step, *arguments):
         """Calls `step` as the named stage and returns its value; where it raises, notes the error and returns None."""
         entry = {"stage": stage, "status": "running", "seconds": None, "shared": False}
         self._content["stages"].append(entry)
@@ -45,7 +45,7 @@ class Result:
         value = None
         started = time.monotonic()
         try:
-            value = step()
+            value = step(*arguments)
         except BaseException as problem:
             # SystemExit and KeyboardInterrupt too: a model that calls sys.exit() must not end the worker.
             entry["status"] = "failed"

@@ -5,7 +5,7 @@ numpy's RandomState, whose stream is frozen, seeded by the tensor's name. Only u
 need no logarithm from the platform's C library, so the bits are the same everywhere.
 
 Freshly made normalisation layers do nothing (mean 0, variance 1), which would hide a wrong epsilon or a dropped layer:
-their statistics are drawn too, with small variances, where an epsilon of 1e-3 for 1e-5 moves the output by over a percent.
+their statistics are drawn too, with small variances, which make an epsilon of 1e-3 for 1e-5 visible.
 """
 import zlib
 

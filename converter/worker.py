@@ -73,10 +73,10 @@ def work(framework, spec, inbox, outbox):
         if not result.error:
             value = None
             for stage in framework.stages.STAGES:
-                value = result.attempt(stage.__name__, lambda: stage(job, framework.packages, value))
+                value = result.attempt(stage.__name__, stage, job, framework.packages, value)
                 if result.error:
                     break
-            value = None
+            del value
         result.finish(installed(), peak_mb())
         # TensorFlow graphs and torch modules are full of cycles: without this they stay, and add up.
         gc.collect()

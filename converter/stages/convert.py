@@ -26,7 +26,7 @@ def framework():
     import tensorflow
     import onnx
     import onnx.checker
-    import onnx_tf.backend
+    import onnx_tf.backend  # noqa: F401
 
     return SimpleNamespace(tensorflow=tensorflow, onnx=onnx)
 
@@ -83,7 +83,8 @@ def save(job, packages, converted):
     frozen = os.path.isfile(path)
     if frozen:
         os.rename(path, os.path.join(folder, "graph.pb"))
-        tensors = _tensors_of(representation, os.path.join(folder, "graph.pb"), packages.tensorflow)
+        named = graph.inputs(model) + graph.outputs(model)
+        tensors = _tensors_of(named, representation, os.path.join(folder, "graph.pb"), packages.tensorflow)
     else:
         tensors = {}
     names = {
@@ -101,7 +102,7 @@ def save(job, packages, converted):
     job.facts.update(saved=names["kind"], saved_mb=round(size / 2.0 ** 20, 3))
 
 
-def _tensors_of(representation, path, tensorflow):
+def _tensors_of(names, representation, path, tensorflow):
     """{ONNX name: name of the tensor in the frozen graph}. onnx-tf 1.5 and 1.6 rename the nodes of the outputs while
     they write the file, so what counts is which names are in it."""
     v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 begins with 1.13
@@ -112,9 +113,10 @@ def _tensors_of(representation, path, tensorflow):
     # onnx-tf before 1.2 keeps the names one level down.
     holder = getattr(representation, "predict_net", representation)
     tensors = {}
-    for name, tensor in holder.tensor_dict.items():
-        node, _, port = tensor.name.partition(":")
-        tensors[name] = tensor.name if node in nodes else "%s:%s" % (name, port)
+    for name in names:
+        tensor = holder.tensor_dict[name].name
+        node, _, port = tensor.partition(":")
+        tensors[name] = tensor if node in nodes else "%s:%s" % (name, port)
     return tensors
 
 

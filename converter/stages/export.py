@@ -61,7 +61,7 @@ def forward(job, packages, network):
             tensors = list(_tensors(network(*arguments)))
             names = job.params["outputs"]
             if len(tensors) != len(names):
-                raise ValueError("the model returns %d tensors, declared are %d: %s" % (len(tensors), len(names), names))
+                raise ValueError("the model returns %d tensors, declared are %s" % (len(tensors), names))
             cases.append({name: tensor.numpy() for name, tensor in zip(names, tensors)})
     write_cases(job.made("torch.npz"), cases)
     return network, example

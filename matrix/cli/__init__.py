@@ -10,9 +10,9 @@ from matrix import __version__
 from matrix.cli.options import Group
 
 EPILOG = """\b
-Exit codes: 0 done, 2 wrong usage, 3 bad configuration, 4 nothing selected, 5 unexpected verdicts,
-6 engine unavailable, 7 cells that could not be measured (network, disk, engine), 8 state folder in use,
-9 a lock is stale (--locked), 130 interrupted.
+Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuration, 4 nothing selected,
+5 unexpected verdicts, 6 engine unavailable, 7 cells that could not be measured (network, disk, engine),
+8 state folder in use, 9 a lock is stale (--locked), 130 interrupted.
 """
 
 

@@ -41,9 +41,11 @@ class Builds:
         async with self._limit:
             started = time.monotonic()
             self._events.building(lock.name)
-            problem: str | None = None
+            problem: str | None = "interrupted"
             try:
-                return await self._engine.prepare(lock)
+                environment = await self._engine.prepare(lock)
+                problem = None
+                return environment
             except BuildFailed as failure:
                 problem = failure.reason
                 raise

@@ -84,14 +84,21 @@ class Lane:
             while self._queue:
                 async with self._slots.hold(self._priority):
                     while await self._more():
-                        job, future = self._queue.popleft()
-                        if not future.cancelled():
-                            future.set_result(await self._work(environment, job))
+                        # It stays in the queue until it is answered, so that a fault finds it there.
+                        job, future = self._queue[0]
+                        observation = await self._work(environment, job)
+                        self._queue.popleft()
+                        if not future.done():
+                            future.set_result(observation)
                     await self._dismiss()
         except Exception as fault:
-            # A fault of the driver itself must reach whoever waits, not leave them waiting.
+            # A fault of the driver itself must reach whoever waits, not leave them waiting. Nothing is awaited after
+            # this, or a job could arrive that nobody looks at any more.
+            await self._dismiss()
             while self._queue:
-                self._queue.popleft()[1].set_exception(fault)
+                _, future = self._queue.popleft()
+                if not future.done():
+                    future.set_exception(fault)
             raise
         finally:
             await self._dismiss()
@@ -131,7 +138,10 @@ class Lane:
     ) -> tuple[PassRecord, Path | None]:
         spool = Spool.create(self._root / work)
         worker = self._workers.get(work)
-        if worker is None or worker.exited() is not None:
+        if worker is not None and worker.exited() is not None:
+            await self._discard(work)
+            worker = None
+        if worker is None:
             worker = await self._engine.start(environment, work, spool.inbox, spool.outbox, self._limits)
             self._workers[work] = worker
         try:

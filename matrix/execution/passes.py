@@ -11,7 +11,6 @@ import json
 import os
 import stat
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from matrix import durable
 from matrix.config.model import Limits
 from matrix.environments.engine import Exit, PassName, Worker
 from matrix.execution.jobs import FILES, Job
+from matrix.execution.report import read_report
 from matrix.redact import redact
 from matrix.store.blobs import Blobs
 from matrix.store.records import PassRecord
@@ -138,24 +138,7 @@ def _acceptable(path: Path) -> bool:
 def _result(path: Path, job: Job) -> dict[str, Any] | None:
     if not _acceptable(path) or path.stat().st_size > _RESULT_CAP:
         return None
-    try:
-        result = json.loads(path.read_bytes())
-    except ValueError:
-        return None
-    if not isinstance(result, dict) or result.get("job") != job.id or not isinstance(result.get("stages"), list):
-        return None
-    return {str(key): _redacted(value) for key, value in result.items()}
-
-
-def _redacted(value: Any) -> Any:
-    match value:
-        case str():
-            return redact(value)
-        case Mapping():
-            return {str(key): _redacted(item) for key, item in value.items()}
-        case list():
-            return [_redacted(item) for item in value]
-    return value
+    return read_report(path.read_bytes(), job.id)
 
 
 def _tail(path: Path) -> str:

@@ -250,8 +250,8 @@ class Run:
 
     def _flush(self) -> None:
         if self._decided:
-            decided, self._decided = self._decided, []
-            self.store.add_cells(self.id, decided)
+            self.store.add_cells(self.id, self._decided)
+            self._decided = []
 
     async def _flush_now_and_then(self) -> None:
         # One transaction for many cells: what a kill can lose here is only their listing in this run, the

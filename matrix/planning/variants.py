@@ -8,7 +8,7 @@ from typing import TypeVar
 from packaging.version import Version
 
 from matrix.config.check import problems
-from matrix.config.model import Config, ConverterRow, ExporterRow, Row
+from matrix.config.model import Config, ConverterRow, ExporterRow, Row, Via
 from matrix.errors import UsageError
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -30,13 +30,22 @@ def with_pins(config: Config, pins: Mapping[str, str]) -> tuple[Config, tuple[st
             made.append(variant.id)
     if on_exporter:
         for exporter in _neighbours(config.exporters, on_exporter):
-            changed = _variant(exporter, on_exporter).model_copy(update={"builds": {}, "current": False})
+            changed = _variant(exporter, on_exporter).model_copy(
+                update={"builds": {}, "current": False, "via": _possible(config, exporter, on_exporter)}
+            )
             config = config.model_copy(update={"exporters": _added(config.exporters, changed)})
             made.append(changed.id)
     wrong = problems(config)
     if wrong:
         raise UsageError("--with: " + "; ".join(message for _, message in wrong))
     return config, tuple(made)
+
+
+def _possible(config: Config, row: ExporterRow, pins: Mapping[str, str]) -> tuple[Via, ...]:
+    """The row's exporters that a release of torch has: an older one than the row's may lack the dynamo exporter."""
+    torch = pins.get("torch", row.pins["torch"])
+    dynamo = any(release.dynamo for release in config.torch if release.version == torch)
+    return tuple(via for via in row.via if via != "dynamo" or dynamo) or ("torchscript",)
 
 
 def _added(rows: tuple[AnyRow, ...], row: AnyRow) -> tuple[AnyRow, ...]:

@@ -27,6 +27,8 @@ class Blobs:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             durable.write_bytes(path, data)
+            # Workers are given hard links to it.
+            path.chmod(0o444)
         return name
 
     def take(self, source: Path) -> str:

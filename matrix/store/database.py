@@ -17,7 +17,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 def connect(url: str) -> Engine:
     """An engine on a database of today's schema.
 
-    Raises ConfigError where it cannot be reached or was written by a newer version.
+    Raises ConfigError where it cannot be reached, its driver is not installed or a newer version wrote it.
     """
     try:
         engine = create_engine(url)
@@ -26,7 +26,7 @@ def connect(url: str) -> Engine:
         found = _version(engine)
         if found != HEAD:
             _migrate(engine, found)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ImportError) as error:
         raise ConfigError(
             f"the store at {redact(url)} cannot be opened: {redact(str(error).splitlines()[0])}"
         ) from error

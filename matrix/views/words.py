@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 from matrix.config.model import Verdict
 from matrix.results import CellResult
 
 # The vocabulary in the order people want to read it: good, findings, then what says nothing.
-VERDICTS: tuple[Verdict, ...] = (
-    "match",
-    "mismatch",
-    "unsupported",
-    "error",
-    "crash",
-    "oom",
-    "timeout",
-    "unsatisfiable",
-    "unavailable",
-    "infra",
-)
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 STYLES: dict[Verdict, str] = {
     "match": "bold green",

@@ -7,6 +7,8 @@ own database beside it. With MATRIX_CI=1 a missing interpreter is a failure, els
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,22 +31,29 @@ def _need(*environments: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One --state for most tests."""
     _need(EXPORTER, "reference", TF1, TF2)
-    return tmp_path_factory.mktemp("state")
+    state = tmp_path_factory.mktemp("state")
+    yield state
+    shutil.rmtree(state)
 
 
 @pytest.fixture
-def project(shared_state: Path, tmp_path: Path) -> Project:
+def project(shared_state: Path, tmp_path: Path) -> Iterator[Project]:
     """The shared environments with a history of the test's own. The test writes the table."""
-    return Project(tmp_path / "project", shared_state, tmp_path / "history.db")
+    project = Project(tmp_path / "project", shared_state, tmp_path / "history.db")
+    yield project
+    project.end_processes()
 
 
 @pytest.fixture
-def lonely(shared_state: Path, tmp_path: Path) -> Project:
-    """A --state of the test's own, environments and all."""
-    return Project(tmp_path / "project", tmp_path / "state")
+def lonely(shared_state: Path, tmp_path: Path) -> Iterator[Project]:
+    """A --state of the test's own, environments and all; gigabytes that are not kept."""
+    project = Project(tmp_path / "project", tmp_path / "state")
+    yield project
+    project.end_processes()
+    shutil.rmtree(project.state, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -129,6 +130,9 @@ class Project:
         (folder,) = (path for path, stamp in self.stamps().items() if stamp and stamp["environment"] == name)
         return folder
 
+    def remove_environment(self, name: str) -> None:
+        shutil.rmtree(self.environment(name))
+
     def stamps(self) -> dict[Path, dict[str, Any] | None]:
         """Every folder below envs/, with its stamp or None where it has none."""
         found: dict[Path, dict[str, Any] | None] = {}
@@ -146,20 +150,26 @@ class Project:
                 for name in (record["log"], *record["files"].values()):
                     assert hashlib.sha256(self.blob(name).read_bytes()).hexdigest() == name
 
-    def processes(self) -> list[str]:
-        """Command lines of all living processes that have to do with this state."""
-        found = []
+    def processes(self) -> dict[int, str]:
+        """Pid and command line of every living process that has to do with this state."""
+        found = {}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 words = process.cmdline()
                 here = [*words, process.cwd()]
                 if process.status() != psutil.STATUS_ZOMBIE and any(str(self.state) in text for text in here):
-                    found.append(f"{process.pid}: {' '.join(words)}")
+                    found[process.pid] = " ".join(words)
         return found
+
+    def end_processes(self) -> None:
+        """What a failed test left must not harm the next one."""
+        for pid in self.processes():
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(pid).kill()
 
     def assert_no_process_left(self, seconds: float = 10) -> None:
         """Within some seconds: who was killed may take a moment to be gone."""
-        wait_for(lambda: not self.processes(), "the last process to end", seconds, lambda: "\n".join(self.processes()))
+        wait_for(lambda: not self.processes(), "the last process to end", seconds, lambda: str(self.processes()))
 
 
 def wait_for(

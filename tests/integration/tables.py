@@ -20,8 +20,8 @@ EXPORTER: str = _SMOKE["exporter"]
 OPSET = int(_SMOKE["opset"])
 TF1, TF2 = _SMOKE["converter"]
 
-# Rules of the real table that tests of `--with` need besides their own cells.
-EACH = {"about": "every converter row once", "rule": "nearest"}
+# What a combination that is no row is looked for in.
+FULL = {"about": "everything", "rule": "full"}
 
 
 def small_model(name: str, factory: str = "good", seed: int = 0) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def write_table(
     parts = _sections(_TEXT)
     parts["models"] = _section("models", models)
     parts["default_tier"] = _section("default_tier", "test")
-    parts["tiers"] = _section("tiers", {"test": {"about": "cells of a test", "cells": [cells]}, "each": EACH})
+    parts["tiers"] = _section("tiers", {"test": {"about": "cells of a test", "cells": [cells]}, "full": FULL})
     parts["expect"] = _section("expect", list(expect))
     parts["converters"] += "".join(f"  - {yaml.safe_dump(row, default_flow_style=True, width=1000)}" for row in rows)
     folder.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,8 @@ WRONG = {
     "a build of another release": ("2.12.0+cpu", "2.13.0+cpu", "torch: 2.12.0+cpu", "must be a build of torch 2.13.0"),
     "a dynamo that release lacks": ("{torch: 1.2.0}, via: [dynamo]}", "{torch: 1.2.0}}", "via: [dynamo]}",
                                     "has no dynamo exporter"),
-    "an exporter named twice": ("via: [dynamo, dynamo]", "via: [torchscript, dynamo]", "via: [dynamo, dynamo]", "twice"),
+    "an exporter named twice": ("via: [dynamo, dynamo]", "via: [torchscript, dynamo]", "via: [dynamo, dynamo]",
+                                "twice"),
     "opsets the wrong way round": ("opsets: [10, 7]", "opsets: [7, 10]", "opsets: [10, 7]", "must not exceed"),
     # what matches nothing
     "a companion rule": ('onnx-tf: ">=1.11"', 'onnx-tf: ">=1.6"', 'when: {onnx-tf: ">=1.11"}', "matches no row"),
@@ -149,8 +150,16 @@ def test_all_complaints_come_at_once(tmp_path: Path) -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b"\xff\xfe", "not UTF-8"), (b"[", "not valid YAML"),
-                                                (b"a: \x00", "not valid YAML"), (b"- 1", "valid dictionary")])  # fmt: skip
+NO_TABLE = {
+    b"": "is empty",
+    b"\xff\xfe": "not UTF-8",
+    b"[": "not valid YAML",
+    b"a: \x00": "not valid YAML",
+    b"- 1": "dict",
+}
+
+
+@pytest.mark.parametrize(("content", "words"), NO_TABLE.items())
 def test_a_file_that_is_no_table(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "matrix.yml"
     path.write_bytes(content)
@@ -168,4 +177,3 @@ def test_the_schema_in_the_repository_is_current() -> None:
     text = (small.ROOT / "matrix.schema.json").read_text(encoding="utf-8")
     assert text == json_schema(), "run: python -m matrix schema > matrix.schema.json"
     assert json.loads(text)["additionalProperties"] is False
-

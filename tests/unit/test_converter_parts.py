@@ -55,6 +55,12 @@ def test_object_arrays_are_not_written_and_leave_the_old_file(tmp_path, value):
     assert int(read_cases(str(tmp_path / "x.npz"))[0]["n"]) == 1
 
 
+def test_inputs_without_a_case_are_refused(tmp_path):
+    write_cases(str(tmp_path / "x.npz"), [])
+    with pytest.raises(ValueError, match="no case"):
+        read_cases(str(tmp_path / "x.npz"))
+
+
 def test_object_arrays_are_not_read(tmp_path):
     class Bomb:
         def __reduce__(self):

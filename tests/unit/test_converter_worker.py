@@ -52,11 +52,17 @@ def lab(tmp_path):
         hidden.write_text(json.dumps(spec))
         hidden.rename(inbox / f"{name}.json")
 
-    def start(*options, name="fake", stdin=subprocess.DEVNULL):
+    def start(*options, name="fake", stdin=subprocess.DEVNULL, leader=False):
         script = root / "converter/worker.py"
         command = [sys.executable, script, name, "--inbox", inbox, "--outbox", outbox, *options]
         process = subprocess.Popen(
-            command, cwd=tmp_path, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=tmp_path,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=leader,
         )
         started.append(process)
         return process
@@ -231,6 +237,23 @@ def test_the_lifeline_ends_a_worker_that_is_stuck_in_a_job(lab):
     assert process.poll() is None
     process.stdin.close()
     assert process.wait(timeout=20) == 75
+
+
+def test_the_lifeline_ends_a_job_that_lets_no_thread_run_and_what_it_started(lab):
+    # A PyDLL call keeps the interpreter's lock, as C code that hangs in an extension does.
+    code = (
+        "import subprocess\n"
+        "open(job.made('child'), 'w').write(str(subprocess.Popen(['sleep', '600']).pid))\n"
+        "ctypes.PyDLL(None).sleep(600)"
+    )
+    lab.submit("one", code=code)
+    process = lab.start("--lifeline", stdin=subprocess.PIPE, leader=True)
+    wait_for(lambda: (lab.outbox / "one/child").exists() and (lab.outbox / "one/child").read_text())
+    child = Path("/proc", (lab.outbox / "one/child").read_text())
+    assert child.exists()
+    process.stdin.close()
+    assert process.wait(timeout=20) == -signal.SIGKILL
+    wait_for(lambda: not child.exists() or "\nState:\tZ" in (child / "status").read_text())
 
 
 def test_a_job_cannot_read_from_the_lifeline(lab):

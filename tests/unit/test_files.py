@@ -25,7 +25,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path.write_text("a much longer text than the new one")
     durable.write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["x"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeyp
     with pytest.raises(OSError, match="No space"):
         durable.write_bytes(path, b"new")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["x"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_bytes_are_on_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

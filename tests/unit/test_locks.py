@@ -30,8 +30,8 @@ def requests(folder: Path, text: str = small.SMALL) -> dict[str, Request]:
 
 
 def test_one_request_for_each_environment_in_the_tables_order(tmp_path: Path) -> None:
-    assert [*requests(tmp_path)] == ["torch-1.2.0", "torch-1.12.1", "torch-2.13.0", "torch-2.13.0.cpu", "reference", "old",
-                                     "new"]  # fmt: skip
+    exporters = ["torch-1.2.0", "torch-1.12.1", "torch-2.13.0", "torch-2.13.0.cpu"]
+    assert [*requests(tmp_path)] == [*exporters, "reference", "old", "new"]
 
 
 def test_companions_go_with_the_rows_their_ranges_hold(tmp_path: Path) -> None:
@@ -110,7 +110,9 @@ def test_two_roles_are_two_requests(tmp_path: Path) -> None:
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lock", [RESOLVED, REFUSED, replace(RESOLVED, find_links=False)], ids=["yes", "no", "no links"])
+@pytest.mark.parametrize(
+    "lock", [RESOLVED, REFUSED, replace(RESOLVED, find_links=False)], ids=["yes", "no", "no links"]
+)
 def test_text_and_lock_are_the_same_thing(lock: Lock) -> None:
     read = parse_lock(lock.text(), Path("x.lock"))
     assert read == lock
@@ -124,12 +126,14 @@ def test_committed_locks_are_written_as_today(path: Path) -> None:
 
 
 def test_packages_by_their_normalised_name() -> None:
-    lock = small.lock("x", body="Foo_Bar==1.0 \\\n    --hash=sha256:00\nbaz==2+cpu ; python_version < '3' \\\n    --hash=sha256:00\n")
+    body = "Foo_Bar==1.0 \\\n    --hash=sha256:00\nbaz==2+cpu ; python_version < '3' \\\n    --hash=sha256:00\n"
+    lock = small.lock("x", body=body)
     assert lock.packages == {"foo-bar": "1.0", "baz": "2+cpu"}
 
 
 def test_the_digest_is_of_what_gets_installed() -> None:
-    assert RESOLVED.digest == replace(RESOLVED, name="other", request="1" * 64, resolver="uv 9", as_of=dt.date.max).digest
+    same = replace(RESOLVED, name="other", request="1" * 64, resolver="uv 9", as_of=dt.date.max)
+    assert RESOLVED.digest == same.digest
     others = [
         replace(RESOLVED, body=RESOLVED.body.replace("sha256:00", "sha256:01")),
         replace(RESOLVED, python="3.9"),
@@ -209,7 +213,5 @@ def test_each_lock_is_written_before_the_next_is_made(tmp_path: Path, monkeypatc
     monkeypatch.setattr(resolving, "resolve", resolve)
     wanted = requests(tmp_path)
     with pytest.raises(ConfigError, match="went away"):
-        refresh(
-            [wanted["old"], wanted["new"]], folders(tmp_path), frozenset(), IndexSettings(), lambda _: None
-        )
+        refresh([wanted["old"], wanted["new"]], folders(tmp_path), frozenset(), IndexSettings(), lambda _: None)
     assert not stale([wanted["old"]], keep.read_locks(tmp_path / "envs"))

@@ -73,7 +73,8 @@ def test_nearest_passes_over_what_writes_nothing_the_converter_knows(tmp_path: P
 
 def test_nearest_does_not_take_what_came_years_later(tmp_path: Path) -> None:
     # torch 2.13.0 is made the nearer one in days, but it is three years late.
-    text = changed("released: 2026-07-08", "released: 2025-03-01", changed("released: 2022-08-05", "released: 2018-01-01"))
+    text = changed("released: 2026-07-08", "released: 2025-03-01")
+    text = changed("released: 2022-08-05", "released: 2018-01-01", text)
     text = changed("released: 2019-08-08", "released: 2017-01-01", text)
     assert ids(plan(small.config(tmp_path, text), "quick", "model=net")) == ["net/torch-1.12.1@15/new"]
 
@@ -104,8 +105,9 @@ def test_stated_cells(table: Config) -> None:
 
 
 def test_a_cell_stated_twice_is_planned_once(tmp_path: Path) -> None:
-    text = changed('{torch: "==1.12.*", opset: "<=8", converter: "*"}', "{exporter: torch-1.2.0, opset: 9, converter: old}")
-    assert ids(plan(small.config(tmp_path, text), "known")) == ["net/torch-1.2.0@9/old", "net/torch-1.2.0@10/old"]
+    text = changed('{torch: "==1.12.*", opset: "<=8"', "{exporter: torch-1.2.0, opset: 9")
+    found = ids(plan(small.config(tmp_path, text), "known"))
+    assert found == ["net/torch-1.2.0@9/old", "net/torch-1.2.0@10/old", "net/torch-1.2.0@9/new"]
 
 
 # --- narrowing -------------------------------------------------------------------------------------------------------
@@ -209,14 +211,19 @@ def test_a_table_of_100_000_cells(table: Config) -> None:
 # --- combinations that are no row ------------------------------------------------------------------------------------
 
 
-def test_with_alters_the_closest_row(table: Config) -> None:
-    varied, made = with_pins(table, {"tensorflow": "2.9.1"})
-    assert made == ("new+tensorflow2.9.1",)
-    row = varied.converters[-1]
-    assert row.pins == {"onnx-tf": "1.10.0", "onnx": "1.10", "tensorflow": "2.9.1"}
-    assert (row.python, row.as_of) == (None, None)
-    assert is_variant(row, table) and not is_variant(table.converters[0], table)
-    assert with_pins(table, {"tensorflow": "1.14.0"})[1] == ("old+tensorflow1.14.0",)
+def test_with_alters_the_rows_on_both_sides(table: Config) -> None:
+    varied, made = with_pins(table, {"tensorflow": "2.3.1"})
+    assert set(made) == {"old+tensorflow2.3.1", "new+tensorflow2.3.1"}
+    old, new = sorted(varied.converters[-2:], key=lambda row: row.id, reverse=True)
+    assert new.pins == {"onnx-tf": "1.10.0", "onnx": "1.10", "tensorflow": "2.3.1"}
+    # The row's own Python and date belong to its own pins.
+    assert (old.python, old.as_of) == (None, None)
+    assert is_variant(old, table) and not is_variant(table.converters[0], table)
+
+
+def test_with_at_the_end_of_the_table_alters_one_row(table: Config) -> None:
+    assert with_pins(table, {"tensorflow": "2.9.1"})[1] == ("new+tensorflow2.9.1",)
+    assert with_pins(table, {"tensorflow": "1.5.0"})[1] == ("old+tensorflow1.5.0",)
 
 
 def test_with_what_is_a_row_already(table: Config) -> None:
@@ -226,17 +233,25 @@ def test_with_what_is_a_row_already(table: Config) -> None:
 
 def test_with_shares_as_many_pins_as_it_can(table: Config) -> None:
     # In TensorFlow the old row is the nearer one, but it shares one pin, the new one two.
-    assert with_pins(table, {"onnx": "1.10", "onnx-tf": "1.10.0", "tensorflow": "1.13.1"})[1] == (
-        "new+tensorflow1.13.1",
-    )
+    pins = {"onnx": "1.10", "onnx-tf": "1.10.0", "tensorflow": "1.13.2"}
+    assert with_pins(table, pins)[1][0] == "new+tensorflow1.13.2"
 
 
-def test_with_torch_makes_an_exporter_and_with_both_two_rows(table: Config) -> None:
-    varied, made = with_pins(table, {"torch": "1.12.1", "tensorflow": "2.9.1"})
-    assert made == ("new+tensorflow2.9.1", "torch-1.12.1")
-    varied, made = with_pins(table.model_copy(update={"exporters": table.exporters[::2]}), {"torch": "1.12.1"})
-    assert made == ("torch-1.2.0+torch1.12.1",)
-    assert not varied.exporters[-1].current and varied.exporters[-1].builds == {}
+def test_with_torch_makes_an_exporter(table: Config) -> None:
+    assert with_pins(table, {"torch": "1.12.1", "tensorflow": "2.9.1"})[1] == ("new+tensorflow2.9.1", "torch-1.12.1")
+    fewer = table.model_copy(update={"exporters": table.exporters[::2]})
+    varied, made = with_pins(fewer, {"torch": "1.12.1"})
+    assert set(made) == {"torch-1.2.0+torch1.12.1", "torch-2.13.0+torch1.12.1"}
+    for row in varied.exporters[-2:]:
+        # The newer row has a dynamo exporter, this torch has none.
+        assert (row.current, row.builds, row.via) == (False, {}, ("torchscript",))
+
+
+def test_with_a_torch_that_has_dynamo_keeps_it(tmp_path: Path) -> None:
+    more = "torch:\n  - {version: 2.12.0, released: 2026-06-01, opsets: [7, 20], dynamo: [18, 23]}\n"
+    table = small.config(tmp_path, changed("torch:\n  - {version: 1.2.0", more + "  - {version: 1.2.0"))
+    varied, _ = with_pins(table, {"torch": "2.12.0"})
+    assert {row.via for row in varied.exporters if row.id == "torch-2.13.0+torch2.12.0"} == {("torchscript", "dynamo")}
 
 
 @pytest.mark.parametrize(

@@ -3,30 +3,30 @@
 What each must come out as stands in expected.yml beside this file. All take one image, float32 1 x 3 x 16 x 16, and
 return its features, float32 1 x 4 x 32 x 32. This file runs inside exporter environments, on any Python they have.
 """
+
 import ctypes
-import glob
 import json
 import os
-import pickle
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy
 import torch
 from torch import nn
 from torch.nn import functional
 
-MEGABYTE = 2 ** 20
+MEGABYTE = 2**20
 
 
 class Good(nn.Module):
     """Convolution, batch normalisation and nearest upsampling: enough for a conversion to be wrong."""
 
     def __init__(self):
-        super(Good, self).__init__()
+        super().__init__()
         self.convolution = nn.Conv2d(3, 4, 3, padding=1)
         self.normalisation = nn.BatchNorm2d(4)
 
@@ -39,19 +39,19 @@ class InForward(Good):
     """Does something every time it is run."""
 
     def __init__(self, act):
-        super(InForward, self).__init__()
+        super().__init__()
         self.act = act
 
     def forward(self, image):
         self.act()
-        return super(InForward, self).forward(image)
+        return super().forward(image)
 
 
 class AtRelease(Good):
     """Does something when the worker lets go of it, with its result already complete."""
 
     def __init__(self, act):
-        super(AtRelease, self).__init__()
+        super().__init__()
         self.act = act
         # Not freed with the last name for it but by the collector, which the worker calls after the last stage.
         self.knot = [self]
@@ -93,11 +93,11 @@ def hoard():
 
 
 def huge_array():
-    return InForward(lambda: numpy.ones(2 ** 44, numpy.float32))
+    return InForward(lambda: numpy.ones(2**44, numpy.float32))
 
 
 def huge_tensor():
-    return InForward(lambda: torch.ones(2 ** 44))
+    return InForward(lambda: torch.ones(2**44))
 
 
 def exit_silently():
@@ -111,6 +111,15 @@ def exit_politely():
 def raise_in_forward():
     def act():
         raise ArithmeticError("this model never works")
+
+    return InForward(act)
+
+
+def raise_unprintable():
+    """As of a path that is not UTF-8, with a terminal's control sequence in it."""
+
+    def act():
+        raise OSError("no such file: \udcff\x1b[2J")
 
     return InForward(act)
 
@@ -159,13 +168,13 @@ def _once(act, function):
 
 def _result():
     """The one result file there is: a job's folder goes when the job is done, the worker's own folder stays."""
-    return glob.glob(os.path.join("*", "export.json"))[0]
+    (path,) = Path().glob("*/export.json")
+    return path
 
 
 def spoil_result():
     def act():
-        with open(_result(), "wb") as file:
-            file.write(os.urandom(4096))
+        _result().write_bytes(os.urandom(4096))
 
     return AtRelease(act)
 
@@ -174,8 +183,7 @@ def nest_result():
     """Valid JSON, deeper than a parser's stack."""
 
     def act():
-        with open(_result(), "w") as file:
-            file.write("[" * 1000000 + "]" * 1000000)
+        _result().write_text("[" * 1000000 + "]" * 1000000)
 
     return AtRelease(act)
 
@@ -184,18 +192,19 @@ def forge_result():
     """The right job, and nothing else as it should be."""
 
     def act():
-        with open(_result()) as file:
-            result = json.load(file)
-        result.update(stages=[{"stage": ["forward"], "seconds": "NaN"}], facts=["opset_written"], error="none", done="yes")
-        with open(_result(), "w") as file:
-            json.dump(result, file)
+        path = _result()
+        result = json.loads(path.read_text())
+        result.update(
+            stages=[{"stage": ["forward"], "seconds": "?"}], facts=["opset_written"], error="none", done="yes"
+        )
+        path.write_text(json.dumps(result))
 
     return AtRelease(act)
 
 
 class _Trap:
     def __reduce__(self):
-        return os.mkdir, (os.path.join(os.path.expanduser("~"), "matrix-zoo-was-here"),)
+        return os.mkdir, (str(Path.home() / "matrix-zoo-was-here"),)
 
 
 def pickled_arrays():
@@ -204,7 +213,7 @@ def pickled_arrays():
     def act():
         array = numpy.empty(1, object)
         array[0] = _Trap()
-        numpy.savez(os.path.join(os.path.dirname(_result()), "torch.npz"), **{"0/features": array})
+        numpy.savez(str(_result().with_name("torch.npz")), **{"0/features": array})
 
     return AtRelease(act)
 
@@ -224,10 +233,10 @@ class HugeInTensorFlow(Good):
     """Small where torch runs it, 64 TB as the graph that is written: the exporter never computes an expansion."""
 
     def forward(self, image):
-        features = super(HugeInTensorFlow, self).forward(image)
+        features = super().forward(image)
         if not torch._C._get_tracing_state():
             return features
-        return (features + features).expand(2 ** 32, 4, 32, 32)
+        return (features + features).expand(2**32, 4, 32, 32)
 
 
 def huge_in_tensorflow():

@@ -1,0 +1,234 @@
+"""Identity of a job: what changes it and, as much, what does not."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+
+from matrix.config import Config, ModelInput, ModelSpec
+from matrix.config.exporters import expand
+from matrix.execution.code import ConverterCode
+from matrix.execution.inputs import DRAWS, make_inputs
+from matrix.execution.jobs import JobMaker, factory_file
+
+CONVERTER = small.ROOT / "converter"
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A copy of converter/ that a test may edit."""
+    return Path(shutil.copytree(CONVERTER, tmp_path / "converter", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Config:
+    return small.config(tmp_path)
+
+
+def ids(code: Path, table: Config, **changes: Any) -> dict[str, str]:
+    """Ids of one job of each kind, and of an export for each zoo model."""
+    maker = JobMaker(ConverterCode(code))
+    given: dict[str, Any] = {"environment": "e", "inputs": "i", "onnx": "o", "opset": 9, "factory": None} | changes
+    exporter = expand(table)[changes.get("exporter", 0)]
+    net, other = table.models
+    return {
+        "export": maker.export(
+            given["environment"], net, exporter, given["opset"], given["inputs"], given["factory"]
+        ).id,
+        "export other": maker.export(given["environment"], other, exporter, given["opset"], given["inputs"], None).id,
+        "reference": maker.reference(given["environment"], given["onnx"], given["inputs"]).id,
+        "convert": maker.convert(given["environment"], given["onnx"], given["inputs"]).id,
+    }
+
+
+def different(one: dict[str, str], other: dict[str, str]) -> set[str]:
+    return {name for name in one if one[name] != other[name]}
+
+
+# --- converter/ ------------------------------------------------------------------------------------------------------
+
+
+def edit(name: str) -> Callable[[Path], None]:
+    def append(code: Path) -> None:
+        with (code / name).open("a", encoding="utf-8") as stream:
+            stream.write("\n# edited\n")
+
+    return append
+
+
+def add_zoo_model(code: Path) -> None:
+    (code / "zoo" / "brandnew.py").write_text("from converter import weights\n")
+
+
+def add_stage(code: Path) -> None:
+    (code / "stages" / "coverage.py").write_text("from converter import graph\n")
+
+
+EXPORTS = {"export", "export other"}
+
+EDITS = {
+    "the export stage": (edit("stages/export.py"), EXPORTS),
+    "the convert stage": (edit("stages/convert.py"), {"convert"}),
+    "the reload stage": (edit("stages/reload.py"), {"convert"}),
+    "the reference stage": (edit("stages/reference.py"), {"reference"}),
+    "a zoo model": (edit("zoo/tagger.py"), {"export"}),
+    "the worker": (edit("worker.py"), EXPORTS | {"reference", "convert"}),
+    "what the worker imports": (edit("results.py"), EXPORTS | {"reference", "convert"}),
+    "what only models import": (edit("weights.py"), EXPORTS),
+    "a new zoo model": (add_zoo_model, set()),
+    "a new stage": (add_stage, set()),
+}
+
+
+@pytest.mark.parametrize(("change", "hit"), EDITS.values(), ids=EDITS.keys())
+def test_an_edit_touches_only_the_jobs_that_import_it(
+    code: Path, table: Config, change: Callable[[Path], None], hit: set[str]
+) -> None:
+    before = ids(code, table)
+    change(code)
+    assert different(before, ids(code, table)) == hit
+
+
+def test_where_converter_lies_does_not_matter(code: Path, table: Config) -> None:
+    assert ids(code, table) == ids(CONVERTER, table)
+
+
+def names(paths: tuple[Path, ...], root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in paths}
+
+
+def test_the_closure_follows_every_form_of_import(tmp_path: Path) -> None:
+    root = tmp_path / "converter"
+    (root / "sub").mkdir(parents=True)
+    for name, text in {
+        "__init__.py": "",
+        "start.py": "import os, converter.a\nfrom converter import b, no\ndef f():\n    import converter.sub.c\n",
+        "a.py": "import converter.start\n",
+        "b.py": "from converter.sub import d\n",
+        "sub/__init__.py": "",
+        "sub/c.py": "",
+        "sub/d.py": "this is no Python 3.11\n",
+        "unused.py": "import converter.start\n",
+    }.items():
+        (root / name).write_text(text)
+    found = names(ConverterCode(root).closure(["converter.start", "converter.missing", "numpy"]), root)
+    assert found == {"__init__.py", "start.py", "a.py", "b.py", "sub/__init__.py", "sub/c.py", "sub/d.py"}
+
+
+def test_no_file_of_converter_imports_relatively() -> None:
+    # The closure reads absolute imports only; a relative one would be missed in silence.
+    for path in CONVERTER.rglob("*.py"):
+        assert "from ." not in path.read_text(encoding="utf-8"), path
+
+
+# --- everything else an id is made of --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "hit"),
+    [
+        ({"environment": "f"}, {"export", "export other", "reference", "convert"}),
+        ({"inputs": "j"}, {"export", "export other", "reference", "convert"}),
+        ({"onnx": "p"}, {"reference", "convert"}),
+        ({"opset": 10}, EXPORTS),
+        ({"factory": "f"}, {"export"}),
+        ({"exporter": 3}, EXPORTS),
+        ({"exporter": 1}, set()),  # another torch is another environment, which the id holds already
+    ],
+    ids=str,
+)
+def test_what_an_id_is_made_of(table: Config, changes: dict[str, Any], hit: set[str]) -> None:
+    assert different(ids(CONVERTER, table), ids(CONVERTER, table, **changes)) == hit
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", 1), ("outputs", ("z",)), ("factory", "converter.zoo.tagger:make")]
+)
+def test_a_models_own_facts_are_in_the_id(table: Config, field: str, value: object) -> None:
+    net = table.models[0]
+    other = table.model_copy(update={"models": (net.model_copy(update={field: value}), table.models[1])})
+    assert different(ids(CONVERTER, table), ids(CONVERTER, other)) == {"export"}
+
+
+@pytest.mark.parametrize("field", [{"note": "hello"}, {"tolerances": {}}, {"id": "renamed"}], ids=str)
+def test_what_changes_nothing_inside_is_not(table: Config, field: dict[str, Any]) -> None:
+    net = table.models[0].model_copy(update=field)
+    other = table.model_copy(update={"models": (net, table.models[1])})
+    assert ids(CONVERTER, table) == ids(CONVERTER, other)
+
+
+def test_kinds_are_distinct(table: Config) -> None:
+    assert len(set(ids(CONVERTER, table).values())) == 4
+
+
+def test_a_users_factory_goes_into_the_jobs_folder(table: Config, tmp_path: Path) -> None:
+    mine = table.models[0].model_copy(update={"factory": "models/mine.py:build"})
+    job = JobMaker(ConverterCode(CONVERTER)).export("e", mine, expand(table)[0], 9, "i", "blob")
+    assert job.params["factory"] == "factory.py:build"
+    assert job.inputs == {"inputs.npz": "i", "factory.py": "blob"}
+    assert factory_file(mine, tmp_path / "matrix.yml") == tmp_path / "models" / "mine.py"
+    assert factory_file(table.models[0], tmp_path / "matrix.yml") is None
+
+
+# --- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def model(*inputs: ModelInput, seed: int = 0) -> ModelSpec:
+    return ModelSpec(id="m", factory="a:b", seed=seed, inputs=inputs, outputs=("y",))
+
+
+def arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return dict(archive)
+
+
+X = ModelInput(name="x", shape=(2, 3), range=(-2, 2))
+
+
+def test_the_same_model_gives_the_same_bytes() -> None:
+    assert make_inputs(model(X)) == make_inputs(model(X))
+    assert make_inputs(model(X)) != make_inputs(model(X, seed=1))
+
+
+def test_these_inputs_are_these_bytes_everywhere() -> None:
+    # Draws of RandomState, by name, seed and case. A change here invalidates every finding ever stored.
+    first = arrays(make_inputs(model(X)))["0/x"]
+    expected = -2 + 4 * np.random.RandomState(zlib.crc32(b"x/0/0")).random_sample(6)
+    assert np.array_equal(first, expected.astype(np.float32).reshape(2, 3))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "bool"])
+def test_dtype_shape_and_range(dtype: Any) -> None:
+    item = ModelInput(name="x", shape=(3, 5), dtype=dtype, range=(-3, 4))
+    for array in arrays(make_inputs(model(item))).values():
+        assert array.dtype == np.dtype(dtype) and array.shape == (3, 5)
+        if dtype != "bool":
+            assert array.min() >= -3 and array.max() < 4
+
+
+def test_draws_differ_and_the_edges_are_there() -> None:
+    found = arrays(make_inputs(model(X)))
+    assert sorted(found) == [f"{case}/x" for case in range(DRAWS + 2)]
+    draws = [found[f"{case}/x"] for case in range(DRAWS)]
+    assert len({draw.tobytes() for draw in draws}) == DRAWS
+    assert np.all(found[f"{DRAWS}/x"] == -2)
+    ramp = found[f"{DRAWS + 1}/x"].ravel()
+    assert ramp[0] == -2 and np.all(np.diff(ramp) > 0) and ramp[-1] < 2
+
+
+def test_inputs_of_one_model_are_drawn_apart() -> None:
+    found = arrays(make_inputs(model(X, ModelInput(name="z", shape=(2, 3), range=(-2, 2)))))
+    assert not np.array_equal(found["0/x"], found["0/z"])
+
+
+def test_integers_reach_both_ends_of_their_range() -> None:
+    item = ModelInput(name="x", shape=(1000,), dtype="int64", range=(0, 3))
+    assert set(np.unique(arrays(make_inputs(model(item)))["0/x"])) == {0, 1, 2}

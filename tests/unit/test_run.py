@@ -1,0 +1,399 @@
+"""A whole run on a fake engine: every cell decided, every distinct job once, everything stored."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+from fakes import ANSWER, Deed, FakeEngine, Told, good, npz
+
+from matrix.config import Config
+from matrix.config.model import Limits
+from matrix.environments.engine import BuildFailed, Exit, PassName
+from matrix.errors import ConfigError
+from matrix.execution.code import ConverterCode
+from matrix.execution.jobs import JobMaker
+from matrix.execution.run import Run
+from matrix.locks.lockfile import Lock
+from matrix.paths import CONVERTER
+from matrix.planning import Plan, Selection, make_plan
+from matrix.results import CellResult, Judge
+from matrix.selectors import from_text
+from matrix.store import Store
+
+LIMITS = Limits(seconds=0.15, memory_mb=1000)
+
+
+@dataclass
+class World:
+    """A table, its locks, a store and a fake engine; each call of `run` is a driver of its own."""
+
+    root: Path
+    table: Config
+    locks: dict[str, Lock]
+    store: Store
+    engine: FakeEngine
+    told: Told = field(default_factory=Told)
+
+    def plan(self, tier: str = "known", *only: str) -> Plan:
+        return make_plan(self.table, self.locks, Selection(tier, tuple(map(from_text, only))), None)
+
+    def make(self, plan: Plan, limits: Limits = LIMITS, again: bool = False) -> Run:
+        self.told = Told()
+        number = self.store.begin_run(plan.tier, "fake", "run", len(plan.cells), {})
+        return Run(
+            id=number,
+            config=self.table,
+            plan=plan,
+            locks=self.locks,
+            table=self.root / "matrix.yml",
+            engine=self.engine,
+            store=self.store,
+            jobs=JobMaker(ConverterCode(CONVERTER)),
+            limits=limits,
+            parallel=2,
+            work=self.root / "work",
+            events=self.told,
+            speak=self.judge.speak,
+            again=again,
+        )
+
+    @property
+    def judge(self) -> Judge:
+        return Judge(self.table, self.store, self.locks)
+
+    def run(self, plan: Plan, limits: Limits = LIMITS, again: bool = False) -> tuple[Run, dict[str, CellResult]]:
+        run = self.make(plan, limits, again)
+        asyncio.run(asyncio.wait_for(run.execute(), 20))
+        return run, self.results(run)
+
+    def results(self, run: Run) -> dict[str, CellResult]:
+        found = self.judge.cells(self.store.cells(run.id), frozenset(run.made))
+        return {result.record.cell: result for result in found}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    table = small.config(tmp_path)
+    store = Store("sqlite://", tmp_path / "blobs")
+    yield World(tmp_path, table, small.locks(table), store, FakeEngine(tmp_path))
+    store.close()
+
+
+def verdicts(results: Mapping[str, CellResult]) -> Counter[str]:
+    return Counter(result.judgement.verdict for result in results.values())
+
+
+def counts(run: Run) -> tuple[int, int]:
+    return run.counts.run, run.counts.cached
+
+
+def test_every_cell_is_decided_and_every_distinct_job_runs_once(world: World) -> None:
+    plan = world.plan()
+    run, results = world.run(plan)
+    assert results.keys() == {cell.id for cell in plan.cells}
+    assert verdicts(results) == {"match": len(plan.cells)}
+    # Four exports, a reference of each, six conversions (two exports go to one converter, two to both).
+    assert counts(run) == (4 + 4 + 6, 0)
+    passes = Counter(work for work, _, _ in world.engine.seen)
+    assert passes == {"export": 4, "reference": 4, "convert": 6, "reload": 6}
+    assert sorted(world.engine.prepared) == ["new", "old", "reference", "torch-1.12.1", "torch-1.2.0"]
+    assert len(world.told.of("decided")) == len(plan.cells) and world.told.of("planned") == [(len(plan.cells),)]
+    assert not any(result.cached for result in results.values())
+
+
+def test_nothing_changed_so_nothing_runs(world: World) -> None:
+    world.run(world.plan())
+    world.engine = FakeEngine(world.root)
+    run, results = world.run(world.plan())
+    assert counts(run) == (0, 14)
+    assert world.engine.prepared == [] and world.engine.workers == []
+    assert all(result.cached for result in results.values()) and verdicts(results) == {"match": 6}
+
+
+def test_again_runs_what_is_known(world: World) -> None:
+    world.run(world.plan())
+    run, results = world.run(world.plan(), again=True)
+    assert counts(run) == (14, 0)
+    assert not any(result.cached for result in results.values())
+
+
+def test_another_lock_of_one_row_runs_only_that_rows_jobs(world: World) -> None:
+    world.run(world.plan())
+    world.locks["new"] = replace(world.locks["new"], body=world.locks["new"].body + "extra==1\n")
+    world.engine = FakeEngine(world.root)
+    run, results = world.run(world.plan())
+    assert counts(run) == (2, 12)
+    assert world.engine.prepared == ["new"]
+    assert {name for name, result in results.items() if not result.cached} == {
+        "net/torch-1.12.1@7/new",
+        "net/torch-1.12.1@8/new",
+    }
+
+
+def test_equal_exports_are_converted_once(world: World) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        deed = good(work, spec)
+        if work == "export":
+            return replace(deed, files={**deed.files, "model.onnx": b"the same for every exporter"})
+        return deed
+
+    world.engine.script = script
+    run, results = world.run(world.plan())
+    assert counts(run) == (4 + 1 + 2, 0)
+    assert len(results) == 6
+
+
+def test_an_export_that_fails_decides_all_its_cells_and_nothing_is_built_for_them(world: World) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        return Deed(small.report("import", "model", "forward", "export", error=small.raised("no")))
+
+    world.engine.script = script
+    run, results = world.run(world.plan())
+    assert counts(run) == (4, 0)
+    assert {(r.judgement.verdict, r.judgement.role, r.judgement.stage) for r in results.values()} == {
+        ("error", "exporter", "export")
+    }
+    assert all(r.record.convert is None and r.record.reference is None for r in results.values())
+    assert all(r.python for r in results.values())  # the converter's, from its lock
+
+
+def test_no_worker_of_the_converters_is_started_for_a_failed_export(world: World) -> None:
+    world.engine.script = lambda work, spec: Deed(None)
+    world.run(world.plan())
+    assert {worker.work for worker in world.engine.workers} == {"export"}
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "verdict", "cached"), [(Exit(signal=9), "infra", 0), (Exit(signal=11), "crash", 1)]
+)
+def test_what_says_nothing_is_tried_again(world: World, exit_status: Exit, verdict: str, cached: int) -> None:
+    half = small.report("import", "load", done=False)
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        return Deed(half, released=False, exit=exit_status) if work == "convert" else good(work, spec)
+
+    world.engine.script = script
+    plan = world.plan("known", "opset=9")
+    _, results = world.run(plan)
+    assert verdicts(results) == {verdict: 1}
+    run, results = world.run(plan)
+    assert verdicts(results) == {verdict: 1}
+    assert counts(run) == (1 - cached, 2 + cached)
+    # Once it goes well, that is the finding.
+    if not cached:
+        world.engine.script = good
+        assert verdicts(world.run(plan)[1]) == {"match": 1}
+        assert counts(world.run(plan)[0]) == (0, 3)
+
+
+def test_a_time_out_holds_until_there_is_more_time(world: World) -> None:
+    half = small.report("import", "load", done=False)
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        return Deed(half, released=False) if work == "convert" else good(work, spec)
+
+    world.engine.script = script
+    plan = world.plan("known", "opset=9")
+    assert verdicts(world.run(plan)[1]) == {"timeout": 1}
+    assert counts(world.run(plan)[0]) == (0, 3)
+    assert counts(world.run(plan, Limits(seconds=0.1, memory_mb=1000))[0]) == (0, 3)
+    world.engine.script = good
+    run, results = world.run(plan, Limits(seconds=0.5, memory_mb=1000))
+    assert counts(run) == (1, 2) and verdicts(results) == {"match": 1}
+
+
+def test_a_row_without_solution_is_a_finding_and_no_job(world: World) -> None:
+    world.locks["old"] = small.lock("old", body="", explanation="No solution found", request=world.locks["old"].request)
+    run, results = world.run(world.plan("known", "opset=9"))
+    (result,) = results.values()
+    assert (result.judgement.verdict, result.judgement.role, result.judgement.stage) == (
+        "unsatisfiable",
+        "converter",
+        "lock",
+    )
+    assert counts(run) == (2, 0) and "old" not in world.engine.prepared
+    again, results = world.run(world.plan("known", "opset=9"))
+    assert counts(again) == (0, 2) and verdicts(results) == {"unsatisfiable": 1}
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("infra", "infra"), ("unavailable", "unavailable"), ("error", "error")])
+def test_an_environment_that_cannot_be_built(world: World, kind: Any, verdict: str) -> None:
+    world.engine.broken["new"] = BuildFailed(kind, "some-reason", "text")
+    _, results = world.run(world.plan())
+    assert verdicts(results) == {"match": 4, verdict: 2}
+    world.engine.broken.clear()
+    _, results = world.run(world.plan())
+    # What said nothing about the row is tried again, a finding stays.
+    assert verdicts(results) == ({"match": 4, "error": 2} if kind == "error" else {"match": 6})
+
+
+def test_a_missing_interpreter_leaves_the_rest_alone(world: World) -> None:
+    world.engine.missing["old"] = BuildFailed("unavailable", "interpreter-missing", "get it with: x")
+    _, results = world.run(world.plan())
+    assert verdicts(results) == {"match": 2, "unavailable": 4}
+    broken = [r for r in results.values() if r.judgement.verdict == "unavailable"]
+    assert all(r.judgement.reason == "interpreter-missing" and "get it with" in r.judgement.title for r in broken)
+
+
+def test_numbers_decide(world: World) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        deed = good(work, spec)
+        if work == "convert":
+            return replace(deed, files={**deed.files, "memory.npz": npz([1.0, -2.0, 3.0, 4.0, 5.0])})
+        return deed
+
+    world.engine.script = script
+    _, results = world.run(world.plan("known", "opset=9"))
+    (result,) = results.values()
+    assert (result.judgement.verdict, result.judgement.leg) == ("mismatch", "onnxruntime-tensorflow")
+    assert result.judgement.metrics["max_abs"] == 10
+
+
+def test_a_new_tolerance_judges_old_numbers_without_a_run(world: World) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        deed = good(work, spec)
+        if work in ("convert", "reload"):
+            name = {"convert": "memory.npz", "reload": "reloaded.npz"}[work]
+            return replace(deed, files={**deed.files, name: npz([1.01, -2.0, 3.0, 4.0, -5.0])})
+        return deed
+
+    world.engine.script = script
+    plan = world.plan("known", "opset=9")
+    run, results = world.run(plan)
+    assert verdicts(results) == {"mismatch": 1}
+    looser = small.changed("tiers:\n", "tolerances: {float32: {rtol: 0.1, atol: 0.1}}\ntiers:\n")
+    world.table = small.config(world.root, looser)
+    assert verdicts(world.results(run)) == {"match": 1}
+
+
+def test_inputs_are_the_same_bytes_for_every_environment(world: World) -> None:
+    seen: set[bytes] = set()
+    models: set[str] = set()
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        for worker in world.engine.workers:
+            path = worker.inbox / spec["folder"] / "inputs.npz"
+            if path.exists():
+                seen.add(path.read_bytes())
+        models.add(json.dumps(spec["params"], sort_keys=True))
+        return good(work, spec)
+
+    world.engine.script = script
+    world.run(world.plan())
+    assert len(seen) == 1 and len(models) > 1
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+def test_what_had_finished_when_it_was_stopped_is_stored_and_the_rest_follows(world: World) -> None:
+    half = small.report("import", "load", done=False)
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        return Deed(half, released=False) if work == "reload" else good(work, spec)
+
+    world.engine.script = script
+    plan = world.plan()
+    run = world.make(plan, Limits(seconds=60, memory_mb=1000))
+
+    async def interrupted() -> None:
+        work = asyncio.create_task(run.execute())
+        while not any(name == "reload" for name, _, _ in world.engine.seen):
+            await asyncio.sleep(0.01)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(interrupted())
+    assert all(worker.killed for worker in world.engine.workers)
+    assert not list((world.root / "work").glob("*"))
+    done = run.counts.run
+    assert 0 < done < 14
+    world.engine = FakeEngine(world.root)
+    after, results = world.run(plan)
+    assert counts(after) == (14 - done, done)
+    assert verdicts(results) == {"match": 6}
+
+
+def test_cells_decided_before_a_stop_are_listed(world: World) -> None:
+    half = small.report("import", "model", done=False)
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        hang = work == "export" and spec["params"]["opset"] == 10
+        return Deed(half, released=False) if hang else good(work, spec)
+
+    world.engine.script = script
+    run = world.make(world.plan("known", "converter=old"), Limits(seconds=60, memory_mb=1000))
+
+    async def interrupted() -> None:
+        work = asyncio.create_task(run.execute())
+        while len(world.told.of("decided")) < 3:
+            await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(interrupted())
+    assert {record.opset for record in world.store.cells(run.id)} == {7, 8, 9}
+
+
+def test_a_store_that_fails_once_loses_no_cell(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = world.make(world.plan("known", "opset=9"))
+    add_cells, failures = world.store.add_cells, [OSError("busy")]
+
+    def flaky(number: int, cells: Any) -> None:
+        if failures:
+            raise failures.pop()
+        add_cells(number, cells)
+
+    monkeypatch.setattr(world.store, "add_cells", flaky)
+    run._decided.append(small.cell_record(export=world.store.add(run.id, small.observation("export"), True, None)))
+    with pytest.raises(OSError, match="busy"):
+        run._flush()
+    run._flush()
+    assert len(world.store.cells(run.id)) == 1
+
+
+def test_a_fault_of_the_driver_ends_the_run(world: World) -> None:
+    world.engine.start_fault = RuntimeError("a bug")
+    with pytest.raises(BaseExceptionGroup) as caught:
+        world.run(world.plan())
+    assert caught.group_contains(RuntimeError, match="a bug")
+
+
+# --- a user's model --------------------------------------------------------------------------------------------------
+
+
+def own_model(world: World) -> None:
+    text = small.changed('id: net\n    factory: "converter.zoo.tagger:build"', 'id: net\n    factory: "mine.py:build"')
+    world.table = small.config(world.root, text)
+
+
+def test_a_users_factory_is_part_of_what_ran(world: World) -> None:
+    own_model(world)
+    (world.root / "mine.py").write_text("def build(): ...\n")
+    plan = world.plan("known", "opset=9")
+    world.run(plan)
+    assert ("export", ["factory.py", "inputs.npz"]) in [(work, given) for work, _, given in world.engine.seen]
+    assert counts(world.run(plan)[0]) == (0, 3)
+    (world.root / "mine.py").write_text("def build(): return 1\n")
+    assert counts(world.run(plan)[0])[0] == 1
+
+
+def test_a_factory_that_is_not_there(world: World) -> None:
+    own_model(world)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        world.run(world.plan("known", "opset=9"))
+    assert caught.group_contains(ConfigError, match=r"mine\.py.*No such file")
+
+
+def test_the_answer_of_the_fake_workers_tells_right_from_wrong() -> None:
+    # Otherwise the matches above would prove nothing.
+    assert npz([1.0, -2.0, 3.0, 4.0, 5.0]) != ANSWER

@@ -1,0 +1,219 @@
+"""Places to work in, and environments built once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+from fakes import FakeEngine, Told
+
+from matrix.environments.engine import BuildFailed, Environment
+from matrix.execution.builds import Builds
+from matrix.execution.slots import Slots
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+
+
+class Crowd:
+    """Tasks that each take a slot, note it, and keep it until told."""
+
+    def __init__(self, size: int) -> None:
+        self.slots = Slots(size)
+        self.entered: list[str] = []
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+
+    async def send(self, name: str, priority: int) -> None:
+        self.gates[name] = asyncio.Event()
+
+        async def work() -> None:
+            async with self.slots.hold(priority):
+                self.entered.append(name)
+                await self.gates[name].wait()
+
+        self.tasks[name] = asyncio.create_task(work())
+        await settle()
+
+    async def leave(self, name: str) -> None:
+        self.gates[name].set()
+        await settle()
+
+    async def give_up(self, name: str) -> None:
+        self.tasks[name].cancel()
+        await settle()
+
+    async def end(self) -> None:
+        for gate in self.gates.values():
+            gate.set()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_the_most_urgent_goes_first_among_equals_the_earlier() -> None:
+    async def main() -> list[str]:
+        crowd = Crowd(1)
+        for name, priority in (("first", 2), ("late", 2), ("low", 5), ("later", 2), ("urgent", 0)):
+            await crowd.send(name, priority)
+        for name in ("first", "urgent", "late", "later", "low"):
+            await crowd.leave(name)
+        await crowd.end()
+        return crowd.entered
+
+    assert asyncio.run(main()) == ["first", "urgent", "late", "later", "low"]
+
+
+def test_as_many_as_there_are_places() -> None:
+    async def main() -> list[str]:
+        crowd = Crowd(2)
+        for name in "abc":
+            await crowd.send(name, 0)
+        before = list(crowd.entered)
+        assert crowd.slots.wanted
+        await crowd.leave("a")
+        assert not crowd.slots.wanted
+        after = list(crowd.entered)
+        await crowd.end()
+        return [*before, "-", *after]
+
+    assert asyncio.run(main()) == ["a", "b", "-", "a", "b", "c"]
+
+
+def test_a_place_outlives_whoever_gave_up_waiting_for_it() -> None:
+    async def main() -> list[str]:
+        crowd = Crowd(1)
+        await crowd.send("a", 0)
+        await crowd.send("gives up", 0)
+        await crowd.send("c", 0)
+        await crowd.give_up("gives up")
+        assert crowd.slots.wanted
+        await crowd.leave("a")
+        await crowd.leave("c")
+        assert not crowd.slots.wanted
+        await crowd.send("d", 0)
+        await crowd.end()
+        return crowd.entered
+
+    assert asyncio.run(main()) == ["a", "c", "d"]
+
+
+def test_a_place_given_to_somebody_cancelled_at_that_moment_is_passed_on() -> None:
+    async def main() -> list[str]:
+        crowd = Crowd(1)
+        for name in ("a", "cancelled", "c"):
+            await crowd.send(name, 0)
+        # Both before anybody runs: the place is already theirs when the cancellation arrives.
+        crowd.gates["a"].set()
+        await asyncio.sleep(0)
+        crowd.tasks["cancelled"].cancel()
+        await settle()
+        await crowd.leave("c")
+        await crowd.send("d", 0)
+        await crowd.end()
+        return crowd.entered
+
+    assert asyncio.run(main()) == ["a", "c", "d"]
+
+
+def test_a_place_is_given_back_by_who_fails() -> None:
+    async def main() -> None:
+        slots = Slots(1)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="x"):
+                async with slots.hold(0):
+                    raise ValueError("x")
+        async with asyncio.timeout(1), slots.hold(0):
+            pass
+
+    asyncio.run(main())
+
+
+# --- builds ----------------------------------------------------------------------------------------------------------
+
+
+def build(engine: FakeEngine, told: Told, *names: str, limit: int = 2, ahead: tuple[str, ...] = ()) -> list[Any]:
+    async def main() -> list[Any]:
+        builds = Builds(engine, limit, told)
+        for name in ahead:
+            builds.want(small.lock(name))
+        found = await asyncio.gather(*(builds.get(small.lock(name)) for name in names), return_exceptions=True)
+        await settle()
+        await builds.close()
+        return list(found)
+
+    problems: list[Any] = []
+
+    async def watched() -> list[Any]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        return await main()
+
+    result = asyncio.run(watched())
+    assert problems == []
+    return result
+
+
+def test_each_is_built_once(tmp_path: Path) -> None:
+    engine, told = FakeEngine(tmp_path), Told()
+    found = build(engine, told, "a", "b", "a", ahead=("b",))
+    assert [item.lock.name for item in found if isinstance(item, Environment)] == ["a", "b", "a"]
+    assert sorted(engine.prepared) == ["a", "b"]
+    assert sorted(told.of("built")) == [("a", None), ("b", None)]
+
+
+def test_no_more_at_once_than_allowed(tmp_path: Path) -> None:
+    engine = FakeEngine(tmp_path)
+    engine.build_seconds = 0.01
+    build(engine, Told(), *"abcdef", limit=2)
+    assert engine.most_at_once == 2
+
+
+def test_a_failure_reaches_whoever_asks_each_time(tmp_path: Path) -> None:
+    engine, told = FakeEngine(tmp_path), Told()
+    engine.broken["a"] = BuildFailed("error", "no-wheel", "text")
+    found = build(engine, told, "a", "a", "b")
+    assert [getattr(item, "reason", "built") for item in found] == ["no-wheel", "no-wheel", "built"]
+    assert engine.prepared.count("a") == 1
+    assert ("a", "no-wheel") in told.of("built")
+
+
+def test_a_failure_nobody_asked_for_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = FakeEngine(tmp_path)
+    engine.broken["a"] = BuildFailed("error", "no-wheel", "text")
+    assert len(build(engine, Told(), "b", ahead=("a",))) == 1
+    assert engine.prepared == ["a", "b"]
+    assert caplog.records == []
+
+
+def test_one_who_stops_waiting_does_not_stop_the_build(tmp_path: Path) -> None:
+    engine = FakeEngine(tmp_path)
+    engine.build_seconds = 0.02
+
+    async def main() -> Environment:
+        builds = Builds(engine, 1, Told())
+        impatient = asyncio.ensure_future(builds.get(small.lock("a")))
+        await settle()
+        impatient.cancel()
+        return await builds.get(small.lock("a"))
+
+    assert asyncio.run(main()).lock.name == "a"
+    assert engine.prepared == ["a"]
+
+
+def test_closing_stops_what_is_being_built_and_does_not_call_it_built(tmp_path: Path) -> None:
+    engine, told = FakeEngine(tmp_path), Told()
+    engine.build_seconds = 60
+
+    async def main() -> None:
+        builds = Builds(engine, 1, told)
+        builds.want(small.lock("a"))
+        await settle()
+        await asyncio.wait_for(builds.close(), 5)
+
+    asyncio.run(main())
+    assert told.of("built") == [("a", "interrupted")]
