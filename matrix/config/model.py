@@ -197,6 +197,7 @@ class Expectation(Strict):
     role: Role | None = None
     stage: str | None = None
     reason: str | None = None
+    remark: str | None = None
     opset_written: int | None = None
     max_abs: float | None = None
     why: str = ""

@@ -47,6 +47,8 @@ def _differences(expected: Expectation, judgement: Judgement, opset_written: int
         ("opset written", expected.opset_written, opset_written),
     ]
     found = [f"expected {name} {want}, got {got or 'none'}" for name, want, got in pairs if want not in (None, got)]
+    if expected.remark is not None and expected.remark not in judgement.remarks:
+        found.append(f"expected the remark {expected.remark}, got {', '.join(judgement.remarks) or 'none'}")
     if expected.max_abs is not None:
         measured = judgement.metrics.get("max_abs")
         if not isinstance(measured, int | float) or measured > expected.max_abs:

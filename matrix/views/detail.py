@@ -51,7 +51,7 @@ def print_detail(
     for remedy in judgement.remedies:
         console.print(Text(f"  → {remedy.text}  [{remedy.id}]", style="cyan"))
     for remark in judgement.remarks:
-        console.print(Text(f"remark: {remark}"))
+        console.print(Text(f"remark: {remark}: {words.REMARKS.get(remark, remark)}"))
     console.print(Text(f"opset: {words.opset(result)}; judged on run data, cached: {result.cached}"))
     _legs(console, result)
     for observation in (result.export, result.reference, result.convert):

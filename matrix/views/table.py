@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -64,6 +66,9 @@ def _advice(results: list[CellResult]) -> list[Text]:
         for remedy in judgement.remedies[:3]:
             line.append(f"\n    → {remedy.text}", style="cyan")
         lines.append(line)
+    remarks = Counter(remark for result in results for remark in result.judgement.remarks)
+    for remark, times in remarks.most_common():
+        lines.append(Text.assemble((remark, "bold"), f" (remark on {times}): {words.REMARKS.get(remark, remark)}"))
     return [*lines, Text("")] if lines else []
 
 

@@ -51,3 +51,13 @@ def summary(results: list[CellResult]) -> str:
 def pins(result: CellResult) -> str:
     """What a person installs for the converter's side."""
     return " ".join(f"{package}=={version}" for package, version in result.versions.items() if version)
+
+
+# Remarks are facts beside a verdict; hints of a mismatch are remarks too.
+REMARKS = {
+    "opset-not-as-asked": "the exporter (role exporter, stage export) wrote another opset than asked for, silently",
+    "outputs-nearly-constant": "the outputs hardly vary, so that a wrong conversion could pass; give it other inputs",
+    "layout-swapped": "the numbers agree after swapping axes: channels first and channels last are mixed up",
+    "constant-shift": "all elements differ by the same amount",
+    "constant-scale": "all elements differ by the same factor",
+}

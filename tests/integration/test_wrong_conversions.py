@@ -32,7 +32,7 @@ def outputs(smoke: Finished, real: Project, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("outputs")
     model = next(model for model in load_config(real.table).models if model.id == smoke.cells[0]["model"])
     (folder / "inputs.npz").write_bytes(make_inputs(model))
-    (export,) = real.payloads("export")
+    export = real.payloads("export")[0]
     onnx = real.blob(export["passes"][0]["files"]["model.onnx"])
     python = real.environment("reference") / "bin" / "python"
     subprocess.run([python, SCRIPT, onnx, folder / "inputs.npz", folder], check=True)
@@ -56,7 +56,7 @@ def test_a_wrong_conversion_is_no_match(outputs: Path, mutation: str) -> None:
 
 
 def test_the_same_model_is_a_match(outputs: Path, real: Project) -> None:
-    (reference,) = real.payloads("reference")
+    reference = real.payloads("reference")[0]
     stored = read_arrays(real.blob(reference["passes"][0]["files"]["reference.npz"]))
     found = compare(stored, of(outputs, "unchanged", "mask"))
     assert found.match, found.detail

@@ -19,7 +19,7 @@ from fakes import Deed, FakeEngine, good
 from matrix import cli, driver, errors
 from matrix.cli import EPILOG
 from matrix.environments import interpreters
-from matrix.environments.engine import BuildFailed, Exit
+from matrix.environments.engine import BuildFailed
 from matrix.environments.interpreters import Interpreter
 from matrix.environments.stamp import write_stamp
 from matrix.environments.venv import VenvEngine
@@ -110,13 +110,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return Project(tmp_path, monkeypatch, capsys)
 
 
-def dying(kind: str, how: Exit | None, report: Any = None) -> Callable[..., Deed]:
-    def script(work: Any, spec: Any) -> Deed:
-        return Deed(report, released=how is None, exit=how) if work == kind else good(work, spec)
-
-    return script
-
-
 def test_a_run_prints_one_object(project: Project) -> None:
     found = project.json("run", "--tier", "known")
     assert found["jobs"] == {"run": 14, "cached": 0} and found["run"] == 1
@@ -152,7 +145,8 @@ def test_other_formats(project: Project, format_: str, parses: Callable[[str], A
 
 
 def test_an_unexpected_verdict(project: Project) -> None:
-    project.engine.script = dying("convert", None, small.report("import", error=small.raised("no")))
+    failed = Deed(small.report("import", error=small.raised("no")))
+    project.engine.script = lambda work, spec: failed if work == "convert" else good(work, spec)
     code, out, err = project("run", "--tier", "known")
     assert code == errors.UnexpectedVerdicts.exit_code
     assert "1 cells are not what" in err

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -303,6 +303,13 @@ def test_a_worker_that_goes_wrong_costs_only_the_job_it_was_on(
     assert processes_of(workshop) == []
 
 
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
 def test_a_worker_does_not_outlive_a_driver_that_is_gone(workshop: Path) -> None:
     outbox = workshop / "outbox"
     outbox.mkdir()
@@ -311,12 +318,10 @@ def test_a_worker_does_not_outlive_a_driver_that_is_gone(workshop: Path) -> None
     environment = Environment("id", LOCK, workshop / "env", "3.8.18", {})
     limits = Limits(seconds=60, memory_mb=500)
     worker = asyncio.run(made.start(environment, "convert", workshop / "inbox", outbox, limits))
-    assert worker.exited() is None and worker.resident_mb() > 1
+    assert within(10, lambda: worker.resident_mb() > 1) and worker.exited() is None
     assert worker._process.stdin is not None
     worker._process.stdin.close()  # what the kernel does for a driver that was killed
-    deadline = time.monotonic() + 10
-    while worker.exited() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert within(10, lambda: worker.exited() is not None)
     ended = worker.exited()
     assert ended is not None and (ended.code == 75 or ended.signal == 9)
 
