@@ -113,7 +113,8 @@ def _missing(role: Role, remarks: list[str]) -> Judgement:
 
 def _no_reference(found: Outcome, remarks: list[str]) -> Judgement:
     """Without numbers to compare with, a conversion that ran is neither right nor wrong."""
-    verdict: Verdict = found.verdict if found.verdict in INDETERMINATE else "infra"
+    # `infra` would promise that another try helps; a reference that cannot run this file never will.
+    verdict: Verdict = found.verdict if found.verdict in INDETERMINATE else "unavailable"
     return Judgement(
         verdict,
         "reference",

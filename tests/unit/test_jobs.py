@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -196,6 +197,11 @@ X = ModelInput(name="x", shape=(2, 3), range=(-2, 2))
 def test_the_same_model_gives_the_same_bytes() -> None:
     assert make_inputs(model(X)) == make_inputs(model(X))
     assert make_inputs(model(X)) != make_inputs(model(X, seed=1))
+
+
+def test_the_bytes_hold_no_time_of_day() -> None:
+    with zipfile.ZipFile(io.BytesIO(make_inputs(model(X)))) as archive:
+        assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_these_inputs_are_these_bytes_everywhere() -> None:

@@ -199,7 +199,7 @@ GARBAGE = {
     "no JSON": "{",
     "no object": "[]",
     "deep beyond reason": "[" * 100_000,
-    "another job's report": '{"job": "else"}',
+    "another job's report": json.dumps(small.report(*GOOD["convert"], job="else")),
     "an error that is a word": '{"schema": 1, "job": "JOB", "pass": "convert", "stages": [], "error": "x"}',
     "no stages": '{"schema": 1, "job": "JOB", "done": true}',
     "a link out of the folder": None,

@@ -101,8 +101,9 @@ def test_a_row_without_lock_is_stale(tmp_path: Path) -> None:
     assert [r.name for r in stale([found["old"]], {})] == ["old"]
 
 
-def test_two_roles_are_two_requests(tmp_path: Path) -> None:
+def test_what_else_is_in_a_request(tmp_path: Path) -> None:
     one = requests(tmp_path)["old"]
+    assert one.digest != replace(one, find_links=False).digest
     assert one.digest != replace(one, role="exporter").digest
     assert one.digest == replace(one, name="renamed").digest
 

@@ -298,6 +298,8 @@ def test_a_worker_that_goes_wrong_costs_only_the_job_it_was_on(
     found = outcome(bad, log)
     assert found is not None and (found.verdict, found.reason) == (verdict, reason)
     assert found.stage == "convert" and "at it" in log
+    ended = bad.passes[0].exit
+    assert (ended is not None and ended.oom) is (deed == "memory")
     assert outcome(good, "") is None
     assert good.file("reloaded.npz") == bad.file("memory.npz") or bad.file("memory.npz") is None
     assert processes_of(workshop) == []

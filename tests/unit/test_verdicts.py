@@ -242,7 +242,7 @@ def test_a_failed_conversion_is_the_converters_even_without_reference() -> None:
 @pytest.mark.parametrize("stage", ["load", "run"])
 def test_without_reference_a_conversion_that_ran_is_neither_right_nor_wrong(stage: str) -> None:
     found = judged(reference=failing("reference", "import", stage))
-    assert (found.verdict, found.role, found.stage) == ("infra", "reference", stage)
+    assert (found.verdict, found.role, found.stage) == ("unavailable", "reference", stage)
     assert found.indeterminate
 
 
@@ -279,20 +279,14 @@ def wrote(opset: int) -> Observation:
 
 def test_another_opset_than_asked_is_said_whatever_comes_out() -> None:
     found = judged(wrote(18), opset=7)
-    assert (found.verdict, found.role, found.stage, found.reason) == (
-        "match",
-        "exporter",
-        "export",
-        "opset-not-as-asked",
-    )
-    assert "7" in found.title and "18" in found.title
+    assert (found.verdict, found.reason, found.remarks) == ("match", None, ("opset-not-as-asked",))
     for other in (
         judged(wrote(18), opset=7, converter=WRONG),
         judged(wrote(18), opset=7, convert=failing("convert", "import")),
         judged(wrote(18), opset=7, reference=failing("reference", "import")),
         judged(wrote(18), opset=7, convert=None),
     ):
-        assert other.reason != "opset-not-as-asked" and "opset-not-as-asked" in other.remarks
+        assert "opset-not-as-asked" in other.remarks
     assert judged(wrote(9)).remarks == ()
 
 
