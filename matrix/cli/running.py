@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from matrix.cli.options import make_session, selection_options, store_option, table_options
+
+if TYPE_CHECKING:
+    from matrix.views.document import Report
 
 
 @click.command()
@@ -65,10 +68,10 @@ def run(
         ),
     )
     show_report(report, format_, stated)
-    _end(report, strict)
+    _end(report, session.table, strict)
 
 
-def show_report(report: Any, format_: str, stated: frozenset[str]) -> None:
+def show_report(report: Report, format_: str, stated: frozenset[str]) -> None:
     """Print a report in one of the formats; JSON is one object and nothing else."""
     import json
 
@@ -91,14 +94,14 @@ def show_report(report: Any, format_: str, stated: frozenset[str]) -> None:
             print_report(report)
 
 
-def _end(report: Any, strict: bool) -> None:
+def _end(report: Report, table: Path, strict: bool) -> None:
     """Raise what gives the run its exit code."""
     from matrix.errors import Indeterminate, Interrupted, UnexpectedVerdicts
 
     if report.status == "interrupted":
         raise Interrupted("interrupted; what had finished is stored, the same command continues")
     if report.complaints:
-        raise UnexpectedVerdicts(f"{len(report.complaints)} cells are not what {Path('matrix.yml')} expects")
+        raise UnexpectedVerdicts(f"{len(report.complaints)} cells are not what {table} expects")
     verdicts = [result.judgement.verdict for result in report.results]
     infra = verdicts.count("infra")
     if infra:

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from matrix.planning.cells import Cell
 from matrix.store.records import Observation
@@ -73,12 +74,14 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._decided = 0
         self._progress = Progress(
             SpinnerColumn(),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[now]}"),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
+            # The only part that may be cut on a narrow terminal.
+            TextColumn("{task.fields[now]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             console=Console(stderr=True),
+            expand=True,
         )
         self._task = self._progress.add_task("cells", total=None, now="", rate="")
         self._building: dict[str, None] = {}
@@ -131,9 +134,9 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         # Cells come in bursts once their environment stands: an estimate before a few are done would only mislead.
         rate = f"{60 * self._jobs / elapsed:.0f} jobs/min"
         if self._decided >= 3 and left:
-            rate += f", about {left * elapsed / self._decided:.0f} s left"
+            rate += f", {left * elapsed / self._decided:.0f} s left"
         counts = " ".join(f"{name}:{count}" for name, count in sorted(self._counts.items()))
-        building = f"building {', '.join(self._building)}" if self._building else ""
+        building = f"building {len(self._building)}" if self._building else ""
         self._progress.update(self._task, rate=rate, now=" · ".join(filter(None, (counts, building, now))))
 
 

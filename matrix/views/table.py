@@ -15,12 +15,17 @@ from matrix.views.document import Report
 # Not a terminal: a log, a pipe. Wide enough that no column is cut.
 _PIPE_WIDTH = 180
 
+# On a narrower terminal lines wrap: better than columns that vanish.
+_LEAST_WIDTH = 120
+
 
 def print_report(report: Report, console: Console | None = None) -> None:
     """Print to standard output."""
     console = console or Console()
     if not console.is_terminal:
         console = Console(width=_PIPE_WIDTH, no_color=True, highlight=False)
+    elif console.width < _LEAST_WIDTH:
+        console = Console(width=_LEAST_WIDTH)
     results = list(report.results)
     console.print(Group(_table(results, report), Text(""), *_advice(results), _closing(report, results)))
 
