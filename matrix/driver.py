@@ -46,10 +46,12 @@ def open_store(session: Session, url: str | None) -> Store:
 def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
     """Run the session's plan; the report and the cells the table states an expectation of."""
     _ = session.config  # A wrong table is said before anything is touched.
+    engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
+    engine.check()
     with session.state.held():
         store = open_store(session, options.store)
         try:
-            judge = Judge(session.config, store, session.locks)
+            judge = Judge(session.config, store)
             with progress(judge.speak) as events:
                 plan = session.locked_plan(events.say, allowed=not options.locked)
                 for note in plan.notes:
@@ -58,7 +60,6 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
                 limits = Limits(
                     seconds=options.seconds or limits.seconds, memory_mb=options.memory_mb or limits.memory_mb
                 )
-                engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
                 number = store.begin_run(plan.tier, engine.name, redact(options.command), len(plan.cells), _host())
                 run = Run(
                     id=number,
@@ -81,7 +82,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
                     status = "complete" if asyncio.run(_until_done(run)) else "interrupted"
                 finally:
                     store.end_run(number, status, run.counts.run, run.counts.cached)
-            results = _in_order(judge.cells(store.cells(number), frozenset(run.made)), plan)
+            results = _in_order(judge.cells(store.cells(number), session.locks, frozenset(run.made)), plan)
             return _report(session, plan, run, status, results)
         finally:
             store.close()

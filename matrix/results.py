@@ -46,7 +46,7 @@ class CellResult:
 class Judge:
     """Judges cells, remembering comparisons in the store by what they compare and how."""
 
-    def __init__(self, config: Config, store: Store, locks: Mapping[str, Lock]) -> None:
+    def __init__(self, config: Config, store: Store) -> None:
         self._store = store
         self._spoken: dict[int, Outcome | None] = {}
         self._legs: dict[str, Leg] = {}
@@ -55,7 +55,6 @@ class Judge:
         self._tolerances = {model.id: base.override(_tolerances(model.tolerances)) for model in config.models}
         self._default = base
         self._pins = {row.id: row.pins for row in config.converters}
-        self._pythons = {name: lock.python for name, lock in locks.items()}
 
     def speak(self, observation: Observation) -> Outcome | None:
         """What the observation says by itself; None for success."""
@@ -67,8 +66,11 @@ class Judge:
             self._spoken[key] = found
         return self._spoken[key]
 
-    def cells(self, records: list[CellRecord], made: frozenset[int] = frozenset()) -> list[CellResult]:
-        """Judge the records. `made` are the observations this run made itself; a cell without any is cached."""
+    def cells(
+        self, records: list[CellRecord], locks: Mapping[str, Lock], made: frozenset[int] = frozenset()
+    ) -> list[CellResult]:
+        """Judge the records. `made` are the observations this run made itself; a cell without any is cached. `locks`
+        tell the Python of a converter that was never reached."""
         numbers = [n for r in records for n in (r.export, r.reference, r.convert) if n is not None]
         observations = self._store.observations(numbers)
         results = []
@@ -86,6 +88,7 @@ class Judge:
                 lambda one, two, by_position, t=tolerances: self._leg(one, two, by_position, t),  # type: ignore[misc]
             )
             parts = {n for n in (record.export, record.reference, record.convert) if n is not None}
+            lock = locks.get(record.converter)
             results.append(
                 CellResult(
                     record,
@@ -94,7 +97,7 @@ class Judge:
                     convert,
                     judgement,
                     self._versions(record, convert),
-                    _minor(convert.python) if convert else self._pythons.get(record.converter, ""),
+                    _minor(convert.python) if convert else (lock.python if lock else ""),
                     cached=not (parts & made),
                 )
             )

@@ -31,8 +31,10 @@ def build(jobs: int | None, locked: bool, **options: Any) -> None:
     def say(text: str) -> None:
         click.echo(text, err=True)
 
+    engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
+    engine.check()
+
     async def build_all(names: tuple[str, ...]) -> list[BuildFailed]:
-        engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
         builds = Builds(engine, jobs or os.cpu_count() or 2, PlainProgress(lambda o: outcome(o, "")))
         locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
         try:

@@ -35,10 +35,10 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
         runs = history.runs()
         if not runs:
             raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
-        judge = Judge(config, history, session.locks)
+        judge = Judge(config, history)
         if number is None and format_ == "table":
             for item in runs[:20]:
-                results = judge.cells(history.cells(item.id))
+                results = judge.cells(history.cells(item.id), session.locks)
                 click.echo(
                     f"run {item.id}  {item.started:%Y-%m-%d %H:%M}  {item.tier}  {item.engine}  {item.status}: "
                     f"{words.summary(results)}; {len(results)} of {item.planned} cells, "
@@ -57,7 +57,7 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
             jobs_run=chosen.jobs_run,
             jobs_cached=chosen.jobs_cached,
             planned=chosen.planned,
-            results=judge.cells(history.cells(chosen.id)),
+            results=judge.cells(history.cells(chosen.id), session.locks),
             complaints={},
         )
         show_report(report, format_, frozenset())
@@ -96,7 +96,7 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
         if len(fitting) > 1:
             raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
         past = history.history(fitting[0])
-        result = Judge(config, history, session.locks).cells([past[0][1]])[0]
+        result = Judge(config, history).cells([past[0][1]], session.locks)[0]
         if format_ == "json":
             click.echo(json.dumps({"schema": 1, "run": past[0][0], **cell_document(result)}, indent=1))
             return

@@ -69,6 +69,10 @@ class Engine(Protocol):
 
     name: str
 
+    def check(self) -> None:
+        """Raises EngineUnavailable with what to do, where this engine does not work on this machine."""
+        ...
+
     def identify(self, lock: Lock) -> str:
         """Identity of the environment this engine makes of a lock. Raises BuildFailed (unavailable)."""
         ...

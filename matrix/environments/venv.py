@@ -23,6 +23,7 @@ from matrix.config.model import Limits
 from matrix.environments import interpreters
 from matrix.environments.engine import BuildFailed, Environment, Exit, PassName, identity
 from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
+from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
 from matrix.verdicts.outcome import UNRECOGNISED
@@ -54,6 +55,18 @@ class VenvEngine:
         self._root = root
         self._settings = settings
         self._worker = converter / "worker.py"
+
+    def check(self) -> None:
+        """Raises EngineUnavailable where no environment of any row could be built."""
+        system = f"{platform.system()} {platform.machine()}"
+        if system != "Linux x86_64":
+            raise EngineUnavailable(f"engine venv: locks are for Linux x86_64, this is {system}; run it in a container")
+        try:
+            uv.binary()
+        except FileNotFoundError as error:
+            raise EngineUnavailable(
+                "engine venv: uv is missing from this installation; install it beside matrix: pip install uv"
+            ) from error
 
     def identify(self, lock: Lock) -> str:
         interpreter = _interpreter(lock)

@@ -32,7 +32,7 @@ class Blobs:
         return name
 
     def take(self, source: Path) -> str:
-        """Move a file in and return its name. The content is hashed after the move: nobody can change it between."""
+        """Move a file in and return its name; it is hashed after the move, out of a worker's folder."""
         incoming = self._root / "incoming"
         incoming.mkdir(parents=True, exist_ok=True)
         held = incoming / f"{os.getpid()}-{source.name}"

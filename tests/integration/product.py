@@ -67,11 +67,17 @@ class Project:
     def database(self) -> Path:
         return self.store or self.state / "matrix.db"
 
-    def call(self, command: str, *arguments: str, env: Mapping[str, str | None] | None = None) -> Finished:
-        """Run to the end, with JSON output where the command has it."""
+    def call(
+        self,
+        command: str,
+        *arguments: str,
+        env: Mapping[str, str | None] | None = None,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> Finished:
+        """Run to the end; subprocess.TimeoutExpired where that takes too long."""
         started = time.monotonic()
         with self.started(command, *arguments, env=env) as process:
-            out, err = process.communicate(timeout=_PATIENCE_SECONDS)
+            out, err = process.communicate(timeout=patience)
         return Finished(process.returncode, out, err, time.monotonic() - started)
 
     def run(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> Finished:

@@ -37,7 +37,7 @@ def test_a_second_driver_exits_at_once_and_the_first_goes_on(project: Project) -
     with project.started("run") as first:
         wait_for(inside(project, "worker.py"), "the first driver's worker")
         for command in ("run", "build", "clean"):
-            second = project.call(command)
+            second = project.call(command, patience=30)
             assert second.code == 8, second.err
             assert f"pid {first.pid})" in second.err
             assert second.seconds < 5

@@ -19,6 +19,7 @@ import small
 
 from matrix.config.model import Limits
 from matrix.environments.engine import BuildFailed, Environment, Exit, PassName, identity
+from matrix.errors import EngineUnavailable
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
 from matrix.store.records import Observation
@@ -137,10 +138,15 @@ class FakeEngine:
         self.prepared: list[str] = []
         self.workers: list[FakeWorker] = []
         self.seen: list[tuple[PassName, str, list[str]]] = []
+        self.useless: EngineUnavailable | None = None
         self.start_fault: Exception | None = None
         self.build_seconds = 0.0
         self.building = 0
         self.most_at_once = 0
+
+    def check(self) -> None:
+        if self.useless is not None:
+            raise self.useless
 
     def identify(self, lock: Lock) -> str:
         if lock.name in self.missing:

@@ -410,6 +410,17 @@ def test_doctor_says_what_is_missing(project: Project, monkeypatch: pytest.Monke
 # --- a combination that is no row ------------------------------------------------------------------------------------
 
 
+def test_a_combination_is_what_is_planned(project: Project) -> None:
+    def exporters(*arguments: str) -> set[str]:
+        return {
+            line.split("/")[1].split("@")[0] for line in project("plan", "--format", "cells", *arguments)[1].split()
+        }
+
+    # One row, two exporters.
+    assert exporters("--with", "torch==2.13.0") == {"torch-2.13.0-torchscript", "torch-2.13.0-dynamo"}
+    assert exporters("--with", "torch==1.2.0") == {"torch-1.2.0"}
+
+
 def test_a_combination_is_locked_in_the_state_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     from matrix.locks import resolve as resolving
 
@@ -425,3 +436,10 @@ def test_a_combination_is_locked_in_the_state_folder(project: Project, monkeypat
     assert sorted((project.root / "envs").iterdir()) == committed
     assert [path.name for path in (project.root / ".matrix" / "locks").iterdir()] == ["new+tensorflow2.9.1.lock"]
     assert project("run", "--locked", "--with", "tensorflow==2.9.2", "--tier", "full")[0] == errors.LockStale.exit_code
+
+
+def test_an_engine_that_does_not_work_here(project: Project) -> None:
+    project.engine.useless = errors.EngineUnavailable("engine fake: buy another machine")
+    code, out, err = project("run")
+    assert (code, out) == (6, "") and "buy another machine" in err
+    assert not (project.root / ".matrix" / "matrix.db").exists()

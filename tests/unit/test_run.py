@@ -67,7 +67,7 @@ class World:
 
     @property
     def judge(self) -> Judge:
-        return Judge(self.table, self.store, self.locks)
+        return Judge(self.table, self.store)
 
     def run(self, plan: Plan, limits: Limits = LIMITS, again: bool = False) -> tuple[Run, dict[str, CellResult]]:
         run = self.make(plan, limits, again)
@@ -75,7 +75,7 @@ class World:
         return run, self.results(run)
 
     def results(self, run: Run) -> dict[str, CellResult]:
-        found = self.judge.cells(self.store.cells(run.id), frozenset(run.made))
+        found = self.judge.cells(self.store.cells(run.id), self.locks, frozenset(run.made))
         return {result.record.cell: result for result in found}
 
 

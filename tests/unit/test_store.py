@@ -16,7 +16,7 @@ from small import observation, passed, report
 from matrix.config.model import Limits
 from matrix.environments.engine import Exit
 from matrix.errors import ConfigError
-from matrix.store import Observation, Store
+from matrix.store import Observation, Store, database
 from matrix.store.records import Obstacle
 from matrix.store.schema import HEAD, Base
 
@@ -186,6 +186,14 @@ def test_history_outlives_the_driver(tmp_path: Path) -> None:
     assert found is not None and found.passes == FULL.passes
     assert [run.status for run in second.runs()] == ["running"]
     second.close()
+
+
+def test_a_commit_returns_when_it_would_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # conftest.py takes this away from all other tests
+    engine = database.connect(url(tmp_path))
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("PRAGMA synchronous")).scalar() == 2  # FULL
+    engine.dispose()
 
 
 def test_migrations_make_exactly_the_schema_the_code_uses(tmp_path: Path, store: Store) -> None:

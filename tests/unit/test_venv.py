@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import shutil
 import sys
 import time
@@ -23,6 +24,7 @@ from matrix.environments.engine import BuildFailed, Environment
 from matrix.environments.interpreters import Interpreter
 from matrix.environments.stamp import read_stamp
 from matrix.environments.venv import VenvEngine
+from matrix.errors import EngineUnavailable
 from matrix.execution.builds import Builds
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
@@ -221,6 +223,7 @@ STAGES = (convert,)
 
 RELOAD = """
 import os
+import platform
 def framework(): return None
 def reload(job, packages, value):
     assert os.path.isdir(job.given("saved"))
@@ -292,7 +295,7 @@ def processes_of(workshop: Path) -> list[str]:
 def test_a_worker_that_goes_wrong_costs_only_the_job_it_was_on(
     workshop: Path, deed: str, verdict: str, reason: str
 ) -> None:
-    limits = Limits(seconds=1 if deed == "hang" else 20, memory_mb=120)
+    limits = Limits(seconds=2 if deed == "hang" else 20, memory_mb=120)
     (bad, good), blobs = observe(workshop, deed, "well", limits=limits)
     log = blobs.read(bad.passes[-1].log).decode()
     found = outcome(bad, log)
@@ -347,3 +350,11 @@ def test_a_worker_sees_little_of_the_drivers_surroundings(workshop: Path, monkey
     found = asyncio.run(look())
     assert not found.keys() & {"AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
     assert found["CUDA_VISIBLE_DEVICES"] == "-1" and found["PATH"] == os.environ["PATH"]
+
+
+def test_another_system_is_said_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = VenvEngine(tmp_path, IndexSettings(), tmp_path)
+    engine.check()
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(EngineUnavailable, match="aarch64"):
+        engine.check()
