@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from matrix.config.model import Limits
 from matrix.locks.lockfile import Lock
+from matrix.store.records import Exit
 
 PassName = Literal["export", "reference", "convert", "reload"]
 
@@ -24,15 +25,6 @@ class Environment:
     folder: Path
     interpreter: str
     installed: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a worker process ended. `signal` is set where a signal ended it; `oom` is the engine's own flag."""
-
-    code: int | None = None
-    signal: int | None = None
-    oom: bool = False
 
 
 class BuildFailed(Exception):

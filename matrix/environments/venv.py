@@ -21,11 +21,12 @@ import psutil
 from matrix import uv
 from matrix.config.model import Limits
 from matrix.environments import interpreters
-from matrix.environments.engine import BuildFailed, Environment, Exit, PassName, identity
+from matrix.environments.engine import BuildFailed, Environment, PassName, identity
 from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
 from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
+from matrix.store.records import Exit
 from matrix.verdicts.outcome import UNRECOGNISED
 from matrix.verdicts.signatures import ErrorText, match
 

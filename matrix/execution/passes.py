@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 from matrix import durable
 from matrix.config.model import Limits
-from matrix.environments.engine import Exit, PassName, Worker
+from matrix.environments.engine import PassName, Worker
 from matrix.execution.jobs import FILES, Job
 from matrix.execution.report import read_report
-from matrix.redact import redact
+from matrix.redact import plain, redact
 from matrix.store.blobs import Blobs
-from matrix.store.records import PassRecord
+from matrix.store.records import Exit, PassRecord
 
 _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.2
@@ -112,7 +112,7 @@ def collect(
         stopped=stopped,
         released=(folder / f"{work}.released").exists(),
         seconds=round(seconds, 3),
-        log=blobs.put(redact(log).encode()),
+        log=blobs.put(redact(plain(log)).encode()),
         files=files,
     )
 

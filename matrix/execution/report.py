@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from matrix.redact import redact
+from matrix.redact import plain, redact
 
 
 class _Shape(BaseModel):
@@ -63,7 +63,7 @@ def _clean(value: Any) -> Any:
     match value:
         case str():
             # Half a surrogate pair, as in a path that is not UTF-8, can be neither printed nor stored.
-            return redact(value.encode(errors="replace").decode())
+            return redact(plain(value.encode(errors="replace").decode()))
         case float() if not math.isfinite(value):
             return None  # 1e999 is read as infinity, which no database takes
         case Mapping():

@@ -8,11 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from matrix.config.model import Role
-from matrix.environments.engine import Exit
 
 JobKind = Literal["export", "reference", "convert"]
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a worker process ended. `signal` is set where a signal ended it; `oom` is the engine's own flag."""
+
+    code: int | None = None
+    signal: int | None = None
+    oom: bool = False
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,10 @@ class Project:
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             try:
                 return connection.execute(query).fetchall()
-            except sqlite3.OperationalError:
-                return []  # its first tables are just being made
+            except sqlite3.OperationalError as error:
+                if "no such table" not in str(error):
+                    raise
+                return []  # the first driver is just making them
 
     def observed(self) -> int:
         return len(self.rows("select id from observation"))

@@ -90,11 +90,11 @@ def test_killed_again_and_again_a_run_still_completes(lonely: Project) -> None:
     assert lonely.run().jobs == (0, JOBS)
 
 
-def test_interrupted_while_building_nothing_half_built_stays(lonely: Project) -> None:
+def test_terminated_while_building_nothing_half_built_stays(lonely: Project) -> None:
     several(lonely)
     with lonely.started("run", "--format", "json") as driver:
         wait_for(lambda: any((lonely.state / "envs").glob("*")), "the first environment")
-        driver.send_signal(signal.SIGINT)
+        driver.send_signal(signal.SIGTERM)
         driver.communicate(timeout=30)
     assert driver.returncode == 130
     lonely.assert_no_process_left()

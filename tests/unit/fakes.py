@@ -18,11 +18,11 @@ import numpy as np
 import small
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Environment, Exit, PassName, identity
+from matrix.environments.engine import BuildFailed, Environment, PassName, identity
 from matrix.errors import EngineUnavailable
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
-from matrix.store.records import Observation
+from matrix.store.records import Exit, Observation
 
 GOOD = {
     "export": ("import", "model", "forward", "export"),

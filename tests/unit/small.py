@@ -9,11 +9,10 @@ from typing import Any
 
 from matrix.config import Config, load_config
 from matrix.config.model import Role
-from matrix.environments.engine import Exit
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import all_requests
 from matrix.store import CellRecord, Observation, PassRecord
-from matrix.store.records import JobKind, Obstacle
+from matrix.store.records import Exit, JobKind, Obstacle
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "matrix.yml"

@@ -13,14 +13,14 @@ import small
 from fakes import ANSWER, GOOD, Deed, FakeEngine, Told, good
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Exit, PassName
+from matrix.environments.engine import BuildFailed, PassName
 from matrix.execution.builds import Builds
 from matrix.execution.jobs import PASSES, Job
 from matrix.execution.lane import Lane
 from matrix.execution.report import read_report
 from matrix.execution.slots import Slots
 from matrix.store import Blobs, Observation
-from matrix.store.records import JobKind, Obstacle
+from matrix.store.records import Exit, JobKind, Obstacle
 from matrix.verdicts.outcome import outcome
 
 LIMITS = Limits(seconds=0.15, memory_mb=1000)

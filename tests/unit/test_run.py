@@ -16,7 +16,7 @@ from fakes import ANSWER, Deed, FakeEngine, Told, good, npz
 
 from matrix.config import Config
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Exit, PassName
+from matrix.environments.engine import BuildFailed, PassName
 from matrix.errors import ConfigError
 from matrix.execution.code import ConverterCode
 from matrix.execution.jobs import JobMaker
@@ -27,6 +27,7 @@ from matrix.planning import Plan, Selection, make_plan
 from matrix.results import CellResult, Judge
 from matrix.selectors import from_text
 from matrix.store import Store
+from matrix.store.records import Exit
 
 LIMITS = Limits(seconds=0.15, memory_mb=1000)
 

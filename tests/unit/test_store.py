@@ -14,10 +14,9 @@ import sqlalchemy as sa
 from small import observation, passed, report
 
 from matrix.config.model import Limits
-from matrix.environments.engine import Exit
 from matrix.errors import ConfigError
 from matrix.store import Observation, Store, database
-from matrix.store.records import Obstacle
+from matrix.store.records import Exit, Obstacle
 from matrix.store.schema import HEAD, Base
 
 LIMITS = Limits(seconds=300, memory_mb=1000)

@@ -11,9 +11,8 @@ from small import observation, passed, raised, report
 
 from matrix.config import Expectation
 from matrix.config.model import Verdict
-from matrix.environments.engine import Exit
 from matrix.store import Observation
-from matrix.store.records import Obstacle
+from matrix.store.records import Exit, Obstacle
 from matrix.verdicts import judge as judging
 from matrix.verdicts.expect import Expectations
 from matrix.verdicts.judge import Judgement, Leg, judge

@@ -16,9 +16,8 @@ from rich.console import Console
 from small import observation, passed, report
 
 from matrix.config.model import Verdict
-from matrix.environments.engine import Exit
 from matrix.results import CellResult
-from matrix.store.records import Obstacle
+from matrix.store.records import Exit, Obstacle
 from matrix.verdicts.judge import Judgement
 from matrix.verdicts.signatures import Remedy
 from matrix.views import words
