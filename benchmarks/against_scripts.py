@@ -29,8 +29,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from matrix import interpreters  # noqa: E402
 from matrix.config import load_config  # noqa: E402
-from matrix.environments import interpreters  # noqa: E402
 from matrix.locks.lockfile import Lock, read_locks  # noqa: E402
 from matrix.store import Store  # noqa: E402
 

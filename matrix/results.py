@@ -16,7 +16,7 @@ from matrix.locks.lockfile import Lock
 from matrix.store import CellRecord, Observation, Store
 from matrix.verdicts.arrays import UnreadableArrays, read_arrays
 from matrix.verdicts.compare import NotComparable, Tolerances, align, compare, dynamic_range
-from matrix.verdicts.judge import Judgement, Leg, judge
+from matrix.verdicts.judge import ARRAYS_UNREADABLE, Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
 from matrix.verdicts.tolerance import Tolerance
 
@@ -146,7 +146,7 @@ class Judge:
             found = compare(reference, actual, tolerances)
             blind = dynamic_range(reference, tolerances).all_blind
         except (UnreadableArrays, NotComparable) as error:
-            return Leg("arrays-unreadable", str(error), {})
+            return Leg(ARRAYS_UNREADABLE, str(error), {})
         return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind)
 
 

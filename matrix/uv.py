@@ -19,6 +19,7 @@ _KEPT = {
     "UV_CACHE_DIR",
     "UV_LINK_MODE",
     "UV_HTTP_TIMEOUT",
+    "UV_HTTP_RETRIES",
     "UV_NATIVE_TLS",
     "UV_SYSTEM_CERTS",
     "UV_INSECURE_HOST",

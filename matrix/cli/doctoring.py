@@ -15,8 +15,7 @@ from matrix.cli.options import make_session, table_options
 @table_options
 def doctor(**options: Any) -> None:
     """Say what this machine can and cannot run, and why."""
-    from matrix import uv
-    from matrix.environments import interpreters
+    from matrix import interpreters, uv
     from matrix.errors import Indeterminate
     from matrix.index import UploadDates
     from matrix.locks.keep import stale

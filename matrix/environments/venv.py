@@ -18,9 +18,8 @@ from typing import Any
 
 import psutil
 
-from matrix import uv
+from matrix import interpreters, uv
 from matrix.config.model import Limits
-from matrix.environments import interpreters
 from matrix.environments.engine import BuildFailed, Environment, PassName, identity
 from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
 from matrix.errors import EngineUnavailable

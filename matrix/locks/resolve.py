@@ -10,8 +10,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from matrix import uv
-from matrix.environments import interpreters
+from matrix import interpreters, uv
 from matrix.errors import ConfigError, Indeterminate
 from matrix.index import IndexSettings, UploadDates
 from matrix.locks.lockfile import Lock
@@ -39,6 +38,7 @@ def resolve(
     """
     newest: dt.date | None = None
     as_of = request.as_of
+    _refuse_unknown_pins(request, dates)
     if as_of is None:
         newest = _newest_pin(request, dates)
         # A date to come would let the lock change until it has passed.
@@ -63,16 +63,21 @@ def resolve(
     return _lock(request, candidates[0] or "", as_of, newest, "", _explain(refusals))
 
 
+def _refuse_unknown_pins(request: Request, dates: UploadDates) -> None:
+    """A version that was never released is a slip of the pen, not a finding about a toolchain."""
+    for package, version in request.pinned:
+        known = dates.of(package)
+        if known and Version(version) not in known:
+            raise ConfigError(f"{request.name}: impossible pin: the index has {package}, but no version {version}")
+
+
 def _newest_pin(request: Request, dates: UploadDates) -> dt.date:
     newest = dt.date.min
     for package, version in request.pinned:
         known = dates.of(package)
         uploaded = known.get(Version(version))
         if uploaded is None:
-            raise ConfigError(
-                f"{request.name}: the index gives no upload date for {package} {version}"
-                f" ({'it has other versions' if known else 'or for any of its versions'}); mend the pin or state as_of"
-            )
+            raise ConfigError(f"{request.name}: the index gives no upload date for {package} {version}; state as_of")
         newest = max(newest, uploaded)
     return newest
 

@@ -22,6 +22,7 @@ REPEAT = "reference-repeated"
 
 OPSET_NOT_AS_ASKED = "opset-not-as-asked"
 BLIND = "outputs-nearly-constant"
+ARRAYS_UNREADABLE = "arrays-unreadable"
 
 _LEG_ROLES: dict[str, Role] = {EXPORTER_LEG: "exporter", CONVERTER_LEG: "converter", RELOAD_LEG: "converter"}
 
@@ -154,7 +155,7 @@ def _numbers(
     repeated = compare(blob["reference.npz"], blob["again.npz"], False)
     if repeated.reason is not None:
         return Judgement(
-            "infra",
+            "unavailable",
             "reference",
             "run",
             "not-deterministic",
@@ -173,7 +174,8 @@ def _numbers(
     for name, leg in legs.items():
         if leg.reason is not None:
             return Judgement(
-                "mismatch",
+                # Arrays that cannot be read were not compared, so nothing is known of the numbers.
+                "error" if leg.reason == ARRAYS_UNREADABLE else "mismatch",
                 _LEG_ROLES[name],
                 "compare",
                 leg.reason,

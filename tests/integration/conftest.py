@@ -15,7 +15,7 @@ import pytest
 from product import Finished, Project
 from tables import EXPORTER, ROOT, TF1, TF2
 
-from matrix.environments import interpreters
+from matrix import interpreters
 from matrix.locks.lockfile import read_locks
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from product import Finished, Project
 from tables import EXPORTER, OPSET, TF1, TF2, small_model, write_table
 
-from matrix.environments import interpreters
+from matrix import interpreters
 from matrix.locks.lockfile import read_locks
 
 

@@ -16,14 +16,13 @@ import pytest
 import small
 from fakes import Deed, FakeEngine, good
 
-from matrix import cli, driver, errors
+from matrix import cli, driver, errors, interpreters
 from matrix.cli import EPILOG
-from matrix.environments import interpreters
 from matrix.environments.engine import BuildFailed
-from matrix.environments.interpreters import Interpreter
 from matrix.environments.stamp import write_stamp
 from matrix.environments.venv import VenvEngine
 from matrix.index import IndexSettings, UploadDates
+from matrix.interpreters import Interpreter
 from matrix.locks.keep import LockFolders
 from matrix.store import Blobs
 

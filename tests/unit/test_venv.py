@@ -17,11 +17,9 @@ import pytest
 import small
 from fakes import Told
 
-from matrix import uv
+from matrix import interpreters, uv
 from matrix.config.model import Limits
-from matrix.environments import interpreters
 from matrix.environments.engine import BuildFailed, Environment
-from matrix.environments.interpreters import Interpreter
 from matrix.environments.stamp import read_stamp
 from matrix.environments.venv import VenvEngine
 from matrix.errors import EngineUnavailable
@@ -30,6 +28,7 @@ from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.index import IndexSettings
+from matrix.interpreters import Interpreter
 from matrix.store import Blobs, Observation
 from matrix.verdicts.outcome import outcome
 

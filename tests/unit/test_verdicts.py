@@ -258,7 +258,7 @@ def test_what_was_never_run_is_not_judged(reference: Observation | None, convert
 
 def test_a_model_that_is_not_deterministic_is_reported_not_judged() -> None:
     found = judged(repeat=WRONG, converter=WRONG)
-    assert (found.verdict, found.role, found.reason) == ("infra", "reference", "not-deterministic")
+    assert (found.verdict, found.role, found.reason) == ("unavailable", "reference", "not-deterministic")
 
 
 @pytest.mark.parametrize("name", ["torch.npz", "again.npz", "memory.npz", "reloaded.npz"])
