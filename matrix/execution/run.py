@@ -166,7 +166,9 @@ class Run:
         if obstacle is not None:
             observation = self._stopped(kind, lock, job, obstacle)
         else:
-            before()
+            self._builds.want(lock)
+            # One turn later: by then every export has put its own environment into the queue of builds.
+            asyncio.get_running_loop().call_soon(before)
             observation = await self._lane(kind, lock).observe(job)
             self.counts.run += bool(observation.passes)
         return self._keep(observation)
