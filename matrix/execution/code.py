@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import gc
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -53,7 +55,8 @@ class ConverterCode:
 
     def _scan(self, path: Path) -> Iterable[Path]:
         try:
-            tree = ast.parse(path.read_bytes(), filename=str(path))
+            with _uncollected():
+                tree = ast.parse(path.read_bytes(), filename=str(path))
         except SyntaxError:
             return
         for node in ast.walk(tree):
@@ -68,3 +71,16 @@ class ConverterCode:
                 for end in range(1, len(parts) + 1):
                     if found := self.module(".".join(parts[:end])):
                         yield found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: a finalizer may print a traceback, whose carets CPython 3.11 finds by parsing, and
+    a parser called inside a parser ends with SystemError there (python/cpython#106905)."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()

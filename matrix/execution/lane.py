@@ -61,6 +61,8 @@ class Lane:
         self._arrived.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
+            # Whoever waits for a job is told of a fault; the task itself has nobody to tell.
+            self._task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await future
 
     async def close(self) -> None:
