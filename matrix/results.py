@@ -26,7 +26,8 @@ SHOWN = ("onnx", "onnx-tf", "tensorflow")
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell of a run: record, observations and what is concluded from them."""
+    """A cell of a run: record, observations and what is concluded from them. `distributions` names what was really
+    installed under another name than in the table: {"tensorflow": "tensorflow-cpu"}."""
 
     record: CellRecord
     export: Observation
@@ -34,6 +35,7 @@ class CellResult:
     convert: Observation | None
     judgement: Judgement
     versions: dict[str, str | None]
+    distributions: dict[str, str]
     python: str
     cached: bool
 
@@ -54,6 +56,7 @@ class Judge:
         base = Tolerances().override(_tolerances(config.tolerances))
         self._tolerances = {model.id: base.override(_tolerances(model.tolerances)) for model in config.models}
         self._default = base
+        self._replace = config.resolver.replace
         self._pins = {row.id: row.pins for row in config.converters}
 
     def speak(self, observation: Observation) -> Outcome | None:
@@ -97,6 +100,7 @@ class Judge:
                     convert,
                     judgement,
                     self._versions(record, convert),
+                    self._distributions(convert),
                     _minor(convert.python) if convert else (lock.python if lock else ""),
                     cached=not (parts & made),
                 )
@@ -109,13 +113,12 @@ class Judge:
     def _versions(self, record: CellRecord, convert: Observation | None) -> dict[str, str | None]:
         pins = self._pins.get(record.converter, {})
         installed = convert.installed if convert else {}
-        versions: dict[str, str | None] = {}
-        for package in SHOWN:
-            there = installed.get(package)
-            if there is None and package == "tensorflow":
-                there = installed.get("tensorflow-cpu")
-            versions[package] = there or pins.get(package)
-        return versions
+        names = self._distributions(convert)
+        return {package: installed.get(names.get(package, package)) or pins.get(package) for package in SHOWN}
+
+    def _distributions(self, convert: Observation | None) -> dict[str, str]:
+        installed = convert.installed if convert else {}
+        return {name: other for name, other in self._replace.items() if name not in installed and other in installed}
 
     def _log(self, observation: Observation) -> str:
         blob = observation.passes[-1].log if observation.passes else ""

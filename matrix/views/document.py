@@ -56,6 +56,7 @@ def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
         "converter": record.converter,
         "python": result.python,
         **result.versions,
+        "distributions": result.distributions,
         "verdict": judgement.verdict,
         "indeterminate": judgement.indeterminate,
         "role": judgement.role,

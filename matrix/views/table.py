@@ -85,7 +85,7 @@ def _closing(report: Report, results: list[CellResult]) -> Text:
         text.append("Works, for example: ", style="bold")
         text.append(
             f"torch=={newest.record.torch} with opset {newest.opset_written}, then on Python {newest.python}: "
-            f"{words.pins(newest)}\n"
+            f"{words.pins(newest)}; what goes with them is in the lock of {newest.record.converter}\n"
         )
     text.append(f"{words.summary(results)} of {report.planned} cells; ")
     text.append(f"jobs: {report.jobs_run} run, {report.jobs_cached} cached; run {report.run} ({report.status})")

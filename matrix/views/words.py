@@ -49,8 +49,12 @@ def summary(results: list[CellResult]) -> str:
 
 
 def pins(result: CellResult) -> str:
-    """What a person installs for the converter's side."""
-    return " ".join(f"{package}=={version}" for package, version in result.versions.items() if version)
+    """What a person installs for the converter's side, by the names that were measured."""
+    return " ".join(
+        f"{result.distributions.get(package, package)}=={version}"
+        for package, version in result.versions.items()
+        if version
+    )
 
 
 # Remarks are facts beside a verdict; hints of a mismatch are remarks too.

@@ -45,6 +45,7 @@ def result(judgement: Judgement, converter: str = "old", written: int | None = 9
         convert=observation("convert", passed(result=report("import", "load", "check")), id=2, environment=converter),
         judgement=judgement,
         versions={"onnx": "1.5.0", "onnx-tf": "1.3.0", "tensorflow": "1.13.1"},
+        distributions={"tensorflow": "tensorflow-cpu"},
         python="3.6",
         cached=True,
     )
@@ -186,6 +187,7 @@ def test_the_table_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ir-version-too-new (1 cell): the file is newer than onnx" in text
     assert "→ write a lower ir_version" in text
     assert "Works, for example: torch==1.2.0 with opset 9, then on Python 3.6" in text
+    assert "tensorflow-cpu==1.13.1" in text  # what was measured, not what the table calls it
     assert "jobs: 3 run, 4 cached; run 7 (complete)" in text
 
 
