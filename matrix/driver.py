@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import platform
 import signal
 from dataclasses import dataclass
 
 from matrix import __version__
 from matrix.config.model import Limits
+from matrix.converter_code import ConverterCode
 from matrix.environments.venv import VenvEngine
-from matrix.execution.code import ConverterCode
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.paths import CONVERTER
-from matrix.planning import Plan
 from matrix.redact import redact
-from matrix.results import CellResult, Judge
+from matrix.reporting import report_on
+from matrix.results import Judge
 from matrix.session import Session
+from matrix.state import State
 from matrix.store import Store
-from matrix.verdicts.expect import Expectations
 from matrix.views.document import Report
 from matrix.views.progress import progress
 
@@ -60,7 +61,9 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
                 limits = Limits(
                     seconds=options.seconds or limits.seconds, memory_mb=options.memory_mb or limits.memory_mb
                 )
-                number = store.begin_run(plan.tier, engine.name, redact(options.command), len(plan.cells), _host())
+                number = store.begin_run(
+                    plan.tier, engine.name, redact(options.command), len(plan.cells), _host(session.state)
+                )
                 run = Run(
                     id=number,
                     config=session.config,
@@ -82,8 +85,8 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
                     status = "complete" if asyncio.run(_until_done(run)) else "interrupted"
                 finally:
                     store.end_run(number, status, run.counts.run, run.counts.cached)
-            results = _in_order(judge.cells(store.cells(number), session.locks, frozenset(run.made)), plan)
-            return _report(session, plan, run, status, results)
+            order = [cell.id for cell in plan.cells]
+            return report_on(store.run(number), store, judge, session.config, session.locks, order)
         finally:
             store.close()
 
@@ -107,38 +110,10 @@ async def _until_done(run: Run) -> bool:
     return True
 
 
-def _in_order(results: list[CellResult], plan: Plan) -> list[CellResult]:
-    position = {cell.id: index for index, cell in enumerate(plan.cells)}
-    return sorted(results, key=lambda result: position.get(result.record.cell, len(position)))
-
-
-def _report(
-    session: Session, plan: Plan, run: Run, status: str, results: list[CellResult]
-) -> tuple[Report, frozenset[str]]:
-    expectations = Expectations.of(session.config.expect)
-    subjects = {cell.id: cell.subject for cell in plan.cells}
-    complaints = {}
-    for result in results:
-        found = expectations.complaints(subjects[result.record.cell], result.judgement, result.opset_written)
-        if found:
-            complaints[result.record.cell] = found
-    stated = frozenset(name for name, subject in subjects.items() if expectations.speak_of(subject))
-    report = Report(
-        run=run.id,
-        status=status,
-        tier=plan.tier,
-        engine=run.engine.name,
-        jobs_run=run.counts.run,
-        jobs_cached=run.counts.cached,
-        planned=len(plan.cells),
-        results=results,
-        complaints=complaints,
-    )
-    return report, stated
-
-
-def _host() -> dict[str, str]:
+def _host(state: State) -> dict[str, str]:
     return {
+        # Which state folder, without saying where it lies.
+        "state": hashlib.sha256(str(state.root).encode()).hexdigest()[:16],
         "matrix": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

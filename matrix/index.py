@@ -18,6 +18,7 @@ from packaging.utils import (
 from packaging.version import Version
 
 from matrix.errors import Indeterminate
+from matrix.redact import redact
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -75,6 +76,10 @@ class IndexSettings:
         return False
 
 
+class PackageUnknown(Indeterminate):
+    """The index has no such package. A wrong address looks the same, so it says nothing about a row."""
+
+
 @dataclass
 class UploadDates:
     """First upload date of every version of a package, asked once per package."""
@@ -83,7 +88,8 @@ class UploadDates:
     _known: dict[str, dict[Version, dt.date]] = field(default_factory=dict)
 
     def of(self, package: str) -> dict[Version, dt.date]:
-        """Version to date, empty where the index gives no dates. Raises Indeterminate if it does not answer."""
+        """Version to date, empty where the index gives no dates. Raises Indeterminate if it does not answer, and
+        PackageUnknown if it answers that it does not have the package."""
         if package not in self._known:
             self._known[package] = self._ask(package)
         return self._known[package]
@@ -95,7 +101,10 @@ class UploadDates:
         try:
             answer = requests.get(url, headers={"Accept": _JSON}, timeout=60, verify=self.settings.certificates or True)
             if answer.status_code == 404:
-                return {}
+                raise PackageUnknown(
+                    f"the package index at {redact(self.settings.index)} has no package {package}; "
+                    "check --index-url or UV_DEFAULT_INDEX"
+                )
             answer.raise_for_status()
             files = answer.json().get("files", [])
         except (requests.RequestException, ValueError) as error:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from matrix import verdicts
+from matrix.arrays import UnreadableArrays, read_arrays
 from matrix.config.model import Config
 from matrix.locks.lockfile import Lock
 from matrix.store import CellRecord, Observation, Store
-from matrix.verdicts.arrays import UnreadableArrays, read_arrays
 from matrix.verdicts.compare import NotComparable, Tolerances, align, compare, dynamic_range
-from matrix.verdicts.judge import ARRAYS_UNREADABLE, Judgement, Leg, judge
+from matrix.verdicts.judge import ARRAYS_MISSING, ARRAYS_UNREADABLE, Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
 from matrix.verdicts.tolerance import Tolerance
 
@@ -69,11 +69,9 @@ class Judge:
             self._spoken[key] = found
         return self._spoken[key]
 
-    def cells(
-        self, records: list[CellRecord], locks: Mapping[str, Lock], made: frozenset[int] = frozenset()
-    ) -> list[CellResult]:
-        """Judge the records. `made` are the observations this run made itself; a cell without any is cached. `locks`
-        tell the Python of a converter that was never reached."""
+    def cells(self, records: list[CellRecord], locks: Mapping[str, Lock], run: int) -> list[CellResult]:
+        """Judge the records of a run. A cell is cached where that run made none of its observations. `locks` tell the
+        Python of a converter that was never reached."""
         numbers = [n for r in records for n in (r.export, r.reference, r.convert) if n is not None]
         observations = self._store.observations(numbers)
         results = []
@@ -90,7 +88,7 @@ class Judge:
                 self.speak,
                 lambda one, two, by_position, t=tolerances: self._leg(one, two, by_position, t),  # type: ignore[misc]
             )
-            parts = {n for n in (record.export, record.reference, record.convert) if n is not None}
+            parts = [part for part in (export, reference, convert) if part is not None]
             lock = locks.get(record.converter)
             results.append(
                 CellResult(
@@ -102,7 +100,7 @@ class Judge:
                     self._versions(record, convert),
                     self._distributions(convert),
                     _minor(convert.python) if convert else (lock.python if lock else ""),
-                    cached=not (parts & made),
+                    cached=all(part.run != run for part in parts),
                 )
             )
         if self._fresh:
@@ -122,10 +120,7 @@ class Judge:
 
     def _log(self, observation: Observation) -> str:
         blob = observation.passes[-1].log if observation.passes else ""
-        try:
-            return self._store.blobs.read(blob).decode(errors="replace") if blob else ""
-        except OSError:
-            return ""
+        return self._store.blobs.text(blob) if blob else ""
 
     def _leg(self, one: str, two: str, by_position: bool, tolerances: Tolerances) -> Leg:
         parts = [_method(), one, two, by_position, asdict(tolerances)]
@@ -134,7 +129,8 @@ class Judge:
             stored = self._store.derived([key]).get(key)
             if stored is None:
                 leg = self._compare(one, two, by_position, tolerances)
-                self._fresh[key] = {**asdict(leg), "hints": list(leg.hints)}
+                if leg.reason != ARRAYS_MISSING:
+                    self._fresh[key] = {**asdict(leg), "hints": list(leg.hints)}
             else:
                 leg = Leg(**{**stored, "hints": tuple(stored["hints"])})
             self._legs[key] = leg
@@ -150,6 +146,8 @@ class Judge:
             blind = dynamic_range(reference, tolerances).all_blind
         except (UnreadableArrays, NotComparable) as error:
             return Leg(ARRAYS_UNREADABLE, str(error), {})
+        except OSError as error:
+            return Leg(ARRAYS_MISSING, f"a stored file cannot be opened: {error.strerror}", {})
         return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind)
 
 

@@ -13,13 +13,15 @@ from packaging.utils import canonicalize_name
 from matrix import selectors
 from matrix.config import Config, load_config
 from matrix.config.model import Row
-from matrix.errors import UsageError
+from matrix.config.source import read_source
+from matrix.errors import ConfigError, UsageError
 from matrix.index import IndexSettings
 from matrix.locks.keep import LockFolders, refresh, stale
 from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request, make_request
+from matrix.locks.request import ImpossiblePin, Request, make_request
 from matrix.planning import Plan, Selection, make_plan, with_pins
 from matrix.state import State
+from matrix.verdicts.reasons import known_reasons
 
 # How often a fresh lock may show that another row is needed: its date decides which exporters are of its time.
 _ROUNDS = 5
@@ -27,7 +29,7 @@ _ROUNDS = 5
 
 @dataclass
 class Session:
-    """`only` and `with_pins` are the texts of the options; `torch_build` is auto, index, or the name of a build."""
+    """`only` and `with_` are the texts of the options; `torch_build` is auto, index, or the name of a build."""
 
     table: Path
     state: State
@@ -42,7 +44,7 @@ class Session:
     @cached_property
     def stated(self) -> Config:
         """The table as written."""
-        return load_config(self.table)
+        return load_config(self.table, known_reasons())
 
     @cached_property
     def _varied(self) -> tuple[Config, tuple[str, ...]]:
@@ -69,6 +71,12 @@ class Session:
         if self._locks is None:
             self._locks = self.folders.read()
         return self._locks
+
+    def read_locks(self) -> dict[str, str]:
+        """Read the locks anew, leaving out damaged ones; returns those, name to what is wrong."""
+        damaged: dict[str, str] = {}
+        self._locks = self.folders.read(damaged)
+        return damaged
 
     @cached_property
     def selection(self) -> Selection:
@@ -112,7 +120,7 @@ class Session:
         return make_plan(self.config, self.locks, self.selection, self.build)
 
     def environments(self, plan: Plan) -> tuple[str, ...]:
-        return plan.environments(self.locks, self.config.reference.id)
+        return plan.environments(self.config.reference.id)
 
     def requests(self, names: Iterable[str]) -> list[Request]:
         """The lock requests of environments by name. Raises UsageError for a name the table does not have."""
@@ -134,9 +142,26 @@ class Session:
             outdated = stale(needed, self.locks)
             if not outdated:
                 return plan
-            made = refresh(outdated, self.folders, self.variants, self.settings, tell, allowed)
-            self._locks = {**self.locks, **{lock.name: lock for lock in made}}
+            self.refresh(outdated, tell, allowed)
         return self.plan()
+
+    def refresh(self, requests: list[Request], tell: Callable[[str], None], allowed: bool = True) -> list[Lock]:
+        """Resolve and write locks. Raises what `keep.refresh` does; an impossible pin is said with its place."""
+        try:
+            made = refresh(requests, self.folders, self.variants, self.settings, tell, allowed)
+        except ImpossiblePin as error:
+            raise ConfigError(f"{self._place(error.row, error.package)}{error}") from error
+        self._locks = {**self.locks, **{lock.name: lock for lock in made}}
+        return made
+
+    def _place(self, name: str, package: str) -> str:
+        """`file:line:column: ` of a row's pin, '' for a row that `--with` made."""
+        source = read_source(self.table)
+        for section, rows in (("exporters", self.stated.exporters), ("converters", self.stated.converters)):
+            for index, row in enumerate(rows):
+                if name in (row.id, *(f"{row.id}.{build}" for build in getattr(row, "builds", ()))):
+                    return f"{source.where((section, index, 'pins', package))}: "
+        return f"{source.where(('reference', 'pins', package))}: " if name == self.stated.reference.id else ""
 
 
 def _pin(text: str) -> tuple[str, str]:

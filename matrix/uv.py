@@ -32,7 +32,7 @@ _KEPT = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a uv call ended; `text` is its standard output and error, redacted."""
+    """How a uv call ended; `text` is its standard output and error, redacted, or how it was ended without any."""
 
     ok: bool
     out: str
@@ -83,6 +83,8 @@ async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Pat
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Ctrl-C belongs to the driver: a uv that it ended too would look like one that failed.
+        start_new_session=True,
     )
     try:
         out, err = await process.communicate()
@@ -91,7 +93,8 @@ async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Pat
         await process.wait()
         raise
     text = out.decode(errors="replace")
-    return Outcome(process.returncode == 0, text, redact(text + err.decode(errors="replace")))
+    said = text + err.decode(errors="replace")
+    return Outcome(process.returncode == 0, text, redact(said) or f"uv ended with status {process.returncode}")
 
 
 @cache

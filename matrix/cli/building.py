@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from matrix.cli.options import make_session, selection_options, table_options
+
+if TYPE_CHECKING:
+    from matrix.locks.lockfile import Lock
 
 
 @click.command()
@@ -34,9 +37,8 @@ def build(jobs: int | None, locked: bool, **options: Any) -> None:
     engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
     engine.check()
 
-    async def build_all(names: tuple[str, ...]) -> list[BuildFailed]:
+    async def build_all(locks: list[Lock]) -> list[BuildFailed]:
         builds = Builds(engine, jobs or os.cpu_count() or 2, PlainProgress(lambda o: outcome(o, "")))
-        locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
         try:
             done = await asyncio.gather(*(builds.get(lock) for lock in locks), return_exceptions=True)
         finally:
@@ -49,9 +51,12 @@ def build(jobs: int | None, locked: bool, **options: Any) -> None:
     with session.state.held():
         plan = session.locked_plan(say, allowed=not locked)
         names = session.environments(plan)
-        failed = asyncio.run(build_all(names))
+        locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
+        failed = asyncio.run(build_all(locks))
         for failure in failed:
             say(f"{failure.kind}: {failure.text.strip()}")
-        click.echo(f"{len(names) - len(failed)} of {len(names)} environments stand in {session.state.environments}")
-        if any(failure.kind == "infra" for failure in failed):
-            raise Indeterminate("some environments could not be built; see above, then run the same command again")
+        click.echo(f"{len(locks) - len(failed)} of {len(names)} environments stand in {session.state.environments}")
+        if len(locks) < len(names):
+            click.echo(f"{len(names) - len(locks)} have no solution; their locks say why")
+        if failed:
+            raise Indeterminate(f"{len(failed)} environments could not be built; see above")

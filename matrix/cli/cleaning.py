@@ -46,8 +46,12 @@ def clean(store: str | None, everything: bool, **options: Any) -> None:
                 removed += 1
                 shutil.rmtree(folder)
         history = open_store(session, store)
+        files = bytes_ = 0
         try:
-            files, bytes_ = history.blobs.collect(history.blobs_named())
+            if history.blobs.users() == {history.name}:
+                files, bytes_ = history.blobs.collect(history.blobs_named())
+            else:
+                click.echo("stored files are kept: more than one --store has used this state folder", err=True)
         finally:
             history.close()
     click.echo(

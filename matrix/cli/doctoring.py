@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import platform
 import shutil
+from pathlib import Path
 from typing import Any
 
 import click
 
 from matrix.cli.options import make_session, table_options
 
+_CPUINFO = Path("/proc/cpuinfo")
+
 
 @click.command()
 @table_options
 def doctor(**options: Any) -> None:
     """Say what this machine can and cannot run, and why."""
+    import psutil
+
     from matrix import interpreters, uv
     from matrix.errors import Indeterminate
     from matrix.index import UploadDates
@@ -27,8 +32,18 @@ def doctor(**options: Any) -> None:
     system = f"{platform.system()} {platform.machine()}"
     fits = system == "Linux x86_64"
     _line(fits, f"system {system}", "" if fits else "locks are for Linux x86-64; use the docker engine elsewhere")
-    _line(True, f"{uv.version()} at {redact(uv.binary())}", "")
-    _line(True, "engine venv", "virtual environments made by uv; it separates packages, it is no cage")
+    if _CPUINFO.is_file():
+        avx = "avx" in _CPUINFO.read_text(encoding="utf-8", errors="replace").split()
+        _line(avx, "AVX", "" if avx else "TensorFlow's wheels from 1.6 on are built for it and do not start here")
+    memory, limit = psutil.virtual_memory().total // 2**20, config.limits.memory_mb
+    _line(memory >= limit, f"{memory} MB of memory", f"the table lets one job use {limit}")
+    try:
+        _line(True, f"{uv.version()} at {redact(uv.binary())}", "")
+        has_uv = True
+    except FileNotFoundError:
+        _line(False, "uv", "it makes locks and environments, and finds Pythons; get it: pip install uv")
+        has_uv = False
+    _line(has_uv, "engine venv", "virtual environments made by uv; it separates packages, it is no cage")
 
     requests = all_requests(config)
     needed: dict[str, list[str]] = {}
@@ -37,7 +52,7 @@ def doctor(**options: Any) -> None:
         python = lock.python if lock else request.python
         if python:
             needed.setdefault(python, []).append(request.name)
-    for python in sorted(needed, key=lambda text: tuple(map(int, text.split(".")))):
+    for python in sorted(needed if has_uv else (), key=lambda text: tuple(map(int, text.split(".")))):
         found = interpreters.find(python)
         if found:
             _line(True, f"Python {python}", f"{found.version} at {redact(str(found.path))}")
@@ -65,7 +80,7 @@ def doctor(**options: Any) -> None:
         text = f"build {build!r}, found with --find-links" if build else "the index's own build, with its GPU packages"
         _line(True, "torch", text if build else f"{text}; point --find-links at CPU wheels to use {', '.join(builds)}")
 
-    place = session.state.root if session.state.root.exists() else session.state.root.parent
+    place = next(folder for folder in (session.state.root, *session.state.root.parents) if folder.exists())
     usage = shutil.disk_usage(place)
     free = usage.free / 2**30
     _line(

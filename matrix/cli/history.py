@@ -24,9 +24,9 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
     from matrix.cli.running import show_report
     from matrix.driver import open_store
     from matrix.errors import NothingSelected, UsageError
+    from matrix.reporting import report_on
     from matrix.results import Judge
     from matrix.views import words
-    from matrix.views.document import Report
 
     session = make_session(**options)
     config = session.config
@@ -38,7 +38,7 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
         judge = Judge(config, history)
         if number is None and format_ == "table":
             for item in runs[:20]:
-                results = judge.cells(history.cells(item.id), session.locks)
+                results = judge.cells(history.cells(item.id), session.locks, item.id)
                 click.echo(
                     f"run {item.id}  {item.started:%Y-%m-%d %H:%M}  {item.tier}  {item.engine}  {item.status}: "
                     f"{words.summary(results)}; {len(results)} of {item.planned} cells, "
@@ -49,18 +49,7 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
         chosen = next((item for item in runs if number in (None, item.id)), None)
         if chosen is None:
             raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
-        report = Report(
-            run=chosen.id,
-            status=chosen.status,
-            tier=chosen.tier,
-            engine=chosen.engine,
-            jobs_run=chosen.jobs_run,
-            jobs_cached=chosen.jobs_cached,
-            planned=chosen.planned,
-            results=judge.cells(history.cells(chosen.id), session.locks),
-            complaints={},
-        )
-        show_report(report, format_, frozenset())
+        show_report(*report_on(chosen, history, judge, config, session.locks), format_)
     finally:
         history.close()
 
@@ -96,15 +85,13 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
         if len(fitting) > 1:
             raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
         past = history.history(fitting[0])
-        result = Judge(config, history).cells([past[0][1]], session.locks)[0]
+        result = Judge(config, history).cells([past[0][1]], session.locks, past[0][0])[0]
         if format_ == "json":
             click.echo(json.dumps({"schema": 1, "run": past[0][0], **cell_document(result)}, indent=1))
             return
 
         def log(observation: Observation) -> str:
-            return "".join(
-                history.blobs.read(record.log).decode(errors="replace") for record in observation.passes if record.log
-            )
+            return "".join(history.blobs.text(record.log) for record in observation.passes if record.log)
 
         def lock_of(name: str) -> Path | None:
             for folder in (session.folders.committed, session.folders.variants):
@@ -112,7 +99,7 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
                     return folder / f"{name}.lock"
             return None
 
-        print_detail(result, log, lock_of, session.table)
+        print_detail(result, log, lock_of, history.run(past[0][0]).command)
         click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, last in run {past[0][0]}")
     finally:
         history.close()

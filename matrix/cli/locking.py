@@ -20,13 +20,15 @@ def lock(rows: tuple[str, ...], check: bool, again: bool, **options: Any) -> Non
     ROWS are ids of rows (all if none is given). Only what is missing or stale is resolved. A row without a
     solution gets a lock that says so, with the resolver's explanation: that is a finding, not an error.
     """
-    from matrix.locks.keep import refresh, stale
+    from matrix.locks.keep import stale
     from matrix.locks.request import all_requests
 
     session = make_session(**options)
     requests = session.requests(rows) if rows else all_requests(session.config)
+    for message in session.read_locks().values():
+        _say(message)
     outdated = requests if again else stale(requests, session.locks)
-    made = refresh(outdated, session.folders, frozenset(), session.settings, _say, allowed=not check)
+    made = session.refresh(outdated, _say, allowed=not check)
     known = {request.name for request in all_requests(session.config)}
     for name in session.locks.keys() - known:
         path = session.folders.committed / f"{name}.lock"

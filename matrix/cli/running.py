@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,14 +65,14 @@ def run(
             memory_mb=memory,
             locked=locked,
             again=again,
-            command=" ".join(["python -m matrix", *sys.argv[1:]]),
+            command=f"python -m matrix {shlex.join(sys.argv[1:])}",
         ),
     )
-    show_report(report, format_, stated)
+    show_report(report, stated, format_)
     _end(report, session.table, strict)
 
 
-def show_report(report: Report, format_: str, stated: frozenset[str]) -> None:
+def show_report(report: Report, stated: frozenset[str], format_: str) -> None:
     """Print a report in one of the formats; JSON is one object and nothing else."""
     import json
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from packaging.specifiers import SpecifierSet
@@ -17,16 +17,20 @@ from matrix.selectors import Selector
 Problem = tuple[Place, str]
 
 
-def problems(config: Config) -> list[Problem]:
-    """Everything wrong with the table that its shape alone does not show."""
+def problems(config: Config, reasons: frozenset[str] | None = None) -> list[Problem]:
+    """Everything wrong with the table that its shape alone does not show.
+
+    `reasons` are the ids that an expectation may name; None: any.
+    """
     return list(
         chain(
             _duplicates(config),
+            _resolver(config),
             _pins(config),
             _companions(config),
             _models(config),
             _tiers(config),
-            _expectations(config),
+            _expectations(config, reasons),
         )
     )
 
@@ -75,6 +79,17 @@ def _duplicates(config: Config) -> Iterator[Problem]:
     if sum(row.current for row in config.exporters) > 1:
         last = max(i for i, row in enumerate(config.exporters) if row.current)
         yield ("exporters", last, "current"), "only one exporter can be the current one"
+
+
+def _resolver(config: Config) -> Iterator[Problem]:
+    pinned = _pinned(config)
+    for package in config.resolver.replace:
+        if package not in pinned:
+            yield ("resolver", "replace", package), f"no row pins {package}; mend the name or remove it"
+
+
+def _pinned(config: Config) -> set[str]:
+    return {package for _, row in rows_with_places(config) for package in row.pins}
 
 
 def _pins(config: Config) -> Iterator[Problem]:
@@ -170,6 +185,19 @@ def _models(config: Config) -> Iterator[Problem]:
                 yield ("models", i, "inputs", j, "shape"), "every size must be at least 1"
             if item.range[0] >= item.range[1]:
                 yield ("models", i, "inputs", j, "range"), "the first bound must be below the second"
+        for j in _repeated(item.name for item in model.inputs):
+            yield ("models", i, "inputs", j, "name"), f"{model.inputs[j].name!r} is the name of an earlier input"
+        for j in _repeated(model.outputs):
+            yield ("models", i, "outputs", j), f"{model.outputs[j]!r} is the name of an earlier output"
+
+
+def _repeated(names: Iterable[str]) -> Iterator[int]:
+    """Positions of names that came before."""
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            yield i
+        seen.add(name)
 
 
 def _tiers(config: Config) -> Iterator[Problem]:
@@ -178,6 +206,9 @@ def _tiers(config: Config) -> Iterator[Problem]:
     converters = {row.id for row in config.converters}
     models = {model.id for model in config.models}
     for name, tier in config.tiers.items():
+        for key in ("cells", "converters", "models"):
+            if getattr(tier, key) == ():
+                yield ("tiers", name, key), "an empty list selects nothing; remove it to have them all"
         for key, known in (("converters", converters), ("models", models)):
             for i, wanted in enumerate(getattr(tier, key) or ()):
                 if wanted not in known:
@@ -186,14 +217,19 @@ def _tiers(config: Config) -> Iterator[Problem]:
             yield from _selector(config, ("tiers", name, "cells", i), selector)
 
 
-def _expectations(config: Config) -> Iterator[Problem]:
+def _expectations(config: Config, reasons: frozenset[str] | None) -> Iterator[Problem]:
     for i, expectation in enumerate(config.expect):
         yield from _selector(config, ("expect", i, "cells"), expectation.cells)
+        if reasons is not None and expectation.reason is not None and expectation.reason not in reasons:
+            yield ("expect", i, "reason"), f"{expectation.reason!r} is no reason a cell can have"
 
 
 def _selector(config: Config, place: Place, mapping: CellSelector) -> Iterator[Problem]:
-    packages = {p for _, row in rows_with_places(config) for p in row.pins}
+    packages = _pinned(config)
     for key in mapping:
+        if key == "cell":
+            yield (*place, key), "`cell` is for the command line; here use exporter, opset, converter and model"
+            return
         if key not in selectors.NAME_KEYS and key not in selectors.VERSION_KEYS and key not in packages:
             yield (*place, key), f"unknown key {key!r}: not a part of a cell and pinned by no row"
             return
@@ -204,6 +240,11 @@ def _selector(config: Config, place: Place, mapping: CellSelector) -> Iterator[P
         return
     if not _matches_something(config, selector):
         yield place, "this selector matches no cell; mend it or remove it"
+        return
+    for key, value in mapping.items():
+        for i, alternative in enumerate(() if isinstance(value, str) else value):
+            if not _matches_something(config, selectors.from_mapping({**mapping, key: alternative})):
+                yield (*place, key, i), f"with {alternative!r} this selector matches no cell; mend it or remove it"
 
 
 def _matches_something(config: Config, selector: Selector) -> bool:
@@ -211,5 +252,5 @@ def _matches_something(config: Config, selector: Selector) -> bool:
     on_exporter = selector.restricted(EXPORTER_KEYS)
     on_model = selector.restricted(("model",))
     # Python is what `lock` chose where the row left it open, so it cannot be judged from the table alone.
-    rest = Selector(tuple(c for c in selector.conditions if c.key not in (*EXPORTER_KEYS, "model", "python", "cell")))
+    rest = Selector(tuple(c for c in selector.conditions if c.key not in (*EXPORTER_KEYS, "model", "python")))
     return any(map(on_exporter, exporters)) and any(map(rest, converters)) and any(map(on_model, models))

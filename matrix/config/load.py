@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from matrix.config.check import problems
+from matrix.config.check import Problem, problems
 from matrix.config.model import Config
 from matrix.config.source import Source, read_source
+from matrix.converter_code import ConverterCode
 from matrix.errors import ConfigError
+from matrix.paths import CONVERTER
 
 
-def load_config(path: Path) -> Config:
-    """Read and check the table at `path`.
+def load_config(path: Path, reasons: frozenset[str] | None = None) -> Config:
+    """Read and check the table at `path`; `reasons` are the ids an expectation may name (None: any).
 
     Raises ConfigError listing every problem found, one a line, each with its place and what to do.
     """
@@ -22,10 +25,23 @@ def load_config(path: Path) -> Config:
         config = Config.model_validate(source.data)
     except ValidationError as error:
         raise ConfigError(_explain(error, source)) from error
-    found = problems(config)
+    found = [*problems(config, reasons), *_absent_factories(config, path.parent)]
     if found:
         raise ConfigError("\n".join(f"{source.where(place)}: {message}" for place, message in found))
     return config
+
+
+def _absent_factories(config: Config, folder: Path) -> Iterator[Problem]:
+    code = ConverterCode(CONVERTER)
+    for i, model in enumerate(config.models):
+        place = model.factory.rsplit(":", 1)[0]
+        if place.endswith(".py"):
+            absent = not (folder / place).is_file()
+        else:
+            # Another package is one of the exporter's environment, which only its worker can look into.
+            absent = place.split(".")[0] == CONVERTER.name and code.module(place) is None
+        if absent:
+            yield ("models", i, "factory"), f"there is no {place}; a path is relative to the table's folder"
 
 
 def _explain(error: ValidationError, source: Source) -> str:

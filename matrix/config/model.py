@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, WithJsonSchema, model_validator
 
 
 def _version(text: str) -> str:
@@ -66,6 +66,23 @@ Verdict = Literal[
     "unavailable",
     "infra",
 ]
+# Where a finding can lie: the making of the environment, the stages of the workers, the comparison of what they left.
+Stage = Literal[
+    "lock",
+    "build",
+    "import",
+    "model",
+    "forward",
+    "export",
+    "load",
+    "check",
+    "convert",
+    "run",
+    "save",
+    "reload",
+    "compare",
+]
+NumberKind = Literal["float64", "float32", "float16", "bfloat16", "integer", "boolean"]
 
 
 class Strict(BaseModel):
@@ -141,14 +158,14 @@ class ModelInput(Strict):
     name: str
     shape: tuple[int, ...]
     dtype: Literal["float32", "float64", "int64", "int32", "bool"] = "float32"
-    range: tuple[float, float] = (-1.0, 1.0)
+    range: tuple[FiniteFloat, FiniteFloat] = (-1.0, 1.0)
 
 
 class Tolerance(Strict):
     """An element passes where |a - b| <= atol + rtol * |reference|."""
 
-    rtol: float = Field(ge=0)
-    atol: float = Field(ge=0)
+    rtol: FiniteFloat = Field(ge=0)
+    atol: FiniteFloat = Field(ge=0)
 
 
 class ModelSpec(Strict):
@@ -159,7 +176,7 @@ class ModelSpec(Strict):
     seed: int = 0
     inputs: tuple[ModelInput, ...]
     outputs: tuple[str, ...]
-    tolerances: dict[str, Tolerance] = {}
+    tolerances: dict[NumberKind, Tolerance] = {}
     note: str = ""
 
 
@@ -195,11 +212,11 @@ class Expectation(Strict):
     cells: CellSelector
     verdict: Verdict
     role: Role | None = None
-    stage: str | None = None
+    stage: Stage | None = None
     reason: str | None = None
     remark: str | None = None
     opset_written: int | None = None
-    max_abs: float | None = None
+    max_abs: FiniteFloat | None = None
     why: str = ""
 
 
@@ -216,7 +233,7 @@ class Config(Strict):
     converters: tuple[ConverterRow, ...]
     models: tuple[ModelSpec, ...]
     limits: Limits = Limits()
-    tolerances: dict[str, Tolerance] = {}
+    tolerances: dict[NumberKind, Tolerance] = {}
     tiers: dict[Identifier, Tier]
     default_tier: Identifier = "quick"
     expect: tuple[Expectation, ...] = ()

@@ -88,7 +88,8 @@ class VenvEngine:
         name = self.identify(lock)
         folder = self.folder(name)
         stamp = read_stamp(folder)
-        if stamp is None or stamp.get("id") != name:
+        # An interpreter that was moved away leaves a link that leads nowhere.
+        if stamp is None or stamp.get("id") != name or not (folder / "bin" / "python").exists():
             stamp = await self._build(lock, interpreter, folder, name)
         return Environment(name, lock, folder, interpreter.version, stamp["installed"])
 
@@ -143,10 +144,12 @@ class VenvEngine:
         if outcome.ok:
             return
         known = match(lock.role, "build", ErrorText(message=outcome.text))
-        reason = known.id if known else UNRECOGNISED
-        if known is not None and (known.verdict == "infra" or known.verdict == "unavailable"):
-            raise BuildFailed(known.verdict, reason, outcome.text)
-        raise BuildFailed("error", reason, outcome.text)
+        if known is None:
+            # What nobody has described may be this machine's trouble: tried again, never held against the row.
+            raise BuildFailed("infra", UNRECOGNISED, outcome.text)
+        if known.verdict == "error" or known.verdict == "unsatisfiable":
+            raise BuildFailed("error", known.id, outcome.text)
+        raise BuildFailed("unavailable" if known.verdict == "unavailable" else "infra", known.id, outcome.text)
 
     async def start(
         self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits

@@ -20,13 +20,13 @@ class Builds:
         self._tasks: dict[str, asyncio.Task[Environment]] = {}
 
     def want(self, lock: Lock) -> asyncio.Task[Environment]:
-        """Start building, if nobody has yet."""
-        if lock.name not in self._tasks:
+        """Start building, if nobody has yet. Two rows with the same lock are one environment."""
+        if lock.digest not in self._tasks:
             task = asyncio.create_task(self._build(lock))
             # A build started ahead of need may fail without anybody asking for it.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._tasks[lock.name] = task
-        return self._tasks[lock.name]
+            self._tasks[lock.digest] = task
+        return self._tasks[lock.digest]
 
     async def get(self, lock: Lock) -> Environment:
         """The built environment. Raises BuildFailed."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from matrix.config.exporters import Exporter
 from matrix.config.model import ModelSpec, Role
+from matrix.converter_code import ConverterCode
 from matrix.environments.engine import PassName
-from matrix.execution.code import ConverterCode
 from matrix.store.records import JobKind
 
 ROLES: dict[JobKind, Role] = {"export": "exporter", "reference": "reference", "convert": "converter"}

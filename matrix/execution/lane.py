@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from matrix.config.model import Limits
 from matrix.environments.engine import BuildFailed, Engine, Environment, PassName, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
-from matrix.execution.jobs import CARRIED, PASSES, ROLES, Job
+from matrix.execution.jobs import CARRIED, FACTORY_FILE, PASSES, ROLES, Job
 from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
@@ -127,18 +128,18 @@ class Lane:
                 carried = saved
         except OSError as error:
             # Disk full, too many files: the machine's trouble, not the toolchain's.
-            return self._observation(
-                job,
-                tuple(records),
-                environment,
-                Obstacle("run", "infra", "disk", f"{type(error).__name__}: {error}"),
-            )
+            reason = "disk-full" if error.errno == errno.ENOSPC else "driver-fault"
+            text = f"{type(error).__name__}: {error}"
+            return self._observation(job, tuple(records), environment, Obstacle("run", "infra", reason, text))
         return self._observation(job, tuple(records), environment)
 
     async def _pass(
         self, environment: Environment, job: Job, work: PassName, carried: Path | None
     ) -> tuple[PassRecord, Path | None]:
         spool = Spool.create(self._root / work)
+        if FACTORY_FILE in job.inputs:
+            # A user's code gets a process of its own, before and after it.
+            await self._discard(work)
         worker = self._workers.get(work)
         if worker is not None and worker.exited() is not None:
             await self._discard(work)
@@ -150,7 +151,7 @@ class Lane:
             hand_over(spool, job, work, self._blobs, carried)
             exit_status, stopped, seconds = await watch(worker, spool, job, work, self._limits)
             record = collect(spool, job, work, self._blobs, exit_status, stopped, seconds)
-            if exit_status is not None:
+            if exit_status is not None or FACTORY_FILE in job.inputs:
                 await self._discard(work)
                 (spool.outbox / f"{work}-worker.log").unlink(missing_ok=True)
             saved = spool.outbox / job.folder / CARRIED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
 from matrix.planning.plan import Plan
+from matrix.redact import redact
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import JobKind, Obstacle
 from matrix.verdicts.outcome import INDETERMINATE, Outcome
@@ -41,7 +42,7 @@ class Counts:
 @dataclass
 class Run:
     """Executes a plan. `speak` says what an observation means, to know whether it is a finding; `again` runs jobs
-    whose finding is stored; `made` collects the observations this run made itself."""
+    whose finding is stored."""
 
     id: int
     config: Config
@@ -58,7 +59,6 @@ class Run:
     speak: Callable[[Observation], Outcome | None]
     again: bool = False
     counts: Counts = field(default_factory=Counts)
-    made: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._builds = Builds(self.engine, max(1, self.parallel), self.events)
@@ -114,7 +114,7 @@ class Run:
 
     async def _export(self, cell: Cell, cells: list[Cell]) -> Observation:
         inputs, factory = self._inputs_of(cell.model), self._factory_of(cell.model)
-        name = self.plan.exporter_environment(cell, self.locks)
+        name = self.plan.exporter_environment(cell)
 
         def make(environment: str) -> Job:
             return self.jobs.export(environment, cell.model, cell.exporter, cell.opset, inputs, factory)
@@ -158,7 +158,7 @@ class Run:
         self, kind: JobKind, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]
     ) -> Observation:
         known = None if self.again else self.store.finding(job.id, self.limits)
-        if known is not None:
+        if known is not None and self._still_a_finding(known):
             # A lock without a solution is looked up like a finding, but it never was a job.
             self.counts.cached += known.obstacle is None or known.obstacle.stage != "lock"
             self.events.job_ended(known, cached=True)
@@ -173,14 +173,24 @@ class Run:
             self.counts.run += bool(observation.passes)
         return self._keep(observation)
 
+    def _still_a_finding(self, known: Observation) -> bool:
+        """Judged by today's signatures, and with every file it speaks of still there."""
+        found = self.speak(known)
+        files = [blob for record in known.passes for blob in record.files.values()]
+        return (found is None or found.verdict not in INDETERMINATE) and all(
+            self.store.blobs.path(blob).exists() for blob in files
+        )
+
     def _keep(self, observation: Observation) -> Observation:
+        if observation.obstacle is not None:
+            text = redact(observation.obstacle.text)
+            observation = replace(observation, obstacle=replace(observation.obstacle, text=text))
         found = self.speak(observation)
         finding = found is None or found.verdict not in INDETERMINATE
         bounded: Literal["timeout", "oom"] | None = None
         if found is not None and (found.verdict == "timeout" or found.verdict == "oom"):
             bounded = found.verdict
         number = self.store.add(self.id, observation, finding, bounded)
-        self.made.add(number)
         stored = self.store.observations([number])[number]
         self.events.job_ended(stored, cached=False)
         return stored

@@ -20,8 +20,9 @@ class LockFolders:
     committed: Path
     variants: Path
 
-    def read(self) -> dict[str, Lock]:
-        return {**read_locks(self.variants), **read_locks(self.committed)}
+    def read(self, damaged: dict[str, str] | None = None) -> dict[str, Lock]:
+        """All locks; what cannot be read goes into `damaged`, name to reason, or raises ConfigError without it."""
+        return {**read_locks(self.variants, damaged), **read_locks(self.committed, damaged)}
 
     def write(self, lock: Lock, variant: bool) -> Path:
         folder = self.variants if variant else self.committed

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 from packaging.utils import canonicalize_name
@@ -21,6 +21,9 @@ from matrix.config.model import Role
 from matrix.errors import ConfigError
 
 SCHEMA = 1
+_FIRST = "# Written by `python -m matrix lock`"
+_PIN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==[^\s\\;]+( \\)?")
+_HASH_LINE = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s\\;]+)", re.MULTILINE)
 
 
@@ -69,7 +72,7 @@ class Lock:
             "resolver": self.resolver,
             "request": self.request,
         }
-        lines = ["# Written by `python -m matrix lock`; linux x86-64. Install: uv pip install --no-deps -r FILE"]
+        lines = [f"{_FIRST}; linux x86-64. Install: uv pip install --no-deps -r FILE"]
         lines += [f"#: {line}" for line in yaml.safe_dump(head, sort_keys=False).splitlines()]
         if self.explanation:
             lines += ["#", *(f"# {line}".rstrip() for line in self.explanation.splitlines())]
@@ -77,16 +80,27 @@ class Lock:
 
 
 def parse_lock(text: str, path: Path) -> Lock:
-    """Read a lock. Raises ConfigError naming the file where it was damaged or is of another schema."""
+    """Read a lock. Raises ConfigError naming file and line where it was damaged or is of another schema.
+
+    It is installed without asking the index again, so whatever a lock never holds (the marks of a merge, half a pin)
+    is refused here.
+    """
     lines = text.splitlines()
-    head_lines = [line[3:] for line in lines if line.startswith("#: ")]
+    if not lines or not lines[0].startswith(_FIRST):
+        raise _damaged(path, 1, f"does not begin with {_FIRST!r}")
+    head_end = _first_without("#:", lines, 1)
+    body_start = _first_without("#", lines, head_end)
+    comments = lines[head_end:body_start]
+    if late := [i for i, line in enumerate(comments, head_end + 1) if line.startswith("#:")]:
+        raise _damaged(path, late[0], "a line of the header below its end")
+    _check_body(lines[body_start:], body_start + 1, path)
+    body = "".join(f"{line}\n" for line in lines[body_start:])
     try:
-        head = yaml.load("\n".join(head_lines), Loader=yaml.BaseLoader)
+        head = yaml.load("\n".join(line[3:] for line in lines[1:head_end]), Loader=yaml.BaseLoader)
         if head["schema"] != str(SCHEMA):
             raise ConfigError(f"{path}:1: lock schema {head['schema']}, this version reads {SCHEMA}; lock it again")
-        body_start = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-        comments = [line[2:] for line in lines[1:body_start] if not line.startswith("#:")]
-        body = "\n".join(lines[body_start:])
+        if head["role"] not in get_args(Role) or head["outcome"] != ("resolved" if body else "unsatisfiable"):
+            raise ValueError(f"role {head['role']}, outcome {head['outcome']}")
         return Lock(
             name=head["environment"],
             role=head["role"],
@@ -96,22 +110,62 @@ def parse_lock(text: str, path: Path) -> Lock:
             newest_pin=dt.date.fromisoformat(head["newest_pin"]) if head["newest_pin"] != "null" else None,
             resolver=head["resolver"],
             outcome=head["outcome"],
-            body=body + "\n" if body else "",
-            explanation="\n".join(comments).strip("\n"),
+            body=body,
+            explanation="\n".join(line[2:] for line in comments).strip("\n"),
             find_links=head["find_links"] == "true",
         )
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path}:1: not a readable lock ({type(error).__name__}: {error}); make it again: python -m matrix lock"
-        ) from error
+        raise _damaged(path, 1, f"{type(error).__name__}: {error}") from error
 
 
-def read_locks(folder: Path) -> dict[str, Lock]:
-    """All locks of a folder by environment name; an absent folder holds none."""
+def _first_without(mark: str, lines: list[str], start: int) -> int:
+    """Index of the first line from `start` on that does not begin with `mark`."""
+    return next((i for i in range(start, len(lines)) if not lines[i].startswith(mark)), len(lines))
+
+
+def _check_body(lines: list[str], first: int, path: Path) -> None:
+    """Raises ConfigError for the first line that is neither a pin nor a hash in its place, nor blank."""
+    packages: set[str] = set()
+    continued = False
+    for number, line in enumerate(lines, first):
+        pin = _PIN_LINE.fullmatch(line)
+        if not (_HASH_LINE.fullmatch(line) if continued else pin or not line.strip()):
+            raise _damaged(path, number, f"no {'hash' if continued else 'pin'}: {line[:100]!r}")
+        if pin:
+            packages.add(canonicalize_name(pin[1]))
+        if {"tensorflow", "tensorflow-cpu"} <= packages:
+            # They install the same files: which of them is measured would depend on the order of installation.
+            raise _damaged(path, number, "holds both tensorflow and tensorflow-cpu")
+        continued = line.endswith("\\")
+    if continued:
+        raise _damaged(path, first + len(lines) - 1, "cut off")
+
+
+def _damaged(path: Path, line: int, what: str) -> ConfigError:
+    return ConfigError(f"{path}:{line}: not a readable lock ({what}); make it again: python -m matrix lock")
+
+
+def read_locks(folder: Path, damaged: dict[str, str] | None = None) -> dict[str, Lock]:
+    """All locks of a folder by environment name; an absent folder holds none.
+
+    Raises ConfigError for one that cannot be read; where `damaged` is given, its name and the message go there instead.
+    """
     locks = {}
     for path in sorted(folder.glob("*.lock")):
-        lock = parse_lock(path.read_text(encoding="utf-8"), path)
-        if path.stem != lock.name:
-            raise ConfigError(f"{path}:1: holds the lock of {lock.name!r}; rename the file or lock it again")
-        locks[lock.name] = lock
+        try:
+            locks[path.stem] = _read_lock(path)
+        except ConfigError as error:
+            if damaged is None:
+                raise
+            damaged[path.stem] = str(error)
     return locks
+
+
+def _read_lock(path: Path) -> Lock:
+    try:
+        lock = parse_lock(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise _damaged(path, 1, "no UTF-8 text") from error
+    if path.stem != lock.name:
+        raise ConfigError(f"{path}:1: holds the lock of {lock.name!r}; rename the file or lock it again")
+    return lock

@@ -15,6 +15,15 @@ from matrix.config.model import Config, ConverterRow, ExporterRow, ReferenceRow,
 from matrix.errors import ConfigError
 
 
+class ImpossiblePin(ConfigError):
+    """A row pins a version that was never released. It carries what is needed to say where that is written."""
+
+    def __init__(self, row: str, package: str, version: str) -> None:
+        super().__init__(f"{row}: impossible pin: the index has {package}, but no version {version}")
+        self.row = row
+        self.package = package
+
+
 @dataclass(frozen=True)
 class Request:
     """Everything that decides a lock, and nothing else.

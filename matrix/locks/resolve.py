@@ -12,9 +12,9 @@ from packaging.version import Version
 
 from matrix import interpreters, uv
 from matrix.errors import ConfigError, Indeterminate
-from matrix.index import IndexSettings, UploadDates
+from matrix.index import IndexSettings, PackageUnknown, UploadDates
 from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request
+from matrix.locks.request import ImpossiblePin, Request
 from matrix.verdicts.signatures import ErrorText, match
 
 PLATFORM = "x86_64-manylinux_2_28"
@@ -47,6 +47,7 @@ def resolve(
         settings = settings.without_find_links()
     candidates = (request.python,) if request.python else request.pythons
     refusals: list[tuple[str, str]] = []
+    unsure: str | None = None
     for python in candidates:
         assert python is not None
         for replace in _replacements(request, dates):
@@ -60,6 +61,14 @@ def resolve(
             if not _REFUSAL.search(outcome.text):
                 raise Indeterminate(f"{request.name}: uv failed, which says nothing about the row: {outcome.text}")
         refusals.append((python, outcome.text))
+        if "No solution found" not in outcome.text and interpreters.find(python) is None:
+            unsure = python
+    if unsure is not None:
+        # Source packages are built to learn what they need, and another Python than theirs proves nothing by failing.
+        raise Indeterminate(
+            f"{request.name}: whether Python {unsure} has a solution cannot be told without it; "
+            f"get it with: {interpreters.how_to_get(unsure)}"
+        )
     return _lock(request, candidates[0] or "", as_of, newest, "", _explain(refusals))
 
 
@@ -68,7 +77,7 @@ def _refuse_unknown_pins(request: Request, dates: UploadDates) -> None:
     for package, version in request.pinned:
         known = dates.of(package)
         if known and Version(version) not in known:
-            raise ConfigError(f"{request.name}: impossible pin: the index has {package}, but no version {version}")
+            raise ImpossiblePin(request.name, package, version)
 
 
 def _newest_pin(request: Request, dates: UploadDates) -> dt.date:
@@ -84,11 +93,13 @@ def _newest_pin(request: Request, dates: UploadDates) -> dt.date:
 
 def _replacements(request: Request, dates: UploadDates) -> list[dict[str, str]]:
     """The overrides to try, best first: tensorflow-cpu where the index has that version, then tensorflow."""
-    wanted = {
-        original: substitute
-        for original, substitute in request.replace
-        if Version(dict(request.pinned)[original]) in dates.of(substitute)
-    }
+    wanted = {}
+    for original, substitute in request.replace:
+        try:
+            if Version(dict(request.pinned)[original]) in dates.of(substitute):
+                wanted[original] = substitute
+        except PackageUnknown:
+            continue
     return [wanted, {}] if wanted else [{}]
 
 

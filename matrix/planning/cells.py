@@ -39,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cells: a tier, narrowed by conditions; `converters` bounds it further to variant rows."""
+    """Which cells: a tier, narrowed by conditions."""
 
     tier: str
     only: tuple[Condition, ...] = ()

@@ -18,26 +18,23 @@ from matrix.selectors import Selector
 # Exporters count as of a row's time within this distance of the row's date.
 OF_ITS_TIME = dt.timedelta(days=366)
 
-EVERYTHING = Tier(about="every exporter × opset × converter × model", rule="full")
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do. `build` names the build of the exporters that have several."""
+    """What a run would do. `builds` maps exporter rows to the environment of the build that was chosen for them."""
 
     cells: tuple[Cell, ...]
     tier: str
-    build: str | None = None
+    builds: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
 
-    def exporter_environment(self, cell: Cell, locks: Mapping[str, Lock]) -> str:
+    def exporter_environment(self, cell: Cell) -> str:
         """Name of the environment that exports for this cell."""
-        built = f"{cell.exporter.row}.{self.build}"
-        return built if self.build and built in locks else cell.exporter.row
+        return self.builds.get(cell.exporter.row, cell.exporter.row)
 
-    def environments(self, locks: Mapping[str, Lock], reference: str) -> tuple[str, ...]:
+    def environments(self, reference: str) -> tuple[str, ...]:
         """Names of all environments the cells need, in the order work reaches them."""
-        exporters = dict.fromkeys(self.exporter_environment(cell, locks) for cell in self.cells)
+        exporters = dict.fromkeys(self.exporter_environment(cell) for cell in self.cells)
         converters = dict.fromkeys(cell.converter.id for cell in self.cells)
         return (*exporters, reference, *converters)
 
@@ -62,7 +59,8 @@ def make_plan(config: Config, locks: Mapping[str, Lock], selection: Selection, b
             f"tier {selection.tier!r} has no cell with {only or 'any condition'}; "
             "`python -m matrix plan --tier full --only …` shows what the table holds"
         )
-    return Plan(tuple(cells.values()), selection.tier, build, tuple(notes))
+    builds = {row.id: f"{row.id}.{build}" for row in config.exporters if build in row.builds}
+    return Plan(tuple(cells.values()), selection.tier, builds, tuple(notes))
 
 
 class _Table:
@@ -84,7 +82,7 @@ class _Table:
         for converter in self._converters(converters, (wanted,)):
             date = self.date(converter)
             if date is None and tier.rule != "full":
-                notes.append(f"{converter.id} has no lock yet and so no date; `python -m matrix lock {converter.id}`")
+                notes.append(f"{converter.id} has no lock yet and so no date to go by; `run` makes one")
             for exporter, opset in self._asked(tier.rule or "full", converter, date):
                 yield from self._narrow(exporter, opset, converter, wanted, models)
 

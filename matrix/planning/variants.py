@@ -8,7 +8,7 @@ from typing import TypeVar
 from packaging.version import Version
 
 from matrix.config.check import problems
-from matrix.config.model import Config, ConverterRow, ExporterRow, Row, Via
+from matrix.config.model import Config, ExporterRow, Row, Via
 from matrix.errors import UsageError
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -25,20 +25,25 @@ def with_pins(config: Config, pins: Mapping[str, str]) -> tuple[Config, tuple[st
     made: list[str] = []
     if on_converter:
         for row in _neighbours(config.converters, on_converter):
-            variant = _variant(row, on_converter)
-            config = config.model_copy(update={"converters": _added(config.converters, variant)})
-            made.append(variant.id)
+            rows, name = _added(config.converters, _variant(row, on_converter))
+            config = config.model_copy(update={"converters": rows})
+            made.append(name)
     if on_exporter:
-        for exporter in _neighbours(config.exporters, on_exporter):
-            changed = _variant(exporter, on_exporter).model_copy(
+        changed_rows = [
+            _variant(exporter, on_exporter).model_copy(
                 update={"builds": {}, "current": False, "via": _possible(config, exporter, on_exporter)}
             )
-            config = config.model_copy(update={"exporters": _added(config.exporters, changed)})
-            made.append(changed.id)
+            for exporter in _neighbours(config.exporters, on_exporter)
+        ]
+        # Of two with the same pins the one with more exporters comes first, and so is the one that stays.
+        for changed in sorted(changed_rows, key=lambda row: -len(row.via)):
+            exporters, name = _added(config.exporters, changed)
+            config = config.model_copy(update={"exporters": exporters})
+            made.append(name)
     wrong = problems(config)
     if wrong:
         raise UsageError("--with: " + "; ".join(message for _, message in wrong))
-    return config, tuple(made)
+    return config, tuple(dict.fromkeys(made))
 
 
 def _possible(config: Config, row: ExporterRow, pins: Mapping[str, str]) -> tuple[Via, ...]:
@@ -48,8 +53,10 @@ def _possible(config: Config, row: ExporterRow, pins: Mapping[str, str]) -> tupl
     return tuple(via for via in row.via if via != "dynamo" or dynamo) or ("torchscript",)
 
 
-def _added(rows: tuple[AnyRow, ...], row: AnyRow) -> tuple[AnyRow, ...]:
-    return rows if any(known.id == row.id for known in rows) else (*rows, row)
+def _added(rows: tuple[AnyRow, ...], row: AnyRow) -> tuple[tuple[AnyRow, ...], str]:
+    """The rows with `row` among them, and its id; a row of the same pins that is there already serves."""
+    same = next((known for known in rows if known.pins == row.pins), None)
+    return (rows, same.id) if same is not None else ((*rows, row), row.id)
 
 
 def _variant(row: AnyRow, pins: Mapping[str, str]) -> AnyRow:
@@ -104,9 +111,3 @@ def _apart(one: str, other: str) -> tuple[int, ...]:
     width = max(len(a), len(b))
     pad: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda v: v + (0,) * (width - len(v))  # noqa: E731
     return tuple(abs(x - y) for x, y in zip(pad(a), pad(b), strict=True))
-
-
-def is_variant(row: Row, table: Config) -> bool:
-    """Whether a row was made by `with_pins` and so keeps its lock in the state folder, not in envs/."""
-    rows: tuple[Row, ...] = (*table.exporters, *table.converters)
-    return isinstance(row, (ExporterRow, ConverterRow)) and row.id not in {r.id for r in rows}

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from matrix import durable
 
+# Beside the folders ab/: which databases name these files, so that none of them is collected behind another's back.
+_STORES = "stores"
+
 
 class Blobs:
     """`<root>/ab/cdef…`; a name is the sha256 of the content, in hex."""
@@ -53,11 +56,29 @@ class Blobs:
     def read(self, name: str) -> bytes:
         return self.path(name).read_bytes()
 
+    def text(self, name: str) -> str:
+        """A log; '' where the file is gone."""
+        try:
+            return self.read(name).decode(errors="replace")
+        except OSError:
+            return ""
+
+    def used_by(self, store: str) -> None:
+        """Note that a database, known by a hash of its address, names files here."""
+        marks = self._root / _STORES
+        if not (marks / store).exists():
+            marks.mkdir(parents=True, exist_ok=True)
+            (marks / store).touch()
+
+    def users(self) -> set[str]:
+        """Every database ever noted."""
+        return {path.name for path in (self._root / _STORES).glob("*")}
+
     def collect(self, named: Set[str]) -> tuple[int, int]:
         """Remove every file that is not named; returns how many and their bytes."""
         files = size = 0
         for path in self._root.glob("*/*"):
-            if path.parent.name + path.name not in named:
+            if path.parent.name != _STORES and path.parent.name + path.name not in named:
                 size += path.lstat().st_size
                 files += 1
                 path.unlink()

@@ -53,7 +53,7 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Observation:
-    """The raw facts one job left behind. Never edited; `id` is given by the store."""
+    """The raw facts one job left behind. Never edited; `id` and the `run` that made it are given by the store."""
 
     job: str
     kind: JobKind
@@ -68,6 +68,7 @@ class Observation:
     python: str = ""
     created: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     id: int | None = None
+    run: int | None = None
 
     def file(self, name: str) -> str | None:
         """Blob of a file any pass left."""

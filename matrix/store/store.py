@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -32,13 +33,17 @@ class Store:
     def __init__(self, url: str, blobs: Path) -> None:
         self._engine = connect(url)
         self.blobs = Blobs(blobs)
+        self.name = hashlib.sha256(url.encode()).hexdigest()[:16]
+        self.blobs.used_by(self.name)
 
     # -- runs
 
     def begin_run(self, tier: str, engine: str, command: str, planned: int, host: Mapping[str, Any]) -> int:
-        """Open a run. Runs a killed driver left open are closed as `killed`."""
+        """Open a run. Runs that a killed driver of the same `host["state"]` left open are closed as `killed`."""
         with Session(self._engine) as session, session.begin():
-            session.execute(update(RunRow).where(RunRow.status == "running").values(status="killed"))
+            for left in session.scalars(select(RunRow).where(RunRow.status == "running")):
+                if left.host.get("state") == host.get("state"):
+                    left.status = "killed"
             row = RunRow(
                 started=dt.datetime.now(dt.UTC),
                 status="running",
@@ -63,22 +68,12 @@ class Store:
     def runs(self) -> list[RunRecord]:
         """All runs, newest first."""
         with Session(self._engine) as session:
-            rows = session.scalars(select(RunRow).order_by(RunRow.id.desc())).all()
-            return [
-                RunRecord(
-                    row.id,
-                    row.started,
-                    row.ended,
-                    row.status,
-                    row.tier,
-                    row.engine,
-                    row.command,
-                    row.planned,
-                    row.jobs_run,
-                    row.jobs_cached,
-                )
-                for row in rows
-            ]
+            return [_run(row) for row in session.scalars(select(RunRow).order_by(RunRow.id.desc()))]
+
+    def run(self, number: int) -> RunRecord:
+        """One run. Raises NoResultFound."""
+        with Session(self._engine) as session:
+            return _run(session.scalars(select(RunRow).where(RunRow.id == number)).one())
 
     # -- observations
 
@@ -204,6 +199,21 @@ class Store:
         self._engine.dispose()
 
 
+def _run(row: RunRow) -> RunRecord:
+    return RunRecord(
+        row.id,
+        row.started,
+        row.ended,
+        row.status,
+        row.tier,
+        row.engine,
+        row.command,
+        row.planned,
+        row.jobs_run,
+        row.jobs_cached,
+    )
+
+
 def _observation(row: ObservationRow) -> Observation:
     return Observation(
         job=row.job,
@@ -219,6 +229,7 @@ def _observation(row: ObservationRow) -> Observation:
         python=row.payload["python"],
         created=row.created,
         id=row.id,
+        run=row.run,
     )
 
 

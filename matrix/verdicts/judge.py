@@ -23,6 +23,9 @@ REPEAT = "reference-repeated"
 OPSET_NOT_AS_ASKED = "opset-not-as-asked"
 BLIND = "outputs-nearly-constant"
 ARRAYS_UNREADABLE = "arrays-unreadable"
+ARRAYS_MISSING = "arrays-missing"
+
+_UNCOMPARED: dict[str, Verdict] = {ARRAYS_UNREADABLE: "error", ARRAYS_MISSING: "infra"}
 
 _LEG_ROLES: dict[str, Role] = {EXPORTER_LEG: "exporter", CONVERTER_LEG: "converter", RELOAD_LEG: "converter"}
 
@@ -147,7 +150,7 @@ def _numbers(
             "infra",
             None,
             "compare",
-            "arrays-missing",
+            ARRAYS_MISSING,
             f"{', '.join(missing)} was not kept",
             remarks=tuple(remarks),
         )
@@ -175,7 +178,7 @@ def _numbers(
         if leg.reason is not None:
             return Judgement(
                 # Arrays that cannot be read were not compared, so nothing is known of the numbers.
-                "error" if leg.reason == ARRAYS_UNREADABLE else "mismatch",
+                _UNCOMPARED.get(leg.reason, "mismatch"),
                 _LEG_ROLES[name],
                 "compare",
                 leg.reason,

@@ -43,8 +43,10 @@ def outcome(observation: Observation, log: str) -> Outcome | None:
         stage = cast(Stage, obstacle.stage)
         known = match(role, stage, ErrorText(message=obstacle.text))
         title = known.title if known else _first_line(obstacle.text)
+        # A signature written later may know better what a failed build meant; a lock without solution is what it is.
+        verdict = known.verdict if known and obstacle.stage == "build" else obstacle.kind
         return Outcome(
-            obstacle.kind,
+            "error" if verdict == "unsatisfiable" and obstacle.stage == "build" else verdict,
             stage,
             known.id if known else obstacle.reason,
             title,

@@ -34,9 +34,9 @@ _INTERESTING = (
 
 
 def print_detail(
-    result: CellResult, log: Callable[[Observation], str], lock_of: Callable[[str], Path | None], table: Path
+    result: CellResult, log: Callable[[Observation], str], lock_of: Callable[[str], Path | None], command: str
 ) -> None:
-    """`log` gives what an observation printed, `lock_of` the file of an environment's lock."""
+    """`log` gives what an observation printed, `lock_of` the file of an environment's lock; `command` ran it."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=140, no_color=True, highlight=False)
@@ -58,7 +58,7 @@ def print_detail(
         if observation is not None:
             _observation(console, observation)
     _tail(console, result, log)
-    _reproduce(console, result, lock_of, table)
+    _reproduce(console, result, lock_of, command)
 
 
 def _legs(console: Console, result: CellResult) -> None:
@@ -113,11 +113,10 @@ def _tail(console: Console, result: CellResult, log: Callable[[Observation], str
         console.print(Text("\n".join(f"  {line}" for line in lines[-_LOG_LINES:])))
 
 
-def _reproduce(console: Console, result: CellResult, lock_of: Callable[[str], Path | None], table: Path) -> None:
+def _reproduce(console: Console, result: CellResult, lock_of: Callable[[str], Path | None], command: str) -> None:
     console.print(Text("\nreproduce", style="bold"))
     only = shlex.quote(f"cell={result.record.cell}")
-    option = "" if table == Path("matrix.yml") else f"--table {shlex.quote(str(table))} "
-    console.print(Text(f"  python -m matrix run {option}--tier full --only {only} --again"))
+    console.print(Text(f"  {command} --only {only} --again"))
     observation = result.convert or result.export
     lock = lock_of(observation.environment)
     if lock is not None and (observation.obstacle is None or observation.obstacle.stage != "lock"):

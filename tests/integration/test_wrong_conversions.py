@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from product import Finished, Project
 
+from matrix.arrays import read_arrays
 from matrix.config import load_config
 from matrix.execution.inputs import make_inputs
-from matrix.verdicts.arrays import read_arrays
 from matrix.verdicts.compare import Arrays, compare
 
 SCRIPT = Path(__file__).with_name("onnx_mutations.py")

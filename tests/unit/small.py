@@ -16,6 +16,7 @@ from matrix.store.records import Exit, JobKind, Obstacle
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "matrix.yml"
+HASH = f"--hash=sha256:{0:064}"
 
 SMALL = """\
 schema: 1
@@ -50,7 +51,7 @@ converters:
     pins: {onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.8.0}
 models:
   - id: net
-    factory: "converter.zoo.tagger:build"
+    factory: "converter.zoo.gestures:build"
     inputs: [{name: x, shape: [2, 3], range: [-2, 2]}]
     outputs: [y]
   - id: other
@@ -102,7 +103,7 @@ def lock(
     role: Role = "converter",
     python: str = "3.8",
     as_of: str = "2022-02-16",
-    body: str = "onnx==1.5.0 \\\n    --hash=sha256:00\n",
+    body: str = f"onnx==1.5.0 \\\n    {HASH}\n",
     **changes: Any,
 ) -> Lock:
     facts: dict[str, Any] = {
@@ -124,7 +125,7 @@ def locks(table: Config) -> dict[str, Lock]:
             request.role,
             request.python or request.pythons[0],
             as_of.isoformat(),
-            "".join(f"{package}=={version} \\\n    --hash=sha256:00\n" for package, version in request.pinned),
+            "".join(f"{package}=={version} \\\n    {HASH}\n" for package, version in request.pinned),
             request=request.digest,
             find_links=request.find_links,
         )

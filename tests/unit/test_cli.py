@@ -16,8 +16,8 @@ import pytest
 import small
 from fakes import Deed, FakeEngine, good
 
-from matrix import cli, driver, errors, interpreters
-from matrix.cli import EPILOG
+from matrix import cli, driver, errors, interpreters, uv
+from matrix.cli import EPILOG, doctoring
 from matrix.environments.engine import BuildFailed
 from matrix.environments.stamp import write_stamp
 from matrix.environments.venv import VenvEngine
@@ -406,6 +406,26 @@ def test_doctor_says_what_is_missing(project: Project, monkeypatch: pytest.Monke
     assert "s3cret" not in out
 
 
+def test_doctor_on_a_bare_machine(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("uv")
+
+    monkeypatch.setattr(uv, "binary", nowhere)
+    monkeypatch.setattr(uv, "version", nowhere)
+    monkeypatch.setattr(UploadDates, "_ask", lambda *_: {})
+    monkeypatch.setattr(doctoring, "_CPUINFO", project.root / "cpuinfo")
+    (project.root / "cpuinfo").write_text("flags\t\t: fpu sse4_2 avx2\n")
+    small.table(project.root, small.changed("tiers:", "limits: {memory_mb: 999999999}\ntiers:"))
+    code, out, err = project("doctor", "--state", "no/such/folder")
+    assert (code, err) == (0, "")
+    assert re.search(r"^LACKS  AVX: TensorFlow", out, re.MULTILINE)
+    assert re.search(r"^LACKS  \d+ MB of memory: .*999999999", out, re.MULTILINE)
+    assert re.search(r"^LACKS  uv: .*pip install uv", out, re.MULTILINE)
+    assert re.search(r"GiB free below .*no/such/folder", out)
+    (project.root / "cpuinfo").write_text("flags\t\t: fpu avx sse4_2\n")
+    assert "ok     AVX\n" in project("doctor")[1]
+
+
 # --- a combination that is no row ------------------------------------------------------------------------------------
 
 
@@ -442,3 +462,11 @@ def test_an_engine_that_does_not_work_here(project: Project) -> None:
     code, out, err = project("run")
     assert (code, out) == (6, "") and "buy another machine" in err
     assert not (project.root / ".matrix" / "matrix.db").exists()
+
+
+def test_clean_leaves_files_of_another_store_alone(project: Project) -> None:
+    project.json("run", "--tier", "known", "--store", f"sqlite:///{project.root}/elsewhere.db")
+    code, out, err = project("clean")
+    assert code == 0 and "and 0 stored files" in out and "more than one --store" in err
+    again = project.json("run", "--tier", "known", "--store", f"sqlite:///{project.root}/elsewhere.db")
+    assert again["jobs"]["run"] == 0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import small
 from small import changed, position
 
-from matrix.config import load_config
+from matrix.config import load_config, model
 from matrix.config.schema import json_schema
 from matrix.errors import ConfigError
+from matrix.verdicts import signatures
+from matrix.verdicts.tolerance import KIND_OF_DTYPE
 
 NEW_PINS = "{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.8.0}"
 
@@ -39,7 +42,7 @@ WRONG = {
     "not a version range": ('onnx-tf: "=>1.6"', 'onnx-tf: ">=1.6"', 'onnx-tf: "=>1.6"', "not a version range"),
     "not a normalised name": ("ONNX_TF: 1.3.0", "onnx-tf: 1.3.0", "ONNX_TF", "write 'onnx-tf'"),
     "not an id": ('id: "a b"', "id: net", 'id: "a b"', "is not an id"),
-    "not a factory": ('"converter.zoo.tagger"', '"converter.zoo.tagger:build"', 'factory: "converter.zoo.tagger"',
+    "not a factory": ('"converter.zoo.gestures"', '"converter.zoo.gestures:build"', 'factory: "converter.zoo.gestures"',
                       "factory"),
     "a tier that is neither": ("{about: everything}", "{about: everything, rule: full}", "full: {about: everything}",
                                "either `cells` or `rule`"),
@@ -86,12 +89,40 @@ WRONG = {
     "a selector of no range": ('opset: "high"', 'opset: "<=8"', '{torch: "==1.12.*", opset: "high"',
                                "not a version or version range"),
     "a selector of nothing": ("opset: []", "opset: [9, 10]", "{exporter: torch-1.2.0, opset: []", "empty list"),
+    "one of a selector's names": ("exporter: [torch-1.2.0, torch-1.2.O], opset: [9, 10]",
+                                  "exporter: torch-1.2.0, opset: [9, 10]", "torch-1.2.O]", "'torch-1.2.O'"),
+    "one of a selector's versions": ("opset: [9, 99]", "opset: [9, 10]", "99", "'99'"),
+    "one of a selector's, with the rest of it": ("torch: [1.2.0, 1.12.1], opset: 16, converter: old}\n    verdict",
+                                                 "exporter: torch-1.2.0, opset: 9, converter: old}\n    verdict",
+                                                 "1.2.0, 1.12.1], opset", "'1.2.0'"),
+    "a selector by cell": ('{cell: "net/*"', '{torch: "==1.12.*"', "cell: ",
+                           "use exporter, opset, converter and model"),
+    "an expected stage": ("verdict: match\n    stage: exports", "verdict: match", "stage: exports", "stage"),
+    "an empty list of converters": ("converters: []", "converters: [new]", "converters: []", "selects nothing"),
+    "an empty list of models": ("models: []\n    cells", "models: [net]\n    cells", "models: []", "selects nothing"),
+    "what the resolver replaces": ("{tensorflw: tensorflow-cpu}", "{tensorflow: tensorflow-cpu}", "tensorflw",
+                                   "no row pins tensorflw"),
     "a default tier": ("default_tier: fast\ntiers:", "tiers:", "default_tier: fast", "there is no tier 'fast'"),
     # models
     "a model without outputs": ("shape: [1, 4]}]\n    outputs: []", "shape: [1, 4]}]\n    outputs: [y]", "id: other",
                                 "needs at least one input and one output"),
     "an empty size": ("shape: [0, 4]", "shape: [1, 4]", "shape: [0, 4]", "at least 1"),
     "a range the wrong way round": ("range: [2, -2]", "range: [-2, 2]", "range: [2, -2]", "below the second"),
+    "an input's name again": ("inputs: [{name: x, shape: [1]}, {name: x, shape: [1, 4]}]",
+                              "inputs: [{name: x, shape: [1, 4]}]", "name: x, shape: [1, 4]", "of an earlier input"),
+    "an output's name again": ("outputs: [y, z, y]\n  - id: other", "outputs: [y]\n  - id: other", "y]\n  - id: other",
+                               "of an earlier output"),
+    "a factory's file": ('"mine.py:build"', '"converter.zoo.gestures:build"', 'factory: "mine.py',
+                         "there is no mine.py"),
+    "a factory's module": ('"converter.zoo.gone:build"', '"converter.zoo.gestures:build"',
+                           'factory: "converter.zoo.gone', "there is no converter.zoo.gone"),
+    "no such kind of number": ("tolerances: {float3: {rtol: 0, atol: 0}}\ntiers:", "tiers:", "float3", "float3"),
+    "no such kind of number for a model": ("outputs: [y]\n    tolerances: {int: {rtol: 0, atol: 0}}\ntiers:",
+                                           "outputs: [y]\ntiers:", "int: {rtol", "tolerances.int"),
+    "a tolerance without end": ("tolerances: {float32: {rtol: inf, atol: 0}}\ntiers:", "tiers:", "rtol: inf", "finite"),
+    "a tolerance that is no number": ("tolerances: {float32: {rtol: 0, atol: nan}}\ntiers:", "tiers:", "atol: nan",
+                                      "finite"),
+    "a bound without end": ("range: [-inf, 2]", "range: [-2, 2]", "-inf", "finite"),
     # YAML itself
     "a key that is no text": ("? [a]\n: 1\ntiers:", "tiers:", "[a]\n", "a key must be plain text"),
     "an alias that contains itself": ("outputs: &loop [*loop]\ntiers:", "outputs: [y]\ntiers:", "&loop",
@@ -108,6 +139,33 @@ def test_a_wrong_table_is_refused_at_its_place(tmp_path: Path, new: str, old: st
     complaints = str(caught.value).splitlines()
     expected = f"{path}:{position(text, needle)}: "
     assert any(line.startswith(expected) and words in line for line in complaints), complaints
+
+
+def test_an_expected_reason_is_held_against_the_known_ones(tmp_path: Path) -> None:
+    text = changed("verdict: match", "verdict: error\n    reason: op-mising")
+    path = small.table(tmp_path, text)
+    assert load_config(path).expect[0].reason == "op-mising"
+    assert load_config(path, frozenset({"op-mising"}))
+    with pytest.raises(ConfigError, match="'op-mising' is no reason") as caught:
+        load_config(path, frozenset({"op-missing"}))
+    assert str(caught.value).startswith(f"{path}:{position(text, 'reason: op-mising')}: ")
+
+
+def test_alternatives_may_share_the_rest_of_a_selector(tmp_path: Path) -> None:
+    # torch 1.2.0 has no opset 16, but each exporter matches with one of the opsets and each opset with an exporter.
+    small.config(tmp_path, changed("exporter: torch-1.2.0, opset: [9, 10]", "torch: [1.2.0, 1.12.1], opset: [9, 16]"))
+
+
+def test_factories_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.py").touch()
+    for factory in ("models/mine.py:build", f"{tmp_path}/models/mine.py:build", "converter.zoo:build", "torch.nn:ReLU"):
+        small.config(tmp_path, changed("converter.zoo.gestures:build", factory))
+
+
+def test_kinds_and_stages_are_those_the_verdicts_know() -> None:
+    assert set(get_args(model.NumberKind)) == set(KIND_OF_DTYPE.values())
+    assert set(get_args(model.Stage)) == {*get_args(signatures.Stage), "compare"}
 
 
 def test_the_small_table_itself_is_right(tmp_path: Path) -> None:

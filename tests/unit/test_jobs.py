@@ -16,7 +16,7 @@ import small
 
 from matrix.config import Config, ModelInput, ModelSpec
 from matrix.config.exporters import expand
-from matrix.execution.code import ConverterCode
+from matrix.converter_code import ConverterCode
 from matrix.execution.inputs import DRAWS, make_inputs
 from matrix.execution.jobs import JobMaker, factory_file
 
@@ -80,10 +80,12 @@ EDITS = {
     "the convert stage": (edit("stages/convert.py"), {"convert"}),
     "the reload stage": (edit("stages/reload.py"), {"convert"}),
     "the reference stage": (edit("stages/reference.py"), {"reference"}),
-    "a zoo model": (edit("zoo/tagger.py"), {"export"}),
+    "a zoo model": (edit("zoo/gestures.py"), {"export"}),
     "the worker": (edit("worker.py"), EXPORTS | {"reference", "convert"}),
     "what the worker imports": (edit("results.py"), EXPORTS | {"reference", "convert"}),
     "what only models import": (edit("weights.py"), EXPORTS),
+    "the package around the stages": (edit("stages/__init__.py"), EXPORTS | {"reference", "convert"}),
+    "the package around the models": (edit("zoo/__init__.py"), EXPORTS),
     "a new zoo model": (add_zoo_model, set()),
     "a new stage": (add_stage, set()),
 }
@@ -108,26 +110,44 @@ def names(paths: tuple[Path, ...], root: Path) -> set[str]:
 
 def test_the_closure_follows_every_form_of_import(tmp_path: Path) -> None:
     root = tmp_path / "converter"
-    (root / "sub").mkdir(parents=True)
     for name, text in {
         "__init__.py": "",
         "start.py": "import os, converter.a\nfrom converter import b, no\ndef f():\n    import converter.sub.c\n",
         "a.py": "import converter.start\n",
         "b.py": "from converter.sub import d\n",
-        "sub/__init__.py": "",
-        "sub/c.py": "",
+        "sub/__init__.py": "from . import e\nfrom .inner import nothing\n",
+        "sub/c.py": "from .f import x\n",
+        "sub/e.py": "from .. import g\nfrom ..far.h import x\n",
+        "sub/f.py": "",
+        "sub/inner/__init__.py": "from ...i import x\nfrom ....beyond import x\n",
+        "far/__init__.py": "",
+        "far/h.py": "",
+        "far/f.py": "",
+        "g.py": "",
+        "i.py": "",
         "sub/d.py": "this is no Python 3.11\n",
         "unused.py": "import converter.start\n",
     }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     found = names(ConverterCode(root).closure(["converter.start", "converter.missing", "numpy"]), root)
-    assert found == {"__init__.py", "start.py", "a.py", "b.py", "sub/__init__.py", "sub/c.py", "sub/d.py"}
+    absolute = {"__init__.py", "start.py", "a.py", "b.py", "sub/__init__.py", "sub/c.py", "sub/d.py"}
+    relative = {"sub/e.py", "sub/f.py", "sub/inner/__init__.py", "far/__init__.py", "far/h.py", "g.py", "i.py"}
+    assert found == absolute | relative
 
 
-def test_no_file_of_converter_imports_relatively() -> None:
-    # The closure reads absolute imports only; a relative one would be missed in silence.
-    for path in CONVERTER.rglob("*.py"):
-        assert "from ." not in path.read_text(encoding="utf-8"), path
+def test_the_packages_of_an_entry_run_too(tmp_path: Path) -> None:
+    root = tmp_path / "converter"
+    (root / "sub").mkdir(parents=True)
+    for name, text in {
+        "__init__.py": "",
+        "sub/__init__.py": "import converter.a\n",
+        "sub/b.py": "",
+        "a.py": "",
+    }.items():
+        (root / name).write_text(text)
+    found = names(ConverterCode(root).closure(["converter.sub.b"]), root)
+    assert found == {"__init__.py", "sub/__init__.py", "sub/b.py", "a.py"}
 
 
 # --- everything else an id is made of --------------------------------------------------------------------------------
@@ -151,7 +171,7 @@ def test_what_an_id_is_made_of(table: Config, changes: dict[str, Any], hit: set[
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("seed", 1), ("outputs", ("z",)), ("factory", "converter.zoo.tagger:make")]
+    ("field", "value"), [("seed", 1), ("outputs", ("z",)), ("factory", "converter.zoo.gestures:make")]
 )
 def test_a_models_own_facts_are_in_the_id(table: Config, field: str, value: object) -> None:
     net = table.models[0]
@@ -233,6 +253,11 @@ def test_draws_differ_and_the_edges_are_there() -> None:
 def test_inputs_of_one_model_are_drawn_apart() -> None:
     found = arrays(make_inputs(model(X, ModelInput(name="z", shape=(2, 3), range=(-2, 2)))))
     assert not np.array_equal(found["0/x"], found["0/z"])
+
+
+def test_keys_go_by_case_and_then_in_the_models_order() -> None:
+    found = list(arrays(make_inputs(model(ModelInput(name="z", shape=(1,)), ModelInput(name="a", shape=(1,))))))
+    assert found == [f"{case}/{name}" for case in range(DRAWS + 2) for name in ("z", "a")]
 
 
 def test_integers_reach_both_ends_of_their_range() -> None:

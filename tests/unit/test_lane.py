@@ -250,7 +250,7 @@ def test_a_full_disk_says_nothing_about_the_job(tmp_path: Path) -> None:
     bench.engine.start_fault = OSError(28, "No space left on device")
     first, second = bench.observe(bench.job("x"), bench.job("y"))
     for found in (first, second):
-        assert found.obstacle == Obstacle("run", "infra", "disk", "OSError: [Errno 28] No space left on device")
+        assert found.obstacle == Obstacle("run", "infra", "disk-full", "OSError: [Errno 28] No space left on device")
         told = outcome(found, "")
         assert told is not None and told.verdict == "infra"
 

@@ -136,7 +136,7 @@ def test_the_digest_is_of_what_gets_installed() -> None:
     same = replace(RESOLVED, name="other", request="1" * 64, resolver="uv 9", as_of=dt.date.max)
     assert RESOLVED.digest == same.digest
     others = [
-        replace(RESOLVED, body=RESOLVED.body.replace("sha256:00", "sha256:01")),
+        replace(RESOLVED, body=RESOLVED.body.replace("sha256:0", "sha256:1")),
         replace(RESOLVED, python="3.9"),
         replace(RESOLVED, role="exporter"),
         REFUSED,
@@ -163,6 +163,47 @@ def test_a_damaged_lock_names_its_file(tmp_path: Path, damage: object) -> None:
         read_locks(tmp_path)
     assert str(caught.value).startswith(f"{path}:1: ")
     assert "again" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("#: role", "<<<<<<< HEAD\n#: role", 4),
+        ("#: request", "=======\n#: request", 11),
+        ("#: request", "# a remark\n#: request", 12),
+        ("onnx==", "<<<<<<< HEAD\nonnx==", 12),
+        (small.HASH, f"{small.HASH}\n>>>>>>> theirs", 14),
+        (small.HASH, small.HASH[:-1], 13),
+        (small.HASH, small.HASH.replace("sha256", "md5"), 13),
+        (small.HASH, f"{small.HASH} \\", 13),
+        (small.HASH, "", 13),
+        ("onnx==1.5.0 \\", "onnx==1.5.0", 13),
+        ("onnx==1.5.0", "onnx>=1.5.0", 12),
+        ("onnx==1.5.0", "onnx @ https://host/onnx.whl", 12),
+        ("onnx==1.5.0", "--index-url https://host\nonnx==1.5.0", 12),
+        ("onnx==1.5.0", "tensorflow==1.5.0\ntensorflow-cpu==1.5.0", 13),
+        ("#: outcome: resolved", "#: outcome: unsatisfiable", 1),
+        ("#: role: converter", "#: role: conductor", 1),
+        ("# Written by", "#: # Written by", 1),
+    ],
+)
+def test_what_is_no_line_of_a_lock_is_named(old: str, new: str, line: int) -> None:
+    text = RESOLVED.text()
+    assert text.count(old) == 1
+    with pytest.raises(ConfigError, match="make it again") as caught:
+        parse_lock(text.replace(old, new), Path("x.lock"))
+    assert str(caught.value).startswith(f"x.lock:{line}: ")
+
+
+def test_a_damaged_lock_can_be_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "old.lock").write_text(RESOLVED.text(), encoding="utf-8")
+    (tmp_path / "half.lock").write_text("half of", encoding="utf-8")
+    (tmp_path / "other.lock").write_text(RESOLVED.text(), encoding="utf-8")
+    (tmp_path / "bytes.lock").write_bytes(b"\xff\xfe")
+    damaged: dict[str, str] = {}
+    assert read_locks(tmp_path, damaged) == {"old": RESOLVED}
+    assert damaged.keys() == {"half", "other", "bytes"}
+    assert all(message.startswith(f"{tmp_path / name}.lock:1: ") for name, message in damaged.items())
 
 
 def test_a_lock_under_another_name(tmp_path: Path) -> None:

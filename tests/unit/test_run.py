@@ -16,9 +16,9 @@ from fakes import ANSWER, Deed, FakeEngine, Told, good, npz
 
 from matrix.config import Config
 from matrix.config.model import Limits
+from matrix.converter_code import ConverterCode
 from matrix.environments.engine import BuildFailed, PassName
 from matrix.errors import ConfigError
-from matrix.execution.code import ConverterCode
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.locks.lockfile import Lock
@@ -28,6 +28,7 @@ from matrix.results import CellResult, Judge
 from matrix.selectors import from_text
 from matrix.store import Store
 from matrix.store.records import Exit
+from matrix.verdicts.outcome import Outcome
 
 LIMITS = Limits(seconds=0.15, memory_mb=1000)
 
@@ -76,7 +77,7 @@ class World:
         return run, self.results(run)
 
     def results(self, run: Run) -> dict[str, CellResult]:
-        found = self.judge.cells(self.store.cells(run.id), self.locks, frozenset(run.made))
+        found = self.judge.cells(self.store.cells(run.id), self.locks, run.id)
         return {result.record.cell: result for result in found}
 
 
@@ -373,13 +374,15 @@ def test_a_fault_of_the_driver_ends_the_run(world: World) -> None:
 
 
 def own_model(world: World) -> None:
-    text = small.changed('id: net\n    factory: "converter.zoo.tagger:build"', 'id: net\n    factory: "mine.py:build"')
+    text = small.changed(
+        'id: net\n    factory: "converter.zoo.gestures:build"', 'id: net\n    factory: "mine.py:build"'
+    )
+    (world.root / "mine.py").write_text("def build(): ...\n")
     world.table = small.config(world.root, text)
 
 
 def test_a_users_factory_is_part_of_what_ran(world: World) -> None:
     own_model(world)
-    (world.root / "mine.py").write_text("def build(): ...\n")
     plan = world.plan("known", "opset=9")
     world.run(plan)
     assert ("export", ["factory.py", "inputs.npz"]) in [(work, given) for work, _, given in world.engine.seen]
@@ -388,8 +391,9 @@ def test_a_users_factory_is_part_of_what_ran(world: World) -> None:
     assert counts(world.run(plan)[0])[0] == 1
 
 
-def test_a_factory_that_is_not_there(world: World) -> None:
+def test_a_factory_that_went_away(world: World) -> None:
     own_model(world)
+    (world.root / "mine.py").unlink()
     with pytest.raises(BaseExceptionGroup) as caught:
         world.run(world.plan("known", "opset=9"))
     assert caught.group_contains(ConfigError, match=r"mine\.py.*No such file")
@@ -398,3 +402,37 @@ def test_a_factory_that_is_not_there(world: World) -> None:
 def test_the_answer_of_the_fake_workers_tells_right_from_wrong() -> None:
     # Otherwise the matches above would prove nothing.
     assert npz([1.0, -2.0, 3.0, 4.0, 5.0]) != ANSWER
+
+
+def test_a_finding_whose_files_are_gone_is_looked_for_again(world: World) -> None:
+    plan = world.plan("known", "opset=9")
+    run, _ = world.run(plan)
+    export = world.store.observations([world.store.cells(run.id)[0].export]).popitem()[1]
+    world.store.blobs.path(str(export.file("model.onnx"))).unlink()
+    assert counts(world.run(plan)[0])[0] >= 1
+    assert counts(world.run(plan)[0])[0] == 0
+
+
+def test_a_finding_that_todays_signatures_call_indeterminate_is_looked_for_again(world: World) -> None:
+    plan = world.plan("known", "opset=9")
+    world.run(plan)
+    later = world.make(plan)
+    later.speak = lambda _: Outcome("infra", "run", "disk-full", "")
+    asyncio.run(later.execute())
+    assert later.counts.cached == 0
+
+
+def test_what_an_engine_says_of_a_build_is_stored_without_secrets(world: World) -> None:
+    world.engine.broken["old"] = BuildFailed("infra", "x", "cannot reach https://me:secret@index/simple")
+    run, _ = world.run(world.plan("known", "opset=9", "converter=old"))
+    cell = world.store.cells(run.id)[0]
+    found = world.store.observations([cell.convert or 0]).popitem()[1]
+    assert found.obstacle is not None and "secret" not in found.obstacle.text
+
+
+def test_a_run_of_another_state_folder_is_left_running(world: World) -> None:
+    ours = world.store.begin_run("quick", "fake", "", 0, {"state": "ours"})
+    world.store.begin_run("quick", "fake", "", 0, {"state": "theirs"})
+    assert world.store.run(ours).status == "running"
+    world.store.begin_run("quick", "fake", "", 0, {"state": "ours"})
+    assert world.store.run(ours).status == "killed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from fakes import FakeEngine, Told
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.execution.builds import Builds
 from matrix.execution.slots import Slots
+from matrix.locks.lockfile import Lock
 
 T = TypeVar("T")
 
@@ -150,12 +152,17 @@ def test_a_place_is_given_back_by_who_fails() -> None:
 # --- builds ----------------------------------------------------------------------------------------------------------
 
 
+def lock(name: str) -> Lock:
+    """A lock unlike any other: what is built once is what is equal in content."""
+    return small.lock(name, body=f"{name}==1\n")
+
+
 def build(engine: FakeEngine, told: Told, *names: str, limit: int = 2, ahead: tuple[str, ...] = ()) -> list[Any]:
     async def main() -> list[Any]:
         builds = Builds(engine, limit, told)
         for name in ahead:
-            builds.want(small.lock(name))
-        found = await asyncio.gather(*(builds.get(small.lock(name)) for name in names), return_exceptions=True)
+            builds.want(lock(name))
+        found = await asyncio.gather(*(builds.get(lock(name)) for name in names), return_exceptions=True)
         await builds.close()
         return list(found)
 
@@ -168,6 +175,19 @@ def test_each_is_built_once(tmp_path: Path) -> None:
     assert [item.lock.name for item in found if isinstance(item, Environment)] == ["a", "b", "a"]
     assert sorted(engine.prepared) == ["a", "b"]
     assert sorted(told.of("built")) == [("a", None), ("b", None)]
+
+
+def test_two_rows_with_the_same_lock_are_built_once(tmp_path: Path) -> None:
+    engine = FakeEngine(tmp_path)
+
+    async def main() -> None:
+        builds = Builds(engine, 2, Told())
+        one = lock("a")
+        await asyncio.gather(builds.get(one), builds.get(replace(one, name="twin")))
+        await builds.close()
+
+    ended(main())
+    assert engine.prepared == ["a"]
 
 
 def test_no_more_at_once_than_allowed(tmp_path: Path) -> None:
@@ -194,8 +214,8 @@ def test_a_failure_nobody_asked_for_is_silent(tmp_path: Path) -> None:
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         builds = Builds(engine, 2, Told())
-        builds.want(small.lock("a"))
-        await builds.get(small.lock("b"))
+        builds.want(lock("a"))
+        await builds.get(lock("b"))
         await settle()
         # Let go of without being closed: now the loop would complain of an exception nobody looked at.
         del builds
@@ -212,10 +232,10 @@ def test_one_who_stops_waiting_does_not_stop_the_build(tmp_path: Path) -> None:
 
     async def main() -> Environment:
         builds = Builds(engine, 1, Told())
-        impatient = asyncio.ensure_future(builds.get(small.lock("a")))
+        impatient = asyncio.ensure_future(builds.get(lock("a")))
         await settle()
         impatient.cancel()
-        return await builds.get(small.lock("a"))
+        return await builds.get(lock("a"))
 
     assert ended(main()).lock.name == "a"
     assert engine.prepared == ["a"]
@@ -227,7 +247,7 @@ def test_closing_stops_what_is_being_built_and_does_not_call_it_built(tmp_path: 
 
     async def main() -> None:
         builds = Builds(engine, 1, told)
-        builds.want(small.lock("a"))
+        builds.want(lock("a"))
         await settle()
         await asyncio.wait_for(builds.close(), 5)
 

@@ -52,7 +52,8 @@ class FakeUv:
         if isinstance(answer, Exception):
             raise answer
         if arguments[0] == "venv":
-            Path(arguments[-1]).mkdir(parents=True)
+            (Path(arguments[-1]) / "bin").mkdir(parents=True)
+            (Path(arguments[-1]) / "bin" / "python").symlink_to(sys.executable)
         elif answer.ok:
             folder = Path(arguments[arguments.index("--python") + 1]).parent.parent
             for name, version in self.installs.items():
@@ -93,6 +94,10 @@ def test_one_that_stands_is_taken(tmp_path: Path, fake_uv: FakeUv) -> None:
     fake_uv.calls.clear()
     assert prepare(tmp_path) == first
     assert fake_uv.calls == []
+    # Its interpreter was moved away: what stands there cannot run any more.
+    (first.folder / "bin" / "python").unlink()
+    prepare(tmp_path)
+    assert fake_uv.calls != []
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "another's stamp"])
@@ -137,7 +142,11 @@ def test_what_arrived_must_be_what_was_locked(tmp_path: Path, fake_uv: FakeUv) -
     [
         ("error: Failed to fetch: https://index/x/\n  Caused by: dns error: failed to lookup address", "infra"),
         ("error: failed to write: No space left on device (os error 28)", "infra"),
-        ("something nobody has described yet", "error"),
+        ("error: Failed to download and build `x==1`\n  cause: The build backend returned an error", "error"),
+        # What nobody has described may be this machine's trouble.
+        ("something nobody has described yet", "infra"),
+        ("error: Too many open files (os error 24)", "infra"),
+        ("uv ended with status -2", "infra"),
     ],
 )
 def test_how_a_build_failed(tmp_path: Path, fake_uv: FakeUv, text: str, kind: str) -> None:

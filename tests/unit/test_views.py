@@ -240,7 +240,7 @@ def detail(capsys: pytest.CaptureFixture[str], cell: CellResult, **kwargs: Any) 
         "log": lambda _: "line one\nlast line",
         "lock_of": lambda name: small.ROOT / f"{name}.lock",
     }
-    print_detail(cell, **given | {"table": small.TABLE} | kwargs)
+    print_detail(cell, **given | {"command": "python -m matrix run --tier each"} | kwargs)
     return capsys.readouterr().out
 
 
@@ -254,7 +254,7 @@ def test_a_cell_in_full(capsys: pytest.CaptureFixture[str]) -> None:
         "remark: opset-not-as-asked",
         "last lines of the converter",
         "last line",
-        "--tier full --only cell=net/torch-1.2.0@9/old --again",
+        "python -m matrix run --tier each --only cell=net/torch-1.2.0@9/old --again",
         "uv venv --python 3.8 env",
         "--require-hashes",
         "onnx 1.5.0",

@@ -23,7 +23,7 @@ class ConverterCode:
         if parts[0] != "converter":
             return None
         base = self.root.joinpath(*parts[1:])
-        for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        for candidate in (base / "__init__.py", base.with_suffix(".py")):
             if candidate.is_file():
                 return candidate
         return None
@@ -31,7 +31,7 @@ class ConverterCode:
     def closure(self, modules: Iterable[str]) -> tuple[Path, ...]:
         """All files reached from `modules` by import statements, sorted. A module that is not there is left out:
         the job itself will say so."""
-        open_files = [path for name in modules if (path := self.module(name))]
+        open_files = [path for name in modules for path in self._run_by(name)]
         seen: set[Path] = set()
         while open_files:
             path = open_files.pop()
@@ -48,6 +48,13 @@ class ConverterCode:
             total.update(hashlib.sha256(path.read_bytes()).digest())
         return total.hexdigest()
 
+    def _run_by(self, name: str) -> Iterator[Path]:
+        """The files that an import of `name` runs: those of its packages, outermost first, then its own."""
+        parts = name.split(".")
+        for end in range(1, len(parts) + 1):
+            if found := self.module(".".join(parts[:end])):
+                yield found
+
     def _imported_by(self, path: Path) -> frozenset[Path]:
         if path not in self._imports:
             self._imports[path] = frozenset(self._scan(path))
@@ -59,18 +66,19 @@ class ConverterCode:
                 tree = ast.parse(path.read_bytes(), filename=str(path))
         except SyntaxError:
             return
+        package = ("converter", *path.parent.relative_to(self.root).parts)
         for node in ast.walk(tree):
             names: list[str] = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            elif isinstance(node, ast.ImportFrom):
+                # One dot is the file's own package, each further dot the package around it.
+                around = package[: len(package) + 1 - node.level] if node.level else ()
+                module = ".".join([*around, *([node.module] if node.module else [])])
                 # `from converter.x import y`: y may be a name in x or a module of its own.
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
             for name in names:
-                parts = name.split(".")
-                for end in range(1, len(parts) + 1):
-                    if found := self.module(".".join(parts[:end])):
-                        yield found
+                yield from self._run_by(name)
 
 
 @contextmanager

@@ -1,0 +1,71 @@
+"""A stored run as a report: its cells judged now and held against what the table expects now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matrix.config.exporters import expand
+from matrix.config.model import Config
+from matrix.locks.lockfile import Lock
+from matrix.results import Judge
+from matrix.store import CellRecord, RunRecord, Store
+from matrix.verdicts.expect import Expectations
+from matrix.views.document import Report
+
+
+def report_on(
+    run: RunRecord,
+    store: Store,
+    judge: Judge,
+    config: Config,
+    locks: Mapping[str, Lock],
+    order: Sequence[str] = (),
+) -> tuple[Report, frozenset[str]]:
+    """The report, its cells in `order` (ids) as far as that names them, and the cells the table states something of."""
+    position = {name: index for index, name in enumerate(order)}
+    records = sorted(store.cells(run.id), key=lambda record: position.get(record.cell, len(position)))
+    results = judge.cells(records, locks, run.id)
+    expectations = Expectations.of(config.expect)
+    subjects = _Subjects(config, locks)
+    complaints = {}
+    stated = set()
+    for result in results:
+        subject = subjects.of(result.record)
+        found = expectations.complaints(subject, result.judgement, result.opset_written)
+        if found:
+            complaints[result.record.cell] = found
+        if expectations.speak_of(subject):
+            stated.add(result.record.cell)
+    report = Report(
+        run=run.id,
+        status=run.status,
+        tier=run.tier,
+        engine=run.engine,
+        jobs_run=run.jobs_run,
+        jobs_cached=run.jobs_cached,
+        planned=run.planned,
+        results=results,
+        complaints=complaints,
+    )
+    return report, frozenset(stated)
+
+
+class _Subjects:
+    """What selectors see of a stored cell; of a row that is gone from the table only what the record says."""
+
+    def __init__(self, config: Config, locks: Mapping[str, Lock]) -> None:
+        self._exporters = {exporter.id: exporter.subject for exporter in expand(config)}
+        self._converters = {row.id: row.pins for row in config.converters}
+        self._locks = locks
+
+    def of(self, record: CellRecord) -> dict[str, str]:
+        lock = self._locks.get(record.converter)
+        return {
+            **self._converters.get(record.converter, {}),
+            **self._exporters.get(record.exporter, {"exporter": record.exporter, "torch": record.torch}),
+            "model": record.model,
+            "opset": str(record.opset),
+            "converter": record.converter,
+            "python": lock.python if lock else "",
+            "cell": record.cell,
+        }
