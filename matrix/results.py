@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class Judge:
                 reference,
                 convert,
                 self.speak,
-                lambda one, two, by_position, t=tolerances: self._leg(one, two, by_position, t),  # type: ignore[misc]
+                partial(self._leg, tolerances),
             )
             parts = [part for part in (export, reference, convert) if part is not None]
             lock = locks.get(record.converter)
@@ -122,7 +122,7 @@ class Judge:
         blob = observation.passes[-1].log if observation.passes else ""
         return self._store.blobs.text(blob) if blob else ""
 
-    def _leg(self, one: str, two: str, by_position: bool, tolerances: Tolerances) -> Leg:
+    def _leg(self, tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:
         parts = [_method(), one, two, by_position, asdict(tolerances)]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         if key not in self._legs:

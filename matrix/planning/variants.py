@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TypeVar
 
 from packaging.version import Version
@@ -107,7 +108,4 @@ def _neighbours(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> list[AnyRo
 
 
 def _apart(one: str, other: str) -> tuple[int, ...]:
-    a, b = Version(one).release, Version(other).release
-    width = max(len(a), len(b))
-    pad: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda v: v + (0,) * (width - len(v))  # noqa: E731
-    return tuple(abs(x - y) for x, y in zip(pad(a), pad(b), strict=True))
+    return tuple(abs(a - b) for a, b in zip_longest(Version(one).release, Version(other).release, fillvalue=0))
