@@ -6,9 +6,9 @@ import signal
 from dataclasses import dataclass
 from typing import Any, cast
 
-from matrix.config.model import Verdict
+from matrix.config.model import Stage, Verdict
 from matrix.store.records import Observation, PassRecord
-from matrix.verdicts.signatures import ErrorText, Match, Remedy, Stage, match
+from matrix.verdicts.signatures import ErrorText, Match, Remedy, match
 
 UNRECOGNISED = "unrecognised"
 

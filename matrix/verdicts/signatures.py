@@ -22,22 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from matrix.config.model import Role
+from matrix.config.model import Role, Stage
 
-Stage = Literal[
-    "lock",
-    "build",
-    "import",
-    "model",
-    "forward",
-    "export",
-    "load",
-    "check",
-    "convert",
-    "run",
-    "save",
-    "reload",
-]
 Verdict = Literal["error", "unsupported", "oom", "unsatisfiable", "unavailable", "infra"]
 Source = Literal["message", "traceback", "log"]
 

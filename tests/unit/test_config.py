@@ -13,7 +13,6 @@ from small import changed, position
 from matrix.config import load_config, model
 from matrix.config.schema import json_schema
 from matrix.errors import ConfigError
-from matrix.verdicts import signatures
 from matrix.verdicts.tolerance import KIND_OF_DTYPE
 
 NEW_PINS = "{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.8.0}"
@@ -163,9 +162,8 @@ def test_factories_that_are_there(tmp_path: Path) -> None:
         small.config(tmp_path, changed("converter.zoo.gestures:build", factory))
 
 
-def test_kinds_and_stages_are_those_the_verdicts_know() -> None:
+def test_kinds_of_numbers_are_those_the_verdicts_know() -> None:
     assert set(get_args(model.NumberKind)) == set(KIND_OF_DTYPE.values())
-    assert set(get_args(model.Stage)) == {*get_args(signatures.Stage), "compare"}
 
 
 def test_the_small_table_itself_is_right(tmp_path: Path) -> None:
