@@ -90,6 +90,7 @@ class Judge:
             )
             parts = [part for part in (export, reference, convert) if part is not None]
             lock = locks.get(record.converter)
+            distributions = self._distributions(convert)
             results.append(
                 CellResult(
                     record,
@@ -97,8 +98,8 @@ class Judge:
                     reference,
                     convert,
                     judgement,
-                    self._versions(record, convert),
-                    self._distributions(convert),
+                    self._versions(record, convert, distributions),
+                    distributions,
                     _minor(convert.python) if convert else (lock.python if lock else ""),
                     cached=all(part.run != run for part in parts),
                 )
@@ -108,10 +109,11 @@ class Judge:
             self._fresh = {}
         return results
 
-    def _versions(self, record: CellRecord, convert: Observation | None) -> dict[str, str | None]:
+    def _versions(
+        self, record: CellRecord, convert: Observation | None, names: Mapping[str, str]
+    ) -> dict[str, str | None]:
         pins = self._pins.get(record.converter, {})
         installed = convert.installed if convert else {}
-        names = self._distributions(convert)
         return {package: installed.get(names.get(package, package)) or pins.get(package) for package in SHOWN}
 
     def _distributions(self, convert: Observation | None) -> dict[str, str]:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from matrix.errors import ConfigError, StateInUse
 
+# In the name of an environment that is still being built; the next driver removes what was left behind.
+UNFINISHED = ".unfinished-"
+
 
 @dataclass(frozen=True)
 class State:
@@ -67,7 +70,7 @@ class State:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             shutil.rmtree(self.work, ignore_errors=True)
-            for attempt in self.environments.glob("*.unfinished-*"):
+            for attempt in self.environments.glob(f"*{UNFINISHED}*"):
                 shutil.rmtree(attempt, ignore_errors=True)
             yield
         finally:

@@ -25,6 +25,7 @@ from matrix.environments.stamp import differences, installed_in, read_stamp, wri
 from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
+from matrix.state import UNFINISHED
 from matrix.store.records import Exit
 from matrix.verdicts.outcome import UNRECOGNISED
 from matrix.verdicts.signatures import ErrorText, match
@@ -41,9 +42,6 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRAR
 _DATA_HEADROOM_MB = 4096
 
 _KILL_POLL_SECONDS = 0.005
-
-# In the name of a folder that is still being built; `clean` and the next driver remove what was left behind.
-UNFINISHED = ".unfinished-"
 
 
 class VenvEngine:

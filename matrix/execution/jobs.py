@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from matrix.config.exporters import Exporter
-from matrix.config.model import ModelSpec, Role
+from matrix.config.model import Limits, ModelSpec, Role
 from matrix.converter_code import ConverterCode
-from matrix.environments.engine import PassName
-from matrix.store.records import JobKind
+from matrix.environments.engine import Environment, PassName
+from matrix.locks.lockfile import Lock
+from matrix.store.records import JobKind, Observation, Obstacle, PassRecord
 
 ROLES: dict[JobKind, Role] = {"export": "exporter", "reference": "reference", "convert": "converter"}
 
@@ -115,6 +116,30 @@ class JobMaker:
             sort_keys=True,
         )
         return Job(hashlib.sha256(text.encode()).hexdigest(), kind, params, inputs)
+
+
+def observed(
+    job: Job,
+    lock: Lock,
+    limits: Limits,
+    passes: tuple[PassRecord, ...] = (),
+    environment: Environment | None = None,
+    obstacle: Obstacle | None = None,
+) -> Observation:
+    """What is known of a job afterwards; without `environment` it never reached one, and the lock speaks for it."""
+    return Observation(
+        job=job.id,
+        kind=job.kind,
+        role=ROLES[job.kind],
+        environment=lock.name,
+        environment_id=environment.id if environment else "",
+        limits_seconds=limits.seconds,
+        limits_memory_mb=limits.memory_mb,
+        passes=passes,
+        obstacle=obstacle,
+        installed=dict(environment.installed if environment else lock.packages),
+        python=environment.interpreter if environment else lock.python,
+    )
 
 
 def factory_file(model: ModelSpec, table: Path) -> Path | None:

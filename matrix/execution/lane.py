@@ -13,7 +13,7 @@ from matrix.config.model import Limits
 from matrix.environments.engine import BuildFailed, Engine, Environment, PassName, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
-from matrix.execution.jobs import CARRIED, FACTORY_FILE, PASSES, ROLES, Job
+from matrix.execution.jobs import CARRIED, FACTORY_FILE, PASSES, Job, observed
 from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
@@ -81,7 +81,12 @@ class Lane:
                 while self._queue:
                     job, future = self._queue.popleft()
                     future.set_result(
-                        self._observation(job, obstacle=Obstacle("build", failure.kind, failure.reason, failure.text))
+                        observed(
+                            job,
+                            self._lock,
+                            self._limits,
+                            obstacle=Obstacle("build", failure.kind, failure.reason, failure.text),
+                        )
                     )
                 return
             while self._queue:
@@ -130,8 +135,9 @@ class Lane:
             # Disk full, too many files: the machine's trouble, not the toolchain's.
             reason = "disk-full" if error.errno == errno.ENOSPC else "driver-fault"
             text = f"{type(error).__name__}: {error}"
-            return self._observation(job, tuple(records), environment, Obstacle("run", "infra", reason, text))
-        return self._observation(job, tuple(records), environment)
+            stopped = Obstacle("run", "infra", reason, text)
+            return observed(job, self._lock, self._limits, tuple(records), environment, stopped)
+        return observed(job, self._lock, self._limits, tuple(records), environment)
 
     async def _pass(
         self, environment: Environment, job: Job, work: PassName, carried: Path | None
@@ -180,27 +186,6 @@ class Lane:
         for work in list(self._workers):
             await self._discard(work)
         shutil.rmtree(self._root, ignore_errors=True)
-
-    def _observation(
-        self,
-        job: Job,
-        passes: tuple[PassRecord, ...] = (),
-        environment: Environment | None = None,
-        obstacle: Obstacle | None = None,
-    ) -> Observation:
-        return Observation(
-            job=job.id,
-            kind=job.kind,
-            role=ROLES[job.kind],
-            environment=self._lock.name,
-            environment_id=environment.id if environment else "",
-            limits_seconds=self._limits.seconds,
-            limits_memory_mb=self._limits.memory_mb,
-            passes=passes,
-            obstacle=obstacle,
-            installed=dict(environment.installed) if environment else dict(self._lock.packages),
-            python=environment.interpreter if environment else self._lock.python,
-        )
 
 
 def _finished(record: PassRecord) -> bool:

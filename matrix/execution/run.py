@@ -14,7 +14,7 @@ from matrix.errors import ConfigError
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
 from matrix.execution.inputs import make_inputs
-from matrix.execution.jobs import ROLES, Job, JobMaker, factory_file
+from matrix.execution.jobs import Job, JobMaker, factory_file, observed
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
@@ -164,7 +164,7 @@ class Run:
             self.events.job_ended(known, cached=True)
             return known
         if obstacle is not None:
-            observation = self._stopped(kind, lock, job, obstacle)
+            observation = observed(job, lock, self.limits, obstacle=obstacle)
         else:
             self._builds.want(lock)
             # One turn later: by then every export has put its own environment into the queue of builds.
@@ -194,20 +194,6 @@ class Run:
         stored = self.store.observations([number])[number]
         self.events.job_ended(stored, cached=False)
         return stored
-
-    def _stopped(self, kind: JobKind, lock: Lock, job: Job, obstacle: Obstacle) -> Observation:
-        return Observation(
-            job=job.id,
-            kind=kind,
-            role=ROLES[kind],
-            environment=lock.name,
-            environment_id="",
-            limits_seconds=self.limits.seconds,
-            limits_memory_mb=self.limits.memory_mb,
-            obstacle=obstacle,
-            installed=dict(lock.packages),
-            python=lock.python,
-        )
 
     def _lane(self, kind: JobKind, lock: Lock) -> Lane:
         if lock.name not in self._lanes:
