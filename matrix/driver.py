@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import platform
 import signal
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from matrix import __version__
 from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
-from matrix.environments.venv import VenvEngine
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.paths import CONVERTER
@@ -47,13 +45,14 @@ def open_store(session: Session, url: str | None) -> Store:
 def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
     """Run the session's plan; the report and the cells the table states an expectation of."""
     _ = session.config  # A wrong table is said before anything is touched.
-    engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
-    engine.check()
+    engine, why = session.engine()
     with session.state.held():
+        engine.recover()
         store = open_store(session, options.store)
         try:
             judge = Judge(session.config, store)
             with progress(judge.speak) as events:
+                events.say(why)
                 plan = session.locked_plan(events.say, allowed=not options.locked)
                 for note in plan.notes:
                     events.say(f"note: {note}")
@@ -112,8 +111,7 @@ async def _until_done(run: Run) -> bool:
 
 def _host(state: State) -> dict[str, str]:
     return {
-        # Which state folder, without saying where it lies.
-        "state": hashlib.sha256(str(state.root).encode()).hexdigest()[:16],
+        "state": state.mark,
         "matrix": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -7,14 +7,16 @@ import secrets
 from pathlib import Path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, fsync, rename."""
+def write_bytes(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write to a temporary file beside `path`, fsync, rename; `mode` where the process's own mask will not do."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with scratch.open("xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        if mode is not None:
+            scratch.chmod(mode)
         scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)

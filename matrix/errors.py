@@ -62,6 +62,18 @@ class LockStale(MatrixError):
     exit_code = 9
 
 
+class RunsDiffer(MatrixError):
+    """Two runs that were compared do not say the same."""
+
+    exit_code = 10
+
+
+class Unsatisfiable(MatrixError):
+    """No set of packages fulfils the pins an image was asked for; the message is the resolver's explanation."""
+
+    exit_code = 11
+
+
 class Interrupted(MatrixError):
     """Ctrl-C: what had finished is stored, `run` again continues."""
 
@@ -78,5 +90,7 @@ ALL: tuple[type[MatrixError], ...] = (
     Indeterminate,
     StateInUse,
     LockStale,
+    RunsDiffer,
+    Unsatisfiable,
     Interrupted,
 )

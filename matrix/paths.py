@@ -4,4 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CONVERTER = Path(__file__).resolve().parent.parent / "converter"
+_ROOT = Path(__file__).resolve().parent.parent
+
+CONVERTER = _ROOT / "converter"
+
+# What images are built from. (An installed wheel has it inside the package: a folder `docker` beside it would be the
+# Docker library.)
+DOCKER = next(
+    (place for place in (_ROOT / "docker", _ROOT / "matrix" / "_docker") if (place / "Dockerfile").is_file()),
+    _ROOT / "docker",
+)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from matrix import verdicts
-from matrix.arrays import UnreadableArrays, read_arrays
 from matrix.config.model import Config
+from matrix.legs import compare_files
 from matrix.locks.lockfile import Lock
 from matrix.store import CellRecord, Observation, Store
-from matrix.verdicts.compare import NotComparable, Tolerances, align, compare, dynamic_range
-from matrix.verdicts.judge import ARRAYS_MISSING, ARRAYS_UNREADABLE, Judgement, Leg, judge
+from matrix.verdicts.compare import Tolerances
+from matrix.verdicts.judge import ARRAYS_MISSING, Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
 from matrix.verdicts.tolerance import Tolerance
 
@@ -104,10 +104,19 @@ class Judge:
                     cached=all(part.run != run for part in parts),
                 )
             )
+        self.keep()
+        return results
+
+    def compare(self, model: str, one: str, two: str) -> Leg:
+        """Hold two stored files of arrays against each other, name by name, under the tolerances of a model. The first
+        is the reference. Remembered like every comparison, and stored by the next `keep`."""
+        return self._leg(self._tolerances.get(model, self._default), one, two, False)
+
+    def keep(self) -> None:
+        """Store the comparisons made since the last time."""
         if self._fresh:
             self._store.keep_derived(self._fresh)
             self._fresh = {}
-        return results
 
     def _versions(
         self, record: CellRecord, convert: Observation | None, names: Mapping[str, str]
@@ -139,18 +148,7 @@ class Judge:
         return self._legs[key]
 
     def _compare(self, one: str, two: str, by_position: bool, tolerances: Tolerances) -> Leg:
-        try:
-            reference = read_arrays(self._store.blobs.path(one))
-            actual = read_arrays(self._store.blobs.path(two))
-            if by_position:
-                actual = align(reference, actual)
-            found = compare(reference, actual, tolerances)
-            blind = dynamic_range(reference, tolerances).all_blind
-        except (UnreadableArrays, NotComparable) as error:
-            return Leg(ARRAYS_UNREADABLE, str(error), {})
-        except OSError as error:
-            return Leg(ARRAYS_MISSING, f"a stored file cannot be opened: {error.strerror}", {})
-        return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind)
+        return compare_files(self._store.blobs.path(one), self._store.blobs.path(two), by_position, tolerances)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,9 @@ from matrix import selectors
 from matrix.config import Config, load_config
 from matrix.config.model import Row
 from matrix.config.source import read_source
-from matrix.errors import ConfigError, UsageError
+from matrix.environments.choose import choose
+from matrix.environments.engine import Engine
+from matrix.errors import ConfigError, EngineUnavailable, UsageError
 from matrix.index import IndexSettings
 from matrix.locks.keep import LockFolders, refresh, stale
 from matrix.locks.lockfile import Lock
@@ -29,7 +32,8 @@ _ROUNDS = 5
 
 @dataclass
 class Session:
-    """`only` and `with_` are the texts of the options; `torch_build` is auto, index, or the name of a build."""
+    """`only` and `with_` are the texts of the options; `torch_build` is auto, index, or the name of a build;
+    `engine_name` is auto, docker or venv, `base` says which base images Docker uses."""
 
     table: Path
     state: State
@@ -39,6 +43,8 @@ class Session:
     models: tuple[str, ...] = ()
     with_: tuple[str, ...] = ()
     torch_build: str = "auto"
+    engine_name: str = "auto"
+    base: str = "auto"
     _locks: dict[str, Lock] | None = field(default=None, repr=False)
 
     @cached_property
@@ -118,6 +124,18 @@ class Session:
 
     def plan(self) -> Plan:
         return make_plan(self.config, self.locks, self.selection, self.build)
+
+    def engine(self) -> tuple[Engine, str]:
+        """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""
+        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed)
+
+    def engines(self) -> list[Engine]:
+        """Every engine that may hold environments of this session: with `auto` all that work here."""
+        found = []
+        for name in ("venv", "docker") if self.engine_name == "auto" else (self.engine_name,):
+            with contextlib.suppress(*((EngineUnavailable,) if self.engine_name == "auto" else ())):
+                found.append(choose(name, self.state, self.settings, self.base, self.folders.committed)[0])
+        return found
 
     def environments(self, plan: Plan) -> tuple[str, ...]:
         return plan.environments(self.config.reference.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.errors import ConfigError, StateInUse
-
-# In the name of an environment that is still being built; the next driver removes what was left behind.
-UNFINISHED = ".unfinished-"
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,11 @@ class State:
     def locks(self) -> Path:
         """Locks of combinations that are no row of the table."""
         return self.root / "locks"
+
+    @property
+    def mark(self) -> str:
+        """Which state folder this is, without saying where it lies."""
+        return hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
 
     @property
     def work(self) -> Path:
@@ -70,8 +73,8 @@ class State:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             shutil.rmtree(self.work, ignore_errors=True)
-            for attempt in self.environments.glob(f"*{UNFINISHED}*"):
-                shutil.rmtree(attempt, ignore_errors=True)
+            # Private as a whole, so that what a container's user must be able to write may be open to all inside.
+            self.work.mkdir(mode=0o700)
             yield
         finally:
             os.close(descriptor)

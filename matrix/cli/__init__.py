@@ -12,7 +12,8 @@ from matrix.cli.options import Group
 EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuration, 4 nothing selected,
 5 unexpected verdicts, 6 engine unavailable, 7 cells that could not be measured (network, disk, engine),
-8 state folder in use, 9 a lock is stale (--locked), 130 interrupted.
+8 state folder in use, 9 a lock is stale (--locked), 10 runs that differ (compare),
+11 no packages fulfil the pins (image), 130 interrupted.
 """
 
 
@@ -25,6 +26,9 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "run": "matrix.cli.running",
         "status": "matrix.cli.history",
         "show": "matrix.cli.history",
+        "compare": "matrix.cli.comparing",
+        "bases": "matrix.cli.basing",
+        "image": "matrix.cli.imaging",
         "clean": "matrix.cli.cleaning",
         "doctor": "matrix.cli.doctoring",
         "schema": "matrix.cli.planning",
@@ -36,6 +40,9 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "run": "Convert in every selected combination and print the table of verdicts.",
         "status": "Show past runs, or the table of one.",
         "show": "Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.",
+        "compare": "Say whether two runs found the same, verdicts and numbers.",
+        "bases": "Make, pin or list the base images of the docker engine.",
+        "image": "Make an image of one toolchain, to take away.",
         "clean": "Remove environments and files nothing needs any more.",
         "doctor": "Say what this machine can and cannot run, and why.",
         "schema": "Print the JSON Schema of matrix.yml.",

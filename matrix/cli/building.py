@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, selection_options, table_options
+from matrix.cli.options import engine_options, make_session, selection_options, table_options
 
 if TYPE_CHECKING:
     from matrix.locks.lockfile import Lock
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 @click.command()
 @table_options
 @selection_options
+@engine_options
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Builds at once; default: the number of cores.")
 @click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
 def build(jobs: int | None, locked: bool, **options: Any) -> None:
     """Build the environments a run would need."""
     from matrix.environments.engine import BuildFailed
-    from matrix.environments.venv import VenvEngine
     from matrix.errors import Indeterminate
     from matrix.execution.builds import Builds
-    from matrix.paths import CONVERTER
     from matrix.verdicts.outcome import outcome
     from matrix.views.progress import PlainProgress
 
@@ -34,8 +33,8 @@ def build(jobs: int | None, locked: bool, **options: Any) -> None:
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
-    engine.check()
+    engine, why = session.engine()
+    say(why)
 
     async def build_all(locks: list[Lock]) -> list[BuildFailed]:
         builds = Builds(engine, jobs or os.cpu_count() or 2, PlainProgress(lambda o: outcome(o, "")))
@@ -49,13 +48,14 @@ def build(jobs: int | None, locked: bool, **options: Any) -> None:
         return [result for result in done if isinstance(result, BuildFailed)]
 
     with session.state.held():
+        engine.recover()
         plan = session.locked_plan(say, allowed=not locked)
         names = session.environments(plan)
         locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
         failed = asyncio.run(build_all(locks))
         for failure in failed:
             say(f"{failure.kind}: {failure.text.strip()}")
-        click.echo(f"{len(locks) - len(failed)} of {len(names)} environments stand in {session.state.environments}")
+        click.echo(f"{len(locks) - len(failed)} of {len(names)} environments are there (engine {engine.name})")
         if len(locks) < len(names):
             click.echo(f"{len(names) - len(locks)} have no solution; their locks say why")
         if failed:

@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import engine_options, make_session, store_option, table_options
 
 
 @click.command()
 @table_options
+@engine_options
 @store_option
 @click.option(
     "--all", "everything", is_flag=True, help="Also environments that are still current; they can be rebuilt."
 )
-def clean(store: str | None, everything: bool, **options: Any) -> None:
+@click.option(
+    "--keep",
+    metavar="HOW MUCH",
+    multiple=True,
+    help="Keep only current environments younger than an age (14d, 12h), or the newest that fit into a size (20GB). "
+    "Repeatable.",
+)
+def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options: Any) -> None:
     """Remove environments and files nothing needs any more.
 
     An environment goes if no current lock makes it, or if its build was not finished; a stored file goes if no
-    observation names it. History stays.
+    observation names it. History stays. Without --engine that is done for virtual environments and, where an engine
+    answers, for images; of its images and containers only those go that matrix made. Base images stay.
     """
-    from matrix.driver import open_store
-    from matrix.environments.engine import BuildFailed
-    from matrix.environments.stamp import read_stamp
-    from matrix.environments.venv import VenvEngine
-    from matrix.paths import CONVERTER
+    import contextlib
+    import datetime as dt
 
+    from matrix.driver import open_store
+    from matrix.environments.engine import BuildFailed, Engine
+    from matrix.errors import UsageError
+    from matrix.retention import Keep, size, superfluous
+
+    try:
+        kept = Keep.parse(keep)
+    except ValueError as error:
+        raise UsageError(f"--keep {error}") from error
     session = make_session(**options)
     _ = session.config
+
+    def current(engine: Engine) -> set[str]:
+        names = set()
+        for lock in () if everything else session.locks.values():
+            with contextlib.suppress(BuildFailed):
+                names.add(engine.identify(lock))
+        return names
+
     with session.state.held():
-        engine = VenvEngine(session.state.environments, session.settings, CONVERTER)
-        current: set[Path] = set()
-        for lock in session.locks.values():
-            try:
-                current.add(engine.folder(engine.identify(lock)))
-            except BuildFailed:
-                continue
-        freed = removed = 0
-        for folder in sorted(session.state.environments.glob("*")):
-            if everything or folder not in current or read_stamp(folder) is None:
-                freed += _size(folder)
-                removed += 1
-                shutil.rmtree(folder)
+        for engine in session.engines():
+            engine.recover()
+            there = engine.stored()
+            gone = superfluous(there, current(engine), kept, dt.datetime.now(dt.UTC))
+            for stored in gone:
+                engine.remove(stored)
+            freed = size(there) - size([one for one in there if one not in gone])
+            note = ", files shared with uv's cache counted once each" if engine.name == "venv" else ""
+            click.echo(
+                f"engine {engine.name}: removed {len(gone)} of {len(there)} environments ({freed / 2**20:.0f} MB{note})"
+            )
         history = open_store(session, store)
         files = bytes_ = 0
         try:
@@ -54,11 +73,4 @@ def clean(store: str | None, everything: bool, **options: Any) -> None:
                 click.echo("stored files are kept: more than one --store has used this state folder", err=True)
         finally:
             history.close()
-    click.echo(
-        f"removed {removed} environments ({freed / 2**20:.0f} MB, files shared with uv's cache counted once each) "
-        f"and {files} stored files ({bytes_ / 2**20:.0f} MB)"
-    )
-
-
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    click.echo(f"removed {files} stored files ({bytes_ / 2**20:.0f} MB)")

@@ -78,6 +78,23 @@ def selection_options(command: Command) -> Command:
     return command
 
 
+def engine_options(command: Command) -> Command:
+    """--engine, --base."""
+    for option in reversed(
+        [
+            click.option("--engine", "engine_name", type=click.Choice(["auto", "docker", "venv"]), default="auto",
+                         show_default=True, envvar="MATRIX_ENGINE",
+                         help="docker: an image for every environment, jobs in a cage. venv: virtual environments, no "
+                              "cage. auto: docker where an engine answers."),
+            click.option("--base", metavar="WHICH", default="auto", show_default=True, envvar="MATRIX_BASE",
+                         help="Base images for docker: registry (python:X.Y-slim), local (made by `python -m matrix "
+                              "bases`), a name with {python} in it, or auto (what is there, local before a download)."),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def store_option(command: Command) -> Command:
     """--store."""
     return click.option(
@@ -98,6 +115,8 @@ def make_session(
     models: tuple[str, ...] = (),
     with_: tuple[str, ...] = (),
     torch_build: str = "auto",
+    engine_name: str = "auto",
+    base: str = "auto",
 ) -> Session:
     from matrix.index import IndexSettings
     from matrix.session import Session
@@ -112,4 +131,6 @@ def make_session(
         models=models,
         with_=with_,
         torch_build=torch_build,
+        engine_name=engine_name,
+        base=base,
     )

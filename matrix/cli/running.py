@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, selection_options, store_option, table_options
+from matrix.cli.options import engine_options, make_session, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.views.document import Report
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @table_options
 @selection_options
+@engine_options
 @store_option
 @click.option(
     "--format", "format_", type=click.Choice(["table", "json", "md", "junit"]), default="table", show_default=True

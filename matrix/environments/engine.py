@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
@@ -18,11 +19,12 @@ PassName = Literal["export", "reference", "convert", "reload"]
 
 @dataclass(frozen=True)
 class Environment:
-    """A built environment. `id` is its identity, `installed` what was read back after the build."""
+    """A built environment. `id` is its identity, `place` its folder or image, `installed` what was read back after
+    the build."""
 
     id: str
     lock: Lock
-    folder: Path
+    place: str
     interpreter: str
     installed: Mapping[str, str]
 
@@ -40,15 +42,39 @@ class BuildFailed(Exception):
         self.text = text
 
 
+class EngineLost(Exception):
+    """The engine went away under a running worker, which says nothing about the job."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An environment that takes up disk. `id` is its identity, `environment` the name its lock had when it was built.
+
+    `parts` maps what it consists of to bytes: environments that share a layer share a part. `whole` False: its build
+    never ended.
+    """
+
+    id: str
+    environment: str
+    place: str
+    parts: Mapping[str, int]
+    made: dt.datetime
+    whole: bool
+
+
 class Worker(Protocol):
     """One process (or container) that works off the jobs of one pass."""
 
     def exited(self) -> Exit | None:
-        """None while it runs."""
+        """None while it runs. Raises EngineLost."""
         ...
 
     def resident_mb(self) -> float:
         """Resident memory of the worker and its children in megabytes, 0 where the engine limits by itself."""
+        ...
+
+    def log(self) -> str:
+        """The end of what it printed outside of jobs, once it has exited."""
         ...
 
     async def kill(self, oom: bool = False) -> None:
@@ -65,6 +91,14 @@ class Engine(Protocol):
         """Raises EngineUnavailable with what to do, where this engine does not work on this machine."""
         ...
 
+    def describe(self) -> str:
+        """What it is, in a few words for a person."""
+        ...
+
+    def recover(self) -> None:
+        """Remove what a killed driver of the same state folder left behind: unfinished builds, running workers."""
+        ...
+
     def identify(self, lock: Lock) -> str:
         """Identity of the environment this engine makes of a lock. Raises BuildFailed (unavailable)."""
         ...
@@ -76,7 +110,15 @@ class Engine(Protocol):
     async def start(
         self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
     ) -> Worker:
-        """Start a worker on an inbox and an outbox."""
+        """Start a worker on an inbox and an outbox. Raises EngineLost."""
+        ...
+
+    def stored(self) -> list[Stored]:
+        """Every environment of this engine that was made by us."""
+        ...
+
+    def remove(self, stored: Stored) -> None:
+        """Give its disk back."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import platform
 import resource
@@ -20,26 +21,28 @@ import psutil
 
 from matrix import interpreters, uv
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Environment, PassName, identity
-from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
+from matrix.environments.engine import BuildFailed, Environment, PassName, Stored, identity
+from matrix.environments.failures import check_installed, install_failed
+from matrix.environments.stamp import installed_in, read_stamp, write_stamp
 from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
-from matrix.state import UNFINISHED
+from matrix.logs import tail
 from matrix.store.records import Exit
-from matrix.verdicts.outcome import UNRECOGNISED
-from matrix.verdicts.signatures import ErrorText, match
 
 # Raise it when environments built by an older version of this file must not be used any more.
 _RECIPE = "1"
 
 # What a worker may see of the driver's surroundings. PYTHONDONTWRITEBYTECODE is left out on purpose: without .pyc
 # files importing TensorFlow takes three times as long, every time.
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
 # Address space is not memory: TensorFlow maps far more than it touches. The watch on resident memory is the limit
 # proper, the kernel's limit on data only has to stop a single huge allocation before it hurts the machine.
 _DATA_HEADROOM_MB = 4096
+
+# In the name of an environment that is still being built; the next driver removes what was left behind.
+_UNFINISHED = ".unfinished-"
 
 _KILL_POLL_SECONDS = 0.005
 
@@ -66,6 +69,13 @@ class VenvEngine:
                 "engine venv: uv is missing from this installation; install it beside matrix: pip install uv"
             ) from error
 
+    def describe(self) -> str:
+        return f"virtual environments made by {uv.version()}"
+
+    def recover(self) -> None:
+        for attempt in self._root.glob(f"*{_UNFINISHED}*"):
+            shutil.rmtree(attempt, ignore_errors=True)
+
     def identify(self, lock: Lock) -> str:
         interpreter = _interpreter(lock)
         return identity(
@@ -89,7 +99,7 @@ class VenvEngine:
         # An interpreter that was moved away leaves a link that leads nowhere.
         if stamp is None or stamp.get("id") != name or not (folder / "bin" / "python").exists():
             stamp = await self._build(lock, interpreter, folder, name)
-        return Environment(name, lock, folder, interpreter.version, stamp["installed"])
+        return Environment(name, lock, str(folder), interpreter.version, stamp["installed"])
 
     async def _build(
         self, lock: Lock, interpreter: interpreters.Interpreter, folder: Path, name: str
@@ -99,7 +109,7 @@ class VenvEngine:
         started = time.monotonic()
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._root, prefix=f"{folder.name}{UNFINISHED}") as scratch:
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=f"{folder.name}{_UNFINISHED}") as scratch:
                 attempt = Path(scratch) / "env"
                 installed = await self._install(lock, interpreter, attempt)
                 stamp = {
@@ -131,39 +141,36 @@ class VenvEngine:
             lock=lock,
         )
         installed = installed_in(attempt / "lib" / f"python{lock.python}" / "site-packages")
-        if wrong := differences(lock, installed):
-            text = f"{lock.name}: installed versions differ from the lock: " + "; ".join(wrong)
-            raise BuildFailed("infra", "installed-differs-from-lock", text)
+        check_installed(lock, installed)
         return installed
 
     async def _uv(self, *arguments: str, lock: Lock) -> None:
         settings = self._settings if lock.find_links else self._settings.without_find_links()
         outcome = await uv.call_async(arguments, settings)
-        if outcome.ok:
-            return
-        known = match(lock.role, "build", ErrorText(message=outcome.text))
-        if known is None:
-            # What nobody has described may be this machine's trouble: tried again, never held against the row.
-            raise BuildFailed("infra", UNRECOGNISED, outcome.text)
-        if known.verdict == "error" or known.verdict == "unsatisfiable":
-            raise BuildFailed("error", known.id, outcome.text)
-        raise BuildFailed("unavailable" if known.verdict == "unavailable" else "infra", known.id, outcome.text)
+        if not outcome.ok:
+            raise install_failed(lock, outcome.text)
 
     async def start(
         self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
     ) -> VenvWorker:
+        # TensorFlow leaves a file behind for every function it traces; here they go with the worker's folder.
+        scratch = outbox.with_name("tmp")
+        scratch.mkdir(exist_ok=True)
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= {
             "PYTHONNOUSERSITE": "1",
             "PYTHONHASHSEED": "0",
             "PYTHONIOENCODING": "utf-8",
             "CUDA_VISIBLE_DEVICES": "-1",
-            "VIRTUAL_ENV": str(environment.folder),
+            "VIRTUAL_ENV": environment.place,
+            "TMPDIR": str(scratch),
         }
-        with (outbox / f"{work}-worker.log").open("ab") as log:
+        # Beside the outbox, not in it: what lies there is the worker's, and may be a link to anywhere.
+        printed = outbox.with_name("worker.log")
+        with printed.open("wb") as log:
             process = subprocess.Popen(
                 [
-                    *(str(environment.folder / "bin" / "python"), str(self._worker), work),
+                    *(str(Path(environment.place) / "bin" / "python"), str(self._worker), work),
                     *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
                 ],
                 env=env,
@@ -178,14 +185,28 @@ class VenvEngine:
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(process.pid, resource.RLIMIT_DATA, (ceiling, ceiling))
             resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
-        return VenvWorker(process)
+        return VenvWorker(process, printed)
+
+    def stored(self) -> list[Stored]:
+        found = []
+        for folder in sorted(self._root.glob("*")):
+            stamp = read_stamp(folder)
+            made = dt.datetime.fromtimestamp(folder.stat().st_mtime, dt.UTC)
+            name = str(stamp["environment"]) if stamp else folder.name
+            parts = {str(folder): _size(folder)}
+            found.append(Stored(str(stamp["id"]) if stamp else "", name, str(folder), parts, made, bool(stamp)))
+        return found
+
+    def remove(self, stored: Stored) -> None:
+        shutil.rmtree(stored.place)
 
 
 class VenvWorker:
     """A worker process. It holds the other end of the driver's pipe and dies when the driver does."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], printed: Path) -> None:
         self._process = process
+        self._printed = printed
         self._oom = False
 
     def exited(self) -> Exit | None:
@@ -202,6 +223,9 @@ class VenvWorker:
         except psutil.Error:
             return 0.0
 
+    def log(self) -> str:
+        return tail(self._printed)
+
     async def kill(self, oom: bool = False) -> None:
         self._oom = self._oom or oom
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -210,6 +234,10 @@ class VenvWorker:
             await asyncio.sleep(_KILL_POLL_SECONDS)
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _resident(process: psutil.Process) -> int:

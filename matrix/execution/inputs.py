@@ -5,29 +5,45 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.config.model import ModelInput, ModelSpec
+if TYPE_CHECKING:
+    from matrix.config.model import ModelSpec
 
 DRAWS = 3
 
 
+class InputTensor(Protocol):
+    """What has to be known of an input; `range` is half-open, in the tensor's own unit."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def range(self) -> tuple[float, float]: ...
+
+
 def make_inputs(model: ModelSpec) -> bytes:
-    """An .npz with keys `<case>/<input name>`: three uniform draws, all at the lower bound, a ramp over the range.
+    """The inputs of `draw` as an .npz. The same model spec gives the same bytes on every machine."""
+    return pack(draw(model.inputs, model.seed))
 
-    Keys go case by case, within a case in the model's order of inputs. The same model spec gives the same bytes on
-    every machine.
+
+def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.generic]]:
+    """Arrays with keys `<case>/<input name>`: three uniform draws, all at the lower bound, a ramp over the range.
+
+    Keys go case by case, within a case in the order of `inputs`.
     """
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for case in range(DRAWS + 2):
-        for item in model.inputs:
-            arrays[f"{case}/{item.name}"] = _values(item, model.seed, case)
-    return _npz(arrays)
+    return {f"{case}/{item.name}": _values(item, seed, case) for case in range(DRAWS + 2) for item in inputs}
 
 
-def _values(item: ModelInput, seed: int, case: int) -> NDArray[np.generic]:
+def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:
     low, high = item.range
     size = int(np.prod(item.shape))
     if case < DRAWS:
@@ -41,12 +57,12 @@ def _values(item: ModelInput, seed: int, case: int) -> NDArray[np.generic]:
     values = low + unit * (high - low)
     if item.dtype == "bool":
         return (unit >= 0.5).reshape(item.shape)
-    if item.dtype.startswith("int"):
+    if item.dtype.startswith(("int", "uint")):
         values = np.floor(values)
     return values.astype(item.dtype).reshape(item.shape)
 
 
-def _npz(arrays: dict[str, NDArray[np.generic]]) -> bytes:
+def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """np.savez without time stamps."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:

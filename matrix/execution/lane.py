@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Engine, Environment, PassName, Worker
+from matrix.environments.engine import BuildFailed, Engine, EngineLost, Environment, PassName, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
 from matrix.execution.jobs import CARRIED, FACTORY_FILE, PASSES, Job, observed
@@ -137,42 +137,59 @@ class Lane:
             text = f"{type(error).__name__}: {error}"
             stopped = Obstacle("run", "infra", reason, text)
             return observed(job, self._lock, self._limits, tuple(records), environment, stopped)
+        except EngineLost as error:
+            stopped = Obstacle("run", "infra", "engine-lost", str(error))
+            return observed(job, self._lock, self._limits, tuple(records), environment, stopped)
         return observed(job, self._lock, self._limits, tuple(records), environment)
 
     async def _pass(
         self, environment: Environment, job: Job, work: PassName, carried: Path | None
     ) -> tuple[PassRecord, Path | None]:
+        """One pass; again and alone where a worker that others had used before ran out of memory: they may be why."""
+        record, saved, shared = await self._attempt(environment, job, work, carried)
+        if shared and (record.stopped == "memory" or (record.exit is not None and record.exit.oom)):
+            record, saved, _ = await self._attempt(environment, job, work, carried)
+        if carried is not None:
+            shutil.rmtree(carried.parent, ignore_errors=True)
+        return record, saved
+
+    async def _attempt(
+        self, environment: Environment, job: Job, work: PassName, carried: Path | None
+    ) -> tuple[PassRecord, Path | None, bool]:
+        """Also says whether the worker had worked before."""
         spool = Spool.create(self._root / work)
-        if FACTORY_FILE in job.inputs:
-            # A user's code gets a process of its own, before and after it.
-            await self._discard(work)
+        # A user's code gets a worker of its own, before and after it.
+        alone = FACTORY_FILE in job.inputs
         worker = self._workers.get(work)
-        if worker is not None and worker.exited() is not None:
+        if worker is not None and (alone or worker.exited() is not None):
             await self._discard(work)
             worker = None
+        shared = worker is not None
         if worker is None:
             worker = await self._engine.start(environment, work, spool.inbox, spool.outbox, self._limits)
             self._workers[work] = worker
         try:
             hand_over(spool, job, work, self._blobs, carried)
             exit_status, stopped, seconds = await watch(worker, spool, job, work, self._limits)
-            record = collect(spool, job, work, self._blobs, exit_status, stopped, seconds)
-            if exit_status is not None or FACTORY_FILE in job.inputs:
+            if alone:
+                # Nobody may be left who could exchange files while they are read.
+                await worker.kill()
+            record = collect(spool, job, work, self._blobs, worker, exit_status, stopped, seconds)
+            if alone or exit_status is not None:
                 await self._discard(work)
-                (spool.outbox / f"{work}-worker.log").unlink(missing_ok=True)
-            saved = spool.outbox / job.folder / CARRIED
-            kept = None
-            if saved.is_dir() and not saved.is_symlink():
-                kept = self._root / f"{job.folder}-{CARRIED}" / CARRIED
-                kept.parent.mkdir(exist_ok=True)
-                saved.rename(kept)
-            return record, kept
+            return record, self._keep_saved(spool, job), shared
         finally:
-            for folder in (spool.inbox, spool.outbox):
-                shutil.rmtree(folder / job.folder, ignore_errors=True)
-            (spool.inbox / f"{job.folder}.json").unlink(missing_ok=True)
-            if carried is not None:
-                shutil.rmtree(carried.parent, ignore_errors=True)
+            spool.empty()
+
+    def _keep_saved(self, spool: Spool, job: Job) -> Path | None:
+        """The saved artifact, moved out of the outbox for the next pass."""
+        saved = spool.outbox / job.folder / CARRIED
+        if saved.parent.is_symlink() or saved.is_symlink() or not saved.is_dir():
+            return None
+        kept = self._root / f"{job.folder}-{CARRIED}" / CARRIED
+        kept.parent.mkdir(exist_ok=True)
+        saved.rename(kept)
+        return kept
 
     async def _discard(self, work: PassName) -> None:
         """A worker that died or was ended is never used again; what it started dies with it."""

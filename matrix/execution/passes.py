@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
 import time
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from matrix.config.model import Limits
 from matrix.environments.engine import PassName, Worker
 from matrix.execution.jobs import FILES, Job
 from matrix.execution.report import read_report
+from matrix.logs import tail
 from matrix.redact import plain, redact
 from matrix.store.blobs import Blobs
 from matrix.store.records import Exit, PassRecord
@@ -28,12 +30,14 @@ _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.2
 _RESULT_CAP = 8 * 2**20
 _FILE_CAP = 4 * 2**30
-_LOG_CAP = 256 * 2**10
 
 
 @dataclass(frozen=True)
 class Spool:
-    """The two folders a worker sees: it reads jobs from `inbox` and writes only below `outbox`."""
+    """The two folders a worker sees: it reads jobs from `inbox` and writes only below `outbox`.
+
+    The worker may be another user than the driver, so its rights are spelled out; the folder around both is private.
+    """
 
     inbox: Path
     outbox: Path
@@ -41,22 +45,34 @@ class Spool:
     @classmethod
     def create(cls, root: Path) -> Spool:
         spool = cls(root / "inbox", root / "outbox")
-        spool.inbox.mkdir(parents=True, exist_ok=True)
-        spool.outbox.mkdir(parents=True, exist_ok=True)
+        for folder, mode in ((spool.inbox, 0o755), (spool.outbox, 0o777)):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(mode)
         return spool
+
+    def empty(self) -> None:
+        """Nothing of one job is left for the next: neither what the driver put there nor what a worker invented."""
+        for folder in (self.inbox, self.outbox):
+            for entry in os.scandir(folder):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink(missing_ok=True)
 
 
 def hand_over(spool: Spool, job: Job, work: PassName, blobs: Blobs, carried: Path | None) -> None:
     """Put inputs and then the spec into the inbox; the spec's appearance starts the job."""
     folder = spool.inbox / job.folder
-    folder.mkdir(exist_ok=True)
-    (spool.outbox / job.folder).mkdir(exist_ok=True)
+    for given, mode in ((folder, 0o755), (spool.outbox / job.folder, 0o777)):
+        given.mkdir()
+        given.chmod(mode)
     for name, blob in job.inputs.items():
         _link(blobs.path(blob), folder / name)
     if carried is not None:
-        carried.rename(folder / carried.name)
+        # Not moved: the pass may have to be tried again.
+        shutil.copytree(carried, folder / carried.name, symlinks=True, copy_function=_link)
     spec = {"schema": 1, "job": job.id, "folder": job.folder, "params": dict(job.params)}
-    durable.write_bytes(spool.inbox / f"{job.folder}.json", json.dumps(spec).encode())
+    durable.write_bytes(spool.inbox / f"{job.folder}.json", json.dumps(spec).encode(), mode=0o644)
 
 
 async def watch(
@@ -94,36 +110,38 @@ def collect(
     job: Job,
     work: PassName,
     blobs: Blobs,
+    worker: Worker,
     exit_status: Exit | None,
     stopped: Literal["timeout", "memory"] | None,
     seconds: float,
 ) -> PassRecord:
     """Take results and log out of the outbox into the store."""
     folder = spool.outbox / job.folder
-    log = _tail(folder / f"{work}.log")
+    # A link in the folder's place would lead out of the outbox.
+    real = folder.is_dir() and not folder.is_symlink()
+    log = tail(folder / f"{work}.log") if real else ""
     if exit_status is not None:
-        log += _tail(spool.outbox / f"{work}-worker.log")
-    result = _result(folder / f"{work}.json", job)
-    files = {name: blobs.take(folder / name) for name in FILES[work] if _acceptable(folder / name)}
+        log += worker.log()
+    result = _result(folder / f"{work}.json", job) if real else None
+    files = {name: blobs.take(folder / name) for name in FILES[work] if real and _acceptable(folder / name)}
     return PassRecord(
         name=work,
         result=result,
         exit=exit_status,
         stopped=stopped,
-        released=(folder / f"{work}.released").exists(),
+        released=real and (folder / f"{work}.released").exists(),
         seconds=round(seconds, 3),
         log=blobs.put(redact(plain(log)).encode()),
         files=files,
     )
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: str | Path, target: str | Path) -> None:
     """A hard link where the file system allows it: a model is not copied for every environment."""
-    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
-        target.write_bytes(source.read_bytes())
+        shutil.copyfile(source, target)
 
 
 def _acceptable(path: Path) -> bool:
@@ -139,11 +157,3 @@ def _result(path: Path, job: Job) -> dict[str, Any] | None:
     if not _acceptable(path) or path.stat().st_size > _RESULT_CAP:
         return None
     return read_report(path.read_bytes(), job.id)
-
-
-def _tail(path: Path) -> str:
-    if not _acceptable(path):
-        return ""
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - _LOG_CAP))
-        return stream.read().decode(errors="replace")

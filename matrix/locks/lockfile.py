@@ -53,6 +53,16 @@ class Lock:
         return {canonicalize_name(name): version for name, version in _PIN.findall(self.body)}
 
     @cached_property
+    def requirements(self) -> dict[str, str]:
+        """Normalised name to its lines of the body: the pin with its hashes."""
+        starts = [*_PIN.finditer(self.body)]
+        ends = [*(found.start() for found in starts[1:]), len(self.body)]
+        return {
+            canonicalize_name(found[1]): self.body[found.start() : end]
+            for found, end in zip(starts, ends, strict=True)
+        }
+
+    @cached_property
     def digest(self) -> str:
         """Identity of what gets installed: role, Python and every package with its hashes."""
         parts = "\n".join([self.role, self.python, self.outcome, self.body or self.explanation])

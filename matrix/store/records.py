@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from matrix.config.model import Role
+if TYPE_CHECKING:
+    from matrix.config.model import Role
 
 JobKind = Literal["export", "reference", "convert"]
 

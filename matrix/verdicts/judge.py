@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matrix.config.model import Role, Verdict
 from matrix.store.records import Observation
+from matrix.verdicts.matching import Remedy
 from matrix.verdicts.outcome import INDETERMINATE, Outcome
-from matrix.verdicts.signatures import Remedy
+
+if TYPE_CHECKING:
+    from matrix.config.model import Role, Verdict
 
 EXPORTER_LEG = "torch-onnxruntime"
 CONVERTER_LEG = "onnxruntime-tensorflow"
@@ -75,18 +77,22 @@ Compare = Callable[[str, str, bool], Leg]
 
 def judge(
     opset: int,
-    export: Observation,
+    export: Observation | None,
     reference: Observation | None,
     convert: Observation | None,
     speak: Speak,
     compare: Compare,
 ) -> Judgement:
-    """Judge one cell. `speak` gives the outcome of an observation, `compare` a leg of two array files."""
-    if (failed := speak(export)) is not None:
-        return _failed("exporter", failed)
+    """Judge one cell. `speak` gives the outcome of an observation, `compare` a leg of two array files.
+
+    `export` is None for a model that came as an .onnx file: then nothing is said about an exporter.
+    """
     remarks: list[str] = []
-    if export.facts.get("opset_written") != opset:
-        remarks.append(OPSET_NOT_AS_ASKED)
+    if export is not None:
+        if (failed := speak(export)) is not None:
+            return _failed("exporter", failed)
+        if export.facts.get("opset_written") != opset:
+            remarks.append(OPSET_NOT_AS_ASKED)
     if convert is None:
         return _missing("converter", remarks)
     if (failed := speak(convert)) is not None:
@@ -132,14 +138,14 @@ def _no_reference(found: Outcome, remarks: list[str]) -> Judgement:
 
 
 def _numbers(
-    export: Observation,
+    export: Observation | None,
     reference: Observation,
     convert: Observation,
     compare: Compare,
     remarks: list[str],
 ) -> Judgement:
     names = {
-        "torch.npz": export.file("torch.npz"),
+        **({"torch.npz": export.file("torch.npz")} if export is not None else {}),
         "reference.npz": reference.file("reference.npz"),
         "again.npz": reference.file("again.npz"),
         "memory.npz": convert.file("memory.npz"),
@@ -167,7 +173,7 @@ def _numbers(
             remarks=tuple(remarks),
         )
     legs = {
-        EXPORTER_LEG: compare(blob["torch.npz"], blob["reference.npz"], True),
+        **({EXPORTER_LEG: compare(blob["torch.npz"], blob["reference.npz"], True)} if export is not None else {}),
         CONVERTER_LEG: compare(blob["reference.npz"], blob["memory.npz"], False),
         RELOAD_LEG: compare(blob["memory.npz"], blob["reloaded.npz"], False),
     }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from matrix.config.model import Stage, Verdict
-from matrix.store.records import Observation, PassRecord
-from matrix.verdicts.signatures import ErrorText, Match, Remedy, match
+from matrix.verdicts.matching import ErrorText, Match, Remedy, match
+
+if TYPE_CHECKING:
+    from matrix.config.model import Stage, Verdict
+    from matrix.store.records import Observation, PassRecord
 
 UNRECOGNISED = "unrecognised"
 
@@ -40,7 +42,7 @@ def outcome(observation: Observation, log: str) -> Outcome | None:
     """
     role = observation.role
     if (obstacle := observation.obstacle) is not None:
-        stage = cast(Stage, obstacle.stage)
+        stage = cast("Stage", obstacle.stage)
         known = match(role, stage, ErrorText(message=obstacle.text))
         title = known.title if known else _first_line(obstacle.text)
         # A signature written later may know better what a failed build meant; a lock without solution is what it is.
@@ -93,7 +95,7 @@ def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome 
             str(error.get("traceback", "")),
             log,
         )
-        known = match(observation.role, cast(Stage, stage), text)
+        known = match(observation.role, cast("Stage", stage), text)
         short = f"{text.type.rsplit('.', 1)[-1]}: {_last_line(text.message)}"
         return _recognised(known, stage) if known else Outcome("error", stage, UNRECOGNISED, short)
     if not complete or not record.released:
@@ -119,7 +121,7 @@ def _died(observation: Observation, record: PassRecord, stage: str, had_result: 
             "killed-from-outside",
             "something outside the driver ended the worker (kernel, operator)",
         )
-    known = match(observation.role, cast(Stage, stage), ErrorText(log=log))
+    known = match(observation.role, cast("Stage", stage), ErrorText(log=log))
     if ended.signal:
         title = f"died in stage {stage} of {_how(None, ended.signal)}"
         if known is not None and known.verdict == "error":
@@ -139,7 +141,7 @@ def _died(observation: Observation, record: PassRecord, stage: str, had_result: 
 
 
 def _recognised(known: Match, stage: str) -> Outcome:
-    return Outcome(cast(Verdict, known.verdict), stage, known.id, known.title, known.cause, known.remedies)
+    return Outcome(cast("Verdict", known.verdict), stage, known.id, known.title, known.cause, known.remedies)
 
 
 def _stage(work: str, result: dict[str, Any]) -> str:

@@ -9,9 +9,11 @@ OWN = frozenset(
     {
         "arrays-missing",
         "arrays-unreadable",
+        "base-missing",
         "died-after-result",
         "disk-full",
         "driver-fault",
+        "engine-lost",
         "exit-without-result",
         "inf-mask",
         "installed-differs-from-lock",

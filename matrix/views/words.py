@@ -7,6 +7,7 @@ from typing import get_args
 
 from matrix.config.model import Verdict
 from matrix.results import CellResult
+from matrix.verdicts.remarks import REMARKS as REMARKS
 
 # The vocabulary in the order people want to read it: good, findings, then what says nothing.
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -55,13 +56,3 @@ def pins(result: CellResult) -> str:
         for package, version in result.versions.items()
         if version
     )
-
-
-# Remarks are facts beside a verdict; hints of a mismatch are remarks too.
-REMARKS = {
-    "opset-not-as-asked": "the exporter (role exporter, stage export) wrote another opset than asked for, silently",
-    "outputs-nearly-constant": "the outputs hardly vary, so that a wrong conversion could pass; give it other inputs",
-    "layout-swapped": "the numbers agree after swapping axes: channels first and channels last are mixed up",
-    "constant-shift": "all elements differ by the same amount",
-    "constant-scale": "all elements differ by the same factor",
-}

@@ -18,7 +18,7 @@ import numpy as np
 import small
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Environment, PassName, identity
+from matrix.environments.engine import BuildFailed, Environment, PassName, Stored, identity
 from matrix.errors import EngineUnavailable
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
@@ -106,10 +106,11 @@ class FakeWorker:
         if deed.then is not None:
             deed.then(folder)
         self._rss_mb, self._exit = deed.rss_mb, deed.exit
-        if deed.exit is not None:
-            (self.outbox / f"{self.work}-worker.log").write_text("last words\n")
         if deed.released:
             (folder / f"{self.work}.released").touch()
+
+    def log(self) -> str:
+        return "last words\n" if self._exit is not None else ""
 
     def resident_mb(self) -> float:
         return self._rss_mb
@@ -141,12 +142,25 @@ class FakeEngine:
         self.useless: EngineUnavailable | None = None
         self.start_fault: Exception | None = None
         self.build_seconds = 0.0
+        self.recovered = 0
         self.building = 0
         self.most_at_once = 0
 
     def check(self) -> None:
         if self.useless is not None:
             raise self.useless
+
+    def describe(self) -> str:
+        return "an engine without environments"
+
+    def recover(self) -> None:
+        self.recovered += 1
+
+    def stored(self) -> list[Stored]:
+        return []
+
+    def remove(self, stored: Stored) -> None:
+        raise AssertionError("nothing is stored")
 
     def identify(self, lock: Lock) -> str:
         if lock.name in self.missing:
@@ -161,7 +175,7 @@ class FakeEngine:
         self.building -= 1
         if lock.name in self.broken:
             raise self.broken[lock.name]
-        return Environment(self.identify(lock), lock, self.root / lock.name, f"{lock.python}.9", {"onnx": "1.5.0"})
+        return Environment(self.identify(lock), lock, str(self.root / lock.name), f"{lock.python}.9", {"onnx": "1.5.0"})
 
     async def start(
         self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits

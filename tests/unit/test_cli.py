@@ -16,9 +16,10 @@ import pytest
 import small
 from fakes import Deed, FakeEngine, good
 
-from matrix import cli, driver, errors, interpreters, uv
+from matrix import cli, errors, interpreters, session, uv
 from matrix.cli import EPILOG, doctoring
-from matrix.environments.engine import BuildFailed
+from matrix.environments.choose import choose
+from matrix.environments.engine import BuildFailed, Engine
 from matrix.environments.stamp import write_stamp
 from matrix.environments.venv import VenvEngine
 from matrix.index import IndexSettings, UploadDates
@@ -83,7 +84,13 @@ class Project:
         monkeypatch.chdir(root)
         for name in ("MATRIX_STATE", "MATRIX_STORE"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(driver, "VenvEngine", lambda *_: self.engine)
+        monkeypatch.setattr(session, "choose", self._choose)
+
+    def _choose(self, name: str, *rest: Any) -> tuple[Engine, str]:
+        if name == "venv":
+            return choose(name, *rest)
+        self.engine.check()
+        return self.engine, f"engine fake, asked for as {name}"
 
     def write(self, text: str) -> None:
         table = small.config(self.root, text)
@@ -364,27 +371,27 @@ def test_clean_keeps_what_is_current(project: Project, monkeypatch: pytest.Monke
     lock = LockFolders(project.root / "envs", root / "locks").read()["old"]
     current = engine.folder(engine.identify(lock))
     others = root / "envs" / "0123456789"
-    for folder in (current, others):
+    for folder, name in ((current, engine.identify(lock)), (others, "of an older lock")):
         folder.mkdir(parents=True)
         (folder / "file").write_bytes(b"x" * 1000)
-        write_stamp(folder, {"id": "x"})
+        write_stamp(folder, {"id": name, "environment": "old"})
     stray = Blobs(root / "blobs").put(b"nobody names this")
 
     code, out, _ = project("clean")
     # The stray file, and the inputs, which every run makes anew.
-    assert code == 0 and "removed 1 environments" in out and "and 2 stored files" in out
+    assert code == 0 and "engine venv: removed 1 of 2 environments" in out and "removed 2 stored files" in out
     assert current.exists() and not others.exists() and not Blobs(root / "blobs").path(stray).exists()
     assert project.json("run", "--tier", "known")["jobs"]["run"] == 0
 
     (current / "matrix-stamp.json").unlink()
-    assert "removed 1 environments" in project("clean")[1] and not current.exists()
+    assert "removed 1 of 1 environments" in project("clean")[1] and not current.exists()
 
 
 def test_clean_all(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "installed", lambda: {})
     folder = project.root / ".matrix" / "envs" / "x"
     folder.mkdir(parents=True)
-    write_stamp(folder, {"id": "x"})
+    write_stamp(folder, {"id": "x", "environment": "x"})
     assert project("clean", "--all")[0] == 0 and not folder.exists()
 
 
@@ -467,6 +474,6 @@ def test_an_engine_that_does_not_work_here(project: Project) -> None:
 def test_clean_leaves_files_of_another_store_alone(project: Project) -> None:
     project.json("run", "--tier", "known", "--store", f"sqlite:///{project.root}/elsewhere.db")
     code, out, err = project("clean")
-    assert code == 0 and "and 0 stored files" in out and "more than one --store" in err
+    assert code == 0 and "removed 0 stored files" in out and "more than one --store" in err
     again = project.json("run", "--tier", "known", "--store", f"sqlite:///{project.root}/elsewhere.db")
     assert again["jobs"]["run"] == 0

@@ -82,7 +82,7 @@ def prepare(root: Path, lock: Any = LOCK) -> Environment:
 def test_an_environment_is_built_from_its_lock_alone_and_stamped(tmp_path: Path, fake_uv: FakeUv) -> None:
     made = prepare(tmp_path)
     assert made.installed == {"onnx": "1.5.0"} and made.interpreter == "3.8.18"
-    stamp = read_stamp(made.folder)
+    stamp = read_stamp(Path(made.place))
     assert stamp is not None and stamp["id"] == made.id
     (install,) = [call for call in fake_uv.calls if call[:2] == ("pip", "install")]
     assert {"--no-deps", "--require-hashes"} <= set(install)
@@ -95,7 +95,7 @@ def test_one_that_stands_is_taken(tmp_path: Path, fake_uv: FakeUv) -> None:
     assert prepare(tmp_path) == first
     assert fake_uv.calls == []
     # Its interpreter was moved away: what stands there cannot run any more.
-    (first.folder / "bin" / "python").unlink()
+    (Path(first.place) / "bin" / "python").unlink()
     prepare(tmp_path)
     assert fake_uv.calls != []
 
@@ -103,13 +103,13 @@ def test_one_that_stands_is_taken(tmp_path: Path, fake_uv: FakeUv) -> None:
 @pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "another's stamp"])
 def test_one_that_is_not_whole_is_built_again(tmp_path: Path, fake_uv: FakeUv, damage: str) -> None:
     made = prepare(tmp_path)
-    stamp = made.folder / "matrix-stamp.json"
+    stamp = Path(made.place) / "matrix-stamp.json"
     text = stamp.read_text()
     stamp.write_text({"no stamp": "", "half a stamp": text[:20], "another's stamp": text.replace(made.id, "x")}[damage])
-    (made.folder / "left over").touch()
+    (Path(made.place) / "left over").touch()
     again = prepare(tmp_path)
-    assert not (again.folder / "left over").exists()
-    assert read_stamp(again.folder) is not None
+    assert not (Path(again.place) / "left over").exists()
+    assert read_stamp(Path(again.place)) is not None
 
 
 def test_another_lock_or_interpreter_is_another_environment(

@@ -1,0 +1,143 @@
+"""Layers and images as files: the same content gives the same bytes, and so the same image id everywhere.
+
+An image is handed to the engine as an archive of the kind `docker save` writes (Docker image specification 1.2): unlike
+what a builder or `docker commit` makes, nothing in it depends on the time or the machine it was made on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+# 1980-01-01, the first day that a zip archive (and so a wheel made in an image) can name.
+EPOCH = 315532800
+_CREATED = "1980-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An uncompressed tar file; `digest` is what the image format calls its diff id."""
+
+    path: Path
+    digest: str
+
+
+def layer(path: Path) -> Layer:
+    """The layer that a tar file is."""
+    with path.open("rb") as stream:
+        return Layer(path, f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}")
+
+
+class TarWriter:
+    """Writes a tar whose bytes depend on names, content and permissions alone. Call in sorted order."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._tar = tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 closed in close()
+        self._folders: set[str] = set()
+
+    def file(self, name: str, data: bytes, executable: bool = False) -> None:
+        member = self._member(name, tarfile.REGTYPE, 0o755 if executable else 0o644)
+        member.size = len(data)
+        self._tar.addfile(member, io.BytesIO(data))
+
+    def link(self, name: str, target: str) -> None:
+        member = self._member(name, tarfile.SYMTYPE, 0o777)
+        member.linkname = target
+        self._tar.addfile(member)
+
+    def close(self) -> None:
+        self._tar.close()
+
+    def _member(self, name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+        for folder in reversed(Path(name).parents[:-1]):
+            if str(folder) not in self._folders:
+                self._folders.add(str(folder))
+                self._tar.addfile(_info(str(folder), tarfile.DIRTYPE, 0o755))
+        return _info(name, kind, mode)
+
+
+def copy_sorted(source: Path, target: TarWriter, name_of: Callable[[str], str | None]) -> None:
+    """Write files and links of another tar under new names, None leaves one out."""
+    with tarfile.open(source) as tar:
+        for name, member in sorted((name, m) for m in tar if (name := name_of(m.name)) is not None):
+            if member.issym():
+                target.link(name, member.linkname)
+            elif stream := tar.extractfile(member):
+                target.file(name, stream.read(), bool(member.mode & 0o111))
+
+
+def configuration(layers: list[Layer], architecture: str, config: Mapping[str, Any], made_by: list[str]) -> bytes:
+    """The image's JSON. Its hash is the image's id; `made_by` says in words where each layer comes from."""
+    return _json(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "created": _CREATED,
+            "config": dict(config),
+            "rootfs": {"type": "layers", "diff_ids": [one.digest for one in layers]},
+            "history": [{"created": _CREATED, "created_by": text} for text in made_by],
+        }
+    )
+
+
+def write_image(path: Path, name: str, config: bytes, layers: list[Layer]) -> None:
+    """Write the archive that the engine loads."""
+    identity = hashlib.sha256(config).hexdigest()
+    names = [f"{one.digest.removeprefix('sha256:')}/layer.tar" for one in layers]
+    manifest = [{"Config": f"{identity}.json", "RepoTags": [name], "Layers": names}]
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for inner, data in ((f"{identity}.json", config), ("manifest.json", _json(manifest))):
+            member = _info(inner, tarfile.REGTYPE, 0o644)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        for inner, one in zip(names, layers, strict=True):
+            tar.add(one.path, inner, filter=_plain)
+
+
+def extract_layers(stream: Iterator[bytes], scratch: Path) -> list[Layer]:
+    """The layers of an image, lowest first, from what the engine's `save` sends."""
+    archive = scratch / "saved.tar"
+    with archive.open("wb") as out:
+        out.writelines(stream)
+    layers = []
+    with tarfile.open(archive) as tar:
+        (image,) = json.load(_open(tar, "manifest.json"))
+        digests = json.load(_open(tar, image["Config"]))["rootfs"]["diff_ids"]
+        for number, (inner, digest) in enumerate(zip(image["Layers"], digests, strict=True)):
+            path = scratch / f"layer-{number}.tar"
+            source = _open(tar, inner)
+            with path.open("wb") as out:
+                while block := source.read(2**20):
+                    out.write(block)
+            layers.append(Layer(path, digest))
+    archive.unlink()
+    return layers
+
+
+def _open(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    stream = tar.extractfile(name)
+    if stream is None:
+        raise ValueError(f"{name} is no file in what the engine sent")
+    return stream
+
+
+def _info(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.mtime = kind, mode, EPOCH
+    return member
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    plain = _info(member.name, member.type, 0o644)
+    plain.size = member.size
+    return plain
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,38 @@
+"""Which engine: the one asked for, or Docker where one answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matrix.environments.engine import Engine
+from matrix.environments.venv import VenvEngine
+from matrix.errors import EngineUnavailable
+from matrix.index import IndexSettings
+from matrix.paths import CONVERTER, DOCKER
+from matrix.state import State
+
+NAMES = ("auto", "docker", "venv")
+
+
+def choose(name: str, state: State, settings: IndexSettings, base: str, committed: Path) -> tuple[Engine, str]:
+    """The engine and one sentence that says which and why. Raises EngineUnavailable.
+
+    `committed` is the folder of the locks among which images share layers.
+    """
+    venv = VenvEngine(state.environments, settings, CONVERTER)
+    if name == "venv":
+        venv.check()
+        return venv, f"engine venv, as asked for: {venv.describe()}; it separates packages, it is no cage"
+    # docker-py takes a while to import: only who may use it pays.
+    from matrix.environments.docker.engine import DockerEngine
+
+    containers = DockerEngine(state.root / "contexts", state.mark, settings, CONVERTER, DOCKER, base, committed)
+    try:
+        containers.check()
+    except EngineUnavailable as error:
+        if name == "docker":
+            raise
+        venv.check()
+        return venv, f"engine venv: {venv.describe()}, because {str(error).removeprefix('engine docker: ')}"
+    why = "as asked for" if name == "docker" else "because it answers"
+    return containers, f"engine docker, {why}: {containers.describe()}"

@@ -1,0 +1,143 @@
+"""Which base image an environment's image stands on: what the option --base means for a Python."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.models.images import Image
+from docker.utils import parse_repository_tag
+from requests.exceptions import RequestException
+
+from matrix.bases import names, pins
+from matrix.bases.pins import Pins
+from matrix.environments.docker.names import LABEL
+from matrix.redact import redact
+
+Origin = Literal["local", "registry"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """`reference` is what FROM takes, `id` what it stands for in this engine, `python` the full version, as 3.9.18."""
+
+    reference: str
+    id: str
+    python: str
+    origin: Origin
+    size: int
+
+
+class BaseMissing(Exception):
+    """No base image for a Python; the text says what to do."""
+
+
+def check_option(option: str) -> str | None:
+    """What is wrong with a value of --base, or None."""
+    if option in ("auto", "local", "registry"):
+        return None
+    try:
+        one, other = (option.format(python=python) for python in ("3.6", "3.13"))
+    except (KeyError, IndexError, ValueError):
+        one = other = ""
+    if one == other:
+        return "choose auto, local, registry, or a name with {python} in it, such as my-mirror/python:{python}-slim"
+    return None
+
+
+def candidates(python: str, option: str, pinned: Pins) -> list[str]:
+    """The references that would do for Python `X.Y`, best first."""
+    if option == "local":
+        return [names.local(python)]
+    if option not in ("auto", "registry"):
+        return [option.format(python=python)]
+    registry = _pinned(python, pinned)
+    return [registry, names.local(python)] if option == "auto" else [registry]
+
+
+def find(client: docker.DockerClient, python: str, option: str, pinned: Pins | None = None) -> list[Base]:
+    """The bases for Python `X.Y` that the engine has, best first. Raises BaseMissing where one is of another Python."""
+    there = [_present(client, name) for name in candidates(python, option, pins.read() if pinned is None else pinned)]
+    return [_base(client, *image, python) for image in there if image]
+
+
+def choose(
+    client: docker.DockerClient, python: str, option: str, pinned: Pins | None = None, download: bool = True
+) -> Base:
+    """The base for Python `X.Y`. `option` is `auto`, `local`, `registry` or a name with {python} in it.
+
+    `auto` takes what the engine has, first a registry's image, then our own; only where there is neither does it
+    download, unless `download` is False. For `auto` and `registry` the digests of `pinned` hold, which is what
+    docker/bases.yml says if nothing else is given; a name of the user's own is taken as it stands.
+    Raises BaseMissing.
+    """
+    pinned = pins.read() if pinned is None else pinned
+    if there := find(client, python, option, pinned):
+        return there[0]
+    wanted = candidates(python, option, pinned)[0]
+    if option == "local" or not download:
+        raise BaseMissing(f"no base image for Python {python}: {wanted} is not there; {_how_to_make(python)}")
+    return _base(client, wanted, pull(client, wanted, python), python)
+
+
+def pull(client: docker.DockerClient, reference: str, python: str) -> Image:
+    """Download an image. Raises BaseMissing where no registry has it or none answers, and what docker-py raises where
+    it is the engine that does not answer."""
+    repository, tag = parse_repository_tag(reference)
+    try:
+        # What goes wrong after the first byte is part of the answer.
+        for event in client.api.pull(repository, tag or "latest", stream=True, decode=True):
+            if "error" in event:
+                raise DockerException(event["error"])
+        return client.images.get(reference)
+    except (DockerException, RequestException) as error:
+        client.ping()
+        said = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
+        raise BaseMissing(
+            f"no base image for Python {python}: {reference} could not be downloaded ({redact(said)}); "
+            f"{_how_to_make(python)}"
+        ) from error
+
+
+def _pinned(python: str, pins: Pins) -> str:
+    """The registry's image, by digest where one is pinned: a tag may stand for something else tomorrow."""
+    name = pins.template.format(python=python)
+    digest = pins.digests.get(python)
+    return f"{parse_repository_tag(name)[0]}@{digest}" if digest else name
+
+
+def _present(client: docker.DockerClient, reference: str) -> tuple[str, Image] | None:
+    try:
+        return reference, client.images.get(reference)
+    except ImageNotFound:
+        return None
+
+
+def _base(client: docker.DockerClient, reference: str, image: Image, python: str) -> Base:
+    version = _version(client, image)
+    if not version.startswith(f"{python}."):
+        found = f"Python {version}" if version else "no Python"
+        raise BaseMissing(f"{reference} holds {found} where {python} is needed; name another with --base")
+    origin: Origin = "local" if image.labels.get(LABEL) == names.BASE else "registry"
+    return Base(reference, str(image.id), version, origin, int(image.attrs["Size"]))
+
+
+def _version(client: docker.DockerClient, image: Image) -> str:
+    """Full version of the Python in an image, '' if it has none."""
+    variables = dict(entry.split("=", 1) for entry in image.attrs["Config"].get("Env") or [] if "=" in entry)
+    said = variables.get("PYTHON_VERSION") or image.labels.get(names.PYTHON)
+    if not said:
+        try:
+            out = client.containers.run(str(image.id), ["-V"], entrypoint="python3", remove=True, network_disabled=True)
+        except DockerException:
+            return ""
+        said = out.decode(errors="replace")
+    found = re.search(r"\d+\.\d+\.\d+", said)
+    return found.group() if found else ""
+
+
+def _how_to_make(python: str) -> str:
+    return f"make one on this machine: python -m matrix bases {python}; or name one you have with --base"

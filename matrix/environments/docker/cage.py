@@ -1,0 +1,59 @@
+"""What a job's container may do: as little as a conversion needs. Pure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from docker.types import LogConfig, Mount, Ulimit
+
+from matrix.config.model import Limits
+from matrix.environments.docker.client import Facts
+
+INBOX = "/matrix/inbox"
+OUTBOX = "/matrix/outbox"
+CONVERTER = "/matrix/converter"
+WRAPPER = "/matrix/job.sh"
+
+# nobody, in every Debian
+_NOBODY = "65534:65534"
+
+_TMP = "rw,noexec,nosuid,nodev,size=1g,mode=1777"
+_THREADS_A_CORE = 256
+_FILE_BYTES = 8 * 2**30
+
+
+def job_user(facts: Facts) -> str:
+    """Never root: the driver's own user, or nobody where that is root or where the engine maps users anyway."""
+    user = os.getuid()
+    return _NOBODY if user == 0 or facts.rootless else f"{user}:{os.getgid()}"
+
+
+def restrictions(
+    facts: Facts, limits: Limits, inbox: Path, outbox: Path, converter: Path, wrapper: Path
+) -> dict[str, Any]:
+    """Keyword arguments for docker-py's `create_host_config`."""
+    memory = f"{limits.memory_mb}m"
+    return {
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/tmp": _TMP},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "init": True,
+        "mem_limit": memory,
+        # The same figure for memory and swap together: no swap, or the limit would only make the machine slow.
+        "memswap_limit": memory,
+        # A bomb of processes hits this; TensorFlow's pools of threads, a few for every core, do not.
+        "pids_limit": max(512, _THREADS_A_CORE * facts.cpus),
+        "nano_cpus": facts.cpus * 10**9,
+        "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="fsize", soft=_FILE_BYTES, hard=_FILE_BYTES)],
+        "log_config": LogConfig(type="json-file", config={"max-size": "1m"}),
+        "mounts": [
+            Mount(INBOX, str(inbox), type="bind", read_only=True),
+            Mount(OUTBOX, str(outbox), type="bind"),
+            Mount(CONVERTER, str(converter), type="bind", read_only=True),
+            Mount(WRAPPER, str(wrapper), type="bind", read_only=True),
+        ],
+    }

@@ -1,0 +1,289 @@
+"""The Docker engine: an image for every environment, a container for every worker."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, ImageNotFound, NotFound
+from packaging.utils import canonicalize_name
+
+from matrix import __version__
+from matrix.config.model import Limits
+from matrix.environments.docker import bases, names
+from matrix.environments.docker.builders import Builder, BuildKit, Classic, ImageNotBuilt
+from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, job_user, restrictions
+from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
+from matrix.environments.docker.container import Container
+from matrix.environments.docker.context import fill
+from matrix.environments.docker.room import Room
+from matrix.environments.engine import BuildFailed, EngineLost, Environment, PassName, Stored, identity
+from matrix.environments.failures import check_installed, install_failed
+from matrix.index import IndexSettings
+from matrix.locks.lockfile import Lock, read_locks
+from matrix.redact import redact
+
+_INSTALLED = "/opt/env/installed.json"
+_INSTALLED_CAP = 2**20
+_SOURCE = "torch-tf-matrix"
+
+
+class DockerEngine:
+    """Images `torch-tf-matrix/env:<id>`, valid only under that name.
+
+    `scratch` is a folder for build contexts, `state` a name for the state folder, `recipe` is docker/, `base` the
+    option that says which base images to use (bases.py), `committed` the folder of the locks whose images may share
+    layers.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        scratch: Path,
+        state: str,
+        settings: IndexSettings,
+        converter: Path,
+        recipe: Path,
+        base: str,
+        committed: Path,
+    ) -> None:
+        self._scratch = scratch
+        self._state = state
+        self._settings = settings
+        self._converter = converter
+        self._recipe = recipe
+        self._base_option = base
+        self._committed = committed
+        self._bases: dict[str, bases.Base | str] = {}
+
+    @cached_property
+    def client(self) -> docker.DockerClient:
+        return connect()
+
+    @cached_property
+    def facts(self) -> Facts:
+        return facts(self.client)
+
+    @cached_property
+    def builder(self) -> Builder:
+        command = None if self.facts.podman else buildkit_cli()
+        return BuildKit(command) if command else Classic(self.client)
+
+    @cached_property
+    def _room(self) -> Room:
+        return Room(self.facts.root)
+
+    def check(self) -> None:
+        """Raises EngineUnavailable where no engine answers."""
+        _ = self.facts
+
+    def describe(self) -> str:
+        return f"{self.facts.name}, images built with {self.builder.name}"
+
+    def recover(self) -> None:
+        """A killed driver's containers end by themselves; what is left of them and of its builds goes here."""
+        mine: dict[str, Any] = {"label": [f"{names.LABEL}={names.JOB}", f"{names.STATE}={self._state}"]}
+        for container in self.client.containers.list(all=True, filters=mine):
+            _quietly(container.remove, v=True, force=True)
+        for image in self.client.images.list(filters={"reference": f"{names.ATTEMPTS}:{self._state}-*"}):
+            for tag in image.tags:
+                if tag.startswith(f"{names.ATTEMPTS}:{self._state}-"):
+                    _quietly(self.client.images.remove, tag)
+
+    def identify(self, lock: Lock) -> str:
+        return identity(
+            lock,
+            {
+                "engine": self.name,
+                "recipe": self._recipe_digest,
+                "base": self.base(lock.python).id,
+                "platform": "linux-x86_64",
+            },
+        )
+
+    def base(self, python: str) -> bases.Base:
+        """The base image for a Python. Raises BuildFailed (unavailable)."""
+        if python not in self._bases:
+            try:
+                self._bases[python] = bases.choose(self.client, python, self._base_option)
+            except bases.BaseMissing as error:
+                self._bases[python] = str(error)
+            except UNREACHABLE as error:
+                raise BuildFailed(
+                    "infra", "engine-lost", f"the engine does not answer: {redact(str(error))}"
+                ) from error
+        found = self._bases[python]
+        if isinstance(found, str):
+            raise BuildFailed("unavailable", "base-missing", found)
+        return found
+
+    @cached_property
+    def _rows(self) -> list[Lock]:
+        # A damaged lock of another row only means one layer less to share.
+        return [*read_locks(self._committed, {}).values()]
+
+    @cached_property
+    def _recipe_digest(self) -> str:
+        """Hash over what decides about an image's content, beside lock and base."""
+        total = hashlib.sha256()
+        for name in ("Dockerfile", "install.sh", "compile.py"):
+            total.update(hashlib.sha256((self._recipe / name).read_bytes()).digest())
+        return total.hexdigest()
+
+    async def prepare(self, lock: Lock) -> Environment:
+        base, name = self.base(lock.python), self.identify(lock)
+        tag = names.environment_image(name)
+        try:
+            if not await asyncio.to_thread(self._exists, tag):
+                with self._room.claimed(lock):
+                    await self._build(lock, base, name, tag)
+        except ImageNotBuilt as error:
+            await asyncio.to_thread(self._still_there, lock)
+            raise install_failed(lock, str(error)) from error
+        except UNREACHABLE as error:
+            raise BuildFailed("infra", "engine-lost", f"{lock.name}: {redact(str(error))}") from error
+        except OSError as error:
+            raise BuildFailed("infra", "disk-full", f"{lock.name}: {redact(str(error))}") from error
+        return Environment(name, lock, tag, base.python, lock.packages)
+
+    async def _build(self, lock: Lock, base: bases.Base, name: str, tag: str) -> None:
+        """Build under another name first: an image is valid once it is called `tag`."""
+        attempt = names.attempt_image(self._state, name)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="context-") as folder:
+            await asyncio.to_thread(fill, Path(folder), self._recipe, lock, self._rows, self._settings)
+            await self.builder.build(Path(folder), base.reference, attempt, self._labels(lock, name, base))
+        try:
+            check_installed(lock, await asyncio.to_thread(self._installed, attempt))
+            await asyncio.to_thread(self.client.api.tag, attempt, tag)
+        finally:
+            await asyncio.to_thread(_quietly, self.client.images.remove, attempt)
+
+    def _labels(self, lock: Lock, name: str, base: bases.Base) -> dict[str, str]:
+        """OCI's own, and those by which we find it again."""
+        frameworks = ("torch", "onnx", "onnx-tf", "tensorflow", "tensorflow-cpu", "onnxruntime")
+        versions = " ".join(
+            f"{package}=={lock.packages[package]}" for package in frameworks if package in lock.packages
+        )
+        return {
+            names.LABEL: names.ENVIRONMENT_IMAGE,
+            names.LOCK: lock.digest,
+            names.ROW: lock.name,
+            names.ENVIRONMENT: name,
+            "org.opencontainers.image.title": lock.name,
+            "org.opencontainers.image.description": f"Python {base.python} {versions}",
+            "org.opencontainers.image.version": __version__,
+            "org.opencontainers.image.source": _SOURCE,
+            "org.opencontainers.image.base.name": base.reference,
+            "org.opencontainers.image.base.digest": base.id,
+        }
+
+    def _exists(self, tag: str) -> bool:
+        try:
+            self.client.images.get(tag)
+        except ImageNotFound:
+            return False
+        return True
+
+    def _still_there(self, lock: Lock) -> None:
+        """Raises BuildFailed (infra) where a build ended because the engine did."""
+        try:
+            self.client.ping()
+        except UNREACHABLE as error:
+            raise BuildFailed("infra", "engine-lost", f"{lock.name}: the engine went away while building") from error
+
+    def _installed(self, image: str) -> Mapping[str, str]:
+        """Normalised name to version of every distribution in the image, without running anything of it."""
+        labels = {names.LABEL: names.JOB, names.STATE: self._state}
+        container = self.client.api.create_container(image, ["true"], labels=labels)
+        try:
+            chunks, _ = self.client.api.get_archive(container["Id"], _INSTALLED)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+                member = archive.next()
+                stream = archive.extractfile(member) if member else None
+                listed = json.loads(stream.read(_INSTALLED_CAP)) if stream else []
+        finally:
+            _quietly(self.client.api.remove_container, container["Id"], v=True, force=True)
+        return {canonicalize_name(item["name"]): item["version"] for item in listed}
+
+    async def start(
+        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
+    ) -> Container:
+        cage = restrictions(self.facts, limits, inbox, outbox, self._converter, self._recipe / "job.sh")
+        options: dict[str, Any] = {
+            "image": environment.place,
+            "entrypoint": ["sh", WRAPPER, OUTBOX],
+            "command": [
+                *("/opt/env/bin/python", f"{CONVERTER}/worker.py", work),
+                *("--inbox", INBOX, "--outbox", OUTBOX, "--lifeline"),
+            ],
+            "user": job_user(self.facts),
+            "working_dir": OUTBOX,
+            "environment": {
+                "HOME": "/tmp",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTHONHASHSEED": "0",
+                "PYTHONIOENCODING": "utf-8",
+                "CUDA_VISIBLE_DEVICES": "-1",
+            },
+            "labels": {names.LABEL: names.JOB, names.STATE: self._state, names.ROW: environment.lock.name},
+            "host_config": self.client.api.create_host_config(**cage),
+        }
+        try:
+            return await asyncio.to_thread(Container, self.client, options, outbox)
+        except UNREACHABLE as error:
+            raise EngineLost(f"the engine did not start a container: {redact(str(error))[:300]}") from error
+
+    def stored(self) -> list[Stored]:
+        found = []
+        for image in self.client.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"}):
+            labels = image.labels or {}
+            whole = any(tag.startswith("torch-tf-matrix/env:") for tag in image.tags)
+            found.append(
+                Stored(
+                    id=labels.get(names.ENVIRONMENT, ""),
+                    environment=labels.get(names.ROW, "?"),
+                    place=image.id or "",
+                    parts=_layers(image.attrs["RootFS"]["Layers"], image.history()),
+                    made=dt.datetime.fromisoformat(_second(image.attrs["Created"])),
+                    whole=whole,
+                )
+            )
+        return found
+
+    def remove(self, stored: Stored) -> None:
+        _quietly(self.client.images.remove, stored.place, force=True)
+
+
+def _layers(layers: list[str], history: list[dict[str, Any]]) -> dict[str, int]:
+    """Layer to bytes. A layer is another one where another lies below it; steps that changed no file have none."""
+    sizes = [int(step["Size"]) for step in reversed(history) if step["Size"]]
+    chain, parts = hashlib.sha256(), {}
+    for number, digest in enumerate(layers):
+        chain.update(digest.encode())
+        parts[chain.hexdigest()] = sizes[number] if number < len(sizes) else 0
+    return parts
+
+
+def _second(time: str) -> str:
+    """An engine's time to the second: it gives nine digits after it, Python reads six."""
+    return time[:19] + "+00:00"
+
+
+def _quietly(action: Any, *arguments: Any, **options: Any) -> None:
+    """Clearing up must not hide why we do it."""
+    try:
+        action(*arguments, **options)
+    except (NotFound, APIError, *UNREACHABLE):
+        pass

@@ -1,0 +1,200 @@
+"""The image itself: a row's environment image, the reference environment as a second tree, and the program."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from docker.errors import APIError, BuildError, ContainerError
+
+from matrix.environments.docker import names
+from matrix.environments.docker.client import UNREACHABLE
+from matrix.environments.docker.engine import DockerEngine
+from matrix.environments.engine import BuildFailed, Environment
+from matrix.errors import Indeterminate, UsageError
+from matrix.locks.lockfile import Lock
+from matrix.paths import DOCKER
+from matrix.redact import redact
+from matrix.takeaway.carried import write_program
+from matrix.takeaway.inside.toolchain import FILE, Toolchain
+
+KIND = "takeaway"
+RUNTIME = "onnxruntime"
+_STAGE = "takeaway-stage"
+_REFERENCE_LOCK = "torch-tf-matrix.reference-lock"
+_ATTEMPT = "torch-tf-matrix/takeaway-attempt"
+_PLATFORM = "linux/amd64"
+
+# A user nobody has, to see that any will do.
+_SOMEBODY = "54321:54321"
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::\w[\w.-]{0,127})?")
+
+
+@dataclass(frozen=True)
+class Made:
+    """`onnxruntime` is the version carried, None where reference outputs have to be given; `why` says why."""
+
+    tag: str
+    size_mb: int
+    onnxruntime: str | None
+    why: str
+
+
+def default_tag(row: str) -> str:
+    """`torch-tf-matrix/<row>:latest`, in the characters that a repository's name may have."""
+    return f"torch-tf-matrix/{re.sub(r'[^a-z0-9._-]+', '-', row.lower())}:latest"
+
+
+def check_tag(tag: str) -> None:
+    """Raises UsageError for what no engine takes as a name."""
+    if not _NAME.fullmatch(tag):
+        raise UsageError(f"--tag {tag}: an image's name is like my-converter:1 or registry.example/me/my-converter:1")
+
+
+async def make(
+    engine: DockerEngine,
+    lock: Lock,
+    reference: Lock,
+    tolerances: Mapping[str, tuple[float, float]],
+    tag: str,
+    runtime: bool,
+) -> Made:
+    """Build and check the image, and call it `tag`. Raises Indeterminate, with what the builder said."""
+    try:
+        environment = await engine.prepare(lock)
+        second = await engine.prepare(reference)
+        return await asyncio.to_thread(_make, engine, environment, second, tolerances, tag, runtime)
+    except BuildFailed as error:
+        raise Indeterminate(f"{error.kind}: {error.text.strip()}") from error
+    except BuildError as error:
+        said = "".join(str(part.get("stream") or part.get("error") or "") for part in error.build_log)
+        raise Indeterminate(f"the image could not be built: {redact(said or str(error))[-2000:].strip()}") from error
+    except (APIError, *UNREACHABLE) as error:
+        raise Indeterminate(f"the engine did not do what it was asked: {redact(str(error))}") from error
+
+
+def _make(
+    engine: DockerEngine,
+    environment: Environment,
+    second: Environment,
+    tolerances: Mapping[str, tuple[float, float]],
+    tag: str,
+    runtime: bool,
+) -> Made:
+    version = second.lock.packages[RUNTIME] if runtime else None
+    why = "" if runtime else "as asked for"
+    attempt = f"{_ATTEMPT}:{environment.id[:20]}-{'with' if runtime else 'without'}"
+    try:
+        _build(engine, environment, second, tolerances, attempt, version)
+        if version is not None and (trouble := _refusal(engine, attempt, f"import {RUNTIME}")):
+            version, why = None, f"ONNX Runtime {version} does not start in this image: {trouble}"
+            _build(engine, environment, second, tolerances, attempt, version)
+        if trouble := _refusal(engine, attempt, "import numpy, onnx"):
+            raise Indeterminate(f"the second Python of the image does not start: {trouble}")
+        image = engine.client.images.get(attempt)
+        engine.client.api.tag(attempt, tag)
+    finally:
+        _remove(engine, attempt)
+        # What the classic builder leaves of the stage that nothing refers to.
+        leftover = {"dangling": True, "label": f"{names.LABEL}={_STAGE}"}
+        engine.client.images.prune(filters=leftover)
+    return Made(tag, int(image.attrs["Size"]) // 2**20, version, why)
+
+
+def _build(
+    engine: DockerEngine,
+    environment: Environment,
+    second: Environment,
+    tolerances: Mapping[str, tuple[float, float]],
+    attempt: str,
+    version: str | None,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        context = Path(folder)
+        _fill(context, _toolchain(environment, tolerances, version))
+        # Through the library, not BuildKit's command: there is nothing to download, so neither cache nor secret.
+        engine.client.images.build(
+            path=str(context),
+            tag=attempt,
+            buildargs={
+                "ENVIRONMENT": environment.place,
+                "REFERENCE": second.place,
+                "RUNTIME": "carried" if version else "none",
+            },
+            labels=_labels(environment, second, version),
+            platform=_PLATFORM,
+            rm=True,
+            forcerm=True,
+        )
+
+
+def _fill(context: Path, toolchain: Toolchain) -> None:
+    recipe = DOCKER / "takeaway"
+    for name in ("Dockerfile", "collect.sh", "python"):
+        shutil.copyfile(recipe / name, context / name)
+    program = context / "program"
+    write_program(program)
+    shutil.copyfile(recipe / "convert", program / "convert")
+    (program / FILE).write_text(toolchain.text(), encoding="utf-8")
+    # The container's user is not ours, whatever our own mask says.
+    for path in context.rglob("*"):
+        path.chmod(0o755 if path.is_dir() or path in (context / "python", program / "convert") else 0o644)
+
+
+def _toolchain(
+    environment: Environment, tolerances: Mapping[str, tuple[float, float]], version: str | None
+) -> Toolchain:
+    return Toolchain(
+        row=environment.lock.name,
+        environment=environment.id,
+        lock=environment.lock.digest,
+        versions={"python": environment.interpreter, **environment.installed},
+        python="/opt/env/bin/python",
+        reference_python="/opt/reference/python",
+        onnxruntime=version,
+        tolerances=dict(tolerances),
+    )
+
+
+def _labels(environment: Environment, second: Environment, version: str | None) -> dict[str, str]:
+    """Beside those that are inherited from the environment's image."""
+    return {
+        names.LABEL: KIND,
+        _REFERENCE_LOCK: second.lock.digest if version else "",
+        "org.opencontainers.image.title": f"{environment.lock.name}, to take away",
+    }
+
+
+def _refusal(engine: DockerEngine, image: str, statement: str) -> str:
+    """Why the second Python does not run a statement as anybody and without writing; '' where it does."""
+    try:
+        engine.client.containers.run(
+            image,
+            ["-c", statement],
+            entrypoint="/opt/reference/python",
+            user=_SOMEBODY,
+            read_only=True,
+            network_disabled=True,
+            labels={names.LABEL: KIND},
+            remove=True,
+            stderr=True,
+        )
+    except ContainerError as error:
+        said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error.stderr or error)
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        return redact(lines[-1] if lines else f"exit status {error.exit_status}")[:300]
+    return ""
+
+
+def _remove(engine: DockerEngine, attempt: str) -> None:
+    """Take the name away; the image stays under its own, if it came that far."""
+    try:
+        engine.client.images.remove(attempt)
+    except (APIError, *UNREACHABLE):
+        pass

@@ -1,0 +1,47 @@
+"""The driver's own judgement, drawn from what the passes in this image left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from matrix.legs import compare_files
+from matrix.store.records import Observation
+from matrix.takeaway.inside.reference import Reference
+from matrix.verdicts.judge import Judgement, Leg, judge
+from matrix.verdicts.outcome import Outcome, outcome
+from matrix.verdicts.tolerance import Tolerances
+
+NO_REFERENCE = "no-reference"
+
+
+def speak(observation: Observation) -> Outcome | None:
+    """What the observation says by itself; None for success."""
+    log = observation.passes[-1].log if observation.passes else ""
+    return outcome(observation, Path(log).read_text(encoding="utf-8") if log else "")
+
+
+def conclude(opset: int | None, convert: Observation, reference: Reference, tolerances: Tolerances) -> Judgement:
+    """The verdict on one conversion of a model that came as an .onnx file."""
+    compare = partial(_leg, tolerances)
+    if reference.observation is not None:
+        return judge(opset or 0, None, reference.observation, convert, speak, compare)
+    # Held against itself, only the comparison with the saved model can fail.
+    files = {"reference.npz": convert.file("memory.npz"), "again.npz": convert.file("memory.npz")}
+    record = replace(convert.passes[0], result={"done": True}, files={k: v for k, v in files.items() if v})
+    itself = Observation("", "reference", "reference", "", "", 0.0, 0, (record,))
+    found = judge(opset or 0, None, itself, convert, speak, compare)
+    if found.verdict != "match":
+        return found
+    return Judgement(
+        "unavailable",
+        "reference",
+        None,
+        NO_REFERENCE,
+        "converted, not compared: there is no reference to compare with",
+    )
+
+
+def _leg(tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:
+    return compare_files(Path(one), Path(two), by_position, tolerances)

@@ -1,0 +1,143 @@
+"""A failure's text held against known failures. Pure, and with nothing but the standard library: a take-away image
+recognises failures by this same code."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matrix.config.model import Role, Stage
+
+Verdict = Literal["error", "unsupported", "oom", "unsatisfiable", "unavailable", "infra"]
+Source = Literal["message", "traceback", "log"]
+
+CARRIED = Path(__file__).with_name("signatures.json")
+"""Where a take-away image has the entries, already checked; a source tree has no such file."""
+
+_HEAD, _TAIL = 8_000, 24_000
+"""What is kept of a text: an error says what it is in its first lines or its last ones, not in the middle."""
+
+
+@dataclass(frozen=True)
+class ErrorText:
+    """What a failed stage left behind, in words.
+
+    ``type`` is the exception's ``module.Class``, ``mro`` the same for its bases, ``message`` its text. A resolver's
+    or installer's output is a ``message`` without type; a process that only died leaves a ``log``.
+    """
+
+    type: str = ""
+    mro: tuple[str, ...] = ()
+    message: str = ""
+    traceback: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that cures the failure: a stable id and what to do, in words."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One entry of `signatures.yml`; see its head for the meaning of each field."""
+
+    id: str
+    facts: tuple[str, ...]
+    roles: tuple[Role, ...]
+    stages: tuple[Stage, ...]
+    pattern: str
+    exception: str | None
+    where: tuple[Source, ...]
+    verdict: Verdict
+    title: str
+    cause: str
+    remedies: tuple[Remedy, ...]
+    source: str
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+    def raised_by(self, error: ErrorText) -> bool:
+        """Whether the exception, or one of its bases, is of the kind this entry asks for."""
+        return self.exception is None or any(re.search(self.exception, name) for name in (error.type, *error.mro))
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> Signature:
+        """From an entry that was checked before; lists become tuples."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        fields["remedies"] = tuple(Remedy(**remedy) for remedy in entry["remedies"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A recognised failure: ``id`` is the reason to report; the words have their placeholders filled in."""
+
+    id: str
+    verdict: Verdict
+    title: str
+    cause: str
+    remedies: tuple[Remedy, ...]
+
+
+@cache
+def load() -> tuple[Signature, ...]:
+    """The project's signatures, read once."""
+    if CARRIED.is_file():
+        return tuple(map(Signature.of, json.loads(CARRIED.read_text(encoding="utf-8"))))
+    # Not above: pydantic and YAML are what a take-away image does without.
+    from matrix.verdicts import signatures
+
+    return signatures.parse(signatures.FILE.read_text(encoding="utf-8"))
+
+
+def carried() -> str:
+    """The signatures as the content of `CARRIED`."""
+    return json.dumps([asdict(signature) for signature in load()], ensure_ascii=False, indent=1)
+
+
+def match(role: Role, stage: Stage, error: ErrorText) -> Match | None:
+    """The first signature that fits, or None for a failure nobody has described yet.
+
+    The exception speaks first ("Type: message"), then the traceback with what is chained to it, then, for entries
+    that ask for it, the log. Within one text the first entry in file order wins.
+    """
+    fitting = [s for s in load() if role in s.roles and stage in s.stages and s.raised_by(error)]
+    said = f"{error.type}: {error.message}" if error.type else error.message
+    texts: dict[Source, str] = {"message": said, "traceback": error.traceback, "log": error.log}
+    for source, text in texts.items():
+        line = _one_line(text)
+        for signature in fitting:
+            if source in signature.where and (found := signature.regex.search(line)):
+                return _matched(signature, found)
+    return None
+
+
+def _matched(signature: Signature, found: re.Match[str]) -> Match:
+    # Alternatives of a pattern each have their own groups: those that took part count, in order.
+    took_part = [group for group in found.groups() if group is not None]
+    words = [found.group(0), *took_part, *["unknown"] * (signature.regex.groups - len(took_part))]
+    return Match(
+        signature.id,
+        signature.verdict,
+        signature.title.format(*words),
+        signature.cause,
+        tuple(Remedy(id=remedy.id, text=remedy.text.format(*words)) for remedy in signature.remedies),
+    )
+
+
+def _one_line(text: str) -> str:
+    """White space flattened, because uv and tracebacks wrap and indent as they please; the middle left out."""
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]} … {text[-_TAIL:]}"
+    return re.sub(r"[\s│]+", " ", text).strip()
