@@ -11,15 +11,18 @@ def hold():
     """From now on the process exits with status 75 when standard input ends. Leaves /dev/null as standard input, so
     that no code of a job reads from the lifeline.
 
-    Where the process leads a process group, a guard process ends that group at the same moment: what a job has
-    started would stay, and so would a job that keeps the interpreter to itself, in C code, and lets no thread run.
+    The process becomes the leader of a process group, and a guard process ends that group at the same moment: what a
+    job has started would stay, and so would a job that keeps the interpreter to itself, in C code, and lets no thread
+    run.
     """
     line = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
     # Now, while there is neither a thread nor a framework that a fork could harm.
-    if os.getpgrp() == os.getpid() and os.fork() == 0:
+    if os.fork() == 0:
         try:
             _wait(line)
             os.killpg(0, signal.SIGKILL)

@@ -35,11 +35,17 @@ def layer(path: Path) -> Layer:
 
 
 class TarWriter:
-    """Writes a tar whose bytes depend on names, content and permissions alone. Call in sorted order."""
+    """Writes a tar whose bytes depend on names, content and permissions alone, and on the order of calls."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 closed in close()
+    def __init__(self, path: Path) -> None:
+        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 closed in __exit__
         self._folders: set[str] = set()
+
+    def __enter__(self) -> TarWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tar.close()
 
     def file(self, name: str, data: bytes, executable: bool = False) -> None:
         member = self._member(name, tarfile.REGTYPE, 0o755 if executable else 0o644)
@@ -50,9 +56,6 @@ class TarWriter:
         member = self._member(name, tarfile.SYMTYPE, 0o777)
         member.linkname = target
         self._tar.addfile(member)
-
-    def close(self) -> None:
-        self._tar.close()
 
     def _member(self, name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
         for folder in reversed(Path(name).parents[:-1]):
@@ -72,32 +75,44 @@ def copy_sorted(source: Path, target: TarWriter, name_of: Callable[[str], str | 
                 target.file(name, stream.read(), bool(member.mode & 0o111))
 
 
-def configuration(layers: list[Layer], architecture: str, config: Mapping[str, Any], made_by: list[str]) -> bytes:
-    """The image's JSON. Its hash is the image's id; `made_by` says in words where each layer comes from."""
-    return _json(
+@dataclass(frozen=True)
+class Description:
+    """What an image says of itself; `made_by` tells in words where each layer comes from, lowest first."""
+
+    name: str
+    variables: Mapping[str, str]
+    command: str
+    labels: Mapping[str, str]
+    made_by: tuple[str, ...]
+
+
+def write_image(path: Path, image: Description, layers: list[Layer], architecture: str) -> None:
+    """Write the archive that an engine loads as `image.name`."""
+    config = _json(
         {
             "architecture": architecture,
             "os": "linux",
             "created": _CREATED,
-            "config": dict(config),
+            "config": {
+                "Env": [f"{name}={value}" for name, value in image.variables.items()],
+                "Cmd": [image.command],
+                "Labels": dict(image.labels),
+            },
             "rootfs": {"type": "layers", "diff_ids": [one.digest for one in layers]},
-            "history": [{"created": _CREATED, "created_by": text} for text in made_by],
+            "history": [{"created": _CREATED, "created_by": text} for text in image.made_by],
         }
     )
-
-
-def write_image(path: Path, name: str, config: bytes, layers: list[Layer]) -> None:
-    """Write the archive that the engine loads."""
-    identity = hashlib.sha256(config).hexdigest()
-    names = [f"{one.digest.removeprefix('sha256:')}/layer.tar" for one in layers]
-    manifest = [{"Config": f"{identity}.json", "RepoTags": [name], "Layers": names}]
+    # The hash of this JSON is the image's id.
+    inner = f"{hashlib.sha256(config).hexdigest()}.json"
+    places = [f"{one.digest.removeprefix('sha256:')}/layer.tar" for one in layers]
+    manifest = _json([{"Config": inner, "RepoTags": [image.name], "Layers": places}])
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for inner, data in ((f"{identity}.json", config), ("manifest.json", _json(manifest))):
-            member = _info(inner, tarfile.REGTYPE, 0o644)
+        for name, data in ((inner, config), ("manifest.json", manifest)):
+            member = _info(name, tarfile.REGTYPE, 0o644)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-        for inner, one in zip(names, layers, strict=True):
-            tar.add(one.path, inner, filter=_plain)
+        for place, one in zip(places, layers, strict=True):
+            tar.add(one.path, place, filter=_plain)
 
 
 def extract_layers(stream: Iterator[bytes], scratch: Path) -> list[Layer]:

@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.bases.archive import EPOCH
@@ -21,21 +20,14 @@ from matrix.redact import redact
 # What the official slim images have beyond the essential packages.
 _ALWAYS = frozenset({"ca-certificates", "netbase", "tzdata"})
 _ELSEWHERE = (
-    "pull python:X.Y-slim on a machine that reaches a registry, carry it over with docker save and docker load, and use "
-    "it with --base 'python:{python}-slim'"
+    "pull python:X.Y-slim on a machine that reaches a registry, carry it over with docker save and docker load, "
+    "and use it with --base 'python:{python}-slim'"
 )
+_WHAT_IT_NEEDS = "it needs root, or user namespaces with entries in /etc/subuid and /etc/subgid"
 
 
-@dataclass(frozen=True)
-class Release:
-    """`sources` are lines for apt's sources.list: this machine's own mirrors of this release."""
-
-    codename: str
-    sources: tuple[str, ...]
-
-
-def release() -> Release:
-    """This machine's Debian. Raises EngineUnavailable where it is none, or where nothing can make a root here."""
+def codename() -> str:
+    """The name of this machine's Debian release. Raises EngineUnavailable where it runs something else."""
     try:
         system = platform.freedesktop_os_release()
     except OSError:
@@ -43,13 +35,7 @@ def release() -> Release:
     if system.get("ID") != "debian" or "VERSION_CODENAME" not in system:
         name = system.get("PRETTY_NAME", platform.system())
         raise EngineUnavailable(f"bases are made on Debian from its own packages, and this is {name}; {_ELSEWHERE}")
-    if shutil.which("mmdebstrap") is None:
-        raise EngineUnavailable(
-            "mmdebstrap is missing, which makes the Debian below a base; get it: apt-get install mmdebstrap "
-            "(it needs root, or user namespaces with entries in /etc/subuid and /etc/subgid)"
-        )
-    codename = system["VERSION_CODENAME"]
-    return Release(codename, _sources(codename))
+    return system["VERSION_CODENAME"]
 
 
 def packages(needed: Iterable[str]) -> frozenset[str]:
@@ -57,8 +43,17 @@ def packages(needed: Iterable[str]) -> frozenset[str]:
     return _ALWAYS | frozenset(needed)
 
 
-def make(release: Release, packages: frozenset[str], scratch: Path) -> Path:
-    """Make the root in `scratch` (about half a minute, 150 MB). Raises Indeterminate where mmdebstrap fails."""
+def make(codename: str, packages: frozenset[str], scratch: Path) -> Path:
+    """Make the root in `scratch` (about half a minute, 150 MB).
+
+    Raises EngineUnavailable where this machine lacks what it takes, Indeterminate where mmdebstrap fails.
+    """
+    if shutil.which("mmdebstrap") is None:
+        raise EngineUnavailable(
+            "mmdebstrap is missing, which makes the Debian below a base; get it: apt-get install mmdebstrap "
+            f"({_WHAT_IT_NEEDS})"
+        )
+    sources = _sources(codename)
     # Everything its working folder is reached through must be passable for the unprivileged user that apt and a user
     # namespace work as.
     scratch.chmod(0o755)
@@ -79,9 +74,9 @@ def make(release: Release, packages: frozenset[str], scratch: Path) -> Path:
         '--customize-hook=truncate --size=0 "$1/etc/hostname" "$1/etc/resolv.conf"',
         # A mirror's password is not for everybody who gets the image.
         """--customize-hook=sed -E -i 's#//[^/@ ]+@#//#' "$1/etc/apt/sources.list\"""",
-        release.codename,
+        codename,
         "-",
-        *release.sources,
+        *sources,
     ]
     env = {**os.environ, **_proxy(), "SOURCE_DATE_EPOCH": str(EPOCH), "TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"}
     with target.open("wb") as out:
@@ -90,8 +85,8 @@ def make(release: Release, packages: frozenset[str], scratch: Path) -> Path:
         said = redact(done.stderr.decode(errors="replace")).strip().splitlines()
         errors = [line for line in said if line.startswith("E:")] or said
         raise Indeterminate(
-            f"mmdebstrap could not make Debian {release.codename}: {' '.join(errors[-3:])}; it needs root or user "
-            f"namespaces, and the mirrors of this machine's /etc/apt"
+            f"mmdebstrap could not make Debian {codename}: {' '.join(errors[-3:])}; {_WHAT_IT_NEEDS}, "
+            "and the mirrors that /etc/apt names"
         )
     return target
 

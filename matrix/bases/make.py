@@ -6,28 +6,29 @@ import hashlib
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image
 
 from matrix import interpreters
 from matrix.bases import debian, names
-from matrix.bases.archive import Layer, TarWriter, configuration, copy_sorted, extract_layers, layer, write_image
+from matrix.bases.archive import Description, Layer, TarWriter, copy_sorted, extract_layers, layer, write_image
 from matrix.bases.libraries import Libraries, needed
 from matrix.bases.tree import CannotCopy, Tree, examine
 from matrix.environments.docker.names import LABEL
+from matrix.errors import Indeterminate
 from matrix.redact import redact
 
 # Part of every recipe: raise it when bases made before are not what this code would make.
 _SCHEMA = 1
-_PATH = "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+# As in the official images.
+_VARIABLES = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _ROOT_MADE_BY = "mmdebstrap --variant=minbase"
 _WAIT_SECONDS = 600
 
@@ -39,14 +40,6 @@ ldconfig
 """
 
 
-@dataclass(frozen=True)
-class Made:
-    """What became of one Python; `problem` is empty where its base is there."""
-
-    python: str
-    problem: str = ""
-
-
 @dataclass
 class Workshop:
     """Makes bases in one engine. `scratch` takes about 500 MB, `say` gets a line for everything worth telling."""
@@ -56,31 +49,25 @@ class Workshop:
     say: Callable[[str], None]
     _root: tuple[Image, list[Layer]] | None = field(default=None, init=False)
 
-    def root(self, release: debian.Release, wanted: frozenset[str], again: bool) -> Image:
+    def root(self, codename: str, wanted: frozenset[str], again: bool) -> Image:
         """The Debian root, made where it is missing or lacks a wanted package. Raises what `debian.make` does."""
-        name = names.debian(release.codename)
+        name = names.debian(codename)
         old = _image(self.client, name)
         has = frozenset(old.labels.get(names.PACKAGES, "").split()) if old else frozenset()
         if old and not again and old.labels.get(names.RECIPE) == str(_SCHEMA) and wanted <= has:
             self.say(f"{name} is current")
             return old
         # What any Python of this machine needs, so that the next one finds its libraries there.
-        everything = debian.packages(wanted | has | _needed_by_all())
+        everything = wanted | has | _needed_by_all()
         self.say(f"{name}: making it with mmdebstrap …")
-        root = layer(debian.make(release, everything, self.scratch))
-        image = self._load(
-            name,
-            [root],
-            [_ROOT_MADE_BY],
-            {"Env": [_PATH, "LANG=C.UTF-8"], "Cmd": ["bash"]},
-            {
-                names.RECIPE: str(_SCHEMA),
-                names.PACKAGES: " ".join(sorted(everything)),
-                "org.opencontainers.image.title": f"Debian {release.codename}, minimal",
-                "org.opencontainers.image.version": release.codename,
-            },
-            old,
-        )
+        root = layer(debian.make(codename, everything, self.scratch))
+        labels = {
+            names.RECIPE: str(_SCHEMA),
+            names.PACKAGES: " ".join(sorted(everything)),
+            "org.opencontainers.image.title": f"Debian {codename}, minimal",
+            "org.opencontainers.image.version": codename,
+        }
+        image = self._load(Description(name, _VARIABLES, "bash", labels, (_ROOT_MADE_BY,)), [root], old)
         self._root = image, [root]
         return image
 
@@ -88,30 +75,25 @@ class Workshop:
         """The base for one interpreter. Raises CannotCopy where the interpreter does not work in it."""
         name = names.local(tree.python)
         path = self.scratch / "tree.tar"
-        with path.open("wb") as out:
-            tar = TarWriter(out)
+        with TarWriter(path) as tar:
             tree.write(tar, libraries.own)
-            tar.close()
-        recipe = _hash([_SCHEMA, layer(path).digest, root.attrs["RootFS"]["Layers"], tree.modules])
+        parts = [_SCHEMA, layer(path).digest, root.attrs["RootFS"]["Layers"], tree.modules]
+        recipe = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         old = _image(self.client, name)
         if old and not again and old.labels.get(names.RECIPE) == recipe:
             self.say(f"{name} is current ({tree.version})")
             return
         self.say(f"{name}: making it from Python {tree.version} at {redact(str(tree.prefix))} …")
         layers = [*self._layers(root), self._finished(tree, root, path)]
-        self._load(
-            name,
-            layers,
-            [_ROOT_MADE_BY, f"Python {tree.version} of this machine, ldconfig, ensurepip"],
-            {"Env": [_PATH, "LANG=C.UTF-8", f"PYTHON_VERSION={tree.version}"], "Cmd": ["python3"]},
-            {
-                names.RECIPE: recipe,
-                names.PYTHON: tree.version,
-                "org.opencontainers.image.title": f"Python {tree.version} on minimal Debian",
-                "org.opencontainers.image.version": tree.version,
-            },
-            old,
-        )
+        labels = {
+            names.RECIPE: recipe,
+            names.PYTHON: tree.version,
+            "org.opencontainers.image.title": f"Python {tree.version} on minimal Debian",
+            "org.opencontainers.image.version": tree.version,
+        }
+        made_by = (_ROOT_MADE_BY, f"Python {tree.version} of this machine, ldconfig, ensurepip")
+        variables = {**_VARIABLES, "PYTHON_VERSION": tree.version}
+        self._load(Description(name, variables, "python3", labels, made_by), layers, old)
 
     def _layers(self, root: Image) -> list[Layer]:
         if self._root is None or self._root[0].id != root.id:
@@ -122,8 +104,10 @@ class Workshop:
         """The layer of an interpreter: its tree, pip, and the linker's cache that finds its libraries."""
         check = f"import {', '.join(tree.modules)}"
         script = _FINISH.format(python=tree.python, check=shlex.quote(check))
+        name = f"torch-tf-matrix-base-{tree.python}"
+        self._remove_leftover(name)
         container: Container = self.client.containers.create(
-            str(root.id), ["sh", "-ec", script], network_disabled=True, labels={LABEL: names.BASE}
+            str(root.id), ["sh", "-ec", script], name=name, network_disabled=True, labels={LABEL: names.MAKER}
         )
         try:
             with path.open("rb") as stream:
@@ -131,19 +115,25 @@ class Workshop:
             container.start()
             status = container.wait(timeout=_WAIT_SECONDS)["StatusCode"]
             if status != 0:
-                said = container.logs(tail=5).decode(errors="replace").strip()
-                raise CannotCopy(
-                    f"Python {tree.version} at {tree.prefix} does not work on a bare Debian: {redact(said)}"
-                )
+                said = redact(container.logs(tail=5).decode(errors="replace")).strip()
+                raise CannotCopy(f"Python {tree.version} at {tree.prefix} does not work on a bare Debian: {said}")
             target = self.scratch / "layer.tar"
-            with target.open("wb") as out:
-                tar = TarWriter(out)
+            with TarWriter(target) as tar:
                 copy_sorted(self._fetched(container, "/etc/ld.so.cache"), tar, lambda name: f"etc/{name}")
                 copy_sorted(self._fetched(container, "/usr/local"), tar, _kept)
-                tar.close()
             return layer(target)
         finally:
             container.remove(force=True, v=True)
+
+    def _remove_leftover(self, name: str) -> None:
+        """A container that a killed call left behind. Raises Indeterminate where one is at work."""
+        try:
+            container = self.client.containers.get(name)
+        except NotFound:
+            return
+        if container.status == "running":
+            raise Indeterminate(f"container {name} is at work: this base is being made already; wait for that")
+        container.remove(force=True, v=True)
 
     def _fetched(self, container: Container, place: str) -> Path:
         path = self.scratch / "fetched.tar"
@@ -152,37 +142,37 @@ class Workshop:
             out.writelines(stream)
         return path
 
-    def _load(
-        self,
-        name: str,
-        layers: list[Layer],
-        made_by: list[str],
-        config: dict[str, Any],
-        labels: dict[str, str],
-        old: Image | None,
-    ) -> Image:
-        architecture = self.client.version()["Arch"]
-        config = {**config, "Labels": {LABEL: names.BASE, **labels}}
+    def _load(self, what: Description, layers: list[Layer], old: Image | None) -> Image:
+        labels = {LABEL: names.BASE, **what.labels}
         archive = self.scratch / "image.tar"
-        write_image(archive, name, configuration(layers, architecture, config, made_by), layers)
+        write_image(archive, replace(what, labels=labels), layers, self.client.version()["Arch"])
         with archive.open("rb") as stream:
             self.client.images.load(stream)
         archive.unlink()
-        image = self.client.images.get(name)
-        if old and old.id != image.id:
-            # Refused while images of the classic builder stand on it; the engine removes it with the last of them.
-            with suppress(DockerException):
-                self.client.images.remove(str(old.id))
-        self.say(f"{name}: {image.short_id}{' as before' if old and old.id == image.id else ''}")
+        image = self.client.images.get(what.name)
+        same = old is not None and old.id == image.id
+        if old and not same:
+            self._remove_nameless(str(old.id))
+        self.say(f"{what.name}: {image.short_id}{' as before' if same else ''}")
         return image
 
+    def _remove_nameless(self, identity: str) -> None:
+        """The image that a new one took the name from, unless somebody has given it another."""
+        # Refused while images of the classic builder stand on it; the engine removes it with the last of them.
+        with suppress(DockerException):
+            if not self.client.images.get(identity).tags:
+                self.client.images.remove(identity)
 
-def make(client: docker.DockerClient, pythons: Sequence[str], again: bool, say: Callable[[str], None]) -> list[Made]:
+
+def make(
+    client: docker.DockerClient, pythons: Sequence[str], again: bool, say: Callable[[str], None]
+) -> dict[str, str]:
     """Make the bases of `pythons` (`X.Y`) that are missing or outdated, all with `again`.
 
-    Raises EngineUnavailable where this machine is no Debian or lacks mmdebstrap, Indeterminate where mmdebstrap fails.
+    Returns those that could not be made, and why. Raises EngineUnavailable where this machine is no Debian or lacks
+    mmdebstrap, Indeterminate where mmdebstrap fails.
     """
-    release = debian.release()
+    codename = debian.codename()
     problems: dict[str, str] = {}
     trees: list[tuple[Tree, Libraries]] = []
     for python in pythons:
@@ -190,17 +180,18 @@ def make(client: docker.DockerClient, pythons: Sequence[str], again: bool, say: 
             trees.append(_examined(python))
         except CannotCopy as error:
             problems[python] = str(error)
-    if trees:
-        wanted = debian.packages(name for _, libraries in trees for name in libraries.packages)
-        with tempfile.TemporaryDirectory(prefix="torch-tf-matrix-bases-") as folder:
-            workshop = Workshop(client, Path(folder), say)
-            root = workshop.root(release, wanted, again)
-            for tree, libraries in trees:
-                try:
-                    workshop.base(tree, libraries, root, again)
-                except CannotCopy as error:
-                    problems[tree.python] = str(error)
-    return [Made(python, problems.get(python, "")) for python in pythons]
+    if not trees:
+        return problems
+    wanted = debian.packages(name for _, libraries in trees for name in libraries.packages)
+    with tempfile.TemporaryDirectory(prefix="torch-tf-matrix-bases-") as folder:
+        workshop = Workshop(client, Path(folder), say)
+        root = workshop.root(codename, wanted, again)
+        for tree, libraries in trees:
+            try:
+                workshop.base(tree, libraries, root, again)
+            except CannotCopy as error:
+                problems[tree.python] = str(error)
+    return problems
 
 
 def _examined(python: str) -> tuple[Tree, Libraries]:
@@ -231,7 +222,3 @@ def _image(client: docker.DockerClient, name: str) -> Image | None:
         return client.images.get(name)
     except ImageNotFound:
         return None
-
-
-def _hash(parts: Iterable[Any]) -> str:
-    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()

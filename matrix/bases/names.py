@@ -4,6 +4,9 @@ from __future__ import annotations
 
 # Value of the one label everything of ours carries (see environments/docker/names.py).
 BASE = "base"
+# The same for the container in which one is made. (A container has its image's labels: one that a user starts from a
+# base is not ours to remove.)
+MAKER = "attempt"
 # The full version of the Python in a base, such as 3.9.18.
 PYTHON = "torch-tf-matrix.python"
 # What a base was made from, as a hash: equal means that making it again would give the same.

@@ -30,6 +30,12 @@ class Pins(BaseModel):
     template: str = names.OFFICIAL
     digests: Mapping[str, Digest] = {}
 
+    def updated(self, newer: Pins) -> Pins:
+        """These pins with newer ones; of another template none is kept."""
+        return newer.model_copy(
+            update={"digests": {**self.digests, **newer.digests}} if self.template == newer.template else {}
+        )
+
     def text(self) -> str:
         """The file's content."""
         known = {python: self.digests[python] for python in sorted(self.digests, key=names.order)}

@@ -104,7 +104,7 @@ class Tree:
 
 def examine(interpreter: Interpreter) -> Tree:
     """Ask the interpreter where it lies. Raises CannotCopy."""
-    done = subprocess.run([interpreter.path, "-I", "-c", _ASK], capture_output=True, text=True, check=False)
+    done = subprocess.run([interpreter.path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CannotCopy(f"Python {interpreter.version} at {interpreter.path} does not start: {done.stderr.strip()}")
     found = json.loads(done.stdout.splitlines()[-1])

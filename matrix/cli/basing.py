@@ -71,13 +71,14 @@ def bases(
             if base == "local":
                 raise UsageError("--base local: only what a registry has can be pinned")
             template = names.OFFICIAL if base in ("auto", "registry") else base
+            target = target or pins.FILE
             found = registry.ask(client, template, wanted)
-            pins.write(found, target or pins.FILE)
-            click.echo(f"{len(found.digests)} digests of {template} written to {target or pins.FILE}")
+            # Some Pythons: the others stay as they were.
+            pins.write(pins.read(target).updated(found) if pythons else found, target)
+            click.echo(f"{', '.join(wanted)}: digests of {template} written to {target}")
         else:
-            made = make(client, wanted, again, click.echo)
-            if failed := [one for one in made if one.problem]:
-                raise Indeterminate("\n".join(one.problem for one in failed))
+            if problems := make(client, wanted, again, click.echo):
+                raise Indeterminate("\n".join(problems.values()))
     except UNREACHABLE as error:
         raise Indeterminate(f"the engine failed at it: {redact(str(error))}; call this again") from error
 

@@ -5,62 +5,41 @@ from __future__ import annotations
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, table_options
+from matrix.cli.options import engine_options, make_session, table_options
+
+if TYPE_CHECKING:
+    from matrix.environments.docker.engine import DockerEngine
+    from matrix.session import Session
 
 _CPUINFO = Path("/proc/cpuinfo")
+_WANTED_GIB = 10
 
 
 @click.command()
 @table_options
+@engine_options
 def doctor(**options: Any) -> None:
     """Say what this machine can and cannot run, and why."""
-    import psutil
-
-    from matrix import interpreters, uv
-    from matrix.errors import Indeterminate
-    from matrix.index import UploadDates
     from matrix.locks.keep import stale
     from matrix.locks.request import all_requests
-    from matrix.redact import redact
 
     session = make_session(**options)
-    config = session.config
-    system = f"{platform.system()} {platform.machine()}"
-    fits = system == "Linux x86_64"
-    _line(fits, f"system {system}", "" if fits else "locks are for Linux x86-64; use the docker engine elsewhere")
-    if _CPUINFO.is_file():
-        avx = "avx" in _CPUINFO.read_text(encoding="utf-8", errors="replace").split()
-        _line(avx, "AVX", "" if avx else "TensorFlow's wheels from 1.6 on are built for it and do not start here")
-    memory, limit = psutil.virtual_memory().total // 2**20, config.limits.memory_mb
-    _line(memory >= limit, f"{memory} MB of memory", f"the table lets one job use {limit}")
-    try:
-        _line(True, f"{uv.version()} at {redact(uv.binary())}", "")
-        has_uv = True
-    except FileNotFoundError:
-        _line(False, "uv", "it makes locks and environments, and finds Pythons; get it: pip install uv")
-        has_uv = False
-    _line(has_uv, "engine venv", "virtual environments made by uv; it separates packages, it is no cage")
-
-    requests = all_requests(config)
+    requests = all_requests(session.config)
     needed: dict[str, list[str]] = {}
     for request in requests:
         lock = session.locks.get(request.name)
         python = lock.python if lock else request.python
         if python:
             needed.setdefault(python, []).append(request.name)
-    for python in sorted(needed if has_uv else (), key=lambda text: tuple(map(int, text.split(".")))):
-        found = interpreters.find(python)
-        if found:
-            _line(True, f"Python {python}", f"{found.version} at {redact(str(found.path))}")
-        else:
-            rows = ", ".join(needed[python])
-            _line(
-                False, f"Python {python}", f"missing, so unavailable: {rows}; get it: {interpreters.how_to_get(python)}"
-            )
+    needed = {python: needed[python] for python in sorted(needed, key=lambda text: tuple(map(int, text.split("."))))}
+
+    _machine(session)
+    _venv(needed)
+    _docker(session, needed)
 
     outdated = stale(requests, session.locks)
     names = ", ".join(request.name for request in outdated)
@@ -68,6 +47,94 @@ def doctor(**options: Any) -> None:
     none = [name for name, lock in session.locks.items() if lock.outcome == "unsatisfiable"]
     if none:
         click.echo(f"       no solution exists (a finding): {', '.join(none)}")
+    _packages(session)
+
+
+def _machine(session: Session) -> None:
+    import psutil
+
+    from matrix.redact import redact
+
+    system = f"{platform.system()} {platform.machine()}"
+    fits = system == "Linux x86_64"
+    _line(fits, f"system {system}", "" if fits else "locks are for Linux x86-64; use the docker engine elsewhere")
+    if _CPUINFO.is_file():
+        avx = "avx" in _CPUINFO.read_text(encoding="utf-8", errors="replace").split()
+        _line(avx, "AVX", "" if avx else "TensorFlow's wheels from 1.6 on are built for it and do not start here")
+    memory, limit = psutil.virtual_memory().total // 2**20, session.config.limits.memory_mb
+    _line(memory >= limit, f"{memory} MB of memory", f"the table lets one job use {limit}")
+    place = next(folder for folder in (session.state.root, *session.state.root.parents) if folder.exists())
+    _free(place, f"below {redact(str(session.state.root))}")
+
+
+def _venv(needed: dict[str, list[str]]) -> None:
+    from matrix import interpreters, uv
+    from matrix.redact import redact
+
+    try:
+        _line(True, f"{uv.version()} at {redact(uv.binary())}", "")
+    except FileNotFoundError:
+        _line(False, "uv", "it makes locks and environments, and finds Pythons; get it: pip install uv")
+        _line(False, "engine venv", "needs uv")
+        return
+    _line(True, "engine venv", "virtual environments made by uv; it separates packages, it is no cage")
+    for python, rows in needed.items():
+        found = interpreters.find(python)
+        if found:
+            _line(True, f"Python {python}", f"{found.version} at {redact(str(found.path))}")
+        else:
+            how = interpreters.how_to_get(python)
+            _line(False, f"Python {python}", f"missing, so unavailable with venv: {', '.join(rows)}; get it: {how}")
+
+
+def _docker(session: Session, needed: dict[str, list[str]]) -> None:
+    from matrix.environments.choose import docker_engine
+    from matrix.errors import EngineUnavailable
+
+    engine = docker_engine(session.state, session.settings, session.base, session.folders.committed)
+    try:
+        facts = engine.facts
+    except EngineUnavailable as error:
+        _line(False, "engine docker", str(error).removeprefix("engine docker: "))
+        return
+    rootless = ", without root" if facts.rootless else ""
+    _line(True, "engine docker", f"{facts.name} at {facts.address}{rootless}, cgroup v{facts.cgroup}, {facts.driver}")
+    good = engine.builder.name == "BuildKit"
+    why = "has a package cache and builds shared layers once"
+    if not good:
+        why = "without a package cache: slow"
+        why += "" if facts.podman else "; BuildKit needs the docker command with its buildx component on PATH"
+    _line(good, f"builder {engine.builder.name}", why)
+    if facts.root is None:
+        click.echo("       the engine's disk is not on this machine: room for images is not checked before a build")
+    else:
+        _free(facts.root, "for images")
+    _bases(engine, needed)
+
+
+def _bases(engine: DockerEngine, needed: dict[str, list[str]]) -> None:
+    """What is on the engine; nothing is downloaded to find out."""
+    from matrix.bases import pins
+    from matrix.environments.docker import bases
+
+    for python, rows in needed.items():
+        try:
+            base = bases.choose(engine.client, python, engine.base_option, download=False)
+        except bases.BaseMissing as error:
+            wanted = bases.candidates(python, engine.base_option, pins.read())[0]
+            if engine.base_option == "local":
+                _line(False, f"base image {wanted}", f"{error}; unavailable with docker: {', '.join(rows)}")
+            else:
+                click.echo(f"       base image {wanted}: not here yet, will be downloaded; without a registry: "
+                           f"python -m matrix bases {python}")  # fmt: skip
+            continue
+        _line(True, f"base image {base.reference}", f"Python {base.python}, {base.size // 10**6} MB, {base.origin}")
+
+
+def _packages(session: Session) -> None:
+    from matrix.errors import Indeterminate
+    from matrix.index import UploadDates
+    from matrix.redact import redact
 
     try:
         known = UploadDates(session.settings).of("onnx-tf")
@@ -75,17 +142,15 @@ def doctor(**options: Any) -> None:
     except Indeterminate as error:
         _line(False, f"index {redact(session.settings.index)}", str(error))
     build = session.build
-    builds = sorted({name for row in config.exporters for name in row.builds})
+    builds = sorted({name for row in session.config.exporters for name in row.builds})
     if builds:
         text = f"build {build!r}, found with --find-links" if build else "the index's own build, with its GPU packages"
         _line(True, "torch", text if build else f"{text}; point --find-links at CPU wheels to use {', '.join(builds)}")
 
-    place = next(folder for folder in (session.state.root, *session.state.root.parents) if folder.exists())
-    usage = shutil.disk_usage(place)
-    free = usage.free / 2**30
-    _line(
-        free > 10, f"{free:.0f} GiB free below {redact(str(session.state.root))}", "" if free > 10 else "10 are wanted"
-    )
+
+def _free(place: Path, what: str) -> None:
+    free = shutil.disk_usage(place).free / 2**30
+    _line(free > _WANTED_GIB, f"{free:.0f} GiB free {what}", "" if free > _WANTED_GIB else f"{_WANTED_GIB} are wanted")
 
 
 def _line(good: bool, what: str, detail: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--tag", metavar="NAME", help="Name of the image; default: torch-tf-matrix/ROW:latest.")
 @click.option("--push", "registry", metavar="REGISTRY", help="Send it there too, as REGISTRY/NAME.")
 @click.option("--reference", type=click.Choice(["carried", "none"]), default="carried", show_default=True,
-              help="carried: with ONNX Runtime to compare with. none: smaller, reference outputs are given as .npz.")  # fmt: skip
+              help="carried: ONNX Runtime goes along. none: smaller, outputs are given as .npz.")  # fmt: skip
 @click.option("--with-exporter", "exporter", metavar="ROW",
               help="One environment with this exporter's torch as well, if there is one that holds both.")  # fmt: skip
 @click.option("--torch-build", metavar="NAME", default="auto", show_default=True, help="As for `run`.")
@@ -61,7 +61,9 @@ def image(
         engine.recover()
         lock = _joint(session, converter, exporter, locked) if exporter else _lock(session, row, locked)
         second = _lock(session, session.config.reference.id, locked)
-        tolerances = {kind: (item.rtol, item.atol) for kind, item in session.config.tolerances.items()}
+        tolerances: dict[str, tuple[float, float]] = {
+            kind: (item.rtol, item.atol) for kind, item in session.config.tolerances.items()
+        }
         made = asyncio.run(make(engine, lock, second, tolerances, name, reference == "carried"))
     told = f"ONNX Runtime {made.onnxruntime}, carried" if made.onnxruntime else f"given as .npz ({made.why})"
     click.echo(f"{made.tag}: {made.size_mb} MB; reference: {told}")
@@ -90,9 +92,9 @@ def _lock(session: Session, row: str, locked: bool) -> Lock:
 
 
 def _joint(session: Session, converter: ConverterRow, exporter: str, locked: bool) -> Lock:
-    from matrix.takeaway.joint import joint_lock, joint_request
+    from matrix.takeaway.joint import joint_lock
 
-    return _resolved(joint_lock(session, joint_request(session, converter, exporter), _say, allowed=not locked))
+    return _resolved(joint_lock(session, converter, exporter, _say, allowed=not locked))
 
 
 def _resolved(lock: Lock) -> Lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.environments.engine import Engine
 from matrix.environments.venv import VenvEngine
@@ -11,7 +12,8 @@ from matrix.index import IndexSettings
 from matrix.paths import CONVERTER, DOCKER
 from matrix.state import State
 
-NAMES = ("auto", "docker", "venv")
+if TYPE_CHECKING:
+    from matrix.environments.docker.engine import DockerEngine
 
 
 def choose(name: str, state: State, settings: IndexSettings, base: str, committed: Path) -> tuple[Engine, str]:
@@ -23,10 +25,7 @@ def choose(name: str, state: State, settings: IndexSettings, base: str, committe
     if name == "venv":
         venv.check()
         return venv, f"engine venv, as asked for: {venv.describe()}; it separates packages, it is no cage"
-    # docker-py takes a while to import: only who may use it pays.
-    from matrix.environments.docker.engine import DockerEngine
-
-    containers = DockerEngine(state.root / "contexts", state.mark, settings, CONVERTER, DOCKER, base, committed)
+    containers = docker_engine(state, settings, base, committed)
     try:
         containers.check()
     except EngineUnavailable as error:
@@ -36,3 +35,11 @@ def choose(name: str, state: State, settings: IndexSettings, base: str, committe
         return venv, f"engine venv: {venv.describe()}, because {str(error).removeprefix('engine docker: ')}"
     why = "as asked for" if name == "docker" else "because it answers"
     return containers, f"engine docker, {why}: {containers.describe()}"
+
+
+def docker_engine(state: State, settings: IndexSettings, base: str, committed: Path) -> DockerEngine:
+    """The Docker engine, whether or not one answers."""
+    # docker-py takes a while to import: only who may use it pays.
+    from matrix.environments.docker.engine import DockerEngine
+
+    return DockerEngine(state.root / "contexts", state.mark, settings, CONVERTER, DOCKER, base, committed)

@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from matrix.config.model import ConverterRow, ExporterRow
-from matrix.errors import UsageError
+from matrix.config.model import Config, ConverterRow, ExporterRow
+from matrix.errors import LockStale, UsageError
 from matrix.locks.keep import refresh, stale
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request, make_request
 from matrix.session import Session
 
 
-def joint_row(converter: ConverterRow, exporter: ExporterRow, build: str | None) -> ConverterRow:
-    """A converter row with the pins of both; Python and date are left to the resolver, both rows chose theirs alone.
+def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow, build: str | None) -> Request:
+    """What is asked of the resolver: the pins of both rows. Python and date are left to it, each row chose its own.
 
-    Raises UsageError where they pin one package to two versions.
+    `build` is the session's build of torch. Raises UsageError where the rows pin one package to two versions.
     """
-    pins = exporter.pins | (exporter.builds.get(build, {}) if build else {})
-    for package, version in pins.items():
+    for package, version in exporter.pins.items():
         if converter.pins.get(package, version) != version:
             raise UsageError(
                 f"{converter.id} pins {package} {converter.pins[package]} and {exporter.id} {version}: "
                 "no environment holds both"
             )
-    return ConverterRow(id=f"{converter.id}+{exporter.id}", pins={**converter.pins, **pins})
+    row = ConverterRow(id=f"{converter.id}+{exporter.id}", pins={**converter.pins, **exporter.pins})
+    request = make_request(config, row)
+    if build in exporter.builds:
+        # As for the exporter's own row: the version is the index's, the build of it is found among the user's wheels.
+        built = exporter.builds[str(build)]
+        plain = {f"{package}=={exporter.pins[package]}": f"{package}=={built[package]}" for package in built}
+        request = replace(
+            request,
+            name=f"{request.name}.{build}",
+            requirements=tuple(sorted(plain.get(text, text) for text in request.requirements)),
+        )
+    return replace(request, find_links=not exporter.builds or build in exporter.builds)
 
 
-def joint_request(session: Session, converter: ConverterRow, exporter_id: str) -> Request:
-    """What is asked of the resolver. Raises UsageError for an exporter the table does not have."""
+def joint_lock(
+    session: Session, converter: ConverterRow, exporter: str, tell: Callable[[str], None], allowed: bool = True
+) -> Lock:
+    """The lock, resolved where it is missing or stale, and kept in the state folder.
+
+    Raises UsageError for an exporter the table does not have, LockStale where resolving is not `allowed`, otherwise
+    what `resolve` raises.
+    """
     known = {row.id: row for row in session.config.exporters}
-    if exporter_id not in known:
-        raise UsageError(f"--with-exporter {exporter_id}: the table has no such row; it has: {', '.join(known)}")
-    exporter = known[exporter_id]
-    build = session.build if session.build in exporter.builds else None
-    return make_request(session.config, joint_row(converter, exporter, build))
-
-
-def joint_lock(session: Session, request: Request, tell: Callable[[str], None], allowed: bool = True) -> Lock:
-    """The lock, resolved where it is missing or stale, and kept in the state folder. Raises what `refresh` does."""
+    if exporter not in known:
+        raise UsageError(f"--with-exporter {exporter}: the table has no such row; it has: {', '.join(known)}")
+    request = joint_request(session.config, converter, known[exporter], session.build)
     outdated = stale([request], session.locks)
-    made = refresh(outdated, session.folders, frozenset({request.name}), session.settings, tell, allowed)
-    return made[0] if made else session.locks[request.name]
+    if not outdated:
+        return session.locks[request.name]
+    if not allowed:
+        raise LockStale(f"no current lock for {request.name}; without --locked it is resolved, and kept in --state")
+    (made,) = refresh(outdated, session.folders, frozenset({request.name}), session.settings, tell)
+    return made

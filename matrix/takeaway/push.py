@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import docker
 from docker.errors import APIError
 from docker.utils import parse_repository_tag
@@ -21,16 +23,30 @@ def push(client: docker.DockerClient, tag: str, registry: str) -> str:
     """Push and return `<name>@<digest>`. Raises Indeterminate with what the registry answered."""
     name = remote_name(tag, registry)
     repository, version = parse_repository_tag(name)
-    digest = ""
     try:
         client.api.tag(tag, name)
-        # An error of the registry is no error of the call: it stands in the stream.
-        for event in client.api.push(repository, version or "latest", stream=True, decode=True):
-            if "error" in event:
-                raise Indeterminate(f"{name} could not be pushed: {redact(str(event['error'])).strip()}")
-            digest = (event.get("aux") or {}).get("Digest", digest)
-    except (APIError, *UNREACHABLE) as error:
-        raise Indeterminate(f"{name} could not be pushed: {redact(str(error))}") from error
-    if not digest:
-        raise Indeterminate(f"{name} was pushed, but the registry did not say under which digest; push it again")
+        digest = _send(client, repository, version or "latest")
+    except (PushFailed, APIError, *UNREACHABLE) as error:
+        if name != tag:
+            # The name would claim what no registry has.
+            with contextlib.suppress(APIError, *UNREACHABLE):
+                client.images.remove(name)
+        raise Indeterminate(f"{name} could not be pushed: {redact(str(error)).strip()}") from error
     return f"{repository}@{digest}"
+
+
+class PushFailed(Exception):
+    """What the registry answered."""
+
+
+def _send(client: docker.DockerClient, repository: str, version: str) -> str:
+    """The digest under which the registry keeps it."""
+    digest = ""
+    # An error of the registry is no error of the call: it stands in the stream.
+    for event in client.api.push(repository, version, stream=True, decode=True):
+        if "error" in event:
+            raise PushFailed(str(event["error"]))
+        digest = (event.get("aux") or {}).get("Digest", digest)
+    if not digest:
+        raise PushFailed("the registry did not say under which digest it keeps it")
+    return digest

@@ -123,7 +123,7 @@ def _counts(comparison: RunComparison) -> list[str]:
         f"{states['differs']} differ, {states['not-comparable']} not comparable, {', '.join(only)}"
     ]
     compared, identical = comparison.files
-    lines.append(f"numbers: {compared} pairs of array files, {identical} of them equal byte for byte")
+    lines.append(f"numbers: {compared} distinct pairs of array files, {identical} of them equal byte for byte")
     for metric, said in (("max_abs", "difference"), ("tightest", "share of what its tolerance allows")):
         if (found := comparison.largest(metric)) is not None:
             pair, arrays, value = found

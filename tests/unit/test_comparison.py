@@ -147,7 +147,7 @@ def test_two_runs_that_say_the_same(bench: Bench) -> None:
     assert lines[0].startswith("run 1  ") and "known  venv  complete: 2 of 2 cells, jobs 6 run, 0 cached" in lines[0]
     assert lines[1].startswith("run 2  ") and "known  docker  complete: 2 of 2 cells, jobs 6 run, 0 cached" in lines[1]
     assert "cells: 2 equal, 0 differ, 0 not comparable, 0 only in run 1, 0 only in run 2" in out
-    assert "numbers: 4 pairs of array files, 4 of them equal byte for byte\n" in out
+    assert "numbers: 4 distinct pairs of array files, 4 of them equal byte for byte\n" in out
     assert lines[-1] == "runs 1 and 2 say the same: verdict, stage, reason and numbers of all 2 common cells"
 
 

@@ -236,7 +236,8 @@ def test_the_lifeline_ends_a_worker_that_is_stuck_in_a_job(lab):
     wait_for(lambda: (lab.outbox / "one/fake.json").exists() and lab.result("one")["stages"][-1]["stage"] == "run")
     assert process.poll() is None
     process.stdin.close()
-    assert process.wait(timeout=20) == 75
+    # By itself or by its guard, whoever wakes first.
+    assert process.wait(timeout=20) in (75, -signal.SIGKILL)
 
 
 def test_the_lifeline_ends_a_job_that_lets_no_thread_run_and_what_it_started(lab):

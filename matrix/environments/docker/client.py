@@ -68,9 +68,9 @@ def facts(client: docker.DockerClient) -> Facts:
         raise EngineUnavailable(f"engine docker: no engine answers any more ({_cause(error)}); {_HELP}") from error
     components = [str(part.get("Name", "")) for part in version.get("Components") or []]
     security = " ".join(info.get("SecurityOptions") or [])
-    address = str(client.api.base_url)
+    url = str(client.api.base_url)
     root = Path(str(info.get("DockerRootDir") or "/nowhere"))
-    local = address.startswith("http+docker://") and root.is_dir() and "Docker Desktop" not in str(info)
+    local = url.startswith("http+docker://") and root.is_dir() and "Docker Desktop" not in str(info)
     if info.get("OSType", "linux") != "linux":
         raise EngineUnavailable("engine docker: it runs Windows containers; switch it to Linux containers")
     return Facts(
@@ -82,7 +82,7 @@ def facts(client: docker.DockerClient) -> Facts:
         memory_mb=int(info.get("MemTotal") or 0) // 2**20,
         driver=str(info.get("Driver", "?")),
         root=root if local else None,
-        address=redact(address),
+        address=redact(os.environ.get("DOCKER_HOST") or ("its usual socket" if "+docker" in url else url)),
     )
 
 

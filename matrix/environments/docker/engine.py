@@ -63,7 +63,7 @@ class DockerEngine:
         self._settings = settings
         self._converter = converter
         self._recipe = recipe
-        self._base_option = base
+        self.base_option = base
         self._committed = committed
         self._bases: dict[str, bases.Base | str] = {}
 
@@ -100,6 +100,9 @@ class DockerEngine:
             for tag in image.tags:
                 if tag.startswith(f"{names.ATTEMPTS}:{self._state}-"):
                     _quietly(self.client.images.remove, tag)
+        for kind in (names.ENVIRONMENT_IMAGE, names.STAGE):
+            nameless = {"dangling": True, "label": f"{names.LABEL}={kind}"}
+            _quietly(self.client.images.prune, filters=nameless)
 
     def identify(self, lock: Lock) -> str:
         return identity(
@@ -116,7 +119,7 @@ class DockerEngine:
         """The base image for a Python. Raises BuildFailed (unavailable)."""
         if python not in self._bases:
             try:
-                self._bases[python] = bases.choose(self.client, python, self._base_option)
+                self._bases[python] = bases.choose(self.client, python, self.base_option)
             except bases.BaseMissing as error:
                 self._bases[python] = str(error)
             except UNREACHABLE as error:

@@ -49,7 +49,7 @@ def check_inputs(model: Model, arrays: dict[str, Array], path: Path) -> None:
             if array.dtype.name != item.dtype:
                 raise Mistake(f"--inputs {path}: {case}/{name} holds {array.dtype.name}, the model takes {item.dtype}")
             if not item.takes(array.shape):
-                shape = "x".join(map(str, array.shape))
+                shape = " x ".join(map(str, array.shape)) or "()"
                 raise Mistake(f"--inputs {path}: {case}/{name} has the shape {shape}, the model takes {item.declared}")
 
 

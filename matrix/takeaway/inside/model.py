@@ -36,7 +36,7 @@ class GraphInput:
         """The dimensions in words."""
         if self.dims is None:
             return "unknown"
-        return "x".join(str(size) or "?" for size in self.dims) or "()"
+        return " x ".join(str(size) or "?" for size in self.dims) or "()"
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _chosen(item: GraphInput, stated: tuple[int, ...] | None) -> Fed:
     if stated is not None:
         if not item.takes(stated):
             raise Mistake(
-                f"--shape: input {item.name!r} has the shape {item.declared}, not {'x'.join(map(str, stated))}"
+                f"--shape: input {item.name!r} has the shape {item.declared}, not {' x '.join(map(str, stated)) or '()'}"
             )
         return Fed(item.name, stated, item.dtype)
     sizes = [size for size in item.dims or () if isinstance(size, int)]

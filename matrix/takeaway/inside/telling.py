@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from matrix.redact import plain
@@ -27,6 +27,10 @@ EXIT_CODES = {
 }
 
 _CODES = {"match": 0, "mismatch": 3, "unsupported": 4, "error": 4, "crash": 4, "oom": 4, "unavailable": 5, "infra": 7}
+
+
+# The driver's words for a remedy name its own options.
+_REMEDIES = {"raise-memory-limit": "Give the container more memory: docker run --memory 4g, for example."}
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Telling:
             "reason": judgement.reason,
             "title": judgement.title,
             "cause": judgement.cause,
-            "remedies": [asdict(remedy) for remedy in judgement.remedies],
+            "remedies": [{"id": r.id, "text": _REMEDIES.get(r.id, r.text)} for r in judgement.remedies],
             "leg": judgement.leg,
             "legs": judgement.legs,
             "metrics": judgement.metrics,
@@ -113,7 +117,7 @@ class Telling:
             yield _line("where", where)
             yield _line("reason", f"{judgement.reason}: {judgement.title}")
             for remedy in judgement.remedies:
-                yield _line("", f"→ {remedy.text}")
+                yield _line("", f"→ {_REMEDIES.get(remedy.id, remedy.text)}")
         if (largest := judgement.metrics.get("max_abs")) is not None:
             yield _line("max abs", f"{largest:.1e}" if isinstance(largest, float) else str(largest))
         for remark in judgement.remarks:
