@@ -23,7 +23,7 @@ _ELSEWHERE = (
     "pull python:X.Y-slim on a machine that reaches a registry, carry it over with docker save and docker load, "
     "and use it with --base 'python:{python}-slim'"
 )
-_WHAT_IT_NEEDS = "it needs root, or user namespaces with entries in /etc/subuid and /etc/subgid"
+_WHAT_IT_NEEDS = "it needs root, or user namespaces: the package uidmap, and entries in /etc/subuid and /etc/subgid"
 
 
 def codename() -> str:

@@ -27,7 +27,7 @@ def needed(tree: Tree) -> Libraries:
     env = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
     # ldd ends with 1 when one of the files is no dynamic executable; what it says of the others is what counts.
     done = subprocess.run(["ldd", *tree.binaries()], env=env, capture_output=True, text=True, check=False)
-    loaded = {Path(path) for path in _RESOLVED.findall(done.stdout)}
+    loaded = {Path(os.path.normpath(path)) for path in _RESOLVED.findall(done.stdout)}
     own = {path for path in loaded if path.is_relative_to(tree.prefix)}
     owners = _owners(loaded - own)
     if strays := sorted(str(path) for path in loaded - own if path not in owners):

@@ -17,6 +17,7 @@ from matrix.paths import DOCKER
 FILE = DOCKER / "bases.yml"
 _HEAD = "# Written by `python -m matrix bases --pin` from a registry's answers; not for editing by hand.\n"
 
+Python = Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -28,7 +29,7 @@ class Pins(BaseModel):
     # Named as in the file.
     schema_: Literal[1] = 1
     template: str = names.OFFICIAL
-    digests: Mapping[str, Digest] = {}
+    digests: Mapping[Python, Digest] = {}
 
     def updated(self, newer: Pins) -> Pins:
         """These pins with newer ones; of another template none is kept."""
@@ -50,8 +51,8 @@ def read(path: Path = FILE) -> Pins:
         return Pins(**{"schema_" if key == "schema" else key: value for key, value in found.items()})
     except FileNotFoundError:
         return Pins()
-    except (yaml.YAMLError, ValidationError, AttributeError, TypeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not as `python -m matrix bases --pin` writes it; call that again") from error
+    except (yaml.YAMLError, ValidationError, AttributeError, TypeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: cannot be read; write it anew: python -m matrix bases --pin") from error
 
 
 def write(pins: Pins, path: Path = FILE) -> None:

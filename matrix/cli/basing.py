@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 def bases(
     pythons: tuple[str, ...], table: Path, again: bool, listing: bool, pin: bool, base: str, target: Path | None
-) -> None:  # fmt: skip
+) -> None:
     """Make base images on this machine, where no registry can be reached.
 
     A base is python:X.Y-slim from a registry, or its like made here: a minimal Debian of this machine's own release,
@@ -50,7 +50,7 @@ def bases(
     from matrix.bases.make import make
     from matrix.environments.docker.bases import check_option
     from matrix.environments.docker.client import UNREACHABLE, connect, facts
-    from matrix.errors import Indeterminate, UsageError
+    from matrix.errors import EngineUnavailable, Indeterminate, UsageError
     from matrix.redact import redact
 
     if pin + listing + again > 1:
@@ -64,23 +64,24 @@ def bases(
     wanted = sorted(set(pythons or _needed(table)), key=names.order)
     client = connect()
     try:
-        facts(client)
+        engine = facts(client)
         if listing:
             _list(client, wanted, base)
         elif pin:
             if base == "local":
                 raise UsageError("--base local: only what a registry has can be pinned")
+            if engine.podman:
+                raise EngineUnavailable("Podman's socket cannot ask a registry for digests; pin with Docker")
             template = names.OFFICIAL if base in ("auto", "registry") else base
             target = target or pins.FILE
-            found = registry.ask(client, template, wanted)
-            # Some Pythons: the others stay as they were.
-            pins.write(pins.read(target).updated(found) if pythons else found, target)
+            # Asked for some Pythons: what is pinned for the others stays.
+            kept = pins.read(target) if pythons else pins.Pins()
+            pins.write(kept.updated(registry.ask(client, template, wanted)), target)
             click.echo(f"{', '.join(wanted)}: digests of {template} written to {target}")
-        else:
-            if problems := make(client, wanted, again, click.echo):
-                raise Indeterminate("\n".join(problems.values()))
+        elif problems := make(client, wanted, again, click.echo):
+            raise Indeterminate("\n".join(problems.values()))
     except UNREACHABLE as error:
-        raise Indeterminate(f"the engine failed at it: {redact(str(error))}; call this again") from error
+        raise Indeterminate(f"this could not be finished: {redact(str(error))}; call it again") from error
 
 
 def _needed(table: Path) -> set[str]:

@@ -101,7 +101,10 @@ def _resolved(lock: Lock) -> Lock:
     from matrix.errors import Unsatisfiable
 
     if lock.outcome != "resolved":
-        raise Unsatisfiable(f"no set of packages fulfils the pins of {lock.name}:\n{lock.explanation}")
+        raise Unsatisfiable(
+            f"no set of packages fulfils the pins of {lock.name}; choose other rows, or keep exporter and converter in "
+            f"environments of their own, as `run` does. The resolver says:\n{lock.explanation}"
+        )
     return lock
 
 

@@ -42,8 +42,12 @@ class BuildFailed(Exception):
         self.text = text
 
 
-class EngineLost(Exception):
-    """The engine went away under a running worker, which says nothing about the job."""
+class EngineFault(Exception):
+    """The engine refused to start a worker, or went away under it, which says nothing about the job."""
+
+    def __init__(self, reason: Literal["engine-error", "engine-lost"], text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Worker(Protocol):
     """One process (or container) that works off the jobs of one pass."""
 
     def exited(self) -> Exit | None:
-        """None while it runs. Raises EngineLost."""
+        """None while it runs. Raises EngineFault."""
         ...
 
     def resident_mb(self) -> float:
@@ -110,7 +114,7 @@ class Engine(Protocol):
     async def start(
         self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
     ) -> Worker:
-        """Start a worker on an inbox and an outbox. Raises EngineLost."""
+        """Start a worker on an inbox and an outbox. Raises EngineFault."""
         ...
 
     def stored(self) -> list[Stored]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Engine, EngineLost, Environment, PassName, Worker
+from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, PassName, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
 from matrix.execution.jobs import CARRIED, FACTORY_FILE, PASSES, Job, observed
@@ -18,7 +18,7 @@ from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
 from matrix.store.blobs import Blobs
-from matrix.store.records import Observation, Obstacle, PassRecord
+from matrix.store.records import Exit, Observation, Obstacle, PassRecord
 
 _PATIENCE_SECONDS = 0.2
 
@@ -137,8 +137,8 @@ class Lane:
             text = f"{type(error).__name__}: {error}"
             stopped = Obstacle("run", "infra", reason, text)
             return observed(job, self._lock, self._limits, tuple(records), environment, stopped)
-        except EngineLost as error:
-            stopped = Obstacle("run", "infra", "engine-lost", str(error))
+        except EngineFault as error:
+            stopped = Obstacle("run", "infra", error.reason, str(error))
             return observed(job, self._lock, self._limits, tuple(records), environment, stopped)
         return observed(job, self._lock, self._limits, tuple(records), environment)
 
@@ -174,6 +174,10 @@ class Lane:
             if alone:
                 # Nobody may be left who could exchange files while they are read.
                 await worker.kill()
+                ended = worker.exited()
+                if exit_status is None and ended is not None and ended.oom:
+                    # Memory ended a child of the worker, which lived on.
+                    exit_status = Exit(oom=True)
             record = collect(spool, job, work, self._blobs, worker, exit_status, stopped, seconds)
             if alone or exit_status is not None:
                 await self._discard(work)

@@ -10,7 +10,7 @@ from matrix.verdicts import matching
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
-# Without the __init__.py of their packages, most of which import what the image does not have.
+# Their packages' own __init__.py stay behind: most of them import what the image does not have.
 _MODULES = (
     "arrays.py",
     "execution/inputs.py",
@@ -41,6 +41,10 @@ def write_program(folder: Path) -> None:
     inside = _PACKAGE / "takeaway" / "inside"
     for path in sorted(inside.glob("*.py")):
         _copy(path, folder / "matrix" / "takeaway" / "inside" / path.name)
+    packages = {path.parent for path in (folder / "matrix").rglob("*.py")}
+    for package in (folder / "matrix", folder / "matrix" / "takeaway", *packages):
+        if not (package / "__init__.py").exists():
+            (package / "__init__.py").touch()
     carried = folder / "matrix" / "verdicts" / matching.CARRIED.name
     carried.write_text(matching.carried(), encoding="utf-8")
     for path in sorted(CONVERTER.rglob("*.py")):

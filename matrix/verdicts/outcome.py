@@ -19,6 +19,10 @@ INDETERMINATE: frozenset[Verdict] = frozenset({"unavailable", "infra"})
 # The worker's own status for "my driver is gone" (converter/lifeline.py).
 _ORPHANED = 75
 
+# Obstacles the driver met itself: it knows what they are, and their texts may hold words that mean something else in
+# an installer's output.
+_CERTAIN = frozenset({"base-missing", "driver-fault", "engine-error", "engine-lost", "interpreter-missing"})
+
 _WIDER_TIME = Remedy(id="raise-time-limit", text="give it more time: --timeout SECONDS")
 _WIDER_MEMORY = Remedy(id="raise-memory-limit", text="give it more memory: --memory MB")
 
@@ -43,7 +47,7 @@ def outcome(observation: Observation, log: str) -> Outcome | None:
     role = observation.role
     if (obstacle := observation.obstacle) is not None:
         stage = cast("Stage", obstacle.stage)
-        known = match(role, stage, ErrorText(message=obstacle.text))
+        known = None if obstacle.reason in _CERTAIN else match(role, stage, ErrorText(message=obstacle.text))
         title = known.title if known else _first_line(obstacle.text)
         # A signature written later may know better what a failed build meant; a lock without solution is what it is.
         verdict = known.verdict if known and obstacle.stage == "build" else obstacle.kind
@@ -100,6 +104,9 @@ def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome 
         return _recognised(known, stage) if known else Outcome("error", stage, UNRECOGNISED, short)
     if not complete or not record.released:
         return Outcome("error", stage, "no-result", "the worker went on without leaving a complete result")
+    if "model.onnx" in result.get("files", ()) and "model.onnx" not in record.files:
+        # A link in its place, or more than 4 GB: without it nothing can follow, today or later.
+        return Outcome("error", stage, "no-result", "the ONNX file it says it wrote is no plain file of at most 4 GB")
     return None
 
 

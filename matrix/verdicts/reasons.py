@@ -13,6 +13,7 @@ OWN = frozenset(
         "died-after-result",
         "disk-full",
         "driver-fault",
+        "engine-error",
         "engine-lost",
         "exit-without-result",
         "inf-mask",

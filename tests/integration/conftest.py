@@ -1,7 +1,8 @@
-"""Integration tests: real packages from the index, real environments made by uv.
+"""Integration tests: real packages from the index, real environments made by uv, and a real container engine.
 
 Most tests share one --state, so that environments are built once; those that need a history of their own have their
-own database beside it. With MATRIX_CI=1 a missing interpreter is a failure, elsewhere a skip that says what is missing.
+own database beside it. With MATRIX_CI=1 a missing interpreter or engine is a failure, elsewhere a skip that says what
+is missing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
+import engine as engines
 import pytest
 from product import Finished, Project
 from tables import EXPORTER, ROOT, TF1, TF2
@@ -66,3 +69,31 @@ def real(shared_state: Path) -> Project:
 def smoke(real: Project) -> Finished:
     """The smoke tier of the real table, run once."""
     return real.run("--tier", "smoke", "--locked")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The machine's engine. Images of environments that tests add go at the end; the builder's cache stays."""
+    client = engines.client()
+    before = engines.environment_images(client)
+    yield client
+    for tag in engines.environment_images(client).keys() - before.keys():
+        client.images.remove(tag)
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def docker_state(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One --state for most tests of the Docker engine."""
+    engines.need_bases(engine, EXPORTER, "reference", TF1, TF2)
+    return tmp_path_factory.mktemp("docker-state")
+
+
+@pytest.fixture
+def caged(engine: docker.DockerClient, docker_state: Path, tmp_path: Path) -> Iterator[Project]:
+    """Like `project`, with images and containers."""
+    project = Project(tmp_path / "project", docker_state, tmp_path / "history.db", "docker")
+    yield project
+    project.end_processes()
+    for container in engines.containers(engine, project):
+        container.remove(force=True)

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 _PATIENCE_SECONDS = 240
+_READ_THE_STORE = ("run", "status", "show", "compare", "clean")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a table (and perhaps its own copy of the product) and the --state its runs use."""
+    """A folder with a table (and perhaps its own copy of the product) and the --state and engine its runs use."""
 
     folder: Path
     state: Path
     store: Path | None = None
+    engine: str = "venv"
 
     @property
     def table(self) -> Path:
@@ -88,11 +90,11 @@ class Project:
         self, command: str, *arguments: str, env: Mapping[str, str | None] | None = None
     ) -> Iterator[subprocess.Popen[str]]:
         """A call that goes on; at the end of the block it is killed if it still does."""
-        store = ["--store", f"sqlite:///{self.store}"] if self.store and command in ("run", "status", "show") else []
+        store = ["--store", f"sqlite:///{self.store}"] if self.store and command in _READ_THE_STORE else []
         process = subprocess.Popen(
             [sys.executable, "-m", "matrix", command, "--state", str(self.state), *store, *arguments],
             cwd=self.folder,
-            env=_variables(env or {}),
+            env=_variables({"MATRIX_ENGINE": self.engine, **(env or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

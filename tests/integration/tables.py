@@ -77,8 +77,8 @@ def edit_row(table: Path, row: str, old: str, new: str) -> None:
 
 
 def copy_of_the_product(folder: Path) -> None:
-    """matrix/ and converter/ themselves, for a test that edits them: `python -m matrix` run there uses the copy."""
-    for part in ("matrix", "converter"):
+    """matrix/, converter/ and docker/, for a test that edits them: `python -m matrix` run there uses the copy."""
+    for part in ("matrix", "converter", "docker"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
 
 

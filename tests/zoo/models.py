@@ -68,6 +68,10 @@ def segfault():
     return InForward(lambda: ctypes.string_at(0))
 
 
+def abort():
+    return InForward(os.abort)
+
+
 def hang():
     return InForward(lambda: time.sleep(36000))
 

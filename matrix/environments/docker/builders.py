@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -82,7 +84,20 @@ class Classic:
         self._client = client
 
     async def build(self, context: Path, base: str, tag: str, labels: Mapping[str, str]) -> None:
-        await asyncio.to_thread(self._build, context, base, tag, dict(labels))
+        # Not `to_thread`: nothing can end such a build but the end of this process, which must not wait for it.
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def work() -> None:
+            try:
+                self._build(context, base, tag, dict(labels))
+            except BaseException as error:
+                _tell(loop, done, error)
+            else:
+                _tell(loop, done, None)
+
+        threading.Thread(target=work, daemon=True).start()
+        await done
 
     def _build(self, context: Path, base: str, tag: str, labels: dict[str, str]) -> None:
         try:
@@ -106,6 +121,20 @@ class Classic:
             if b"@" in (context / INDEX).read_bytes():
                 # Stages hold the index's address; one with credentials must not stay on the engine.
                 self._client.images.prune(filters={"dangling": True, "label": f"{LABEL}={STAGE}"})
+
+
+def _tell(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None], error: BaseException | None) -> None:
+    def settle() -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    # The run may be over by now.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(settle)
 
 
 def _dying_with_us() -> list[str]:

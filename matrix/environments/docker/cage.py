@@ -22,12 +22,27 @@ _NOBODY = "65534:65534"
 _TMP = "rw,noexec,nosuid,nodev,size=1g,mode=1777"
 _THREADS_A_CORE = 256
 _FILE_BYTES = 8 * 2**30
+_OPEN_FILES = 4096
 
 
 def job_user(facts: Facts) -> str:
     """Never root: the driver's own user, or nobody where that is root or where the engine maps users anyway."""
     user = os.getuid()
     return _NOBODY if user == 0 or facts.rootless else f"{user}:{os.getgid()}"
+
+
+def _ulimits(facts: Facts) -> dict[str, int]:
+    limits = {"core": 0, "fsize": _FILE_BYTES, "nofile": _OPEN_FILES}
+    if facts.podman:
+        # Left alone it asks for millions of processes, which it may not grant where its own limit is lower. What counts
+        # in the cage is the limit on pids: this one counts all containers of the user together.
+        limits["nproc"] = 8 * _pids(facts)
+    return limits
+
+
+def _pids(facts: Facts) -> int:
+    """A bomb of processes hits this; TensorFlow's pools of threads, a few for every core, do not."""
+    return max(512, _THREADS_A_CORE * facts.cpus)
 
 
 def restrictions(
@@ -45,10 +60,9 @@ def restrictions(
         "mem_limit": memory,
         # The same figure for memory and swap together: no swap, or the limit would only make the machine slow.
         "memswap_limit": memory,
-        # A bomb of processes hits this; TensorFlow's pools of threads, a few for every core, do not.
-        "pids_limit": max(512, _THREADS_A_CORE * facts.cpus),
+        "pids_limit": _pids(facts),
         "nano_cpus": facts.cpus * 10**9,
-        "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="fsize", soft=_FILE_BYTES, hard=_FILE_BYTES)],
+        "ulimits": [Ulimit(name=name, soft=limit, hard=limit) for name, limit in _ulimits(facts).items()],
         "log_config": LogConfig(type="json-file", config={"max-size": "1m"}),
         "mounts": [
             Mount(INBOX, str(inbox), type="bind", read_only=True),

@@ -13,7 +13,7 @@ import docker
 from docker.errors import APIError, NotFound
 
 from matrix.environments.docker.client import UNREACHABLE
-from matrix.environments.engine import EngineLost
+from matrix.environments.engine import EngineFault
 from matrix.logs import tail
 from matrix.redact import redact
 from matrix.store.records import Exit
@@ -45,7 +45,7 @@ class Container:
 
     def exited(self) -> Exit | None:
         if self._lost is not None:
-            raise EngineLost(self._lost)
+            raise EngineFault("engine-lost", self._lost)
         return self._exit
 
     def resident_mb(self) -> float:

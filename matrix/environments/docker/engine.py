@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -27,7 +27,7 @@ from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, 
 from matrix.environments.docker.container import Container
 from matrix.environments.docker.context import fill
 from matrix.environments.docker.room import Room
-from matrix.environments.engine import BuildFailed, EngineLost, Environment, PassName, Stored, identity
+from matrix.environments.engine import BuildFailed, EngineFault, Environment, PassName, Stored, identity
 from matrix.environments.failures import check_installed, install_failed
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock, read_locks
@@ -98,7 +98,7 @@ class DockerEngine:
             _quietly(container.remove, v=True, force=True)
         for image in self.client.images.list(filters={"reference": f"{names.ATTEMPTS}:{self._state}-*"}):
             for tag in image.tags:
-                if tag.startswith(f"{names.ATTEMPTS}:{self._state}-"):
+                if f"{names.ATTEMPTS}:{self._state}-" in tag:
                     _quietly(self.client.images.remove, tag)
         for kind in (names.ENVIRONMENT_IMAGE, names.STAGE):
             nameless = {"dangling": True, "label": f"{names.LABEL}={kind}"}
@@ -155,7 +155,8 @@ class DockerEngine:
             await asyncio.to_thread(self._still_there, lock)
             raise install_failed(lock, str(error)) from error
         except UNREACHABLE as error:
-            raise BuildFailed("infra", "engine-lost", f"{lock.name}: {redact(str(error))}") from error
+            await asyncio.to_thread(self._still_there, lock)
+            raise BuildFailed("infra", "engine-error", f"{lock.name}: {redact(str(error))}") from error
         except OSError as error:
             raise BuildFailed("infra", "disk-full", f"{lock.name}: {redact(str(error))}") from error
         return Environment(name, lock, tag, base.python, lock.packages)
@@ -169,7 +170,8 @@ class DockerEngine:
             await self.builder.build(Path(folder), base.reference, attempt, self._labels(lock, name, base))
         try:
             check_installed(lock, await asyncio.to_thread(self._installed, attempt))
-            await asyncio.to_thread(self.client.api.tag, attempt, tag)
+            repository, version = tag.split(":")
+            await asyncio.to_thread(self.client.api.tag, attempt, repository, version)
         finally:
             await asyncio.to_thread(_quietly, self.client.images.remove, attempt)
 
@@ -200,11 +202,15 @@ class DockerEngine:
         return True
 
     def _still_there(self, lock: Lock) -> None:
-        """Raises BuildFailed (infra) where a build ended because the engine did."""
+        """Raises BuildFailed (infra) where something went wrong because the engine is gone."""
+        if not self._answers():
+            raise BuildFailed("infra", "engine-lost", f"{lock.name}: the engine went away while building")
+
+    def _answers(self) -> bool:
         try:
-            self.client.ping()
-        except UNREACHABLE as error:
-            raise BuildFailed("infra", "engine-lost", f"{lock.name}: the engine went away while building") from error
+            return bool(self.client.ping())
+        except UNREACHABLE:
+            return False
 
     def _installed(self, image: str) -> Mapping[str, str]:
         """Normalised name to version of every distribution in the image, without running anything of it."""
@@ -246,13 +252,14 @@ class DockerEngine:
         try:
             return await asyncio.to_thread(Container, self.client, options, outbox)
         except UNREACHABLE as error:
-            raise EngineLost(f"the engine did not start a container: {redact(str(error))[:300]}") from error
+            reason: Literal["engine-error", "engine-lost"] = "engine-error" if self._answers() else "engine-lost"
+            raise EngineFault(reason, f"the engine did not start a container: {redact(str(error))[:300]}") from error
 
     def stored(self) -> list[Stored]:
         found = []
         for image in self.client.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"}):
             labels = image.labels or {}
-            whole = any(tag.startswith("torch-tf-matrix/env:") for tag in image.tags)
+            whole = any(names.ENVIRONMENTS in tag for tag in image.tags)
             found.append(
                 Stored(
                     id=labels.get(names.ENVIRONMENT, ""),

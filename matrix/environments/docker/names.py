@@ -11,6 +11,10 @@ LOCK = "torch-tf-matrix.lock"
 ROW = "torch-tf-matrix.row"
 ENVIRONMENT = "torch-tf-matrix.environment"
 
+# Podman puts `localhost/` in front of both.
+ENVIRONMENTS = "torch-tf-matrix/env"
+ATTEMPTS = "torch-tf-matrix/attempt"
+
 JOB = "job"
 ENVIRONMENT_IMAGE = "environment"
 STAGE = "stage"
@@ -18,12 +22,9 @@ STAGE = "stage"
 
 def environment_image(environment_id: str) -> str:
     """The name that makes an image valid: given last, when what is installed equals the lock."""
-    return f"torch-tf-matrix/env:{environment_id[:20]}"
+    return f"{ENVIRONMENTS}:{environment_id[:20]}"
 
 
 def attempt_image(state: str, environment_id: str) -> str:
     """The name of an image that is still being built or checked by the driver of a state folder."""
     return f"{ATTEMPTS}:{state}-{environment_id[:20]}"
-
-
-ATTEMPTS = "torch-tf-matrix/attempt"

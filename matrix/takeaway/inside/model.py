@@ -137,7 +137,8 @@ def _chosen(item: GraphInput, stated: tuple[int, ...] | None) -> Fed:
     if stated is not None:
         if not item.takes(stated):
             raise Mistake(
-                f"--shape: input {item.name!r} has the shape {item.declared}, not {' x '.join(map(str, stated)) or '()'}"
+                f"--shape: input {item.name!r} has the shape {item.declared}, "
+                f"not {' x '.join(map(str, stated)) or '()'}"
             )
         return Fed(item.name, stated, item.dtype)
     sizes = [size for size in item.dims or () if isinstance(size, int)]

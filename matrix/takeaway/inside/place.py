@@ -53,12 +53,15 @@ def _ours(folder: Path) -> bool:
 @contextlib.contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """A folder for everything in between, beside the result: the rest of the container may be read-only."""
+    here = Path.cwd().resolve()
+    # The folder above the mounted one is lost with the container, if it can be written at all.
+    parent = here if folder.resolve() == here else folder.parent.resolve()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent.resolve())
+        parent.mkdir(parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent)
     except OSError as error:
         raise Mistake(
-            f"{folder.parent.resolve()} cannot be written by user {os.getuid()} ({error.strerror}); "
+            f"{parent} cannot be written by user {os.getuid()} ({error.strerror}); "
             'run the container with --user "$(id -u):$(id -g)" on a folder of your own'
         ) from error
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import sys
 import time
@@ -37,6 +38,12 @@ def main(root: Path) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
+    except PermissionError as error:
+        _say(
+            f"{error.filename or 'a file'} may not be read or written by user {os.getuid()}; "
+            'run the container with --user "$(id -u):$(id -g)" on a folder of your own'
+        )
+        return 2
     except OSError as error:
         _say(f"{error.filename or 'a file'} could not be read or written: {error.strerror or error}")
         return 7

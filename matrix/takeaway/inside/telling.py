@@ -103,12 +103,10 @@ class Telling:
 
     def _lines(self) -> Iterator[str]:
         judgement, versions = self.judgement, self.toolchain.versions
-        name, version = self.toolchain.tensorflow
+        name, _ = self.toolchain.tensorflow
         yield _line("row", self.toolchain.row)
-        yield _line(
-            "versions",
-            f"Python {versions['python']}, onnx {versions['onnx']}, onnx-tf {versions['onnx-tf']}, {name} {version}",
-        )
+        shown = {name: versions[name] for name in ("onnx", "onnx-tf", name, "torch") if name in versions}
+        yield _line("versions", ", ".join([f"Python {versions['python']}", *(f"{k} {v}" for k, v in shown.items())]))
         yield _line("model", f"opset {self.model.opset or 'unknown'}, IR version {self.model.ir_version}")
         yield _line("inputs", self.inputs)
         yield _line("reference", self.reference.words)

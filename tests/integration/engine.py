@@ -1,0 +1,137 @@
+"""A real container engine under test: what is in it of ours, and nothing of anybody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import docker
+import pytest
+from docker.models.containers import Container
+from docker.models.images import Image
+from product import Project, wait_for
+from tables import ROOT
+
+from matrix.environments.docker import bases, names
+from matrix.environments.docker.client import connect
+from matrix.errors import EngineUnavailable
+from matrix.locks.lockfile import read_locks
+from matrix.state import State
+
+
+def lacking(text: str) -> NoReturn:
+    """A failure where CI says that nothing may be missing, elsewhere a skip."""
+    if os.environ.get("MATRIX_CI") == "1":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+def client() -> docker.DockerClient:
+    """The engine that answers here."""
+    try:
+        return connect()
+    except EngineUnavailable as error:
+        lacking(str(error))
+
+
+def need_bases(engine: docker.DockerClient, *environments: str) -> None:
+    """Base images for these rows; none is downloaded or made in a test's time."""
+    locks = read_locks(ROOT / "envs")
+    for python in sorted({locks[name].python for name in environments}):
+        try:
+            bases.choose(engine, python, "auto", download=False)
+        except bases.BaseMissing as error:
+            lacking(str(error))
+
+
+def mark(project: Project) -> str:
+    """How the containers and unfinished images of a --state are labelled."""
+    return State(project.state.absolute()).mark
+
+
+def containers(engine: docker.DockerClient, project: Project) -> list[Container]:
+    """Every container of the project's drivers, running or not."""
+    found: list[Container] = engine.containers.list(
+        all=True, filters={"label": f"{names.STATE}={mark(project)}"}, ignore_removed=True
+    )
+    return found
+
+
+def attempts(engine: docker.DockerClient, project: Project) -> list[str]:
+    """Tags of images whose build was never finished."""
+    start = f"{names.ATTEMPTS}:{mark(project)}-"
+    return [tag for image in engine.images.list() for tag in image.tags if tag.startswith(start)]
+
+
+def dangling(engine: docker.DockerClient) -> set[str]:
+    """Images of ours without any name."""
+    found = engine.images.list(filters={"dangling": True, "label": names.LABEL})
+    return {str(image.id) for image in found}
+
+
+def environment_images(engine: docker.DockerClient) -> dict[str, str]:
+    """Tag to image id of every built environment."""
+    found = engine.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"})
+    return {tag: str(image.id) for image in found for tag in image.tags if tag.startswith("torch-tf-matrix/env:")}
+
+
+def image_of(engine: docker.DockerClient, row: str, base: str) -> Image:
+    """The image of a row on a base."""
+    for image in engine.images.list(filters={"label": f"{names.ROW}={row}"}):
+        if image.labels.get("org.opencontainers.image.base.digest") == base:
+            return image
+    raise AssertionError(f"there is no image of {row} on {base}")
+
+
+def assert_no_container_left(engine: docker.DockerClient, project: Project, seconds: float = 15) -> None:
+    wait_for(
+        lambda: not containers(engine, project),
+        "the last container to go",
+        seconds,
+        lambda: str([container.attrs["State"] for container in containers(engine, project)]),
+    )
+
+
+def running(engine: docker.DockerClient, project: Project) -> list[Container]:
+    return [container for container in containers(engine, project) if container.status == "running"]
+
+
+@contextlib.contextmanager
+def own_bases(engine: docker.DockerClient, changed: str, pythons: set[str]) -> Iterator[str]:
+    """A value for --base under which Python `changed` has a base image of this test's own.
+
+    It differs from the usual one by a label alone, so that environments on it have never been built, are nobody
+    else's, and hold the same files. The other Pythons stand on the usual bases. At the end everything goes that was
+    built on it.
+    """
+    name = f"torch-tf-matrix-test/{uuid.uuid4().hex[:12]}"
+    made = []
+    try:
+        for python in pythons | {changed}:
+            usual = bases.choose(engine, python, "auto", download=False)
+            if python == changed:
+                created = engine.api.create_container(usual.id, ["true"], labels={"torch-tf-matrix-test": name})
+                try:
+                    image = engine.containers.get(created["Id"]).commit(name, python, changes=f'LABEL unique="{name}"')
+                finally:
+                    engine.api.remove_container(created["Id"], force=True)
+            else:
+                image = engine.images.get(usual.id)
+                assert image.tag(name, python)
+            made.append(f"{name}:{python}")
+        yield name + ":{python}"
+    finally:
+        for image in engine.images.list(filters={"label": f"unique={name}"}):
+            for tag in image.tags:
+                if tag not in made:
+                    engine.images.remove(tag)
+        for tag in made:
+            engine.images.remove(tag)
+
+
+def inspected(engine: docker.DockerClient, container: Container) -> dict[str, Any]:
+    attributes: dict[str, Any] = engine.api.inspect_container(container.id)
+    return attributes
