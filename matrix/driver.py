@@ -54,6 +54,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
             with progress(judge.speak) as events:
                 events.say(why)
                 plan = session.locked_plan(events.say, allowed=not options.locked)
+                engine.ready({session.locks[name].python for name in session.environments(plan)})
                 for note in plan.notes:
                     events.say(f"note: {note}")
                 limits = session.config.limits

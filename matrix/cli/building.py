@@ -52,6 +52,7 @@ def build(jobs: int | None, locked: bool, **options: Any) -> None:
         plan = session.locked_plan(say, allowed=not locked)
         names = session.environments(plan)
         locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
+        engine.ready({lock.python for lock in locks})
         failed = asyncio.run(build_all(locks))
         for failure in failed:
             say(f"{failure.kind}: {failure.text.strip()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -101,6 +101,10 @@ class Engine(Protocol):
 
     def recover(self) -> None:
         """Remove what a killed driver of the same state folder left behind: unfinished builds, running workers."""
+        ...
+
+    def ready(self, pythons: Iterable[str]) -> None:
+        """Fetch what `identify` needs for these Pythons; what cannot be had is for `identify` to say."""
         ...
 
     def identify(self, lock: Lock) -> str:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,8 @@ class VenvEngine:
     def recover(self) -> None:
         for attempt in self._root.glob(f"*{_UNFINISHED}*"):
             shutil.rmtree(attempt, ignore_errors=True)
+
+    def ready(self, pythons: Iterable[str]) -> None: ...
 
     def identify(self, lock: Lock) -> str:
         interpreter = _interpreter(lock)

@@ -9,7 +9,7 @@ import asyncio
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,7 @@ class FakeEngine:
         self.start_fault: Exception | None = None
         self.build_seconds = 0.0
         self.recovered = 0
+        self.readied: set[str] = set()
         self.building = 0
         self.most_at_once = 0
 
@@ -161,6 +162,9 @@ class FakeEngine:
 
     def remove(self, stored: Stored) -> None:
         raise AssertionError("nothing is stored")
+
+    def ready(self, pythons: Iterable[str]) -> None:
+        self.readied.update(pythons)
 
     def identify(self, lock: Lock) -> str:
         if lock.name in self.missing:

@@ -84,6 +84,8 @@ class Project:
         monkeypatch.chdir(root)
         for name in ("MATRIX_STATE", "MATRIX_STORE"):
             monkeypatch.delenv(name, raising=False)
+        # No unit test speaks to an engine that happens to run here.
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{root}/nobody.sock")
         monkeypatch.setattr(session, "choose", self._choose)
 
     def _choose(self, name: str, *rest: Any) -> tuple[Engine, str]:
@@ -407,7 +409,8 @@ def test_doctor_says_what_is_missing(project: Project, monkeypatch: pytest.Monke
     code, out, _ = project("doctor", "--index-url", "https://u:s3cret@host/simple")
     assert code == 0 and asked
     assert "ok     Python 3.9: 3.9.2" in out
-    assert "LACKS  Python 3.8: missing, so unavailable: old; get it: uv python install 3.8" in out
+    assert "LACKS  engine docker: no engine answers" in out
+    assert "LACKS  Python 3.8: missing, so unavailable with venv: old; get it: uv python install 3.8" in out
     assert "7 of 7 locks are current" in out
     assert "LACKS  index https://***@host/simple: the package index did not answer" in out
     assert "s3cret" not in out

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import hashlib
 import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -104,6 +105,11 @@ class DockerEngine:
             nameless = {"dangling": True, "label": f"{names.LABEL}={kind}"}
             _quietly(self.client.images.prune, filters=nameless)
 
+    def ready(self, pythons: Iterable[str]) -> None:
+        for python in pythons:
+            with contextlib.suppress(BuildFailed):
+                self.base(python, download=True)
+
     def identify(self, lock: Lock) -> str:
         return identity(
             lock,
@@ -115,11 +121,11 @@ class DockerEngine:
             },
         )
 
-    def base(self, python: str) -> bases.Base:
+    def base(self, python: str, download: bool = False) -> bases.Base:
         """The base image for a Python. Raises BuildFailed (unavailable)."""
         if python not in self._bases:
             try:
-                self._bases[python] = bases.choose(self.client, python, self.base_option)
+                self._bases[python] = bases.choose(self.client, python, self.base_option, download=download)
             except bases.BaseMissing as error:
                 self._bases[python] = str(error)
             except UNREACHABLE as error:
