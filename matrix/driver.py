@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import signal
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
+from matrix.execution.watermark import Watermark
 from matrix.paths import CONVERTER
 from matrix.redact import redact
 from matrix.reporting import report_on
@@ -33,6 +35,7 @@ class Options:
     memory_mb: int | None = None
     locked: bool = False
     again: bool = False
+    evict: bool = False
     command: str = ""
 
 
@@ -79,11 +82,16 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
                     events=events,
                     speak=judge.speak,
                     again=options.again,
+                    evict=options.evict,
                 )
+                disk = engine.disk()
+                mark = Watermark(disk) if disk else None
                 status = "failed"
                 try:
-                    status = "complete" if asyncio.run(_until_done(run)) else "interrupted"
+                    status = "complete" if asyncio.run(_until_done(run, mark)) else "interrupted"
                 finally:
+                    if mark is not None and run.counts.run:
+                        events.say(mark.text())
                     store.end_run(number, status, run.counts.run, run.counts.cached)
             order = [cell.id for cell in plan.cells]
             return report_on(store.run(number), store, judge, session.config, session.locks, order)
@@ -91,8 +99,13 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
             store.close()
 
 
-async def _until_done(run: Run) -> bool:
+async def _until_done(run: Run, mark: Watermark | None) -> bool:
     """True when the run came to its end, False when a signal asked it to stop."""
+    async with mark.watching() if mark else contextlib.nullcontext():
+        return await _until_stopped(run)
+
+
+async def _until_stopped(run: Run) -> bool:
     work = asyncio.create_task(run.execute())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -57,8 +57,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             engine.recover()
             there = engine.stored()
             gone = superfluous(there, current(engine), kept, dt.datetime.now(dt.UTC))
-            for stored in gone:
-                engine.remove(stored)
+            engine.remove(stored.place for stored in gone)
             freed = size(there) - size([one for one in there if one not in gone])
             note = ", files shared with uv's cache counted once each" if engine.name == "venv" else ""
             click.echo(

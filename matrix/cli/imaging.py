@@ -64,7 +64,7 @@ def image(
         tolerances: dict[str, tuple[float, float]] = {
             kind: (item.rtol, item.atol) for kind, item in session.config.tolerances.items()
         }
-        made = asyncio.run(make(engine, lock, second, tolerances, name, reference == "carried"))
+        made = asyncio.run(make(engine, session.state.mark, lock, second, tolerances, name, reference == "carried"))
     told = f"ONNX Runtime {made.onnxruntime}, carried" if made.onnxruntime else f"given as .npz ({made.why})"
     click.echo(f"{made.tag}: {made.size_mb} MB; reference: {told}")
     if registry is not None:

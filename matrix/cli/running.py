@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @click.option("--memory", type=click.IntRange(64), metavar="MB", help="Limit for one job's resident memory.")
 @click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
 @click.option("--again", is_flag=True, help="Run jobs even where a finding is stored.")
+@click.option(
+    "--evict", is_flag=True, help="Remove an environment as soon as no cell of this run needs it: for want of disk."
+)
 @click.option("--strict", is_flag=True, help="For CI: a missing interpreter or wheel ends with exit code 7 too.")
 def run(
     store: str | None,
@@ -40,6 +43,7 @@ def run(
     memory: int | None,
     locked: bool,
     again: bool,
+    evict: bool,
     strict: bool,
     **options: Any,
 ) -> None:
@@ -66,6 +70,7 @@ def run(
             memory_mb=memory,
             locked=locked,
             again=again,
+            evict=evict,
             command=f"python -m matrix {shlex.join(sys.argv[1:])}",
         ),
     )

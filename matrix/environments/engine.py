@@ -99,6 +99,10 @@ class Engine(Protocol):
         """What it is, in a few words for a person."""
         ...
 
+    def disk(self) -> Path | None:
+        """A folder on the file system that environments take up, None where that is on another machine."""
+        ...
+
     def recover(self) -> None:
         """Remove what a killed driver of the same state folder left behind: unfinished builds, running workers."""
         ...
@@ -125,8 +129,8 @@ class Engine(Protocol):
         """Every environment of this engine that was made by us."""
         ...
 
-    def remove(self, stored: Stored) -> None:
-        """Give its disk back."""
+    def remove(self, places: Iterable[str]) -> None:
+        """Give the disk of environments back."""
         ...
 
 

@@ -72,6 +72,9 @@ class VenvEngine:
     def describe(self) -> str:
         return f"virtual environments made by {uv.version()}"
 
+    def disk(self) -> Path:
+        return self._root
+
     def recover(self) -> None:
         for attempt in self._root.glob(f"*{_UNFINISHED}*"):
             shutil.rmtree(attempt, ignore_errors=True)
@@ -199,8 +202,9 @@ class VenvEngine:
             found.append(Stored(str(stamp["id"]) if stamp else "", name, str(folder), parts, made, bool(stamp)))
         return found
 
-    def remove(self, stored: Stored) -> None:
-        shutil.rmtree(stored.place)
+    def remove(self, places: Iterable[str]) -> None:
+        for place in places:
+            shutil.rmtree(place)
 
 
 class VenvWorker:

@@ -11,12 +11,18 @@ from matrix.locks.lockfile import Lock
 
 
 class Builds:
-    """Builds in the order they are wanted, `limit` at once."""
+    """Builds in the order they are wanted, `limit` at once.
 
-    def __init__(self, engine: Engine, limit: int, events: Events) -> None:
+    With `places`, no more than that many converter environments are there at once: the next one waits until one was
+    evicted. Exporters and the reference take no place: converters wait for what they make, never the other way round.
+    """
+
+    def __init__(self, engine: Engine, limit: int, events: Events, places: int | None = None) -> None:
         self._engine = engine
         self._limit = asyncio.Semaphore(limit)
         self._events = events
+        self._places = asyncio.Semaphore(places) if places else None
+        self._placed: set[str] = set()
         self._tasks: dict[str, asyncio.Task[Environment]] = {}
 
     def want(self, lock: Lock) -> asyncio.Task[Environment]:
@@ -32,12 +38,30 @@ class Builds:
         """The built environment. Raises BuildFailed."""
         return await asyncio.shield(self.want(lock))
 
+    async def evict(self, lock: Lock) -> None:
+        """Remove an environment that nobody will want any more."""
+        task = self._tasks.get(lock.digest)
+        if task is not None and task.done() and not task.cancelled() and task.exception() is None:
+            await asyncio.to_thread(self._engine.remove, [task.result().place])
+        self._give_place(lock)
+
     async def close(self) -> None:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
+    async def _take_place(self, lock: Lock) -> None:
+        if self._places is not None and lock.role == "converter":
+            await self._places.acquire()
+            self._placed.add(lock.digest)
+
+    def _give_place(self, lock: Lock) -> None:
+        if self._places is not None and lock.digest in self._placed:
+            self._placed.remove(lock.digest)
+            self._places.release()
+
     async def _build(self, lock: Lock) -> Environment:
+        await self._take_place(lock)
         async with self._limit:
             started = time.monotonic()
             self._events.building(lock.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +31,9 @@ _PRIORITIES: dict[JobKind, int] = {"export": 0, "reference": 1, "convert": 2}
 
 _FLUSH_SECONDS = 0.5
 
+# Converter environments built ahead of their turn where disk is short: enough that no slot waits for a build.
+_AHEAD = 2
+
 
 @dataclass
 class Counts:
@@ -42,7 +46,7 @@ class Counts:
 @dataclass
 class Run:
     """Executes a plan. `speak` says what an observation means, to know whether it is a finding; `again` runs jobs
-    whose finding is stored."""
+    whose finding is stored; `evict` removes an environment as soon as no cell needs it."""
 
     id: int
     config: Config
@@ -58,10 +62,13 @@ class Run:
     events: Events
     speak: Callable[[Observation], Outcome | None]
     again: bool = False
+    evict: bool = False
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
-        self._builds = Builds(self.engine, max(1, self.parallel), self.events)
+        places = self.parallel + _AHEAD if self.evict else None
+        self._builds = Builds(self.engine, max(1, self.parallel), self.events, places)
+        self._pending: Counter[str] = Counter()
         self._slots = Slots(self.parallel)
         self._lanes: dict[str, Lane] = {}
         self._once: dict[object, asyncio.Task[Observation]] = {}
@@ -79,6 +86,10 @@ class Run:
             for cell in self.plan.cells:
                 exports.setdefault((cell.model.id, cell.exporter.id, cell.opset), []).append(cell)
             self._unexported = len(exports)
+            for cells in exports.values():
+                names = (self.plan.exporter_environment(cells[0]), self.config.reference.id)
+                for name in (*names, *(cell.converter.id for cell in cells)):
+                    self._pending[self.locks[name].digest] += 1
             async with asyncio.TaskGroup() as group:
                 for cells in exports.values():
                     group.create_task(self._follow(cells))
@@ -94,10 +105,13 @@ class Run:
             export = await self._export(cells[0], cells)
         finally:
             self._unexported -= 1
+        await self._no_longer_needed(self.plan.exporter_environment(cells[0]))
         onnx, inputs = export.file("model.onnx"), self._inputs[cells[0].model.id]
         if onnx is None or self.speak(export) is not None:
             for cell in cells:
                 self._decide(cell, export, None, None)
+                await self._no_longer_needed(cell.converter.id)
+            await self._no_longer_needed(self.config.reference.id)
             return
         reference = asyncio.ensure_future(
             self._observe("reference", self.config.reference.id, self.jobs.reference, onnx, inputs)
@@ -107,10 +121,21 @@ class Run:
             convert = self._observe("convert", cell.converter.id, self.jobs.convert, onnx, inputs)
             both = await asyncio.gather(reference, convert)
             self._decide(cell, export, *both)
+            await self._no_longer_needed(cell.converter.id)
 
         async with asyncio.TaskGroup() as group:
             for cell in cells:
                 group.create_task(one(cell))
+        await self._no_longer_needed(self.config.reference.id)
+
+    async def _no_longer_needed(self, name: str) -> None:
+        """One of those that waited for this environment does not any more."""
+        lock = self.locks[name]
+        self._pending[lock.digest] -= 1
+        if self.evict and not self._pending[lock.digest]:
+            if name in self._lanes:
+                await self._lanes[name].close()
+            await self._builds.evict(lock)
 
     async def _export(self, cell: Cell, cells: list[Cell]) -> Observation:
         inputs, factory = self._inputs_of(cell.model), self._factory_of(cell.model)

@@ -25,9 +25,8 @@ from matrix.takeaway.inside.toolchain import FILE, Toolchain
 
 KIND = "takeaway"
 RUNTIME = "onnxruntime"
-_STAGE = "takeaway-stage"
+_STAGE = "torch-tf-matrix.stage=takeaway"
 _REFERENCE_LOCK = "torch-tf-matrix.reference-lock"
-_ATTEMPT = "torch-tf-matrix/takeaway-attempt"
 _PLATFORM = "linux/amd64"
 
 # A user nobody has, to see that any will do.
@@ -59,17 +58,21 @@ def check_tag(tag: str) -> None:
 
 async def make(
     engine: DockerEngine,
+    state: str,
     lock: Lock,
     reference: Lock,
     tolerances: Mapping[str, tuple[float, float]],
     tag: str,
     runtime: bool,
 ) -> Made:
-    """Build and check the image, and call it `tag`. Raises Indeterminate, with what the builder said."""
+    """Build and check the image, and call it `tag`. Raises Indeterminate, with what the builder said.
+
+    `state` is the mark of the state folder: what a killed driver leaves is found by it.
+    """
     try:
         environment = await engine.prepare(lock)
         second = await engine.prepare(reference)
-        return await asyncio.to_thread(_make, engine, environment, second, tolerances, tag, runtime)
+        return await asyncio.to_thread(assemble, engine, state, environment, second, tolerances, tag, runtime)
     except BuildFailed as error:
         raise Indeterminate(f"{error.kind}: {error.text.strip()}") from error
     except BuildError as error:
@@ -79,31 +82,32 @@ async def make(
         raise Indeterminate(f"the engine did not do what it was asked: {redact(str(error))}") from error
 
 
-def _make(
+def assemble(
     engine: DockerEngine,
+    state: str,
     environment: Environment,
     second: Environment,
     tolerances: Mapping[str, tuple[float, float]],
     tag: str,
     runtime: bool,
 ) -> Made:
+    """The image of two environments that are there. Raises what docker-py does, and Indeterminate."""
     version = second.lock.packages[RUNTIME] if runtime else None
     why = "" if runtime else "as asked for"
-    attempt = f"{_ATTEMPT}:{environment.id[:20]}-{'with' if runtime else 'without'}"
+    attempt = f"{names.ATTEMPTS}:{state}-{KIND}-{environment.id[:12]}"
     try:
         _build(engine, environment, second, tolerances, attempt, version)
-        if version is not None and (trouble := _refusal(engine, attempt, f"import {RUNTIME}")):
+        if version is not None and (trouble := _refusal(engine, state, attempt, f"import {RUNTIME}")):
             version, why = None, f"ONNX Runtime {version} does not start in this image: {trouble}"
             _build(engine, environment, second, tolerances, attempt, version)
-        if trouble := _refusal(engine, attempt, "import numpy, onnx"):
+        if trouble := _refusal(engine, state, attempt, "import numpy, onnx"):
             raise Indeterminate(f"the second Python of the image does not start: {trouble}")
         image = engine.client.images.get(attempt)
         engine.client.api.tag(attempt, tag)
     finally:
         _remove(engine, attempt)
-        # What the classic builder leaves of the stage that nothing refers to.
-        leftover = {"dangling": True, "label": f"{names.LABEL}={_STAGE}"}
-        engine.client.images.prune(filters=leftover)
+        # What the builder leaves of the stage that nothing refers to.
+        engine.client.images.prune(filters={"dangling": True, "label": _STAGE})
     return Made(tag, int(image.attrs["Size"]) // 2**20, version, why)
 
 
@@ -171,7 +175,7 @@ def _labels(environment: Environment, second: Environment, version: str | None) 
     }
 
 
-def _refusal(engine: DockerEngine, image: str, statement: str) -> str:
+def _refusal(engine: DockerEngine, state: str, image: str, statement: str) -> str:
     """Why the second Python does not run a statement as anybody and without writing; '' where it does."""
     try:
         engine.client.containers.run(
@@ -181,7 +185,7 @@ def _refusal(engine: DockerEngine, image: str, statement: str) -> str:
             user=_SOMEBODY,
             read_only=True,
             network_disabled=True,
-            labels={names.LABEL: KIND},
+            labels={names.LABEL: names.JOB, names.STATE: state},
             remove=True,
             stderr=True,
         )

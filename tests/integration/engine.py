@@ -66,9 +66,10 @@ def attempts(engine: docker.DockerClient, project: Project) -> list[str]:
     return [tag for image in engine.images.list() for tag in image.tags if tag.startswith(start)]
 
 
-def dangling(engine: docker.DockerClient) -> set[str]:
-    """Images of ours without any name."""
-    found = engine.images.list(filters={"dangling": True, "label": names.LABEL})
+def nameless(engine: docker.DockerClient, base: str) -> set[str]:
+    """Images without any name that were built on a base of `own_bases`."""
+    name = base.removesuffix(":{python}")
+    found = engine.images.list(filters={"dangling": True, "label": f"{_OWN}={name}"})
     return {str(image.id) for image in found}
 
 
@@ -99,6 +100,10 @@ def running(engine: docker.DockerClient, project: Project) -> list[Container]:
     return [container for container in containers(engine, project) if container.status == "running"]
 
 
+# The label of a base that is the test's own; what is built on it inherits it.
+_OWN = "torch-tf-matrix-test"
+
+
 @contextlib.contextmanager
 def own_bases(engine: docker.DockerClient, changed: str, pythons: set[str]) -> Iterator[str]:
     """A value for --base under which Python `changed` has a base image of this test's own.
@@ -113,9 +118,9 @@ def own_bases(engine: docker.DockerClient, changed: str, pythons: set[str]) -> I
         for python in pythons | {changed}:
             usual = bases.choose(engine, python, "auto", download=False)
             if python == changed:
-                created = engine.api.create_container(usual.id, ["true"], labels={"torch-tf-matrix-test": name})
+                created = engine.api.create_container(usual.id, ["true"], labels={_OWN: name})
                 try:
-                    image = engine.containers.get(created["Id"]).commit(name, python, changes=f'LABEL unique="{name}"')
+                    image = engine.containers.get(created["Id"]).commit(name, python, changes=f"LABEL {_OWN}={name}")
                 finally:
                     engine.api.remove_container(created["Id"], force=True)
             else:
@@ -124,8 +129,8 @@ def own_bases(engine: docker.DockerClient, changed: str, pythons: set[str]) -> I
             made.append(f"{name}:{python}")
         yield name + ":{python}"
     finally:
-        for image in engine.images.list(filters={"label": f"unique={name}"}):
-            for tag in image.tags:
+        for image in engine.images.list(filters={"label": f"{_OWN}={name}"}):
+            for tag in image.tags or [image.id]:
                 if tag not in made:
                     engine.images.remove(tag)
         for tag in made:

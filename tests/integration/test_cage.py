@@ -146,7 +146,6 @@ def test_the_engine_shows_every_restriction_of_a_running_job(caged: Project, eng
     assert config["Labels"]["torch-tf-matrix"] == "job"
     assert config["Labels"]["torch-tf-matrix.state"] == mark(caged)
     assert config["Labels"]["torch-tf-matrix.row"] == EXPORTER
-    wait_for(lambda: not containers(engine, caged), "the killed driver's container to go", 15)
 
 
 def test_every_door_is_shut(caged: Project, engine: docker.DockerClient, outside: Outside, tmp_path: Path) -> None:

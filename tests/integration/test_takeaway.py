@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,13 @@ from engine import lacking
 from product import Finished, Project, wait_for
 from tables import ROOT, TF1, TF2
 
+from matrix.environments.docker.engine import DockerEngine
+from matrix.index import IndexSettings
 from matrix.locks.lockfile import read_locks
+from matrix.session import Session
+from matrix.state import State
 from matrix.takeaway.carried import write_program
-from matrix.takeaway.image import KIND, default_tag
+from matrix.takeaway.image import KIND, assemble, default_tag
 from matrix.takeaway.inside.toolchain import Toolchain
 
 # Run by the reference environment, which has onnx: a folder of models, each with something of its own.
@@ -362,10 +367,9 @@ def test_an_image_says_what_it_is_and_holds_nothing_of_this_machine(
     assert image.labels["torch-tf-matrix.reference-lock"] == locks["reference"].digest
     for name in ("title", "description", "version", "source"):
         assert image.labels[f"org.opencontainers.image.{name}"]
-    assert not engine.images.list(filters={"dangling": True, "label": "torch-tf-matrix=takeaway-stage"})
-    searched = ["/opt/takeaway", "/opt/reference/python", "/opt/reference/lib/python3.11/site-packages"]
-    # Names of files that only a build needs, and the place where this copy of the project lies.
-    script = f"grep -rlF '{ROOT}/' {' '.join(searched)}; find / -xdev -name uv -o -xdev -name '*.whl'"
+    assert not engine.images.list(filters={"dangling": True, "label": "torch-tf-matrix.stage=takeaway"})
+    # The place where this copy of the project lies, and files that only a build needs.
+    script = f"grep -rlF '{ROOT}/' /opt; find /opt /tmp /build -name uv -o -name '*.whl' 2>/dev/null || true"
     found = engine.containers.run(image, ["-c", script], entrypoint="sh", user="0", remove=True, network_disabled=True)
     assert found == b""
 
@@ -464,10 +468,9 @@ def test_the_readmes_commands_work_word_for_word(
     there = bool(engine.images.list(tag))
     folder = tmp_path / "mine"
     shutil.copytree(models, folder)
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    (commands / "python").symlink_to(sys.executable)
-    env = {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "MATRIX_STATE": str(maker.state)}
+    # As after `. .venv/bin/activate`.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "MATRIX_STATE": str(maker.state)}
     try:
         made = subprocess.run(make, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, timeout=590)
         assert made.returncode == 0, made.stderr
@@ -492,3 +495,38 @@ def test_a_joint_environment_that_cannot_be_is_explained(maker: Project, engine:
     assert "No solution found" in done.err and "no set of packages" in done.err
     done = maker.call("image", TF1, "--with-exporter", exporter, "--locked")
     assert done.code == 11, "the explanation is kept"
+
+
+def test_where_onnx_runtime_does_not_start_the_image_takes_outputs_instead(
+    maker: Project, engine: docker.DockerClient, small: Finished, data: Path
+) -> None:
+    session = Session(maker.table, State(maker.state), IndexSettings.resolve(), engine_name="docker")
+    docker_engine, _ = session.engine()
+    assert isinstance(docker_engine, DockerEngine)
+    lock, second = session.locks[TF1], session.locks["reference"]
+    environment, reference = (asyncio.run(docker_engine.prepare(item)) for item in (lock, second))
+    tag, broken = f"torch-tf-matrix/takeaway-test:{os.getpid()}-refusing", f"takeaway-broken:{os.getpid()}"
+    package = "/opt/env/lib/python3.11/site-packages/onnxruntime"
+    # Without its .pyc, which is taken unseen.
+    breaking = f"rm {package}/__pycache__/__init__.*; echo 'raise ImportError(\"too old\")' > {package}/__init__.py"
+    container = engine.containers.create(
+        reference.place,
+        ["-c", breaking],
+        entrypoint="sh",
+        user="0",
+    )
+    try:
+        container.start()
+        assert container.wait()["StatusCode"] == 0
+        container.commit(*broken.split(":"))
+        made = assemble(
+            docker_engine, session.state.mark, environment, replace(reference, place=broken), {}, tag, runtime=True
+        )
+        assert made.onnxruntime is None and "too old" in made.why
+        found = run_image(tag, data, "model.onnx")
+        assert found.code == 0 and found.out.startswith("model.onnx: converted, not compared\n"), found.err
+    finally:
+        container.remove(force=True)
+        for name in (tag, broken):
+            with contextlib.suppress(ImageNotFound):
+                engine.images.remove(name, force=True)

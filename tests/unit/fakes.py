@@ -143,6 +143,7 @@ class FakeEngine:
         self.start_fault: Exception | None = None
         self.build_seconds = 0.0
         self.recovered = 0
+        self.removed: list[str] = []
         self.readied: set[str] = set()
         self.building = 0
         self.most_at_once = 0
@@ -154,14 +155,17 @@ class FakeEngine:
     def describe(self) -> str:
         return "an engine without environments"
 
+    def disk(self) -> Path:
+        return self.root
+
     def recover(self) -> None:
         self.recovered += 1
 
     def stored(self) -> list[Stored]:
         return []
 
-    def remove(self, stored: Stored) -> None:
-        raise AssertionError("nothing is stored")
+    def remove(self, places: Iterable[str]) -> None:
+        self.removed.extend(places)
 
     def ready(self, pythons: Iterable[str]) -> None:
         self.readied.update(pythons)

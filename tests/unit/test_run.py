@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.environments.engine import BuildFailed, PassName
 from matrix.errors import ConfigError
+from matrix.execution.builds import Builds
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.locks.lockfile import Lock
@@ -47,7 +48,7 @@ class World:
     def plan(self, tier: str = "known", *only: str) -> Plan:
         return make_plan(self.table, self.locks, Selection(tier, tuple(map(from_text, only))), None)
 
-    def make(self, plan: Plan, limits: Limits = LIMITS, again: bool = False) -> Run:
+    def make(self, plan: Plan, limits: Limits = LIMITS, again: bool = False, evict: bool = False) -> Run:
         self.told = Told()
         number = self.store.begin_run(plan.tier, "fake", "run", len(plan.cells), {})
         return Run(
@@ -65,14 +66,17 @@ class World:
             events=self.told,
             speak=self.judge.speak,
             again=again,
+            evict=evict,
         )
 
     @property
     def judge(self) -> Judge:
         return Judge(self.table, self.store)
 
-    def run(self, plan: Plan, limits: Limits = LIMITS, again: bool = False) -> tuple[Run, dict[str, CellResult]]:
-        run = self.make(plan, limits, again)
+    def run(
+        self, plan: Plan, limits: Limits = LIMITS, again: bool = False, evict: bool = False
+    ) -> tuple[Run, dict[str, CellResult]]:
+        run = self.make(plan, limits, again, evict)
         asyncio.run(asyncio.wait_for(run.execute(), 20))
         return run, self.results(run)
 
@@ -436,3 +440,55 @@ def test_a_run_of_another_state_folder_is_left_running(world: World) -> None:
     assert world.store.run(ours).status == "running"
     world.store.begin_run("quick", "fake", "", 0, {"state": "ours"})
     assert world.store.run(ours).status == "killed"
+
+
+def test_without_eviction_environments_stay(world: World) -> None:
+    world.run(world.plan())
+    assert world.engine.removed == []
+
+
+def test_evicting_removes_every_environment_once_and_only_when_all_its_cells_are_decided(world: World) -> None:
+    plan = world.plan()
+    run = world.make(plan, evict=True)
+    gone_at: dict[str, int] = {}
+    remove = world.engine.remove
+
+    def noted(places: Iterable[str]) -> None:
+        for place in places:
+            gone_at[Path(place).name] = len(world.told.of("decided"))
+            remove([place])
+
+    world.engine.remove = noted  # type: ignore[method-assign]
+    asyncio.run(run.execute())
+    assert len(world.told.of("decided")) == len(plan.cells)
+    assert sorted(map(Path, world.engine.removed)) == sorted({world.root / name for name in world.engine.prepared})
+    for converter in {cell.converter.id for cell in plan.cells}:
+        decided = [str(item[0]) for item in world.told.of("decided")[: gone_at[converter]]]
+        assert {cell.id for cell in plan.cells if cell.converter.id == converter} <= set(decided)
+
+
+def test_evicting_keeps_few_converter_environments_at_once(world: World) -> None:
+    """One place for two converters: the second is built when the first is gone, and the run still ends."""
+
+    async def two() -> None:
+        builds = Builds(world.engine, 2, world.told, places=1)
+        old, new = (world.locks[name] for name in ("old", "new"))
+        builds.want(old)
+        builds.want(new)
+        exporter = next(lock for lock in world.locks.values() if lock.role == "exporter")
+        await asyncio.wait_for(builds.get(old), 1)
+        await asyncio.wait_for(builds.get(exporter), 1)
+        await asyncio.sleep(0.01)
+        assert new.name not in world.engine.prepared
+        await builds.evict(old)
+        await asyncio.wait_for(builds.get(new), 1)
+        assert [Path(place).name for place in world.engine.removed] == ["old"]
+        await builds.close()
+
+    asyncio.run(two())
+
+
+def test_a_build_that_fails_gives_its_place_back(world: World) -> None:
+    world.engine.broken["old"] = BuildFailed("infra", "disk-full", "no room")
+    found = world.run(world.plan(), evict=True)[1]
+    assert verdicts(found)["infra"] and verdicts(found)["match"]

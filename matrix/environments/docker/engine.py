@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 from matrix import __version__
 from matrix.config.model import Limits
 from matrix.environments.docker import bases, names
+from matrix.environments.docker.buildcache import drop_unused
 from matrix.environments.docker.builders import Builder, BuildKit, Classic, ImageNotBuilt
 from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, job_user, restrictions
 from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
@@ -91,6 +92,9 @@ class DockerEngine:
 
     def describe(self) -> str:
         return f"{self.facts.name}, images built with {self.builder.name}"
+
+    def disk(self) -> Path | None:
+        return self.facts.root
 
     def recover(self) -> None:
         """A killed driver's containers end by themselves; what is left of them and of its builds goes here."""
@@ -278,8 +282,11 @@ class DockerEngine:
             )
         return found
 
-    def remove(self, stored: Stored) -> None:
-        _quietly(self.client.images.remove, stored.place, force=True)
+    def remove(self, places: Iterable[str]) -> None:
+        for place in places:
+            _quietly(self.client.images.remove, place, force=True)
+        if self.builder.name == BuildKit.name:
+            _quietly(drop_unused, self.client)
 
 
 def _layers(layers: list[str], history: list[dict[str, Any]]) -> dict[str, int]:

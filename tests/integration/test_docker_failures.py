@@ -1,0 +1,146 @@
+"""The Docker engine disturbed: its driver killed or interrupted, the engine not there."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import docker
+import pytest
+from engine import attempts, containers, nameless, own_bases, running
+from product import Project, wait_for
+from tables import EXPORTER, ROOT, TF1, small_model, write_table
+
+from matrix.locks.lockfile import read_locks
+
+LOCKS = read_locks(ROOT / "envs")
+PYTHONS = {LOCKS[name].python for name in (EXPORTER, "reference", TF1)}
+
+
+@pytest.fixture
+def bases(engine: docker.DockerClient, docker_state: object) -> Iterator[str]:
+    """--base under which the reference environment, the smallest, has to be built; the others are there."""
+    with own_bases(engine, LOCKS["reference"].python, PYTHONS) as name:
+        yield name
+
+
+@pytest.fixture
+def lonely_caged(lonely: Project, engine: docker.DockerClient) -> Iterator[Project]:
+    """A --state of the test's own: its containers and unfinished images are told from all others."""
+    project = Project(lonely.folder, lonely.state, None, "docker")
+    yield project
+    project.end_processes()
+    for container in containers(engine, project):
+        container.remove(force=True)
+
+
+def building(project: Project) -> Callable[[], bool]:
+    """Whether BuildKit's command line works for the project."""
+    return lambda: any(" build " in line and "contexts" in line for line in project.processes().values())
+
+
+def test_killed_while_building_a_run_still_completes(
+    lonely_caged: Project, engine: docker.DockerClient, bases: str
+) -> None:
+    project = lonely_caged
+    write_table(project.folder, [small_model("good")])
+    assert project.call("build").code == 0
+    moments: dict[str, tuple[Callable[[], bool], float]] = {
+        "the build begins": (building(project), 0),
+        "the build goes on": (building(project), 2),
+        "the image has its first name": (lambda: bool(attempts(engine, project)), 0),
+    }
+    for what, (reached, later) in moments.items():
+        with project.started("run", "--base", bases) as driver:
+            wait_for(lambda driver=driver, reached=reached: driver.poll() is not None or reached(), what)
+            time.sleep(later)
+            assert driver.poll() is None, f"the run was over before {what}"
+            driver.kill()
+            driver.communicate()
+        project.assert_no_process_left()
+        wait_for(lambda: not running(engine, project), "the last container to end", 15)
+
+    done = project.run("--base", bases)
+
+    assert done.code == 0, done.err
+    assert [cell["verdict"] for cell in done.cells] == ["match"]
+    assert not containers(engine, project) and not attempts(engine, project)
+    assert not nameless(engine, bases)
+    project.assert_history_whole()
+    assert project.rows("select status from run order by id") == [("killed",)] * len(moments) + [("complete",)]
+    assert project.run("--base", bases).jobs == (0, 3)
+
+
+@pytest.mark.parametrize("factory", ["hang_with_a_child", "hang_in_c"])
+def test_no_job_outlives_a_killed_driver(caged: Project, engine: docker.DockerClient, factory: str) -> None:
+    write_table(caged.folder, [small_model("good"), small_model("hang", factory)])
+    with caged.started("run") as driver:
+        wait_for(lambda: caged.observed() > 0, "the first finding")
+        wait_for(lambda: bool(running(engine, caged)), "the hanging job")
+        time.sleep(2)  # Nothing tells from outside that the worker has come to the line it hangs in.
+        driver.kill()
+        driver.communicate()
+    wait_for(lambda: not running(engine, caged), "the hanging job's container to end", 15)
+
+    done = caged.run("--model", "good")
+
+    assert done.code == 0, done.err
+    assert [cell["verdict"] for cell in done.cells] == ["match"]
+    assert not containers(engine, caged), "the killed driver's containers were not cleared away"
+    caged.assert_history_whole()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_a_run_stops_its_containers(
+    caged: Project, engine: docker.DockerClient, number: signal.Signals
+) -> None:
+    write_table(caged.folder, [small_model("hang", "hang_with_a_child")])
+    with caged.started("run", "--format", "json") as driver:
+        wait_for(lambda: bool(running(engine, caged)), "the hanging job")
+        driver.send_signal(number)
+        out, err = driver.communicate(timeout=30)
+    assert driver.returncode == 130, err
+    assert '"status": "interrupted"' in out
+    assert not containers(engine, caged)
+    caged.assert_no_process_left()
+
+
+def test_interrupted_while_building(lonely_caged: Project, engine: docker.DockerClient, bases: str) -> None:
+    write_table(lonely_caged.folder, [small_model("good")])
+    with lonely_caged.started("build", "--base", bases) as driver:
+        wait_for(building(lonely_caged), "the build")
+        driver.send_signal(signal.SIGINT)
+        driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    lonely_caged.assert_no_process_left()
+    assert not containers(engine, lonely_caged) and not attempts(engine, lonely_caged)
+    assert not nameless(engine, bases)
+
+
+NOWHERE = {"DOCKER_HOST": "unix:///nowhere.sock"}
+
+
+@pytest.mark.parametrize("command", ["run", "build"])
+def test_without_an_engine_one_sentence_says_what_to_do(lonely: Project, command: str) -> None:
+    write_table(lonely.folder, [small_model("good")])
+    done = lonely.call(command, "--engine", "docker", env=NOWHERE)
+    assert done.code == 6
+    (line,) = done.err.strip().splitlines()
+    assert "no engine answers" in line and "DOCKER_HOST" in line and "--engine venv" in line
+    assert not lonely.rows("select * from run")
+
+
+def test_without_an_engine_auto_takes_virtual_environments_and_says_why(project: Project) -> None:
+    write_table(project.folder, [small_model("good")])
+    done = project.run("--engine", "auto", env=NOWHERE)
+    assert done.code == 0, done.err
+    first = done.err.splitlines()[0]
+    assert first.startswith("engine venv: ") and "because no engine answers (its socket does not exist)" in first
+
+
+def test_with_an_engine_auto_takes_it_and_says_so(caged: Project) -> None:
+    write_table(caged.folder, [small_model("good")])
+    done = caged.run("--engine", "auto")
+    assert done.code == 0, done.err
+    assert done.err.startswith("engine docker, because it answers: ")
