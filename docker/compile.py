@@ -1,10 +1,12 @@
 """Compile an environment's sources ahead of time, the same bytes on every build.
 
-    PYTHON compile.py ROOT
+    PYTHON compile.py ROOT CACHE
 
 Without .pyc files importing TensorFlow takes two to three times as long, and a read-only image can never make them.
-Only sources without a .pyc are looked at: a layer must not rewrite what the layers below it hold.
+Only sources without a .pyc are looked at: a layer must not rewrite what the layers below it hold. What was compiled is
+kept in the folder CACHE, because that takes longer than all the rest of a build whose packages are at hand.
 """
+import hashlib
 import os
 import py_compile
 import subprocess
@@ -33,31 +35,59 @@ def uncompiled(root):
     return found
 
 
-def compile_one(path):
+def settle(path, cache):
+    """Give a source its .pyc, out of the cache or into it."""
     os.utime(path, (EPOCH, EPOCH))
+    with open(path, "rb") as file:
+        source = file.read()
+    # The path is part of what is compiled: tracebacks show it.
+    words = (sys.version.encode(), os.fsencode(path), source)
+    name = hashlib.sha256(b"\0".join(hashlib.sha256(word).digest() for word in words)).hexdigest()
+    kept = os.path.join(cache, name[:2], name)
+    target = os.path.join(
+        os.path.dirname(path), "__pycache__", os.path.basename(path)[:-2] + sys.implementation.cache_tag + ".pyc"
+    )
+    if os.path.exists(kept):
+        copy(kept, target)
+    elif compiled(path, target):
+        copy(target, kept)
+
+
+def copy(source, target):
+    """Whole or not at all: another build may be reading it."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    scratch = "%s.%d" % (target, os.getpid())
+    with open(source, "rb") as old, open(scratch, "wb") as new:
+        new.write(old.read())
+    os.replace(scratch, target)
+
+
+def compiled(path, target):
     try:
         if sys.version_info >= (3, 7):
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-            py_compile.compile(path, doraise=True, invalidation_mode=mode)
+            py_compile.compile(path, cfile=target, doraise=True, invalidation_mode=mode)
         else:
-            py_compile.compile(path, doraise=True)
+            py_compile.compile(path, cfile=target, doraise=True)
     except (py_compile.PyCompileError, UnicodeError):
         # Templates and Python 2 code that wheels carry along: nobody can import it either.
-        pass
+        return False
+    return True
 
 
 def main():
     if sys.argv[1:2] == ["--part"]:
-        for path in sys.stdin.read().split("\0"):
-            compile_one(path)
+        for path in sys.stdin.buffer.read().split(b"\0"):
+            settle(os.fsdecode(path), sys.argv[2])
         return
-    paths = uncompiled(sys.argv[1])
+    root, cache = sys.argv[1:]
+    paths = uncompiled(root)
     parts = [part for part in (paths[start::PARTS] for start in range(PARTS)) if part]
     env = dict(os.environ, PYTHONHASHSEED="0")
     workers = []
     for part in parts:
-        worker = subprocess.Popen([sys.executable, __file__, "--part"], stdin=subprocess.PIPE, env=env)
-        worker.stdin.write("\0".join(part).encode(sys.getfilesystemencoding(), "surrogateescape"))
+        worker = subprocess.Popen([sys.executable, __file__, "--part", cache], stdin=subprocess.PIPE, env=env)
+        worker.stdin.write(b"\0".join(map(os.fsencode, part)))
         worker.stdin.close()
         workers.append(worker)
     failed = [worker for worker in workers if worker.wait() != 0]

@@ -5,7 +5,6 @@
 set -eu
 here=$(dirname "$0")
 lock=${1-}
-site='import sysconfig; print(sysconfig.get_path("purelib"))'
 cd /
 # What is compiled is compiled by compile.py alone, the same bytes in every build.
 export PYTHONDONTWRITEBYTECODE=1
@@ -21,12 +20,18 @@ if ls "$here"/wheels/*.whl >/dev/null 2>&1; then
     export UV_FIND_LINKS="$here/wheels${UV_FIND_LINKS:+,$UV_FIND_LINKS}"
 fi
 export UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
-export UV_CACHE_DIR="${UV_CACHE_DIR:-$here/cache}"
+export UV_CACHE_DIR="$here/cache/uv"
+
+# compile_below PATH_NAME: purelib or stdlib, as Python's sysconfig calls it
+compile_below() {
+    place=$(/opt/env/bin/python -c "import sysconfig; print(sysconfig.get_path('$1'))")
+    /opt/env/bin/python "$here/compile.py" "$place" "$here/cache/pyc"
+}
 
 if [ -z "$lock" ]; then
     "$here/uv" --no-config venv --quiet --no-project --python "$(command -v python3)" /opt/env
     # A job can never store the .pyc files of Python's own library either.
-    /opt/env/bin/python "$here/compile.py" "$(/opt/env/bin/python -c 'import os; print(os.path.dirname(os.__file__))')"
+    compile_below stdlib
     exit 0
 fi
 [ -s "$lock" ] || exit 0
@@ -35,7 +40,7 @@ fi
 as_of=$(sed -n "s/^#: as_of: '\(.*\)'\$/\1/p" "$lock")
 "$here/uv" --no-config pip install --quiet --python /opt/env/bin/python \
     --no-deps --require-hashes --exclude-newer "${as_of}T00:00:00Z" -r "$lock"
-/opt/env/bin/python "$here/compile.py" "$(/opt/env/bin/python -c "$site")"
+compile_below purelib
 # The driver holds this against the lock.
 "$here/uv" --no-config pip list --quiet --python /opt/env/bin/python --format json >/opt/env/installed.json
 rm -f /opt/env/.lock

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("rows", nargs=-1)
 @table_options
 @selection_options
 @engine_options
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Builds at once; default: the number of cores.")
 @click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
-def build(jobs: int | None, locked: bool, **options: Any) -> None:
-    """Build the environments a run would need."""
+def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any) -> None:
+    """Build the environments a run would need, or those of ROWS, which are ids as in the table."""
     from matrix.environments.engine import BuildFailed
     from matrix.errors import Indeterminate
     from matrix.execution.builds import Builds
+    from matrix.locks.keep import stale
     from matrix.verdicts.outcome import outcome
     from matrix.views.progress import PlainProgress
 
@@ -49,8 +51,8 @@ def build(jobs: int | None, locked: bool, **options: Any) -> None:
 
     with session.state.held():
         engine.recover()
-        plan = session.locked_plan(say, allowed=not locked)
-        names = session.environments(plan)
+        names = rows or session.environments(session.locked_plan(say, allowed=not locked))
+        session.refresh(stale(session.requests(rows), session.locks), say, allowed=not locked)
         locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
         engine.ready({lock.python for lock in locks})
         failed = asyncio.run(build_all(locks))

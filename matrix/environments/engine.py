@@ -115,6 +115,10 @@ class Engine(Protocol):
         """Identity of the environment this engine makes of a lock. Raises BuildFailed (unavailable)."""
         ...
 
+    def shares(self, lock: Lock) -> str:
+        """What is built once for all environments that name the same here; '' where nothing is."""
+        ...
+
     async def prepare(self, lock: Lock) -> Environment:
         """Build it, or take the one that is already there and whole. Raises BuildFailed."""
         ...

@@ -96,6 +96,9 @@ class VenvEngine:
     def folder(self, environment_id: str) -> Path:
         return self._root / environment_id[:20]
 
+    def shares(self, lock: Lock) -> str:
+        return ""
+
     async def prepare(self, lock: Lock) -> Environment:
         interpreter = _interpreter(lock)
         name = self.identify(lock)

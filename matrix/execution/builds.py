@@ -23,6 +23,7 @@ class Builds:
         self._events = events
         self._places = asyncio.Semaphore(places) if places else None
         self._placed: set[str] = set()
+        self._first: dict[str, asyncio.Task[Environment]] = {}
         self._tasks: dict[str, asyncio.Task[Environment]] = {}
 
     def want(self, lock: Lock) -> asyncio.Task[Environment]:
@@ -32,6 +33,7 @@ class Builds:
             # A build started ahead of need may fail without anybody asking for it.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._tasks[lock.digest] = task
+            self._first.setdefault(self._engine.shares(lock), task)
         return self._tasks[lock.digest]
 
     async def get(self, lock: Lock) -> Environment:
@@ -62,6 +64,11 @@ class Builds:
 
     async def _build(self, lock: Lock) -> Environment:
         await self._take_place(lock)
+        shared = self._engine.shares(lock)
+        first = self._first.get(shared)
+        if shared and first is not None and first is not asyncio.current_task():
+            # It makes most of this one too: to wait for it inside the limit would keep a place from others.
+            await asyncio.wait([first])
         async with self._limit:
             started = time.monotonic()
             self._events.building(lock.name)

@@ -15,6 +15,7 @@ from docker.errors import APIError, BuildError, ContainerError
 from matrix.environments.docker import names
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.docker.engine import DockerEngine
+from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.errors import Indeterminate, UsageError
 from matrix.locks.lockfile import Lock
@@ -28,6 +29,11 @@ RUNTIME = "onnxruntime"
 _STAGE = "torch-tf-matrix.stage=takeaway"
 _REFERENCE_LOCK = "torch-tf-matrix.reference-lock"
 _PLATFORM = "linux/amd64"
+
+# The second tree, in the stage that gathers it and in the image.
+_TREE_MB = 700
+# Everybody else on this disk needs to go on.
+_FLOOR_MB = 2000
 
 # A user nobody has, to see that any will do.
 _SOMEBODY = "54321:54321"
@@ -56,6 +62,16 @@ def check_tag(tag: str) -> None:
         raise UsageError(f"--tag {tag}: an image's name is like my-converter:1 or registry.example/me/my-converter:1")
 
 
+def check_room(engine: DockerEngine) -> None:
+    """Raises Indeterminate where the engine's disk has no room for what an image adds to its environments."""
+    free = Room(engine.disk()).free_mb()
+    if free is not None and free < _TREE_MB + _FLOOR_MB:
+        raise Indeterminate(
+            f"the image may need {_TREE_MB} MB, and the engine has {free} MB free; {_FLOOR_MB} stay free. "
+            "Make room: python -m matrix clean --engine docker"
+        )
+
+
 async def make(
     engine: DockerEngine,
     state: str,
@@ -69,7 +85,9 @@ async def make(
 
     `state` is the mark of the state folder: what a killed driver leaves is found by it.
     """
+    check_room(engine)
     try:
+        await asyncio.to_thread(engine.ready, sorted({lock.python, reference.python}))
         environment = await engine.prepare(lock)
         second = await engine.prepare(reference)
         return await asyncio.to_thread(assemble, engine, state, environment, second, tolerances, tag, runtime)

@@ -6,18 +6,20 @@ import contextlib
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import docker
 import pytest
 from docker.models.containers import Container
-from docker.models.images import Image
-from product import Project, wait_for
+from product import Project
 from tables import ROOT
 
+from matrix.environments.choose import choose
 from matrix.environments.docker import bases, names
 from matrix.environments.docker.client import connect
 from matrix.errors import EngineUnavailable
+from matrix.index import IndexSettings
 from matrix.locks.lockfile import read_locks
 from matrix.state import State
 
@@ -62,8 +64,8 @@ def containers(engine: docker.DockerClient, project: Project) -> list[Container]
 
 def attempts(engine: docker.DockerClient, project: Project) -> list[str]:
     """Tags of images whose build was never finished."""
-    start = f"{names.ATTEMPTS}:{mark(project)}-"
-    return [tag for image in engine.images.list() for tag in image.tags if tag.startswith(start)]
+    found = engine.api.images(filters={"reference": f"{names.ATTEMPTS}:{mark(project)}-*"})
+    return [tag for image in found for tag in image["RepoTags"]]
 
 
 def nameless(engine: docker.DockerClient, base: str) -> set[str]:
@@ -79,21 +81,10 @@ def environment_images(engine: docker.DockerClient) -> dict[str, str]:
     return {tag: str(image.id) for image in found for tag in image.tags if tag.startswith("torch-tf-matrix/env:")}
 
 
-def image_of(engine: docker.DockerClient, row: str, base: str) -> Image:
-    """The image of a row on a base."""
-    for image in engine.images.list(filters={"label": f"{names.ROW}={row}"}):
-        if image.labels.get("org.opencontainers.image.base.digest") == base:
-            return image
-    raise AssertionError(f"there is no image of {row} on {base}")
-
-
-def assert_no_container_left(engine: docker.DockerClient, project: Project, seconds: float = 15) -> None:
-    wait_for(
-        lambda: not containers(engine, project),
-        "the last container to go",
-        seconds,
-        lambda: str([container.attrs["State"] for container in containers(engine, project)]),
-    )
+def environment_image(row: str, state: Path) -> str:
+    """The name of a row's image, as the driver of a --state makes it from the committed lock."""
+    driver, _ = choose("docker", State(state), IndexSettings.resolve(), "auto", ROOT / "envs")
+    return names.environment_image(driver.identify(read_locks(ROOT / "envs")[row]))
 
 
 def running(engine: docker.DockerClient, project: Project) -> list[Container]:

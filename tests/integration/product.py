@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Project:
     state: Path
     store: Path | None = None
     engine: str = "venv"
+    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def table(self) -> Path:
@@ -94,7 +95,7 @@ class Project:
         process = subprocess.Popen(
             [sys.executable, "-m", "matrix", command, "--state", str(self.state), *store, *arguments],
             cwd=self.folder,
-            env=_variables({"MATRIX_ENGINE": self.engine, **(env or {})}),
+            env=_variables({"MATRIX_ENGINE": self.engine, **self.env, **(env or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,12 +15,9 @@ from typing import Any
 import docker
 import psutil
 import pytest
-from engine import containers, image_of, inspected, mark, running
+from engine import containers, environment_image, inspected, mark, running
 from product import Finished, Project, wait_for
 from tables import EXPORTER, ROOT, ZOO, small_model, write_table
-
-from matrix.environments.docker import bases
-from matrix.locks.lockfile import read_locks
 
 MEMORY_MB = 2048
 MATCH = {"verdict": "match", "role": None, "stage": None, "reason": None}
@@ -170,8 +167,6 @@ def everything() -> set[str]:
 
 def without_a_cage(engine: docker.DockerClient, outside: Outside, folder: Path) -> list[str]:
     """The doors that the same code in the same image finds open when nothing is restricted."""
-    row = read_locks(ROOT / "envs")[EXPORTER]
-    image = image_of(engine, EXPORTER, bases.choose(engine, row.python, "auto", download=False).id)
     matrix = folder / "matrix"
     for name in ("inbox", "converter"):
         (matrix / name).mkdir(parents=True)
@@ -179,7 +174,7 @@ def without_a_cage(engine: docker.DockerClient, outside: Outside, folder: Path) 
     (matrix / "job.sh").touch()
     outside.factory_file(matrix)
     out = engine.containers.run(
-        image.id,
+        environment_image(EXPORTER, folder),
         ["/opt/env/bin/python", "-c", "import escapes, json; print(json.dumps(escapes.open_doors()))"],
         user="0:0",
         environment={"PYTHONDONTWRITEBYTECODE": "1"},

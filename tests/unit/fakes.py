@@ -143,6 +143,7 @@ class FakeEngine:
         self.start_fault: Exception | None = None
         self.build_seconds = 0.0
         self.recovered = 0
+        self.shared: dict[str, str] = {}
         self.removed: list[str] = []
         self.readied: set[str] = set()
         self.building = 0
@@ -174,6 +175,9 @@ class FakeEngine:
         if lock.name in self.missing:
             raise self.missing[lock.name]
         return identity(lock, {"engine": self.name})
+
+    def shares(self, lock: Lock) -> str:
+        return self.shared.get(lock.name, "")
 
     async def prepare(self, lock: Lock) -> Environment:
         self.prepared.append(lock.name)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from types import SimpleNamespace
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -16,11 +19,11 @@ from small import TABLE
 
 from matrix.config import load_config
 from matrix.config.model import Config, ExporterRow, Verdict
-from matrix.errors import UsageError
+from matrix.errors import Indeterminate, UsageError
 from matrix.execution.inputs import draw, pack
 from matrix.store.records import Exit, Observation, PassRecord
 from matrix.takeaway.carried import write_program
-from matrix.takeaway.image import check_tag, default_tag
+from matrix.takeaway.image import check_room, check_tag, default_tag
 from matrix.takeaway.inside import given, memory, place
 from matrix.takeaway.inside.judging import NO_REFERENCE, conclude, speak
 from matrix.takeaway.inside.mistake import Mistake
@@ -518,6 +521,17 @@ def test_what_is_no_name_is_said_before_anything_is_built(tag: str) -> None:
 def test_a_name_goes_below_its_registry_once() -> None:
     assert remote_name("t:1", "registry.example/me/") == "registry.example/me/t:1"
     assert remote_name("registry.example/me/t:1", "registry.example") == "registry.example/me/t:1"
+
+
+def test_an_image_that_would_fill_the_disk_is_not_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Engine:
+        def disk(self) -> Path:
+            return tmp_path
+
+    for free_mb, enough in ((2699, False), (2700, True)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free_mb: SimpleNamespace(free=free * 2**20))
+        with contextlib.nullcontext() if enough else pytest.raises(Indeterminate, match="matrix clean"):
+            check_room(cast(Any, Engine()))
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,13 @@ def hang():
     return InForward(lambda: time.sleep(36000))
 
 
+def slow():
+    """Long enough for something to happen meanwhile."""
+    network = Good()
+    network.forward = _once(lambda: time.sleep(12), network.forward)
+    return network
+
+
 def hang_with_a_child():
     """The child is what a data loader or a compiler would be: it must not outlive the job."""
     return InForward(lambda: subprocess.call([sys.executable, "-c", "import time; time.sleep(36000)"]))

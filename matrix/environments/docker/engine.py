@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
+from docker.models.images import Image
 from packaging.utils import canonicalize_name
 
 from matrix import __version__
@@ -28,6 +29,7 @@ from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, j
 from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
 from matrix.environments.docker.container import Container
 from matrix.environments.docker.context import fill
+from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, PassName, Stored, identity
 from matrix.environments.failures import check_installed, install_failed
@@ -154,6 +156,9 @@ class DockerEngine:
             total.update(hashlib.sha256((self._recipe / name).read_bytes()).digest())
         return total.hexdigest()
 
+    def shares(self, lock: Lock) -> str:
+        return f"{lock.python} {shared_part(lock, self._rows)}"
+
     async def prepare(self, lock: Lock) -> Environment:
         base, name = self.base(lock.python), self.identify(lock)
         tag = names.environment_image(name)
@@ -275,7 +280,7 @@ class DockerEngine:
                     id=labels.get(names.ENVIRONMENT, ""),
                     environment=labels.get(names.ROW, "?"),
                     place=image.id or "",
-                    parts=_layers(image.attrs["RootFS"]["Layers"], image.history()),
+                    parts=layers(image),
                     made=dt.datetime.fromisoformat(_second(image.attrs["Created"])),
                     whole=whole,
                 )
@@ -289,11 +294,11 @@ class DockerEngine:
             _quietly(drop_unused, self.client)
 
 
-def _layers(layers: list[str], history: list[dict[str, Any]]) -> dict[str, int]:
+def layers(image: Image) -> dict[str, int]:
     """Layer to bytes. A layer is another one where another lies below it; steps that changed no file have none."""
-    sizes = [int(step["Size"]) for step in reversed(history) if step["Size"]]
+    sizes = [int(step["Size"]) for step in reversed(image.history()) if step["Size"]]
     chain, parts = hashlib.sha256(), {}
-    for number, digest in enumerate(layers):
+    for number, digest in enumerate(image.attrs["RootFS"]["Layers"]):
         chain.update(digest.encode())
         parts[chain.hexdigest()] = sizes[number] if number < len(sizes) else 0
     return parts
