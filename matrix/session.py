@@ -127,7 +127,9 @@ class Session:
 
     def engine(self) -> tuple[Engine, str]:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""
-        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed)
+        probe = self.locks.get(self.config.reference.id)
+        python = probe.python if probe else None
+        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed, python)
 
     def engines(self) -> list[Engine]:
         """Every engine that may hold environments of this session: with `auto` all that work here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.environments.engine import Engine
+from matrix.environments.engine import BuildFailed, Engine
 from matrix.environments.venv import VenvEngine
 from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from matrix.environments.docker.engine import DockerEngine
 
 
-def choose(name: str, state: State, settings: IndexSettings, base: str, committed: Path) -> tuple[Engine, str]:
+def choose(
+    name: str, state: State, settings: IndexSettings, base: str, committed: Path, probe: str | None = None
+) -> tuple[Engine, str]:
     """The engine and one sentence that says which and why. Raises EngineUnavailable.
 
-    `committed` is the folder of the locks among which images share layers.
+    `committed` is the folder of the locks among which images share layers. `probe` is a Python every run needs: an
+    engine that answers but has no base image of it, nor gets one, is not what `auto` means.
     """
     venv = VenvEngine(state.environments, settings, CONVERTER)
     if name == "venv":
@@ -28,7 +31,9 @@ def choose(name: str, state: State, settings: IndexSettings, base: str, committe
     containers = docker_engine(state, settings, base, committed)
     try:
         containers.check()
-    except EngineUnavailable as error:
+        if name == "auto" and probe is not None:
+            containers.base(probe, download=True)
+    except (EngineUnavailable, BuildFailed) as error:
         if name == "docker":
             raise
         venv.check()

@@ -492,3 +492,29 @@ def test_a_build_that_fails_gives_its_place_back(world: World) -> None:
     world.engine.broken["old"] = BuildFailed("infra", "disk-full", "no room")
     found = world.run(world.plan(), evict=True)[1]
     assert verdicts(found)["infra"] and verdicts(found)["match"]
+
+
+def test_who_shares_a_layer_waits_for_the_first_without_taking_a_turn(world: World) -> None:
+    world.engine.shared = {"old": "layer", "new": "layer"}
+    world.engine.build_seconds = 0.02
+    exporter = next(lock for lock in world.locks.values() if lock.role == "exporter")
+
+    async def three() -> None:
+        builds = Builds(world.engine, 2, world.told)
+        tasks = [builds.want(world.locks["old"]), builds.want(world.locks["new"]), builds.want(exporter)]
+        await asyncio.wait_for(asyncio.gather(*tasks), 2)
+
+    asyncio.run(three())
+    assert world.engine.prepared == ["old", exporter.name, "new"]
+
+
+def test_the_first_of_a_shared_layer_may_fail_and_the_others_are_tried(world: World) -> None:
+    world.engine.shared = {"old": "layer", "new": "layer"}
+    world.engine.broken["old"] = BuildFailed("error", "x", "will not build")
+
+    async def both() -> None:
+        builds = Builds(world.engine, 1, world.told)
+        builds.want(world.locks["old"])
+        assert (await asyncio.wait_for(builds.get(world.locks["new"]), 2)).lock.name == "new"
+
+    asyncio.run(both())
