@@ -10,13 +10,13 @@ import contextlib
 import ipaddress
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
+import psutil
 from docker.errors import DockerException
 from engine import lacking
 from product import wait_for
@@ -59,10 +59,10 @@ class OwnEngine:
             return True
         return False
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """SIGTERM is what a service manager sends: the daemon ends its containers first."""
+    def stop(self) -> None:
+        """As a service manager does it: the daemon ends its containers first."""
         if self._process is not None:
-            self._process.send_signal(number)
+            self._process.terminate()
             self._process.wait(60)
             self._process = None
 
@@ -90,6 +90,7 @@ def own_engine(root: Path) -> Iterator[OwnEngine]:
             # Whatever was plugged in goes with the namespace; a moment later it would do so by itself.
             subprocess.run(["ip", "link", "delete", plug], check=False, capture_output=True)
     finally:
+        _end_processes(folder)
         holder.kill()
         holder.wait()
         _unmount_below(folder)
@@ -156,6 +157,14 @@ def _plug_in(pid: int) -> str:
     _inside(pid, "ip", "link", "set", "eth0", "up")
     _inside(pid, "ip", "route", "add", "default", "via", str(gateway.ip))
     return plug
+
+
+def _end_processes(folder: Path) -> None:
+    """What a daemon that died left running: those that name its folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(f"{folder}/" in word for word in process.cmdline()):
+                process.kill()
 
 
 def _unmount_below(folder: Path) -> None:

@@ -5,7 +5,6 @@ On a daemon of the tests' own (own_engine.py), whose data root is a small file s
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,15 +83,18 @@ def assert_honest(done: Finished) -> None:
     assert "infra" in {cell["verdict"] for cell in done.cells}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_engine_stops_in_mid_run(own: Own, starved: Project, number: signal.Signals) -> None:
-    write_table(
-        starved.folder, [small_model("first"), small_model("slow", "slow", seed=1), small_model("last", seed=2)]
-    )
+def three(project: Project) -> None:
+    """Models of which the second takes long enough for something to happen meanwhile."""
+    models = [small_model("first"), small_model("slow", "slow", seed=1), small_model("last", seed=2)]
+    write_table(project.folder, models)
+
+
+def test_the_engine_stops_in_mid_run(own: Own, starved: Project) -> None:
+    three(starved)
     with starved.started("run", "--format", "json") as driver:
         wait_for(lambda: starved.observed() > 0, "the first finding")
         wait_for(lambda: bool(running(own.client, starved)), "another job")
-        own.daemon.stop(number)
+        own.daemon.stop()
         try:
             out, err = driver.communicate(timeout=120)
         finally:
@@ -145,14 +147,12 @@ def test_a_full_disk_of_the_engine(own: Own, starved: Project) -> None:
 
 
 def test_a_full_disk_of_the_state(own: Own, starved: Project, tmp_path: Path) -> None:
-    write_table(
-        starved.folder, [small_model("first"), small_model("slow", "slow", seed=1), small_model("last", seed=2)]
-    )
+    three(starved)
     with small_disk(STATE_MB, tmp_path / "state.img", starved.state) as disk:
         with starved.started("run", "--format", "json") as driver:
             wait_for(lambda: starved.observed() > 0, "the first finding")
             with filled(disk):
-                out, err = driver.communicate(timeout=240)
+                _, err = driver.communicate(timeout=240)
         assert driver.returncode == 7, err
         assert "Traceback" not in err
         assert not containers(own.client, starved)

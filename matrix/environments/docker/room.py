@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
 
 from matrix.environments.engine import BuildFailed
 from matrix.locks.lockfile import Lock
 
-# Megabytes a package takes on the engine at most while its image is built: in the layer, with its .pyc files, and
-# unpacked in the package cache. Measured over the 27 committed locks; what is not named here takes 12 on average.
-_MEGABYTES: Mapping[str, int] = {
-    "tensorflow": 3200,
-    "tensorflow-cpu": 2600,
-    "torch": 2600,
-    "onnxruntime": 200,
-    "nvidia-*": 700,
-    "cuda-*": 100,
-    "triton": 1200,
-    "scipy": 300,
-    "numpy": 250,
-    "onnx": 150,
-    "tensorflow-probability": 150,
-    "tensorflow-addons": 60,
-    "keras": 60,
-    "libclang": 150,
-    "grpcio": 60,
-    "h5py": 60,
-    "sympy": 150,
-}
-_OTHER_MEGABYTES = 12
+# Megabytes a package takes on the engine at most while its image is built: unpacked in the package cache, and again in
+# the layer with its .pyc files. Measured over the committed locks, rounded up; the first line that fits counts.
+_MEGABYTES: tuple[tuple[str, str, int], ...] = (
+    ("tensorflow", "<2", 1000),
+    ("tensorflow-cpu", "<2", 1000),
+    ("tensorflow", "", 3000),
+    ("tensorflow-cpu", "", 1700),
+    ("torch", "", 3300),
+    ("nvidia-*", "", 700),
+    ("triton", "", 1200),
+    ("onnxruntime", "", 200),
+    ("scipy", "", 200),
+    ("numpy", "", 160),
+    ("libclang", "", 120),
+    ("sympy", "", 150),
+    ("cuda-*", "", 100),
+    ("onnx", "", 90),
+    ("*", "", 9),
+)
 
 # The engine, the store and everybody else on this disk need to go on when all builds are done.
 _FLOOR_MEGABYTES = 2000
@@ -40,11 +39,15 @@ _FLOOR_MEGABYTES = 2000
 
 def megabytes(lock: Lock) -> int:
     """An upper estimate of what building an image of this lock takes, nothing of it being there yet."""
-    return sum(_of(name) for name in lock.packages)
+    return sum(_of(name, version) for name, version in lock.packages.items())
 
 
-def _of(name: str) -> int:
-    return next((size for pattern, size in _MEGABYTES.items() if fnmatchcase(name, pattern)), _OTHER_MEGABYTES)
+def _of(name: str, version: str) -> int:
+    return next(
+        size
+        for pattern, versions, size in _MEGABYTES
+        if fnmatchcase(name, pattern) and SpecifierSet(versions, prereleases=True).contains(version)
+    )
 
 
 class Room:
