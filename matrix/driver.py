@@ -8,9 +8,13 @@ import platform
 import signal
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from matrix import __version__
 from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
+from matrix.durable import is_full
+from matrix.errors import Indeterminate
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.execution.watermark import Watermark
@@ -46,7 +50,22 @@ def open_store(session: Session, url: str | None) -> Store:
 
 
 def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
-    """Run the session's plan; the report and the cells the table states an expectation of."""
+    """Run the session's plan; the report and the cells the table states an expectation of.
+
+    Raises Indeterminate where the disk of the state folder or the store is full: then nothing can be recorded.
+    """
+    try:
+        return _execute(session, options)
+    except (OSError, SQLAlchemyError) as error:
+        if not is_full(error):
+            raise
+        raise Indeterminate(
+            f"the disk below {redact(str(session.state.root))} is full; what had finished is stored: make room "
+            "(python -m matrix clean), then the same command continues"
+        ) from error
+
+
+def _execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
     _ = session.config  # A wrong table is said before anything is touched.
     engine, why = session.engine()
     with session.state.held():

@@ -117,6 +117,7 @@ def assemble(
         _build(engine, environment, second, tolerances, attempt, version)
         if version is not None and (trouble := _refusal(engine, state, attempt, f"import {RUNTIME}")):
             version, why = None, f"ONNX Runtime {version} does not start in this image: {trouble}"
+            _remove(engine, attempt)
             _build(engine, environment, second, tolerances, attempt, version)
         if trouble := _refusal(engine, state, attempt, "import numpy, onnx"):
             raise Indeterminate(f"the second Python of the image does not start: {trouble}")
@@ -215,7 +216,7 @@ def _refusal(engine: DockerEngine, state: str, image: str, statement: str) -> st
 
 
 def _remove(engine: DockerEngine, attempt: str) -> None:
-    """Take the name away; the image stays under its own, if it came that far."""
+    """Take the name away; the image stays if it has one of its own by then."""
     try:
         engine.client.images.remove(attempt)
     except (APIError, *UNREACHABLE):

@@ -461,6 +461,7 @@ def test_the_readmes_commands_work_word_for_word(
 ) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = [block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "matrix image" in block]
+    assert blocks, "the README shows no image"
     lines = [line for line in blocks[0].splitlines() if line.strip()]
     make, use = lines[:2]
     row = make.split()[-1]
@@ -525,6 +526,8 @@ def test_where_onnx_runtime_does_not_start_the_image_takes_outputs_instead(
         assert made.onnxruntime is None and "too old" in made.why
         found = run_image(tag, data, "model.onnx")
         assert found.code == 0 and found.out.startswith("model.onnx: converted, not compared\n"), found.err
+        nameless = {"dangling": True, "label": f"torch-tf-matrix={KIND}"}
+        assert not engine.images.list(filters=nameless), "the first attempt was left behind"
     finally:
         container.remove(force=True)
         for name in (tag, broken):

@@ -264,8 +264,14 @@ class DockerEngine:
             "labels": {names.LABEL: names.JOB, names.STATE: self._state, names.ROW: environment.lock.name},
             "host_config": self.client.api.create_host_config(**cage),
         }
+        started = asyncio.ensure_future(asyncio.to_thread(Container, self.client, options, outbox))
         try:
-            return await asyncio.to_thread(Container, self.client, options, outbox)
+            return await asyncio.shield(started)
+        except asyncio.CancelledError:
+            # The thread goes on, and what it starts must not be left behind.
+            with contextlib.suppress(*UNREACHABLE):
+                await (await started).kill()
+            raise
         except UNREACHABLE as error:
             reason: Literal["engine-error", "engine-lost"] = "engine-error" if self._answers() else "engine-lost"
             raise EngineFault(reason, f"the engine did not start a container: {redact(str(error))[:300]}") from error
