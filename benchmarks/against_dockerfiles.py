@@ -100,9 +100,14 @@ class Ours:
         call([sys.executable, "-m", "matrix", "build", *rows, "--engine", "docker", "--state", str(self._state)], {})
 
     def forget(self, packages: bool) -> None:
+        client = self._engine.client
+        there = {tag for tag in self._tags if client.images.list(tag)}
+        mine = {layer for tag in there for layer in own_layers(self._engine, tag)}
         self._engine.remove(self._tags)
+        others = [image.tags or image.id for image in client.images.list() if mine & set(layers(image))]
+        if others:
+            sys.exit(f"these images hold layers of what is measured; remove them first: {others}")
         if packages:
-            client = self._engine.client
             for record in client.df().get("BuildCache") or []:
                 if record["Type"] == "exec.cachemount" and "/tmp/torch-tf-matrix/" in record["Description"]:
                     by_id: Any = {"id": record["ID"]}
@@ -116,11 +121,17 @@ def unique_megabytes(engine: DockerEngine, tags: list[str]) -> float:
     """Images together without their bases; a layer that several have counts once."""
     parts: dict[str, int] = {}
     for tag in tags:
-        parts |= layers(engine.client.images.get(tag))
+        parts |= own_layers(engine, tag)
+    return sum(parts.values()) / 1e6
+
+
+def own_layers(engine: DockerEngine, tag: str) -> dict[str, int]:
+    """Layers of an image above its base."""
+    parts = layers(engine.client.images.get(tag))
     for python in ("3.6", "3.7"):
         for name in layers(engine.client.images.get(engine.base(python).reference)):
             parts.pop(name, None)
-    return sum(parts.values()) / 1e6
+    return parts
 
 
 def call(command: list[str], env: dict[str, str]) -> None:

@@ -54,9 +54,9 @@ def settle(path, cache):
 
 
 def copy(source, target):
-    """Whole or not at all: another build may be reading it."""
+    """Whole or not at all: another build may be reading or writing it, with the same process ids as this one."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    scratch = "%s.%d" % (target, os.getpid())
+    scratch = "%s.%s" % (target, os.urandom(8).hex())
     with open(source, "rb") as old, open(scratch, "wb") as new:
         new.write(old.read())
     os.replace(scratch, target)

@@ -97,7 +97,8 @@ def _execute(session: Session, options: Options) -> tuple[Report, frozenset[str]
                     jobs=JobMaker(ConverterCode(CONVERTER)),
                     limits=limits,
                     parallel=options.jobs,
-                    work=session.state.work,
+                    # Of this run alone: what a job made so that nobody can remove it must not be in the next one's way.
+                    work=session.state.work / str(number),
                     events=events,
                     speak=judge.speak,
                     again=options.again,

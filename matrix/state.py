@@ -6,12 +6,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.errors import ConfigError, StateInUse
+from matrix.untrusted import remove_tree
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class State:
     @property
     def mark(self) -> str:
         """Which state folder this is, without saying where it lies."""
-        return hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
+        return hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]
 
     @property
     def work(self) -> Path:
@@ -72,9 +72,9 @@ class State:
                 ) from error
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-            shutil.rmtree(self.work, ignore_errors=True)
+            remove_tree(self.work)
             # Private as a whole, so that what a container's user must be able to write may be open to all inside.
-            self.work.mkdir(mode=0o700)
+            self.work.mkdir(mode=0o700, exist_ok=True)
             yield
         finally:
             os.close(descriptor)

@@ -30,12 +30,11 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
     observation names it. History stays. Without --engine that is done for virtual environments and, where an engine
     answers, for images; of its images and containers only those go that matrix made. Base images stay.
     """
-    import contextlib
     import datetime as dt
 
     from matrix.driver import open_store
     from matrix.environments.engine import BuildFailed, Engine
-    from matrix.errors import UsageError
+    from matrix.errors import Indeterminate, UsageError
     from matrix.retention import Keep, size, superfluous
 
     try:
@@ -48,8 +47,12 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
     def current(engine: Engine) -> set[str]:
         names = set()
         for lock in () if everything else session.locks.values():
-            with contextlib.suppress(BuildFailed):
+            try:
                 names.add(engine.identify(lock))
+            except BuildFailed as failure:
+                # Without its interpreter or base no environment of it can be current; a fault is another matter.
+                if failure.kind == "infra":
+                    raise Indeterminate(failure.text) from failure
         return names
 
     with session.state.held():
@@ -58,11 +61,16 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             there = engine.stored()
             gone = superfluous(there, current(engine), kept, dt.datetime.now(dt.UTC))
             engine.remove(stored.place for stored in gone)
-            freed = size(there) - size([one for one in there if one not in gone])
+            left = engine.stored()
+            freed = size(there) - size(left)
+            stuck = [one.environment for one in gone if one in left]
             note = ", files shared with uv's cache counted once each" if engine.name == "venv" else ""
             click.echo(
-                f"engine {engine.name}: removed {len(gone)} of {len(there)} environments ({freed / 2**20:.0f} MB{note})"
+                f"engine {engine.name}: removed {len(there) - len(left)} of {len(there)} environments "
+                f"({freed / 2**20:.0f} MB{note})"
             )
+            if stuck:
+                click.echo(f"  in use, or part of a take-away image, so not removed: {', '.join(stuck)}")
         history = open_store(session, store)
         files = bytes_ = 0
         try:

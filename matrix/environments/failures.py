@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 
 from matrix.environments.engine import BuildFailed
 from matrix.environments.stamp import differences
 from matrix.locks.lockfile import Lock
+from matrix.redact import redact
 from matrix.verdicts.outcome import UNRECOGNISED
 from matrix.verdicts.signatures import ErrorText, match
 
@@ -20,6 +22,12 @@ def install_failed(lock: Lock, text: str) -> BuildFailed:
     if known.verdict == "error" or known.verdict == "unsatisfiable":
         return BuildFailed("error", known.id, text)
     return BuildFailed("unavailable" if known.verdict == "unavailable" else "infra", known.id, text)
+
+
+def machine_fault(lock: Lock, error: OSError) -> BuildFailed:
+    """What the machine itself refused: room, or something that should be there and is not."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return BuildFailed("infra", "disk-full" if full else "driver-fault", f"{lock.name}: {redact(str(error))}")
 
 
 def check_installed(lock: Lock, installed: Mapping[str, str]) -> None:

@@ -22,13 +22,13 @@ import psutil
 from matrix import interpreters, uv
 from matrix.config.model import Limits
 from matrix.environments.engine import BuildFailed, Environment, PassName, Stored, identity
-from matrix.environments.failures import check_installed, install_failed
+from matrix.environments.failures import check_installed, install_failed, machine_fault
 from matrix.environments.stamp import installed_in, read_stamp, write_stamp
 from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
-from matrix.logs import tail
 from matrix.store.records import Exit
+from matrix.untrusted import tail
 
 # Raise it when environments built by an older version of this file must not be used any more.
 _RECIPE = "1"
@@ -131,7 +131,7 @@ class VenvEngine:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
                 attempt.rename(folder)
         except OSError as error:
-            raise BuildFailed("infra", "disk-full", f"{lock.name}: {error}") from error
+            raise machine_fault(lock, error) from error
         return stamp
 
     async def _install(self, lock: Lock, interpreter: interpreters.Interpreter, attempt: Path) -> Mapping[str, str]:

@@ -23,6 +23,8 @@ class Builds:
         self._events = events
         self._places = asyncio.Semaphore(places) if places else None
         self._placed: set[str] = set()
+        self._unwanted: set[str] = set()
+        self._begun: set[str] = set()
         self._first: dict[str, asyncio.Task[Environment]] = {}
         self._tasks: dict[str, asyncio.Task[Environment]] = {}
 
@@ -41,16 +43,25 @@ class Builds:
         return await asyncio.shield(self.want(lock))
 
     async def evict(self, lock: Lock) -> None:
-        """Remove an environment that nobody will want any more."""
+        """Remove an environment that nobody will want any more, or see to it that its build leaves none."""
+        self._unwanted.add(lock.digest)
         task = self._tasks.get(lock.digest)
-        if task is not None and task.done() and not task.cancelled() and task.exception() is None:
-            await asyncio.to_thread(self._engine.remove, [task.result().place])
-        self._give_place(lock)
+        if task is None or task.cancelled():
+            return
+        if not task.done():
+            if lock.digest not in self._begun:
+                task.cancel()
+        elif task.exception() is None:
+            await self._drop(lock, task.result())
 
     async def close(self) -> None:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _drop(self, lock: Lock, environment: Environment) -> None:
+        await asyncio.to_thread(self._engine.remove, [environment.place])
+        self._give_place(lock)
 
     async def _take_place(self, lock: Lock) -> None:
         if self._places is not None and lock.role == "converter":
@@ -63,22 +74,36 @@ class Builds:
             self._places.release()
 
     async def _build(self, lock: Lock) -> Environment:
-        await self._take_place(lock)
+        try:
+            await self._first_of_its_layer(lock)
+            await self._take_place(lock)
+            async with self._limit:
+                self._begun.add(lock.digest)
+                environment = await self._prepare(lock)
+        except BaseException:
+            self._give_place(lock)
+            raise
+        if lock.digest in self._unwanted:
+            await self._drop(lock, environment)
+        return environment
+
+    async def _first_of_its_layer(self, lock: Lock) -> None:
+        """Wait for the build that makes most of this one too: inside the limit that would keep a place from others."""
         shared = self._engine.shares(lock)
         first = self._first.get(shared)
         if shared and first is not None and first is not asyncio.current_task():
-            # It makes most of this one too: to wait for it inside the limit would keep a place from others.
             await asyncio.wait([first])
-        async with self._limit:
-            started = time.monotonic()
-            self._events.building(lock.name)
-            problem: str | None = "interrupted"
-            try:
-                environment = await self._engine.prepare(lock)
-                problem = None
-                return environment
-            except BuildFailed as failure:
-                problem = failure.reason
-                raise
-            finally:
-                self._events.built(lock.name, time.monotonic() - started, problem)
+
+    async def _prepare(self, lock: Lock) -> Environment:
+        started = time.monotonic()
+        self._events.building(lock.name)
+        problem: str | None = "interrupted"
+        try:
+            environment = await self._engine.prepare(lock)
+            problem = None
+            return environment
+        except BuildFailed as failure:
+            problem = failure.reason
+            raise
+        finally:
+            self._events.built(lock.name, time.monotonic() - started, problem)

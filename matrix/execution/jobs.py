@@ -40,15 +40,20 @@ CARRIED = "saved"
 # The name a user's factory file has inside a job's folder.
 FACTORY_FILE = "factory.py"
 
+# Where the models lie that are ours; any other is a user's.
+_ZOO = "converter.zoo."
+
 
 @dataclass(frozen=True)
 class Job:
-    """One unit of work. `inputs` maps file names in the job's folder to blobs."""
+    """One unit of work. `inputs` maps file names in the job's folder to blobs; `alone`: it comes from a user's model
+    and gets a worker that nothing else uses."""
 
     id: str
     kind: JobKind
     params: Mapping[str, Any] = field(compare=False)
     inputs: Mapping[str, str] = field(compare=False)
+    alone: bool = field(default=False, compare=False)
 
     @property
     def folder(self) -> str:
@@ -140,6 +145,11 @@ def observed(
         installed=dict(environment.installed if environment else lock.packages),
         python=environment.interpreter if environment else lock.python,
     )
+
+
+def is_users(model: ModelSpec) -> bool:
+    """Whether a model is a user's own: its code and its files are not trusted to leave a worker as they found it."""
+    return not model.factory.startswith(_ZOO)
 
 
 def factory_file(model: ModelSpec, table: Path) -> Path | None:

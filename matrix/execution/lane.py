@@ -13,7 +13,7 @@ from matrix.config.model import Limits
 from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, PassName, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
-from matrix.execution.jobs import CARRIED, FACTORY_FILE, PASSES, Job, observed
+from matrix.execution.jobs import CARRIED, PASSES, Job, observed
 from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
@@ -158,10 +158,10 @@ class Lane:
     ) -> tuple[PassRecord, Path | None, bool]:
         """Also says whether the worker had worked before."""
         spool = Spool.create(self._root / work)
-        # A user's code gets a worker of its own, before and after it.
-        alone = FACTORY_FILE in job.inputs
+        # What is a user's gets a worker of its own, before and after it.
+        alone = job.alone
         worker = self._workers.get(work)
-        if worker is not None and (alone or worker.exited() is not None):
+        if worker is not None and (alone or _ended(worker)):
             await self._discard(work)
             worker = None
         shared = worker is not None
@@ -182,6 +182,10 @@ class Lane:
             if alone or exit_status is not None:
                 await self._discard(work)
             return record, self._keep_saved(spool, job), shared
+        except EngineFault:
+            # Whatever became of it: the next job must not ask it, and it must not write any more.
+            await self._discard(work)
+            raise
         finally:
             spool.empty()
 
@@ -207,6 +211,13 @@ class Lane:
         for work in list(self._workers):
             await self._discard(work)
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _ended(worker: Worker) -> bool:
+    try:
+        return worker.exited() is not None
+    except EngineFault:
+        return True
 
 
 def _finished(record: PassRecord) -> bool:

@@ -21,10 +21,10 @@ from matrix.config.model import Limits
 from matrix.environments.engine import PassName, Worker
 from matrix.execution.jobs import FILES, Job
 from matrix.execution.report import read_report
-from matrix.logs import tail
 from matrix.redact import plain, redact
 from matrix.store.blobs import Blobs
 from matrix.store.records import Exit, PassRecord
+from matrix.untrusted import remove_tree, tail
 
 _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.2
@@ -55,7 +55,7 @@ class Spool:
         for folder in (self.inbox, self.outbox):
             for entry in os.scandir(folder):
                 if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
+                    remove_tree(Path(entry.path))
                 else:
                     Path(entry.path).unlink(missing_ok=True)
 
@@ -89,7 +89,7 @@ async def watch(
         gone = worker.exited()
         if gone is not None:
             return gone, None, time.monotonic() - started
-        if marker.exists():
+        if _there(marker):
             return None, None, time.monotonic() - started
         now = time.monotonic()
         stopped: Literal["timeout", "memory"] | None = None
@@ -118,7 +118,7 @@ def collect(
     """Take results and log out of the outbox into the store."""
     folder = spool.outbox / job.folder
     # A link in the folder's place would lead out of the outbox.
-    real = folder.is_dir() and not folder.is_symlink()
+    real = not folder.is_symlink() and folder.is_dir()
     log = tail(folder / f"{work}.log") if real else ""
     if exit_status is not None:
         log += worker.log()
@@ -129,7 +129,7 @@ def collect(
         result=result,
         exit=exit_status,
         stopped=stopped,
-        released=real and (folder / f"{work}.released").exists(),
+        released=real and _there(folder / f"{work}.released"),
         seconds=round(seconds, 3),
         log=blobs.put(redact(plain(log)).encode()),
         files=files,
@@ -142,6 +142,14 @@ def _link(source: str | Path, target: str | Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _there(path: Path) -> bool:
+    """Whether a marker exists; a job may have closed its folder even to us."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _acceptable(path: Path) -> bool:

@@ -15,7 +15,7 @@ from matrix.errors import ConfigError
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
 from matrix.execution.inputs import make_inputs
-from matrix.execution.jobs import Job, JobMaker, factory_file, observed
+from matrix.execution.jobs import Job, JobMaker, factory_file, is_users, observed
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
@@ -113,12 +113,13 @@ class Run:
                 await self._no_longer_needed(cell.converter.id)
             await self._no_longer_needed(self.config.reference.id)
             return
+        alone = is_users(cells[0].model)
         reference = asyncio.ensure_future(
-            self._observe("reference", self.config.reference.id, self.jobs.reference, onnx, inputs)
+            self._observe("reference", self.config.reference.id, self.jobs.reference, onnx, inputs, alone)
         )
 
         async def one(cell: Cell) -> None:
-            convert = self._observe("convert", cell.converter.id, self.jobs.convert, onnx, inputs)
+            convert = self._observe("convert", cell.converter.id, self.jobs.convert, onnx, inputs, alone)
             both = await asyncio.gather(reference, convert)
             self._decide(cell, export, *both)
             await self._no_longer_needed(cell.converter.id)
@@ -142,7 +143,8 @@ class Run:
         name = self.plan.exporter_environment(cell)
 
         def make(environment: str) -> Job:
-            return self.jobs.export(environment, cell.model, cell.exporter, cell.opset, inputs, factory)
+            job = self.jobs.export(environment, cell.model, cell.exporter, cell.opset, inputs, factory)
+            return replace(job, alone=is_users(cell.model))
 
         def soon() -> None:
             # The export will run, so what comes after it will too: build its environments meanwhile.
@@ -160,8 +162,9 @@ class Run:
         maker: Callable[[str, str, str], Job],
         onnx: str,
         inputs: str,
+        alone: bool,
     ) -> Awaitable[Observation]:
-        return self._job(kind, environment, lambda name: maker(name, onnx, inputs), lambda: None)
+        return self._job(kind, environment, lambda name: replace(maker(name, onnx, inputs), alone=alone), lambda: None)
 
     async def _job(
         self, kind: JobKind, name: str, make: Callable[[str], Job], before: Callable[[], None]

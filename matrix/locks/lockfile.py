@@ -58,8 +58,7 @@ class Lock:
         starts = [*_PIN.finditer(self.body)]
         ends = [*(found.start() for found in starts[1:]), len(self.body)]
         return {
-            canonicalize_name(found[1]): self.body[found.start() : end]
-            for found, end in zip(starts, ends, strict=True)
+            canonicalize_name(found[1]): self.body[found.start() : end] for found, end in zip(starts, ends, strict=True)
         }
 
     @cached_property

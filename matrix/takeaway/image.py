@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docker.errors import APIError, BuildError, ContainerError
+from docker.utils import parse_repository_tag
 
 from matrix.environments.docker import names
+from matrix.environments.docker.builders import PLATFORM
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.docker.engine import DockerEngine
-from matrix.environments.docker.room import Room
+from matrix.environments.docker.room import FLOOR_MEGABYTES, Room
+from matrix.environments.docker.threads import in_daemon
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.errors import Indeterminate, UsageError
 from matrix.locks.lockfile import Lock
@@ -28,12 +31,9 @@ KIND = "takeaway"
 RUNTIME = "onnxruntime"
 _STAGE = "torch-tf-matrix.stage=takeaway"
 _REFERENCE_LOCK = "torch-tf-matrix.reference-lock"
-_PLATFORM = "linux/amd64"
 
 # The second tree, in the stage that gathers it and in the image.
 _TREE_MB = 700
-# Everybody else on this disk needs to go on.
-_FLOOR_MB = 2000
 
 # A user nobody has, to see that any will do.
 _SOMEBODY = "54321:54321"
@@ -65,9 +65,9 @@ def check_tag(tag: str) -> None:
 def check_room(engine: DockerEngine) -> None:
     """Raises Indeterminate where the engine's disk has no room for what an image adds to its environments."""
     free = Room(engine.disk()).free_mb()
-    if free is not None and free < _TREE_MB + _FLOOR_MB:
+    if free is not None and free < _TREE_MB + FLOOR_MEGABYTES:
         raise Indeterminate(
-            f"the image may need {_TREE_MB} MB, and the engine has {free} MB free; {_FLOOR_MB} stay free. "
+            f"the image may need {_TREE_MB} MB, and the engine has {free} MB free; {FLOOR_MEGABYTES} stay free. "
             "Make room: python -m matrix clean --engine docker"
         )
 
@@ -90,7 +90,7 @@ async def make(
         await asyncio.to_thread(engine.ready, sorted({lock.python, reference.python}))
         environment = await engine.prepare(lock)
         second = await engine.prepare(reference)
-        return await asyncio.to_thread(assemble, engine, state, environment, second, tolerances, tag, runtime)
+        return await in_daemon(lambda: assemble(engine, state, environment, second, tolerances, tag, runtime))
     except BuildFailed as error:
         raise Indeterminate(f"{error.kind}: {error.text.strip()}") from error
     except BuildError as error:
@@ -122,7 +122,8 @@ def assemble(
         if trouble := _refusal(engine, state, attempt, "import numpy, onnx"):
             raise Indeterminate(f"the second Python of the image does not start: {trouble}")
         image = engine.client.images.get(attempt)
-        engine.client.api.tag(attempt, tag)
+        repository, version_tag = parse_repository_tag(tag)
+        engine.client.api.tag(attempt, repository, version_tag or "latest")
     finally:
         _remove(engine, attempt)
         # What the builder leaves of the stage that nothing refers to.
@@ -151,7 +152,7 @@ def _build(
                 "RUNTIME": "carried" if version else "none",
             },
             labels=_labels(environment, second, version),
-            platform=_PLATFORM,
+            platform=PLATFORM,
             rm=True,
             forcerm=True,
         )

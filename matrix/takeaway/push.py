@@ -24,7 +24,7 @@ def push(client: docker.DockerClient, tag: str, registry: str) -> str:
     name = remote_name(tag, registry)
     repository, version = parse_repository_tag(name)
     try:
-        client.api.tag(tag, name)
+        client.api.tag(tag, repository, version or "latest")
         digest = _send(client, repository, version or "latest")
     except (PushFailed, APIError, *UNREACHABLE) as error:
         if name != tag:

@@ -21,7 +21,9 @@ _ORPHANED = 75
 
 # Obstacles the driver met itself: it knows what they are, and their texts may hold words that mean something else in
 # an installer's output.
-_CERTAIN = frozenset({"base-missing", "driver-fault", "engine-error", "engine-lost", "interpreter-missing"})
+_CERTAIN = frozenset(
+    {"base-changed", "base-missing", "driver-fault", "engine-error", "engine-lost", "interpreter-missing"}
+)
 
 _WIDER_TIME = Remedy(id="raise-time-limit", text="give it more time: --timeout SECONDS")
 _WIDER_MEMORY = Remedy(id="raise-memory-limit", text="give it more memory: --memory MB")

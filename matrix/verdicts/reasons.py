@@ -9,6 +9,7 @@ OWN = frozenset(
     {
         "arrays-missing",
         "arrays-unreadable",
+        "base-changed",
         "base-missing",
         "died-after-result",
         "disk-full",

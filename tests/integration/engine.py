@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import tarfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import docker
 import pytest
@@ -81,10 +83,15 @@ def environment_images(engine: docker.DockerClient) -> dict[str, str]:
     return {tag: str(image.id) for image in found for tag in image.tags if tag.startswith("torch-tf-matrix/env:")}
 
 
-def environment_image(row: str, state: Path) -> str:
-    """The name of a row's image, as the driver of a --state makes it from the committed lock."""
-    driver, _ = choose("docker", State(state), IndexSettings.resolve(), "auto", ROOT / "envs")
+def environment_image(row: str, state: Path, base: str = "auto") -> str:
+    """The name of a row's image, as the driver of a --state makes it from the committed lock and --base."""
+    driver, _ = choose("docker", State(state), IndexSettings.resolve(), base, ROOT / "envs")
     return names.environment_image(driver.identify(read_locks(ROOT / "envs")[row]))
+
+
+def building(project: Project) -> bool:
+    """Whether BuildKit's command line works for the project."""
+    return any(" build " in line and "contexts" in line for line in project.processes().values())
 
 
 def running(engine: docker.DockerClient, project: Project) -> list[Container]:
@@ -94,23 +101,36 @@ def running(engine: docker.DockerClient, project: Project) -> list[Container]:
 # The label of a base that is the test's own; what is built on it inherits it.
 _OWN = "torch-tf-matrix-test"
 
+# Makes the base another one: builders tell bases apart by what is in them.
+OWN_FILE = "etc/torch-tf-matrix-test"
+
+
+def _archive(name: str, content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
 
 @contextlib.contextmanager
-def own_bases(engine: docker.DockerClient, changed: str, pythons: set[str]) -> Iterator[str]:
+def own_bases(engine: docker.DockerClient, changed: str, pythons: Iterable[str] = ()) -> Iterator[str]:
     """A value for --base under which Python `changed` has a base image of this test's own.
 
-    It differs from the usual one by a label alone, so that environments on it have never been built, are nobody
-    else's, and hold the same files. The other Pythons stand on the usual bases. At the end everything goes that was
-    built on it.
+    It differs from the usual one by one file (OWN_FILE), so that environments on it have never been built, not even a
+    layer of them, are nobody else's, and hold the same files. The other Pythons stand on the usual bases. At the end
+    everything goes that was built on it.
     """
     name = f"torch-tf-matrix-test/{uuid.uuid4().hex[:12]}"
     made = []
     try:
-        for python in pythons | {changed}:
+        for python in {*pythons, changed}:
             usual = bases.choose(engine, python, "auto", download=False)
             if python == changed:
                 created = engine.api.create_container(usual.id, ["true"], labels={_OWN: name})
                 try:
+                    engine.api.put_archive(created["Id"], "/", _archive(OWN_FILE, name.encode()))
                     image = engine.containers.get(created["Id"]).commit(name, python, changes=f"LABEL {_OWN}={name}")
                 finally:
                     engine.api.remove_container(created["Id"], force=True)
@@ -126,8 +146,3 @@ def own_bases(engine: docker.DockerClient, changed: str, pythons: set[str]) -> I
                     engine.images.remove(tag)
         for tag in made:
             engine.images.remove(tag)
-
-
-def inspected(engine: docker.DockerClient, container: Container) -> dict[str, Any]:
-    attributes: dict[str, Any] = engine.api.inspect_container(container.id)
-    return attributes

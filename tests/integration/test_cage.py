@@ -15,7 +15,7 @@ from typing import Any
 import docker
 import psutil
 import pytest
-from engine import containers, environment_image, inspected, mark, running
+from engine import containers, environment_image, mark, running
 from product import Finished, Project, wait_for
 from tables import EXPORTER, ROOT, ZOO, small_model, write_table
 
@@ -112,7 +112,7 @@ def test_the_engine_shows_every_restriction_of_a_running_job(caged: Project, eng
     with caged.started("run", "--memory", str(MEMORY_MB)) as driver:
         wait_for(lambda: bool(running(engine, caged)) or driver.poll() is not None, "the job's container")
         (container,) = running(engine, caged)
-        seen = inspected(engine, container)
+        seen = engine.api.inspect_container(container.id)
     host, config = seen["HostConfig"], seen["Config"]
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
@@ -173,7 +173,7 @@ def without_a_cage(engine: docker.DockerClient, outside: Outside, folder: Path) 
     (matrix / "inbox" / "inputs.npz").touch()
     (matrix / "job.sh").touch()
     outside.factory_file(matrix)
-    out = engine.containers.run(
+    container = engine.containers.create(
         environment_image(EXPORTER, folder),
         ["/opt/env/bin/python", "-c", "import escapes, json; print(json.dumps(escapes.open_doors()))"],
         user="0:0",
@@ -186,9 +186,13 @@ def without_a_cage(engine: docker.DockerClient, outside: Outside, folder: Path) 
             str(matrix): {"bind": "/matrix", "mode": "rw"},
             str(outside.folder): {"bind": str(outside.folder), "mode": "rw"},
         },
-        remove=True,
     )
-    found = json.loads(out)
+    try:
+        container.start()
+        container.wait(timeout=120)
+        found = json.loads(container.logs(stderr=False))
+    finally:
+        container.remove(force=True)
     assert isinstance(found, list)
     return found
 

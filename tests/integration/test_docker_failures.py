@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import docker
 import pytest
-from engine import attempts, containers, nameless, own_bases, running
+from engine import attempts, building, containers, nameless, own_bases, running
 from product import Project, wait_for
 from tables import EXPORTER, ROOT, TF1, small_model, write_table
 
@@ -35,11 +35,6 @@ def lonely_caged(lonely: Project, engine: docker.DockerClient) -> Iterator[Proje
         container.remove(force=True)
 
 
-def building(project: Project) -> Callable[[], bool]:
-    """Whether BuildKit's command line works for the project."""
-    return lambda: any(" build " in line and "contexts" in line for line in project.processes().values())
-
-
 def test_killed_while_building_a_run_still_completes(
     lonely_caged: Project, engine: docker.DockerClient, bases: str
 ) -> None:
@@ -47,8 +42,8 @@ def test_killed_while_building_a_run_still_completes(
     write_table(project.folder, [small_model("good")])
     assert project.call("build").code == 0
     moments: dict[str, tuple[Callable[[], bool], float]] = {
-        "the build begins": (building(project), 0),
-        "the build goes on": (building(project), 2),
+        "the build begins": (lambda: building(project), 0),
+        "the build goes on": (lambda: building(project), 0.5),
         "the image has its first name": (lambda: bool(attempts(engine, project)), 0),
     }
     for what, (reached, later) in moments.items():
@@ -109,7 +104,7 @@ def test_interrupted_a_run_stops_its_containers(
 def test_interrupted_while_building(lonely_caged: Project, engine: docker.DockerClient, bases: str) -> None:
     write_table(lonely_caged.folder, [small_model("good")])
     with lonely_caged.started("build", "--base", bases) as driver:
-        wait_for(building(lonely_caged), "the build")
+        wait_for(lambda: building(lonely_caged), "the build")
         driver.send_signal(signal.SIGINT)
         driver.communicate(timeout=30)
     assert driver.returncode == 130

@@ -6,12 +6,13 @@ On a daemon of the tests' own (own_engine.py), whose data root is a small file s
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
-from engine import attempts, containers, environment_image, nameless, own_bases, running
+from engine import attempts, building, containers, environment_image, nameless, own_bases, running
 from own_engine import OwnEngine, filled, own_engine, small_disk
 from product import Finished, Project, wait_for
 from tables import EXPORTER, ROOT, TF1, small_model, write_table
@@ -128,10 +129,8 @@ def test_a_full_disk_of_the_engine(own: Own, starved: Project) -> None:
 
         # The estimate was right, but somebody else takes the room while the build goes on.
         with starved.started("run", "--format", "json", "--base", name) as driver:
-            wait_for(
-                lambda: any(" build " in line for line in starved.processes().values()) or driver.poll() is not None,
-                "the build",
-            )
+            wait_for(lambda: building(starved) or driver.poll() is not None, "the build")
+            time.sleep(0.5)
             with filled(own.disk, but_for=1):
                 out, err = driver.communicate(timeout=240)
         failed = Finished(driver.returncode, out, err, 0)
@@ -139,7 +138,7 @@ def test_a_full_disk_of_the_engine(own: Own, starved: Project) -> None:
         assert failed.cells[0]["reason"] == "disk-full", starved.call("show", cell["cell"]).out
 
         done = starved.run("--base", name)
-        assert done.code == 0, done.err
+        assert done.code == 0, done.err + starved.call("show", cell["cell"]).out
         assert [cell["verdict"] for cell in done.cells] == ["match"]
         starved.assert_history_whole()
         assert_nothing_of_ours_is_left(own, starved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import docker
@@ -10,19 +11,21 @@ import docker
 _OURS = "/tmp/torch-tf-matrix/"
 
 
+# An engine answers one question about its disk at a time and refuses a second.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def drop_unused(client: docker.DockerClient) -> None:
     """Forget our layers that belong to no image any more. The package cache stays. Raises what docker-py raises."""
-    tried: set[str] = set()
-    while True:
+    with _ONE_AT_A_TIME:
+        tried: set[str] = set()
         # A layer goes only after those built on it, which makes it unused in its turn.
-        unused = [name for name in _unused(client) if name not in tried]
-        if not unused:
-            return
-        for name in unused:
-            tried.add(name)
-            # The stubs know fewer filters than the engine does.
-            by_id: Any = {"id": name}
-            client.api.prune_builds(filters=by_id, all=True)
+        while unused := [name for name in _unused(client) if name not in tried]:
+            for name in unused:
+                tried.add(name)
+                # The stubs know fewer filters than the engine does.
+                by_id: Any = {"id": name}
+                client.api.prune_builds(filters=by_id, all=True)
 
 
 def _unused(client: docker.DockerClient) -> list[str]:

@@ -7,18 +7,20 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import docker
 from docker.errors import APIError, BuildError
 
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.docker.context import CERTIFICATES, INDEX
-from matrix.environments.docker.names import LABEL, STAGE
+from matrix.environments.docker.names import LABEL, STAGE, STATE
+from matrix.environments.docker.threads import in_daemon
 from matrix.redact import redact
 
 PLATFORM = "linux/amd64"
@@ -57,7 +59,8 @@ class BuildKit:
             *("--secret", f"id=index,src={context / INDEX}"),
             *(word for name, value in labels.items() for word in ("--label", f"{name}={value}")),
             str(context),
-            env={**os.environ, "DOCKER_BUILDKIT": "1"},
+            # A builder of the user's own choice may leave its image elsewhere.
+            env={**{n: v for n, v in os.environ.items() if n != "BUILDX_BUILDER"}, "DOCKER_BUILDKIT": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -67,7 +70,9 @@ class BuildKit:
         try:
             out, _ = await process.communicate()
         except asyncio.CancelledError:
-            process.kill()
+            # With newer versions the building is done by a plugin, a child of it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             raise
         if process.returncode != 0:
@@ -80,31 +85,22 @@ class Classic:
 
     name = "classic"
 
-    def __init__(self, client: docker.DockerClient) -> None:
+    def __init__(self, client: docker.DockerClient, state: str) -> None:
         self._client = client
+        self._state = state
+        self._building = 0
+        self._counting = threading.Lock()
 
     async def build(self, context: Path, base: str, tag: str, labels: Mapping[str, str]) -> None:
-        # Not `to_thread`: nothing can end such a build but the end of this process, which must not wait for it.
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-
-        def work() -> None:
-            try:
-                self._build(context, base, tag, dict(labels))
-            except BaseException as error:
-                _tell(loop, done, error)
-            else:
-                _tell(loop, done, None)
-
-        threading.Thread(target=work, daemon=True).start()
-        await done
+        await in_daemon(lambda: self._build(context, base, tag, dict(labels)))
 
     def _build(self, context: Path, base: str, tag: str, labels: dict[str, str]) -> None:
+        self._count(1)
         try:
             self._client.images.build(
                 path=str(context),
                 dockerfile="Dockerfile.classic",
-                buildargs={"BASE": base},
+                buildargs={"BASE": base, "STATE": self._state},
                 tag=tag,
                 labels=labels,
                 platform=PLATFORM,
@@ -118,23 +114,21 @@ class Classic:
         except (APIError, *UNREACHABLE) as error:
             raise ImageNotBuilt(redact(str(error))) from error
         finally:
-            if b"@" in (context / INDEX).read_bytes():
+            if not self._count(-1) and b"@" in (context / INDEX).read_bytes():
                 # Stages hold the index's address; one with credentials must not stay on the engine.
-                self._client.images.prune(filters={"dangling": True, "label": f"{LABEL}={STAGE}"})
+                with contextlib.suppress(*UNREACHABLE):
+                    forget_stages(self._client, self._state)
+
+    def _count(self, change: int) -> int:
+        with self._counting:
+            self._building += change
+            return self._building
 
 
-def _tell(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None], error: BaseException | None) -> None:
-    def settle() -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
-    # The run may be over by now.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(settle)
+def forget_stages(client: docker.DockerClient, state: str) -> None:
+    """Remove what the classic builder left of the stages of a state folder's images."""
+    labels: Any = [f"{LABEL}={STAGE}", f"{STATE}={state}"]
+    client.images.prune(filters={"dangling": True, "label": labels})
 
 
 def _dying_with_us() -> list[str]:

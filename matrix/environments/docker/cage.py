@@ -20,7 +20,8 @@ WRAPPER = "/matrix/job.sh"
 _NOBODY = "65534:65534"
 
 _TMP = "rw,noexec,nosuid,nodev,size=1g,mode=1777"
-_THREADS_A_CORE = 256
+_FEWEST_PIDS, _PIDS_A_CORE, _MOST_PIDS = 512, 32, 4096
+_MOST_CPUS = 8
 _FILE_BYTES = 8 * 2**30
 _OPEN_FILES = 4096
 
@@ -42,7 +43,7 @@ def _ulimits(facts: Facts) -> dict[str, int]:
 
 def _pids(facts: Facts) -> int:
     """A bomb of processes hits this; TensorFlow's pools of threads, a few for every core, do not."""
-    return max(512, _THREADS_A_CORE * facts.cpus)
+    return min(_MOST_PIDS, max(_FEWEST_PIDS, _PIDS_A_CORE * facts.cpus))
 
 
 def restrictions(
@@ -61,7 +62,8 @@ def restrictions(
         # The same figure for memory and swap together: no swap, or the limit would only make the machine slow.
         "memswap_limit": memory,
         "pids_limit": _pids(facts),
-        "nano_cpus": facts.cpus * 10**9,
+        # One conversion has no use for more, and the others want some too.
+        "nano_cpus": min(facts.cpus, _MOST_CPUS) * 10**9 if facts.limits_cpus else None,
         "ulimits": [Ulimit(name=name, soft=limit, hard=limit) for name, limit in _ulimits(facts).items()],
         "log_config": LogConfig(type="json-file", config={"max-size": "1m"}),
         "mounts": [

@@ -34,6 +34,7 @@ class Facts:
     rootless: bool
     cgroup: str
     cpus: int
+    limits_cpus: bool
     memory_mb: int
     driver: str
     root: Path | None
@@ -70,15 +71,23 @@ def facts(client: docker.DockerClient) -> Facts:
     security = " ".join(info.get("SecurityOptions") or [])
     url = str(client.api.base_url)
     root = Path(str(info.get("DockerRootDir") or "/nowhere"))
-    local = url.startswith("http+docker://") and root.is_dir() and "Docker Desktop" not in str(info)
+    local = url.startswith("http+docker://local") and root.is_dir() and "Docker Desktop" not in str(info)
     if info.get("OSType", "linux") != "linux":
         raise EngineUnavailable("engine docker: it runs Windows containers; switch it to Linux containers")
+    lacking = [what for what in ("MemoryLimit", "PidsLimit") if info.get(what) is False]
+    if lacking:
+        # It would take the limits and drop them in silence.
+        raise EngineUnavailable(
+            f"engine docker: it cannot limit what a job takes ({', '.join(lacking)} is false in `docker info`); "
+            "delegate the cgroup controllers memory and pids to it, or use --engine venv"
+        )
     return Facts(
         version=str(version.get("Version", "?")),
         podman=any("podman" in name.lower() for name in components),
         rootless="rootless" in security or "name=userns" in security,
         cgroup=str(info.get("CgroupVersion") or "1"),
         cpus=int(info.get("NCPU") or 1),
+        limits_cpus=bool(info.get("CpuCfsQuota", True)),
         memory_mb=int(info.get("MemTotal") or 0) // 2**20,
         driver=str(info.get("Driver", "?")),
         root=root if local else None,
@@ -90,8 +99,11 @@ def facts(client: docker.DockerClient) -> Facts:
 def buildkit_cli() -> str | None:
     """The first `docker` on PATH that builds with BuildKit, or None: docker-py itself has only the classic builder.
 
-    From version 23 on the command needs its buildx component for that; up to 20.10 BuildKit is part of it.
+    From version 23 on the command needs its buildx component for that; up to 20.10 BuildKit is part of it. As for the
+    command itself, DOCKER_BUILDKIT=0 asks for the classic builder.
     """
+    if os.environ.get("DOCKER_BUILDKIT") == "0":
+        return None
     seen = set()
     for folder in [*_path(), "/usr/bin", "/usr/local/bin"]:
         found = shutil.which("docker", path=folder)

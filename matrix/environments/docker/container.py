@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import threading
-from pathlib import Path
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import docker
@@ -14,27 +16,35 @@ from docker.errors import APIError, NotFound
 
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.engine import EngineFault
-from matrix.logs import tail
 from matrix.redact import redact
 from matrix.store.records import Exit
 
 _POLL_SECONDS = 0.005
 _LOG_LINES = 4000
+_END_SECONDS = 30
+
+# What docker/job.sh says last.
+_COUNTED = re.compile(r"^matrix-job: (oom|oom_kill) (\d+)\n?", re.MULTILINE)
 
 
 class Container:
     """Holds the container's standard input open: when the driver dies, it ends, and with it the worker
     (converter/lifeline.py). Its end is waited for in a thread, because docker-py blocks."""
 
-    def __init__(self, client: docker.DockerClient, options: dict[str, Any], outbox: Path) -> None:
+    def __init__(self, client: docker.DockerClient, options: dict[str, Any]) -> None:
         """Create and start it. Raises what docker-py raises; then nothing of it is left."""
         self._api = client.api
-        self._outbox = outbox
         self._exit: Exit | None = None
         self._lost: str | None = None
         self._log = ""
         self._oom = False
-        self._id: str = self._api.create_container(stdin_open=True, detach=False, **options)["Id"]
+        self._id: str = self._api.create_container(
+            stdin_open=True,
+            detach=False,
+            # The user's proxies, with their passwords, are nothing for a job without a network.
+            use_config_proxy=False,
+            **options,
+        )["Id"]
         try:
             self._lifeline: Any = self._api.attach_socket(self._id, params={"stdin": 1, "stream": 1})
             self._api.start(self._id)
@@ -59,29 +69,42 @@ class Container:
         if self._exit is None and self._lost is None:
             with contextlib.suppress(*UNREACHABLE):
                 await asyncio.to_thread(self._api.kill, self._id)
+        deadline = time.monotonic() + _END_SECONDS
         while self._exit is None and self._lost is None:
+            if time.monotonic() > deadline:
+                self._lost = f"the engine did not end a container within {_END_SECONDS} s"
             await asyncio.sleep(_POLL_SECONDS)
         await asyncio.to_thread(self._remove)
 
     def _wait(self) -> None:
         try:
             status = int(self._api.wait(self._id, timeout=None)["StatusCode"])
-            state = self._api.inspect_container(self._id)["State"]
-            self._log = self._api.logs(self._id, tail=_LOG_LINES).decode(errors="replace")
-        except (*UNREACHABLE, KeyError, TypeError, ValueError) as error:
+            flag = bool(self._api.inspect_container(self._id)["State"].get("OOMKilled"))
+            said = self._api.logs(self._id, tail=_LOG_LINES).decode(errors="replace")
+        except Exception as error:
+            # Whatever it was, nobody else would learn of it.
             self._lost = f"the engine was lost while a job ran: {redact(str(error))[:300]}"
             return
+        counted = {name: int(count) for name, count in _COUNTED.findall(said)}
+        self._log = _COUNTED.sub("", said)
         number = status - 128 if 128 < status <= 128 + signal.NSIG else None
-        oom = self._oom or bool(state.get("OOMKilled")) or (number == signal.SIGKILL and self._kernel_ended_some())
+        oom = self._oom or _for_memory(flag, counted, number)
         self._exit = Exit(signal=number, oom=oom) if number else Exit(code=status, oom=oom)
-
-    def _kernel_ended_some(self) -> bool:
-        """What job.sh wrote down: Podman never sets its flag, Docker sets it a moment late."""
-        words = tail(self._outbox / "oom").split()
-        return len(words) >= 2 and words[0] == "oom_kill" and words[1] != "0"
 
     def _remove(self) -> None:
         with contextlib.suppress(Exception):
             self._lifeline.close()
         with contextlib.suppress(NotFound, APIError, *UNREACHABLE):
             self._api.remove_container(self._id, v=True, force=True)
+
+
+def _for_memory(flag: bool, counted: Mapping[str, int], number: int | None) -> bool:
+    """Whether it ended because it wanted more memory than the cage has.
+
+    `flag` is the engine's, which Podman never sets and Docker sets a moment late. `counted` is the kernel's, written
+    down by job.sh: `oom_kill` processes ended, and where it tells (cgroup v2) `oom` times the cage's own limit was hit:
+    never, where the whole machine ran short, which says nothing about the job.
+    """
+    if counted.get("oom") == 0:
+        return False
+    return flag or (number == signal.SIGKILL and counted.get("oom_kill", 0) > 0)

@@ -20,7 +20,10 @@ CERTIFICATES = "certificates.pem"
 INDEX = "index.env"
 
 # Reading the index is the build's business; these say how, and change nothing in what is installed.
-_PASSED_ON = ("UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_INSECURE_HOST")
+_PASSED_ON = (
+    *("UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_INSECURE_HOST"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
 
 
 def fill(folder: Path, recipe: Path, lock: Lock, rows: Sequence[Lock], settings: IndexSettings) -> None:

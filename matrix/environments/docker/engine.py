@@ -8,9 +8,11 @@ import datetime as dt
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +26,7 @@ from matrix import __version__
 from matrix.config.model import Limits
 from matrix.environments.docker import bases, names
 from matrix.environments.docker.buildcache import drop_unused
-from matrix.environments.docker.builders import Builder, BuildKit, Classic, ImageNotBuilt
+from matrix.environments.docker.builders import Builder, BuildKit, Classic, ImageNotBuilt, forget_stages
 from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, job_user, restrictions
 from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
 from matrix.environments.docker.container import Container
@@ -32,7 +34,8 @@ from matrix.environments.docker.context import fill
 from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, PassName, Stored, identity
-from matrix.environments.failures import check_installed, install_failed
+from matrix.environments.failures import check_installed, install_failed, machine_fault
+from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock, read_locks
 from matrix.redact import redact
@@ -70,6 +73,8 @@ class DockerEngine:
         self.base_option = base
         self._committed = committed
         self._bases: dict[str, bases.Base | str] = {}
+        self._carrying = threading.Lock()
+        self._is_carried = False
 
     @cached_property
     def client(self) -> docker.DockerClient:
@@ -82,7 +87,7 @@ class DockerEngine:
     @cached_property
     def builder(self) -> Builder:
         command = None if self.facts.podman else buildkit_cli()
-        return BuildKit(command) if command else Classic(self.client)
+        return BuildKit(command) if command else Classic(self.client, self._state)
 
     @cached_property
     def _room(self) -> Room:
@@ -101,15 +106,20 @@ class DockerEngine:
     def recover(self) -> None:
         """A killed driver's containers end by themselves; what is left of them and of its builds goes here."""
         mine: dict[str, Any] = {"label": [f"{names.LABEL}={names.JOB}", f"{names.STATE}={self._state}"]}
-        for container in self.client.containers.list(all=True, filters=mine):
+        with _answering():
+            self._recover(mine)
+
+    def _recover(self, mine: dict[str, Any]) -> None:
+        for container in self.client.containers.list(all=True, filters=mine, ignore_removed=True):
             _quietly(container.remove, v=True, force=True)
         for image in self.client.images.list(filters={"reference": f"{names.ATTEMPTS}:{self._state}-*"}):
             for tag in image.tags:
                 if f"{names.ATTEMPTS}:{self._state}-" in tag:
                     _quietly(self.client.images.remove, tag)
-        for kind in (names.ENVIRONMENT_IMAGE, names.STAGE):
-            nameless = {"dangling": True, "label": f"{names.LABEL}={kind}"}
-            _quietly(self.client.images.prune, filters=nameless)
+        _quietly(forget_stages, self.client, self._state)
+        # An image loses its name when a newer one is given it.
+        nameless: Any = {"dangling": True, "label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"}
+        _quietly(self.client.images.prune, filters=nameless)
 
     def ready(self, pythons: Iterable[str]) -> None:
         for python in pythons:
@@ -164,16 +174,17 @@ class DockerEngine:
         tag = names.environment_image(name)
         try:
             if not await asyncio.to_thread(self._exists, tag):
-                with self._room.claimed(lock):
+                async with self._room.claimed(lock):
                     await self._build(lock, base, name, tag)
         except ImageNotBuilt as error:
             await asyncio.to_thread(self._still_there, lock)
             raise install_failed(lock, str(error)) from error
         except UNREACHABLE as error:
             await asyncio.to_thread(self._still_there, lock)
-            raise BuildFailed("infra", "engine-error", f"{lock.name}: {redact(str(error))}") from error
+            reason = "disk-full" if "no space left" in str(error).lower() else "engine-error"
+            raise BuildFailed("infra", reason, f"{lock.name}: {redact(str(error))}") from error
         except OSError as error:
-            raise BuildFailed("infra", "disk-full", f"{lock.name}: {redact(str(error))}") from error
+            raise machine_fault(lock, error) from error
         return Environment(name, lock, tag, base.python, lock.packages)
 
     async def _build(self, lock: Lock, base: bases.Base, name: str, tag: str) -> None:
@@ -184,11 +195,18 @@ class DockerEngine:
             await asyncio.to_thread(fill, Path(folder), self._recipe, lock, self._rows, self._settings)
             await self.builder.build(Path(folder), base.reference, attempt, self._labels(lock, name, base))
         try:
+            await asyncio.to_thread(self._check_base, attempt, lock, base)
             check_installed(lock, await asyncio.to_thread(self._installed, attempt))
             repository, version = tag.split(":")
             await asyncio.to_thread(self.client.api.tag, attempt, repository, version)
         finally:
             await asyncio.to_thread(_quietly, self.client.images.remove, attempt)
+
+    def _check_base(self, image: str, lock: Lock, base: bases.Base) -> None:
+        """Raises BuildFailed (infra) where the base's name stood for something else by the time of the build."""
+        below, there = (self.client.images.get(name).attrs["RootFS"]["Layers"] for name in (base.id, image))
+        if there[: len(below)] != below:
+            raise BuildFailed("infra", "base-changed", f"{lock.name}: {base.reference} was replaced while building")
 
     def _labels(self, lock: Lock, name: str, base: bases.Base) -> dict[str, str]:
         """OCI's own, and those by which we find it again."""
@@ -230,24 +248,28 @@ class DockerEngine:
     def _installed(self, image: str) -> Mapping[str, str]:
         """Normalised name to version of every distribution in the image, without running anything of it."""
         labels = {names.LABEL: names.JOB, names.STATE: self._state}
-        container = self.client.api.create_container(image, ["true"], labels=labels)
+        container = self.client.api.create_container(image, ["true"], labels=labels, use_config_proxy=False)
         try:
             chunks, _ = self.client.api.get_archive(container["Id"], _INSTALLED)
             with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
                 member = archive.next()
                 stream = archive.extractfile(member) if member else None
                 listed = json.loads(stream.read(_INSTALLED_CAP)) if stream else []
+            return {canonicalize_name(item["name"]): item["version"] for item in listed}
+        except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
+            text = f"what is installed in {image} cannot be read: {type(error).__name__}: {error}"
+            raise BuildFailed("infra", "installed-differs-from-lock", text) from error
         finally:
             _quietly(self.client.api.remove_container, container["Id"], v=True, force=True)
-        return {canonicalize_name(item["name"]): item["version"] for item in listed}
 
     async def start(
         self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
     ) -> Container:
-        cage = restrictions(self.facts, limits, inbox, outbox, self._converter, self._recipe / "job.sh")
+        carried = await asyncio.to_thread(self._carried)
+        cage = restrictions(self.facts, limits, inbox, outbox, carried / "converter", carried / "job.sh")
         options: dict[str, Any] = {
             "image": environment.place,
-            "entrypoint": ["sh", WRAPPER, OUTBOX],
+            "entrypoint": ["sh", WRAPPER],
             "command": [
                 *("/opt/env/bin/python", f"{CONVERTER}/worker.py", work),
                 *("--inbox", INBOX, "--outbox", OUTBOX, "--lifeline"),
@@ -264,7 +286,7 @@ class DockerEngine:
             "labels": {names.LABEL: names.JOB, names.STATE: self._state, names.ROW: environment.lock.name},
             "host_config": self.client.api.create_host_config(**cage),
         }
-        started = asyncio.ensure_future(asyncio.to_thread(Container, self.client, options, outbox))
+        started = asyncio.ensure_future(asyncio.to_thread(Container, self.client, options))
         try:
             return await asyncio.shield(started)
         except asyncio.CancelledError:
@@ -274,9 +296,29 @@ class DockerEngine:
             raise
         except UNREACHABLE as error:
             reason: Literal["engine-error", "engine-lost"] = "engine-error" if self._answers() else "engine-lost"
-            raise EngineFault(reason, f"the engine did not start a container: {redact(str(error))[:300]}") from error
+            text = f"the engine did not start a container: {redact(str(error))[:300]}"
+            if "bind source path does not exist" in text:
+                text += "; it does not see this machine's files: run matrix where the engine runs"
+            raise EngineFault(reason, text) from error
+
+    def _carried(self) -> Path:
+        """What every container is given, in a place that any user of it can read, whatever the rights of ours are."""
+        with self._carrying:
+            place = self._scratch / "carried"
+            if not self._is_carried:
+                shutil.rmtree(place, ignore_errors=True)
+                shutil.copytree(self._converter, place / "converter", ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copyfile(self._recipe / "job.sh", place / "job.sh")
+                for path in (place, *place.rglob("*")):
+                    path.chmod(0o755 if path.is_dir() else 0o644)
+                self._is_carried = True
+            return place
 
     def stored(self) -> list[Stored]:
+        with _answering():
+            return self._stored()
+
+    def _stored(self) -> list[Stored]:
         found = []
         for image in self.client.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"}):
             labels = image.labels or {}
@@ -308,6 +350,14 @@ def layers(image: Image) -> dict[str, int]:
         chain.update(digest.encode())
         parts[chain.hexdigest()] = sizes[number] if number < len(sizes) else 0
     return parts
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise EngineUnavailable(f"engine docker: it went away ({redact(str(error))[:200]}); try again") from error
 
 
 def _second(time: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -34,7 +35,7 @@ _MEGABYTES: tuple[tuple[str, str, int], ...] = (
 )
 
 # The engine, the store and everybody else on this disk need to go on when all builds are done.
-_FLOOR_MEGABYTES = 2000
+FLOOR_MEGABYTES = 2000
 
 
 def megabytes(lock: Lock) -> int:
@@ -55,25 +56,35 @@ class Room:
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
-        self._claimed = 0
+        self._claims = 0
+        self._given_back = asyncio.Condition()
 
     def free_mb(self) -> int | None:
         return None if self._root is None else shutil.disk_usage(self._root).free // 2**20
 
-    @contextlib.contextmanager
-    def claimed(self, lock: Lock) -> Iterator[None]:
-        """Hold room for one build. Raises BuildFailed (infra) where there is not enough."""
-        need, free = megabytes(lock), self.free_mb()
-        if free is not None and free - self._claimed - _FLOOR_MEGABYTES < need:
-            raise BuildFailed(
-                "infra",
-                "disk-full",
-                f"{lock.name}: its image may need {need} MB, and the engine has {free} MB free"
-                + (f", {self._claimed} of them wanted by other builds" if self._claimed else "")
-                + f"; {_FLOOR_MEGABYTES} stay free. Make room: python -m matrix clean --engine docker",
-            )
-        self._claimed += need
+    @contextlib.asynccontextmanager
+    async def claimed(self, lock: Lock) -> AsyncIterator[None]:
+        """Hold room for one build, waiting for others to end where it would only fit after them. Raises BuildFailed
+        (infra) where it would not fit even alone."""
+        need = megabytes(lock)
+        async with self._given_back:
+            while (short := self._short_of(need)) and self._claims:
+                await self._given_back.wait()
+            if short:
+                raise BuildFailed(
+                    "infra",
+                    "disk-full",
+                    f"{lock.name}: its image may need {need} MB, and the engine has {self.free_mb()} MB free, of which "
+                    f"{FLOOR_MEGABYTES} stay free. Make room: python -m matrix clean --engine docker",
+                )
+            self._claims += need
         try:
             yield
         finally:
-            self._claimed -= need
+            async with self._given_back:
+                self._claims -= need
+                self._given_back.notify_all()
+
+    def _short_of(self, need: int) -> bool:
+        free = self.free_mb()
+        return free is not None and free - self._claims - FLOOR_MEGABYTES < need
