@@ -3,6 +3,7 @@ run twice."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import docker
 import pytest
 from engine import attempts, containers, environment_images, need_bases
 from product import Finished, Project
-from tables import EXPORTER, TF1, TF2, copy_of_the_product, small_model, write_table
+from tables import EXPORTER, TF1, TF2, ZOO, copy_of_the_product, small_model, write_table
 from test_zoo import EXPECTED, KEYS, MEMORY_MB, findings
 
 # Enough for a small model anywhere once its environment has been used; a model that hangs takes all of it.
@@ -81,6 +82,21 @@ def test_each_model_of_the_zoo_gets_the_verdict_it_gets_in_virtual_environments(
     assert not (caged.folder / "unpickled").exists(), "the driver unpickled an array"
     caged.assert_history_whole()
     assert caged.run("--memory", str(MEMORY_MB)).jobs[0] == 0, "each of them is a finding"
+
+
+def test_who_runs_out_of_memory_in_a_shared_container_is_judged_alone(caged: Project) -> None:
+    names = ("leak_a_gigabyte", "need_a_gigabyte", "hoard", "good")
+    models = [{**small_model(name), "factory": f"converter.zoo.extra:{name}"} for name in names]
+    write_table(caged.folder, models)
+    copy_of_the_product(caged.folder)
+    # Models of ours: these share a worker.
+    shutil.copy(ZOO / "models.py", caged.folder / "converter" / "zoo" / "extra.py")
+
+    done = caged.run("--memory", str(MEMORY_MB))
+
+    match = {"verdict": "match", "role": None, "stage": None, "reason": None}
+    oom = {"verdict": "oom", "role": "exporter", "stage": "forward", "reason": "memory-limit"}
+    assert findings(done) == {**dict.fromkeys(names, match), "hoard": oom}, done.err
 
 
 def test_a_model_that_hangs_costs_its_own_job_only(caged: Project) -> None:

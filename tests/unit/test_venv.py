@@ -349,8 +349,11 @@ def test_a_worker_sees_little_of_the_drivers_surroundings(workshop: Path, monkey
 
     async def look() -> dict[str, str]:
         worker = await made.start(environment, "convert", workshop / "inbox", workshop, Limits())
+        place = Path(f"/proc/{worker._process.pid}/environ")
         try:
-            text = Path(f"/proc/{worker._process.pid}/environ").read_bytes().decode()
+            # Between fork and exec a process has none.
+            assert within(10, lambda: b"CUDA_VISIBLE_DEVICES" in place.read_bytes())
+            text = place.read_bytes().decode()
         finally:
             await worker.kill()
         return dict(line.split("=", 1) for line in text.split("\0") if "=" in line)

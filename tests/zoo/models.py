@@ -103,6 +103,23 @@ def hoard():
     return InForward(act)
 
 
+_kept = []
+
+
+def leak_a_gigabyte():
+    """It stays with the worker, and with whoever comes after."""
+
+    def act():
+        if not _kept:
+            _kept.append(bytearray(b"x") * (1100 * MEGABYTE))
+
+    return InForward(act)
+
+
+def need_a_gigabyte():
+    return InForward(lambda: len(bytearray(b"x") * (1100 * MEGABYTE)))
+
+
 def huge_array():
     return InForward(lambda: numpy.ones(2**44, numpy.float32))
 
