@@ -43,8 +43,8 @@ DOCKERFILE = """\
 ARG BASE
 FROM ${BASE}
 COPY requirements.txt .
-RUN --mount=type=secret,id=certificates,target=/tmp/certificates.pem \\
-    PIP_CERT=/tmp/certificates.pem PIP_INDEX_URL=%s pip install -r requirements.txt
+RUN --mount=type=secret,id=certificates,target=/tmp/certificates.pem --mount=type=secret,id=index,target=/tmp/index \\
+    PIP_CERT=/tmp/certificates.pem PIP_INDEX_URL=$(cat /tmp/index) pip install -r requirements.txt
 """
 
 
@@ -56,7 +56,8 @@ class Naive:
         for lock in locks:
             place = folder / lock.name
             place.mkdir()
-            (place / "Dockerfile").write_text(DOCKERFILE % settings.index)
+            (place / "Dockerfile").write_text(DOCKERFILE)
+            (place / "index").write_text(settings.index)
             (place / "requirements.txt").write_text("".join(f"{n}=={v}\n" for n, v in lock.packages.items()))
             certificates = Path(settings.certificates) if settings.certificates else None
             (place / "certificates.pem").write_bytes(certificates.read_bytes() if certificates else b"")
@@ -73,7 +74,12 @@ class Naive:
             [
                 *(command, "build", "--tag", f"{NAIVE}:{lock.name}"),
                 *("--build-arg", f"BASE={self._engine.base(lock.python).reference}"),
-                *("--secret", f"id=certificates,src={place / 'certificates.pem'}"),
+                *(
+                    "--secret",
+                    f"id=certificates,src={place / 'certificates.pem'}",
+                    "--secret",
+                    f"id=index,src={place / 'index'}",
+                ),
                 *(() if cached else ("--no-cache",)),
                 str(place),
             ],
@@ -128,7 +134,8 @@ def unique_megabytes(engine: DockerEngine, tags: list[str]) -> float:
 def own_layers(engine: DockerEngine, tag: str) -> dict[str, int]:
     """Layers of an image above its base."""
     parts = layers(engine.client.images.get(tag))
-    for python in ("3.6", "3.7"):
+    locks = read_locks(ROOT / "envs")
+    for python in {locks[row].python for row in ROWS}:
         for name in layers(engine.client.images.get(engine.base(python).reference)):
             parts.pop(name, None)
     return parts

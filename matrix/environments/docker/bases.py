@@ -131,7 +131,15 @@ def _version(client: docker.DockerClient, image: Image) -> str:
     said = variables.get("PYTHON_VERSION") or image.labels.get(names.PYTHON)
     if not said:
         try:
-            out = client.containers.run(str(image.id), ["-V"], entrypoint="python3", remove=True, network_disabled=True)
+            out = client.containers.run(
+                str(image.id),
+                ["-V"],
+                entrypoint="python3",
+                remove=True,
+                network_disabled=True,
+                read_only=True,
+                labels={LABEL: names.MAKER},
+            )
         except DockerException:
             return ""
         said = out.decode(errors="replace")

@@ -105,6 +105,8 @@ class DockerEngine:
 
     def recover(self) -> None:
         """A killed driver's containers end by themselves; what is left of them and of its builds goes here."""
+        # Credentials of an index may lie there.
+        shutil.rmtree(self._scratch, ignore_errors=True)
         mine: dict[str, Any] = {"label": [f"{names.LABEL}={names.JOB}", f"{names.STATE}={self._state}"]}
         with _answering():
             self._recover(mine)

@@ -19,10 +19,10 @@ from typing import Any
 from matrix.redact import plain
 from matrix.store.records import Exit, PassRecord
 from matrix.takeaway.inside import memory
+from matrix.untrusted import tail
 
 JOB = "job"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
-_LOG_CAP = 256 * 2**10
 
 
 class Workers:
@@ -50,7 +50,7 @@ class Workers:
         made = outbox / JOB
         released = (made / f"{work}.released").exists()
         log = root / "log.txt"
-        log.write_text(_tail(made / f"{work}.log") + _tail(root / "worker.log"), encoding="utf-8")
+        log.write_text(plain(tail(made / f"{work}.log") + tail(root / "worker.log")), encoding="utf-8")
         return PassRecord(
             name=work,
             result=_result(made / f"{work}.json"),
@@ -119,10 +119,3 @@ def _result(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return result if isinstance(result, dict) and result.get("schema") == 1 else None
-
-
-def _tail(path: Path) -> str:
-    with contextlib.suppress(OSError), path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - _LOG_CAP))
-        return plain(stream.read().decode(errors="replace"))
-    return ""
