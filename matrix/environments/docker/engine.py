@@ -288,6 +288,24 @@ class DockerEngine:
             "labels": {names.LABEL: names.JOB, names.STATE: self._state, names.ROW: environment.lock.name},
             "host_config": self.client.api.create_host_config(**cage),
         }
+        try:
+            return await self._container(options)
+        except ImageNotFound:
+            # Somebody removed it meanwhile, such as `clean` in another checkout.
+            await self._again(environment)
+            return await self._container(options)
+
+    async def _again(self, environment: Environment) -> None:
+        """Build an environment that was there before. Raises EngineFault."""
+        try:
+            await self.prepare(environment.lock)
+        except BuildFailed as failure:
+            raise EngineFault(
+                "engine-error", f"its image was removed, and cannot be built: {failure.text}"
+            ) from failure
+
+    async def _container(self, options: dict[str, Any]) -> Container:
+        """Raises ImageNotFound and EngineFault."""
         started = asyncio.ensure_future(asyncio.to_thread(Container, self.client, options))
         try:
             return await asyncio.shield(started)
@@ -295,6 +313,8 @@ class DockerEngine:
             # The thread goes on, and what it starts must not be left behind.
             with contextlib.suppress(*UNREACHABLE):
                 await (await started).kill()
+            raise
+        except ImageNotFound:
             raise
         except UNREACHABLE as error:
             reason: Literal["engine-error", "engine-lost"] = "engine-error" if self._answers() else "engine-lost"
