@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tables import EXPORTER, ROOT, TF1, TF2
 
 from matrix import interpreters
 from matrix.locks.lockfile import read_locks
+
+# A shell starts what runs in the background deaf to Ctrl-C, and so would be the drivers that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _need(*environments: str) -> None:
@@ -73,12 +77,10 @@ def smoke(real: Project) -> Finished:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """The machine's engine. Images of environments that tests add go at the end; the builder's cache stays."""
+    """The machine's engine. Images of the table's own rows stay in it, as wheels stay in uv's cache: any run on this
+    machine makes and uses the same ones, perhaps at this moment. What a test builds on a base of its own goes."""
     client = engines.client()
-    before = engines.environment_images(client)
     yield client
-    for tag in engines.environment_images(client).keys() - before.keys():
-        client.images.remove(tag)
     client.close()
 
 

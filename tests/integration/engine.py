@@ -77,6 +77,13 @@ def nameless(engine: docker.DockerClient, base: str) -> set[str]:
     return {str(image.id) for image in found}
 
 
+def built_on(engine: docker.DockerClient, base: str) -> list[Container]:
+    """Containers of anything on a base of `own_bases`."""
+    label = f"{_OWN}={base.removesuffix(':{python}')}"
+    found: list[Container] = engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+    return found
+
+
 def environment_images(engine: docker.DockerClient) -> dict[str, str]:
     """Tag to image id of every built environment."""
     found = engine.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"})

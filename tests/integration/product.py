@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tables import ROOT
+
+from matrix.locks.lockfile import read_locks
 
 _PATIENCE_SECONDS = 240
 _READ_THE_STORE = ("run", "status", "show", "compare", "clean")
@@ -137,8 +140,13 @@ class Project:
         return self.state / "blobs" / name[:2] / name[2:]
 
     def environment(self, name: str) -> Path:
-        """The folder of a built environment."""
-        (folder,) = (path for path, stamp in self.stamps().items() if stamp and stamp["environment"] == name)
+        """The folder of the environment built from a row's committed lock: where tests alter the row there are more."""
+        locked = read_locks(ROOT / "envs")[name].packages.items()
+        (folder,) = (
+            path
+            for path, stamp in self.stamps().items()
+            if stamp and stamp["environment"] == name and locked <= stamp["installed"].items()
+        )
         return folder
 
     def remove_environment(self, name: str) -> None:

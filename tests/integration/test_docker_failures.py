@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import docker
 import pytest
-from engine import attempts, building, containers, nameless, own_bases, running
+from engine import attempts, building, built_on, containers, nameless, own_bases, running
 from product import Project, wait_for
 from tables import EXPORTER, ROOT, TF1, small_model, write_table
 
@@ -33,6 +35,11 @@ def lonely_caged(lonely: Project, engine: docker.DockerClient) -> Iterator[Proje
     project.end_processes()
     for container in containers(engine, project):
         container.remove(force=True)
+
+
+def contexts(project: Project) -> list[Path]:
+    """Folders that images were built from."""
+    return [*(project.state / "contexts").glob("context-*")]
 
 
 def test_killed_while_building_a_run_still_completes(
@@ -62,9 +69,36 @@ def test_killed_while_building_a_run_still_completes(
     assert [cell["verdict"] for cell in done.cells] == ["match"]
     assert not containers(engine, project) and not attempts(engine, project)
     assert not nameless(engine, bases)
+    assert not contexts(project), "with what reaches the index, credentials and all"
     project.assert_history_whole()
     assert project.rows("select status from run order by id") == [("killed",)] * len(moments) + [("complete",)]
     assert project.run("--base", bases).jobs == (0, 3)
+
+
+def test_killed_while_the_classic_builder_works(
+    lonely_caged: Project, engine: docker.DockerClient, bases: str
+) -> None:
+    project = replace(lonely_caged, env={"DOCKER_BUILDKIT": "0"})
+    write_table(project.folder, [small_model("good")])
+
+    def steps() -> list[str]:
+        """The containers in which the builder works; they carry no name of ours but the base's."""
+        return [str(container.id) for container in built_on(engine, bases)]
+
+    with project.started("build", "reference", "--base", bases) as driver:
+        wait_for(lambda: bool(steps()), "a step of the build")
+        driver.kill()
+        driver.communicate()
+    wait_for(lambda: not steps(), "the builder to give up", 15)
+
+    done = project.call("build", "reference", "--base", bases)
+
+    assert done.code == 0, done.err
+    assert not steps() and not containers(engine, project) and not attempts(engine, project)
+    # The classic builder keeps the stages of an image until the next start.
+    assert project.call("build", "reference", "--base", bases).code == 0
+    assert not nameless(engine, bases)
+    assert not contexts(project)
 
 
 @pytest.mark.parametrize("factory", ["hang_with_a_child", "hang_in_c"])

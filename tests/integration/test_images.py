@@ -110,14 +110,14 @@ def build(engine: docker.DockerClient, project: Project, row: str, env: dict[str
         attributes = engine.images.get(image).attrs
         found = tree(engine, image)
         again = project.call("build", row, "--base", base, env=env)
-        assert again.code == 0 and again.seconds < 5
+        assert again.code == 0
         assert engine.images.get(image).id == attributes["Id"]
         assert not nameless(engine, base) or env == CLASSIC  # the classic builder's cache: stages, kept
     return Built(found, attributes)
 
 
 @pytest.mark.parametrize("row", ["reference", TF1])
-def test_every_build_makes_the_same_files_whichever_the_builder(
+def test_two_builds_make_the_same_files_whichever_the_builder(
     engine: docker.DockerClient, project: Project, row: str
 ) -> None:
     first = build(engine, project, row, {})
@@ -126,12 +126,10 @@ def test_every_build_makes_the_same_files_whichever_the_builder(
     base = bases.choose(engine, LOCKS[row].python, "auto", download=False)
     assert_nothing_of_the_build(first.tree, tree(engine, base.id), base.python.rsplit(".", 1)[0])
     assert_described(first.image, LOCKS[row])
-    # No build of the classic builder has a package cache, or .pyc files of another build.
+    # The classic builder has nothing of another build: no package cache, no compiled files.
     second = build(engine, project, row, CLASSIC)
     assert differences(first.tree, second.tree) == []
     assert_described(second.image, LOCKS[row])
-    third = build(engine, project, row, CLASSIC)
-    assert differences(second.tree, third.tree) == []
 
 
 def assert_environment(files: Tree, lock: Lock) -> None:
