@@ -75,9 +75,7 @@ def test_killed_while_building_a_run_still_completes(
     assert project.run("--base", bases).jobs == (0, 3)
 
 
-def test_killed_while_the_classic_builder_works(
-    lonely_caged: Project, engine: docker.DockerClient, bases: str
-) -> None:
+def test_killed_while_the_classic_builder_works(lonely_caged: Project, engine: docker.DockerClient, bases: str) -> None:
     project = replace(lonely_caged, env={"DOCKER_BUILDKIT": "0"})
     write_table(project.folder, [small_model("good")])
 
