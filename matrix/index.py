@@ -67,13 +67,18 @@ class IndexSettings:
         """Whether a wheel of exactly this version lies in a find-links folder; a remote page is taken on trust."""
         name = distribution.replace("-", "_")
         for place in self.find_links:
-            parts = urlsplit(place)
-            if parts.scheme in ("http", "https"):
-                return True
-            folder = Path(parts.path if parts.scheme == "file" else place)
-            if any(folder.glob(f"{name}-{version}-*.whl")):
+            folder = local_folder(place)
+            if folder is None or any(folder.glob(f"{name}-{version}-*.whl")):
                 return True
         return False
+
+
+def local_folder(place: str) -> Path | None:
+    """The folder that a find-links entry names, None where it is a page."""
+    parts = urlsplit(place)
+    if parts.scheme in ("http", "https"):
+        return None
+    return Path(parts.path if parts.scheme == "file" else place)
 
 
 class PackageUnknown(Indeterminate):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from matrix.children import communicate
 from matrix.index import IndexSettings
 from matrix.redact import redact
 
@@ -86,12 +87,7 @@ async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Pat
         # Ctrl-C belongs to the driver: a uv that it ended too would look like one that failed.
         start_new_session=True,
     )
-    try:
-        out, err = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
+    out, err = await communicate(process)
     text = out.decode(errors="replace")
     said = text + err.decode(errors="replace")
     return Outcome(process.returncode == 0, text, redact(said) or f"uv ended with status {process.returncode}")

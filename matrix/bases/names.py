@@ -14,7 +14,7 @@ RECIPE = "torch-tf-matrix.recipe"
 # The Debian packages a root was asked to have beyond the essential ones.
 PACKAGES = "torch-tf-matrix.packages"
 
-# What Docker Hub's official images are called, and so do mirrors of it: the default of --base.
+# What the official images are called, at mirrors too: the default of --base.
 OFFICIAL = "python:{python}-slim"
 LOCAL = "torch-tf-matrix/python:{python}"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import docker
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 
 from matrix.bases.pins import Pins
+from matrix.environments.docker.client import explanation
 from matrix.errors import Indeterminate, UsageError
-from matrix.redact import redact
 
 
 def ask(client: docker.DockerClient, template: str, pythons: Sequence[str]) -> Pins:
@@ -26,9 +26,8 @@ def ask(client: docker.DockerClient, template: str, pythons: Sequence[str]) -> P
         except NotFound as error:
             raise UsageError(f"the registry has no {name}; nothing was pinned, choose another --base") from error
         except (DockerException, RequestException) as error:
-            said = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
             raise Indeterminate(
-                f"no registry answers for {name}, so nothing was pinned ({redact(said)}); try again, name one "
+                f"no registry answers for {name}, so nothing was pinned ({explanation(error)}); try again, name one "
                 "that can be reached with --base, or make bases on this machine: python -m matrix bases"
             ) from error
     return Pins(template=template, digests=digests)

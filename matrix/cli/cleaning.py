@@ -61,7 +61,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             there = engine.stored()
             gone = superfluous(there, current(engine), kept, dt.datetime.now(dt.UTC))
             engine.remove(stored.place for stored in gone)
-            left = engine.stored()
+            left = engine.stored() if gone else there
             freed = size(there) - size(left)
             stuck = [one.environment for one in gone if one in left]
             note = ", files shared with uv's cache counted once each" if engine.name == "venv" else ""

@@ -24,6 +24,7 @@ _WANTED_GIB = 10
 @engine_options
 def doctor(**options: Any) -> None:
     """Say what this machine can and cannot run, and why."""
+    from matrix.bases.names import order
     from matrix.locks.keep import stale
     from matrix.locks.request import all_requests
 
@@ -35,7 +36,7 @@ def doctor(**options: Any) -> None:
         python = lock.python if lock else request.python
         if python:
             needed.setdefault(python, []).append(request.name)
-    needed = {python: needed[python] for python in sorted(needed, key=lambda text: tuple(map(int, text.split("."))))}
+    needed = {python: needed[python] for python in sorted(needed, key=order)}
 
     _machine(session)
     _venv(needed)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 
+from matrix.durable import is_full
 from matrix.environments.engine import BuildFailed
 from matrix.environments.stamp import differences
 from matrix.locks.lockfile import Lock
@@ -26,8 +26,8 @@ def install_failed(lock: Lock, text: str) -> BuildFailed:
 
 def machine_fault(lock: Lock, error: OSError) -> BuildFailed:
     """What the machine itself refused: room, or something that should be there and is not."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return BuildFailed("infra", "disk-full" if full else "driver-fault", f"{lock.name}: {redact(str(error))}")
+    reason = "disk-full" if is_full(error) else "driver-fault"
+    return BuildFailed("infra", reason, f"{lock.name}: {redact(str(error))}")
 
 
 def check_installed(lock: Lock, installed: Mapping[str, str]) -> None:

@@ -28,6 +28,7 @@ from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
 from matrix.store.records import Exit
+from matrix.surroundings import WORKER
 from matrix.untrusted import tail
 
 # Raise it when environments built by an older version of this file must not be used any more.
@@ -166,10 +167,7 @@ class VenvEngine:
         scratch.mkdir(exist_ok=True)
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= {
-            "PYTHONNOUSERSITE": "1",
-            "PYTHONHASHSEED": "0",
-            "PYTHONIOENCODING": "utf-8",
-            "CUDA_VISIBLE_DEVICES": "-1",
+            **WORKER,
             "VIRTUAL_ENV": environment.place,
             "TMPDIR": str(scratch),
         }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import shutil
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from matrix.config.model import Limits
+from matrix.durable import is_full
 from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, PassName, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
@@ -19,6 +19,7 @@ from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
 from matrix.store.blobs import Blobs
 from matrix.store.records import Exit, Observation, Obstacle, PassRecord
+from matrix.untrusted import remove_tree
 
 _PATIENCE_SECONDS = 0.2
 
@@ -133,7 +134,7 @@ class Lane:
                 carried = saved
         except OSError as error:
             # Disk full, too many files: the machine's trouble, not the toolchain's.
-            reason = "disk-full" if error.errno == errno.ENOSPC else "driver-fault"
+            reason = "disk-full" if is_full(error) else "driver-fault"
             text = f"{type(error).__name__}: {error}"
             stopped = Obstacle("run", "infra", reason, text)
             return observed(job, self._lock, self._limits, tuple(records), environment, stopped)
@@ -210,7 +211,7 @@ class Lane:
     async def _dismiss(self) -> None:
         for work in list(self._workers):
             await self._discard(work)
-        shutil.rmtree(self._root, ignore_errors=True)
+        remove_tree(self._root)
 
 
 def _ended(worker: Worker) -> bool:

@@ -21,6 +21,7 @@ from matrix.config.model import Limits
 from matrix.environments.engine import PassName, Worker
 from matrix.execution.jobs import FILES, Job
 from matrix.execution.report import read_report
+from matrix.links import link_or_copy
 from matrix.redact import plain, redact
 from matrix.store.blobs import Blobs
 from matrix.store.records import Exit, PassRecord
@@ -67,10 +68,11 @@ def hand_over(spool: Spool, job: Job, work: PassName, blobs: Blobs, carried: Pat
         given.mkdir()
         given.chmod(mode)
     for name, blob in job.inputs.items():
-        _link(blobs.path(blob), folder / name)
+        # A model is not copied for every environment.
+        link_or_copy(blobs.path(blob), folder / name)
     if carried is not None:
         # Not moved: the pass may have to be tried again.
-        shutil.copytree(carried, folder / carried.name, symlinks=True, copy_function=_link)
+        shutil.copytree(carried, folder / carried.name, symlinks=True, copy_function=link_or_copy)
     spec = {"schema": 1, "job": job.id, "folder": job.folder, "params": dict(job.params)}
     durable.write_bytes(spool.inbox / f"{job.folder}.json", json.dumps(spec).encode(), mode=0o644)
 
@@ -134,14 +136,6 @@ def collect(
         log=blobs.put(redact(plain(log)).encode()),
         files=files,
     )
-
-
-def _link(source: str | Path, target: str | Path) -> None:
-    """A hard link where the file system allows it: a model is not copied for every environment."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _there(path: Path) -> bool:

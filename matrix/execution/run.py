@@ -143,8 +143,7 @@ class Run:
         name = self.plan.exporter_environment(cell)
 
         def make(environment: str) -> Job:
-            job = self.jobs.export(environment, cell.model, cell.exporter, cell.opset, inputs, factory)
-            return replace(job, alone=is_users(cell.model))
+            return self.jobs.export(environment, cell.model, cell.exporter, cell.opset, inputs, factory)
 
         def soon() -> None:
             # The export will run, so what comes after it will too: build its environments meanwhile.
@@ -153,7 +152,7 @@ class Run:
                 if lock.outcome == "resolved":
                     self._builds.want(lock)
 
-        return await self._job("export", name, make, soon)
+        return await self._job("export", name, make, is_users(cell.model), soon)
 
     def _observe(
         self,
@@ -164,10 +163,10 @@ class Run:
         inputs: str,
         alone: bool,
     ) -> Awaitable[Observation]:
-        return self._job(kind, environment, lambda name: replace(maker(name, onnx, inputs), alone=alone), lambda: None)
+        return self._job(kind, environment, lambda name: maker(name, onnx, inputs), alone, lambda: None)
 
     async def _job(
-        self, kind: JobKind, name: str, make: Callable[[str], Job], before: Callable[[], None]
+        self, kind: JobKind, name: str, make: Callable[[str], Job], alone: bool, before: Callable[[], None]
     ) -> Observation:
         lock = self.locks[name]
         try:
@@ -176,6 +175,7 @@ class Run:
         except BuildFailed as failure:
             job = make(f"none:{lock.digest}")
             obstacle = Obstacle("build", failure.kind, failure.reason, failure.text)
+        job = replace(job, alone=alone)
         if lock.outcome == "unsatisfiable":
             obstacle = Obstacle("lock", "unsatisfiable", "no-solution", lock.explanation)
         if job.id not in self._once:

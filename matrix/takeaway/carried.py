@@ -17,6 +17,7 @@ _MODULES = (
     "legs.py",
     "redact.py",
     "store/records.py",
+    "surroundings.py",
     "untrusted.py",
     *(f"verdicts/{name}.py" for name in (
         "blind", "compare", "hints", "judge", "matching", "metrics", "outcome", "remarks", "tensors", "tolerance",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker.errors import APIError, BuildError, ContainerError
+from docker.errors import BuildError, ContainerError
 from docker.utils import parse_repository_tag
 
 from matrix.environments.docker import names
@@ -96,7 +97,7 @@ async def make(
     except BuildError as error:
         said = "".join(str(part.get("stream") or part.get("error") or "") for part in error.build_log)
         raise Indeterminate(f"the image could not be built: {redact(said or str(error))[-2000:].strip()}") from error
-    except (APIError, *UNREACHABLE) as error:
+    except UNREACHABLE as error:
         raise Indeterminate(f"the engine did not do what it was asked: {redact(str(error))}") from error
 
 
@@ -218,7 +219,5 @@ def _refusal(engine: DockerEngine, state: str, image: str, statement: str) -> st
 
 def _remove(engine: DockerEngine, attempt: str) -> None:
     """Take the name away; the image stays if it has one of its own by then."""
-    try:
+    with contextlib.suppress(*UNREACHABLE):
         engine.client.images.remove(attempt)
-    except (APIError, *UNREACHABLE):
-        pass

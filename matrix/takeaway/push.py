@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 
 import docker
-from docker.errors import APIError
 from docker.utils import parse_repository_tag
 
 from matrix.environments.docker.client import UNREACHABLE
@@ -26,10 +25,10 @@ def push(client: docker.DockerClient, tag: str, registry: str) -> str:
     try:
         client.api.tag(tag, repository, version or "latest")
         digest = _send(client, repository, version or "latest")
-    except (PushFailed, APIError, *UNREACHABLE) as error:
+    except (PushFailed, *UNREACHABLE) as error:
         if name != tag:
             # The name would claim what no registry has.
-            with contextlib.suppress(APIError, *UNREACHABLE):
+            with contextlib.suppress(*UNREACHABLE):
                 client.images.remove(name)
         raise Indeterminate(f"{name} could not be pushed: {redact(str(error)).strip()}") from error
     return f"{repository}@{digest}"

@@ -12,7 +12,7 @@ import pytest
 from engine import attempts, containers, environment_images, need_bases
 from product import Finished, Project
 from tables import EXPORTER, TF1, TF2, ZOO, copy_of_the_product, small_model, write_table
-from test_zoo import EXPECTED, KEYS, MEMORY_MB, findings
+from test_zoo import EXPECTED, KEYS, MEMORY_MB, assert_a_hang_costs_its_own_job_only, findings
 
 # Enough for a small model anywhere once its environment has been used; a model that hangs takes all of it.
 SECONDS = 12
@@ -100,14 +100,4 @@ def test_who_runs_out_of_memory_in_a_shared_container_is_judged_alone(caged: Pro
 
 
 def test_a_model_that_hangs_costs_its_own_job_only(caged: Project) -> None:
-    hanging = ("hang_with_a_child", "hang_in_c")
-    models = [small_model("before"), *(small_model(name, name) for name in hanging), small_model("after", seed=1)]
-    write_table(caged.folder, models)
-    assert caged.run("--model", "before").code == 0
-
-    done = caged.run("--timeout", str(SECONDS))
-
-    timeout = {"verdict": "timeout", "role": "exporter", "stage": "forward", "reason": "time-limit"}
-    match = {"verdict": "match", "role": None, "stage": None, "reason": None}
-    assert findings(done) == {"before": match, **dict.fromkeys(hanging, timeout), "after": match}, done.err
-    assert done.code == 0
+    assert_a_hang_costs_its_own_job_only(caged, SECONDS)

@@ -51,16 +51,21 @@ def test_each_model_gets_its_verdict(project: Project) -> None:
 
 
 def test_a_model_that_hangs_costs_its_own_job_only(project: Project) -> None:
+    assert_a_hang_costs_its_own_job_only(project, SECONDS)
+    project.assert_no_process_left()
+    assert project.run("--timeout", str(SECONDS - 1)).jobs[0] == 0, "what was too long for more is too long for less"
+
+
+def assert_a_hang_costs_its_own_job_only(project: Project, seconds: int) -> None:
+    """The same with every engine; `seconds` is the time limit of a job."""
     hanging = ("hang_with_a_child", "hang_in_c")
     models = [small_model("before"), *(small_model(name, name) for name in hanging), small_model("after", seed=1)]
     write_table(project.folder, models)
     assert project.run("--model", "before").code == 0
 
-    done = project.run("--timeout", str(SECONDS))
+    done = project.run("--timeout", str(seconds))
 
     timeout = {"verdict": "timeout", "role": "exporter", "stage": "forward", "reason": "time-limit"}
     match = {"verdict": "match", "role": None, "stage": None, "reason": None}
     assert findings(done) == {"before": match, **dict.fromkeys(hanging, timeout), "after": match}, done.err
     assert done.code == 0
-    project.assert_no_process_left()
-    assert project.run("--timeout", str(SECONDS - 1)).jobs[0] == 0, "what was too long for more is too long for less"

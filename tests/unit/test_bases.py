@@ -84,7 +84,7 @@ PINNED = Pins(digests={"3.9": ONE})
 
 
 def choice(engine: FakeEngine, option: str = "auto", pinned: Pins | None = None, **more: Any) -> tuple[str, str]:
-    base = choose(engine, "3.9", option, pinned or Pins(), **more)  # type: ignore[arg-type]
+    base = choose(engine, "3.9", option, pinned or Pins(), **more)
     assert base.id == f"id of {base.reference}" and base.size == 7
     return base.reference, base.origin
 
@@ -244,7 +244,7 @@ def test_no_file_pins_nothing(tmp_path: Path) -> None:
 def contents(path: Path) -> dict[str, Any]:
     with tarfile.open(path) as tar:
         return {
-            m.name: m.linkname if m.issym() else stat.filemode(m.mode) if m.isdir() else tar.extractfile(m).read()  # type: ignore[union-attr]
+            m.name: m.linkname if m.issym() else stat.filemode(m.mode) if m.isdir() else tar.extractfile(m).read()
             for m in tar
         }
 
@@ -295,8 +295,8 @@ def test_an_image_is_named_by_its_content_and_can_be_taken_apart(tmp_path: Path)
     image = Description("own:1", {"PATH": "/bin"}, "sh", {"label": "x"}, ("first", "second"))
     write_image(tmp_path / "image.tar", image, layers, "amd64")
     with tarfile.open(tmp_path / "image.tar") as tar:
-        (manifest,) = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
-        config = tar.extractfile(manifest["Config"]).read()  # type: ignore[union-attr]
+        (manifest,) = json.load(tar.extractfile("manifest.json"))
+        config = tar.extractfile(manifest["Config"]).read()
     assert manifest["RepoTags"] == ["own:1"]
     assert manifest["Config"] == f"{hashlib.sha256(config).hexdigest()}.json"
     said = json.loads(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -25,14 +26,14 @@ class Answering(DockerEngine):
     """An engine that answers; `lacking` is what it says of base images."""
 
     lacking: BuildFailed | None = None
-    probed: list[tuple[str, bool]] = []  # noqa: RUF012 one list for all, emptied by the fixture
+    probed: ClassVar[list[tuple[str, bool]]] = []
 
     def check(self) -> None: ...
 
     def describe(self) -> str:
         return "Docker 99"
 
-    def base(self, python: str, download: bool = False) -> None:  # type: ignore[override]
+    def base(self, python: str, download: bool = False) -> None:
         self.probed.append((python, download))
         if self.lacking:
             raise self.lacking

@@ -70,7 +70,7 @@ class FakeApi:
 
 
 def started(api: FakeApi) -> Container:
-    return Container(SimpleNamespace(api=api), {"image": "x"})  # type: ignore[arg-type]
+    return Container(SimpleNamespace(api=api), {"image": "x"})
 
 
 def ended(api: FakeApi) -> Container:

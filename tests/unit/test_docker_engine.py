@@ -20,7 +20,7 @@ from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
 from matrix.paths import CONVERTER, DOCKER
 
-FACTS = Facts("99", False, False, "2", 4, True, 8000, "overlay2", None, "nowhere")
+FACTS = Facts("99", False, False, "2", 4, True, "overlay2", None, "nowhere")
 
 
 class Vanishing(DockerEngine):
@@ -44,7 +44,7 @@ class Vanishing(DockerEngine):
         self.started.append(options)
         if len(self.started) == 1:
             raise ImageNotFound("no such image")
-        return SimpleNamespace(options=options)  # type: ignore[return-value]
+        return SimpleNamespace(options=options)
 
 
 def start(engine: Vanishing, tmp_path: Path) -> Any:

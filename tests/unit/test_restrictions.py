@@ -20,7 +20,6 @@ FACTS = Facts(
     cgroup="1",
     cpus=2,
     limits_cpus=True,
-    memory_mb=16000,
     driver="overlay2",
     root=None,
     address="its usual socket",

@@ -458,7 +458,7 @@ def test_evicting_removes_every_environment_once_and_only_when_all_its_cells_are
             gone_at[Path(place).name] = len(world.told.of("decided"))
             remove([place])
 
-    world.engine.remove = noted  # type: ignore[method-assign]
+    world.engine.remove = noted
     asyncio.run(run.execute())
     assert len(world.told.of("decided")) == len(plan.cells)
     assert sorted(map(Path, world.engine.removed)) == sorted({world.root / name for name in world.engine.prepared})

@@ -72,16 +72,16 @@ def test_a_users_job_whose_child_ran_out_of_memory_is_out_of_memory(tmp_path: Pa
     start = bench.engine.start
 
     async def start_in_a_cage_that_ran_full(*arguments: object) -> object:
-        worker = await start(*arguments)  # type: ignore[arg-type]
+        worker = await start(*arguments)
         kill = worker.kill
 
         async def kill_and_tell(oom: bool = False) -> None:
             await kill(oom=True)
 
-        worker.kill = kill_and_tell  # type: ignore[method-assign]
+        worker.kill = kill_and_tell
         return worker
 
-    bench.engine.start = start_in_a_cage_that_ran_full  # type: ignore[assignment]
+    bench.engine.start = start_in_a_cage_that_ran_full
     (found,) = bench.observe(job)
     assert found.passes[0].exit == Exit(oom=True)
     told = outcome(found, "")

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image
 from docker.utils import parse_repository_tag
 from requests.exceptions import RequestException
 
 from matrix.bases import names, pins
 from matrix.bases.pins import Pins
+from matrix.environments.docker.client import explanation
 from matrix.environments.docker.names import LABEL
-from matrix.redact import redact
 
 Origin = Literal["local", "registry"]
 
@@ -95,9 +95,8 @@ def pull(client: docker.DockerClient, reference: str, python: str) -> Image:
         return client.images.get(reference)
     except (DockerException, RequestException) as error:
         client.ping()
-        said = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
         raise BaseMissing(
-            f"no base image for Python {python}: {reference} could not be downloaded ({redact(said)}); "
+            f"no base image for Python {python}: {reference} could not be downloaded ({explanation(error)}); "
             f"{_how_to_make(python)}"
         ) from error
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import docker
-from docker.errors import APIError, BuildError
+from docker.errors import BuildError
 
+from matrix.children import communicate
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.docker.context import CERTIFICATES, INDEX
 from matrix.environments.docker.names import LABEL, STAGE, STATE
@@ -67,14 +67,8 @@ class BuildKit:
             # Ctrl-C belongs to the driver alone.
             start_new_session=True,
         )
-        try:
-            out, _ = await process.communicate()
-        except asyncio.CancelledError:
-            # With newer versions the building is done by a plugin, a child of it.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            raise
+        # With newer versions the building is done by a plugin, a child of it.
+        out, _ = await communicate(process)
         if process.returncode != 0:
             text = _STEP.sub("", out.decode(errors="replace"))
             raise ImageNotBuilt(redact(text[-_KEPT:]) or f"{self._command} ended with status {process.returncode}")
@@ -111,7 +105,7 @@ class Classic:
         except BuildError as error:
             lines = [str(part.get("stream") or part.get("error") or "") for part in error.build_log]
             raise ImageNotBuilt(redact("".join(lines)[-_KEPT:]) or str(error)) from error
-        except (APIError, *UNREACHABLE) as error:
+        except UNREACHABLE as error:
             raise ImageNotBuilt(redact(str(error))) from error
         finally:
             if not self._count(-1) and b"@" in (context / INDEX).read_bytes():

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from matrix.errors import EngineUnavailable
 from matrix.redact import redact
 
-# What docker-py raises when an engine does not answer, or no longer.
+# What docker-py raises: its own errors, all of which are DockerExceptions, and those of the connection.
 UNREACHABLE = (DockerException, RequestException, HTTPError, ConnectionError)
 
 _ANSWER_SECONDS = 120
@@ -35,7 +35,6 @@ class Facts:
     cgroup: str
     cpus: int
     limits_cpus: bool
-    memory_mb: int
     driver: str
     root: Path | None
     address: str
@@ -88,7 +87,6 @@ def facts(client: docker.DockerClient) -> Facts:
         cgroup=str(info.get("CgroupVersion") or "1"),
         cpus=int(info.get("NCPU") or 1),
         limits_cpus=bool(info.get("CpuCfsQuota", True)),
-        memory_mb=int(info.get("MemTotal") or 0) // 2**20,
         driver=str(info.get("Driver", "?")),
         root=root if local else None,
         address=redact(os.environ.get("DOCKER_HOST") or ("its usual socket" if "+docker" in url else url)),
@@ -130,6 +128,11 @@ def _says(*command: str) -> str:
 def _major(version: str) -> int:
     head = version.split(".")[0]
     return int(head) if head.isdigit() else 10**6
+
+
+def explanation(error: Exception) -> str:
+    """What the engine said of an error, or else the error's own text."""
+    return redact(error.explanation if isinstance(error, APIError) and error.explanation else str(error))
 
 
 def _cause(error: BaseException) -> str:

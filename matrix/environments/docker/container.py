@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import docker
-from docker.errors import APIError, NotFound
 
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.engine import EngineFault
@@ -94,7 +93,7 @@ class Container:
     def _remove(self) -> None:
         with contextlib.suppress(Exception):
             self._lifeline.close()
-        with contextlib.suppress(NotFound, APIError, *UNREACHABLE):
+        with contextlib.suppress(*UNREACHABLE):
             self._api.remove_container(self._id, v=True, force=True)
 
 

@@ -7,13 +7,13 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from matrix import uv
 from matrix.environments.docker.layers import shared_part
-from matrix.index import IndexSettings
+from matrix.index import IndexSettings, local_folder
+from matrix.links import link_or_copy
 from matrix.locks.lockfile import Lock
 
 CERTIFICATES = "certificates.pem"
@@ -30,7 +30,7 @@ def fill(folder: Path, recipe: Path, lock: Lock, rows: Sequence[Lock], settings:
     """Make `folder` a build context for `lock`; `recipe` is docker/, `rows` are the locks it may share layers with."""
     for name in ("Dockerfile", "Dockerfile.classic", "install.sh", "compile.py"):
         shutil.copyfile(recipe / name, folder / name)
-    _link(Path(uv.binary()), folder / "uv")
+    link_or_copy(Path(uv.binary()), folder / "uv")
     (folder / "packages.txt").write_text(lock.text(), encoding="utf-8")
     (folder / "shared.txt").write_text(shared_part(lock, rows), encoding="utf-8")
     wheels = folder / "wheels"
@@ -39,12 +39,12 @@ def fill(folder: Path, recipe: Path, lock: Lock, rows: Sequence[Lock], settings:
     (wheels / "README").write_text("wheels that the index does not have\n", encoding="utf-8")
     pages = []
     for place in settings.find_links if lock.find_links else ():
-        if (local := _local(place)) is None:
+        if (local := local_folder(place)) is None:
             pages.append(place)
             continue
         for wheel in local.glob("*.whl"):
             if _wanted(wheel.name, lock):
-                _link(wheel, wheels / wheel.name)
+                link_or_copy(wheel, wheels / wheel.name)
     variables = {**settings.without_find_links().variables(), **_present(_PASSED_ON)}
     variables.pop("SSL_CERT_FILE", None)  # a path of this machine; the file itself goes along
     if pages:
@@ -54,14 +54,6 @@ def fill(folder: Path, recipe: Path, lock: Lock, rows: Sequence[Lock], settings:
     certificates = Path(settings.certificates) if settings.certificates else None
     content = certificates.read_bytes() if certificates and certificates.is_file() else b""
     (folder / CERTIFICATES).write_bytes(content)
-
-
-def _local(place: str) -> Path | None:
-    """The folder a find-links entry names, None where it is a page."""
-    parts = urlsplit(place)
-    if parts.scheme in ("http", "https"):
-        return None
-    return Path(parts.path if parts.scheme == "file" else place)
 
 
 def _wanted(filename: str, lock: Lock) -> bool:
@@ -74,11 +66,3 @@ def _wanted(filename: str, lock: Lock) -> bool:
 
 def _present(names: Sequence[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system allows it: uv and torch's wheels are large."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copy(source, target)

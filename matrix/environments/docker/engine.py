@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import docker
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import ImageNotFound
 from docker.models.images import Image
 from packaging.utils import canonicalize_name
 
@@ -39,10 +39,20 @@ from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock, read_locks
 from matrix.redact import redact
+from matrix.surroundings import WORKER
 
 _INSTALLED = "/opt/env/installed.json"
 _INSTALLED_CAP = 2**20
 _SOURCE = "torch-tf-matrix"
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """Around what a command asks of the engine outside of builds and jobs."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise EngineUnavailable(f"engine docker: it went away ({redact(str(error))[:200]}); try again") from error
 
 
 class DockerEngine:
@@ -103,15 +113,12 @@ class DockerEngine:
     def disk(self) -> Path | None:
         return self.facts.root
 
+    @_answering()
     def recover(self) -> None:
         """A killed driver's containers end by themselves; what is left of them and of its builds goes here."""
         # Credentials of an index may lie there.
         shutil.rmtree(self._scratch, ignore_errors=True)
         mine: dict[str, Any] = {"label": [f"{names.LABEL}={names.JOB}", f"{names.STATE}={self._state}"]}
-        with _answering():
-            self._recover(mine)
-
-    def _recover(self, mine: dict[str, Any]) -> None:
         for container in self.client.containers.list(all=True, filters=mine, ignore_removed=True):
             _quietly(container.remove, v=True, force=True)
         for image in self.client.images.list(filters={"reference": f"{names.ATTEMPTS}:{self._state}-*"}):
@@ -279,11 +286,9 @@ class DockerEngine:
             "user": job_user(self.facts),
             "working_dir": OUTBOX,
             "environment": {
+                **WORKER,
                 "HOME": "/tmp",
                 "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONHASHSEED": "0",
-                "PYTHONIOENCODING": "utf-8",
-                "CUDA_VISIBLE_DEVICES": "-1",
             },
             "labels": {names.LABEL: names.JOB, names.STATE: self._state, names.ROW: environment.lock.name},
             "host_config": self.client.api.create_host_config(**cage),
@@ -336,11 +341,8 @@ class DockerEngine:
                 self._is_carried = True
             return place
 
+    @_answering()
     def stored(self) -> list[Stored]:
-        with _answering():
-            return self._stored()
-
-    def _stored(self) -> list[Stored]:
         found = []
         for image in self.client.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"}):
             labels = image.labels or {}
@@ -374,14 +376,6 @@ def layers(image: Image) -> dict[str, int]:
     return parts
 
 
-@contextlib.contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except UNREACHABLE as error:
-        raise EngineUnavailable(f"engine docker: it went away ({redact(str(error))[:200]}); try again") from error
-
-
 def _second(time: str) -> str:
     """An engine's time to the second: it gives nine digits after it, Python reads six."""
     return time[:19] + "+00:00"
@@ -389,7 +383,5 @@ def _second(time: str) -> str:
 
 def _quietly(action: Any, *arguments: Any, **options: Any) -> None:
     """Clearing up must not hide why we do it."""
-    try:
+    with contextlib.suppress(*UNREACHABLE):
         action(*arguments, **options)
-    except (NotFound, APIError, *UNREACHABLE):
-        pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from matrix.takeaway.inside.mistake import Mistake
 from matrix.takeaway.inside.telling import EXIT_CODES
@@ -64,7 +65,7 @@ def parse(toolchain: Toolchain, arguments: list[str] | None = None) -> Options:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         raise Mistake(f"{message}; --help shows how it is used")
 
 

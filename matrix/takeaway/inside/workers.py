@@ -18,6 +18,7 @@ from typing import Any
 
 from matrix.redact import plain
 from matrix.store.records import Exit, PassRecord
+from matrix.surroundings import WORKER
 from matrix.takeaway.inside import memory
 from matrix.untrusted import tail
 
@@ -69,10 +70,7 @@ class Workers:
     def _call(self, command: list[str], inbox: Path, outbox: Path, root: Path) -> int:
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= {
-            "PYTHONNOUSERSITE": "1",
-            "PYTHONHASHSEED": "0",
-            "PYTHONIOENCODING": "utf-8",
-            "CUDA_VISIBLE_DEVICES": "-1",
+            **WORKER,
             # TensorFlow writes functions it has rewritten to a file first, and the root may be read-only.
             "TMPDIR": str(root / "tmp"),
             "HOME": str(root / "tmp"),
