@@ -518,3 +518,25 @@ def test_the_first_of_a_shared_layer_may_fail_and_the_others_are_tried(world: Wo
         assert (await asyncio.wait_for(builds.get(world.locks["new"]), 2)).lock.name == "new"
 
     asyncio.run(both())
+
+
+def test_what_nobody_wants_any_more_gives_its_place_back_whether_it_waits_or_is_being_built(world: World) -> None:
+    old, new = (world.locks[name] for name in ("old", "new"))
+    third = replace(new, name="third", body=new.body + "extra==1.0\n")
+    world.engine.build_seconds = 0.05
+
+    async def three() -> None:
+        builds = Builds(world.engine, 2, world.told, places=1)
+        building, waiting = builds.want(old), builds.want(new)
+        await asyncio.sleep(0.01)
+        assert world.engine.prepared == ["old"]
+        # Both are given up, the first while it is built, the second while it waits for the only place.
+        await builds.evict(old)
+        await builds.evict(new)
+        await asyncio.wait_for(builds.get(third), 2)
+        await builds.close()
+        assert building.done() and waiting.cancelled()
+
+    asyncio.run(three())
+    assert world.engine.prepared == ["old", "third"]
+    assert [Path(place).name for place in world.engine.removed] == ["old"]
