@@ -1,0 +1,92 @@
+"""The zoo of models as it lies in converter/zoo and in the table; that they run is for the integration tests."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+
+from matrix.config import ModelSpec, load_config
+from matrix.execution.inputs import draw
+
+ZOO = Path(__file__).parents[2] / "converter" / "zoo"
+MODULES = sorted(path for path in ZOO.glob("*.py") if path.name != "__init__.py")
+MODELS = {model.id: model for model in load_config(small.TABLE).models}
+
+
+def place(model: ModelSpec) -> tuple[str, str]:
+    """Module and function of the factory."""
+    module, _, function = (model.factory or "").removeprefix("converter.zoo.").partition(":")
+    return module, function
+
+
+def parsed(path: Path) -> ast.Module:
+    # The oldest Python an exporter has.
+    return ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+def test_every_module_is_a_model_of_the_table() -> None:
+    assert {place(model)[0] for model in MODELS.values()} == {path.stem for path in MODULES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_says_what_it_is_there_to_break(path: Path) -> None:
+    first = (ast.get_docstring(parsed(path)) or "").split(".")[0]
+    assert ": there to break " in " ".join(first.split())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_table_says_it_in_a_line(model: str) -> None:
+    assert 0 < len(MODELS[model].note) < 100
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_factory_takes_nothing_and_says_what_goes_in_and_out(model: str) -> None:
+    module, function = place(MODELS[model])
+    (factory,) = (
+        node
+        for node in parsed(ZOO / f"{module}.py").body
+        if isinstance(node, ast.FunctionDef) and node.name == function
+    )
+    assert not factory.args.args
+    said = ast.get_docstring(factory) or ""
+    if function == "build":
+        assert "->" in said
+        for item in MODELS[model].inputs:
+            assert item.dtype in said.partition("->")[0]
+    assert said
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_model_needs_nothing_but_torch(path: Path) -> None:
+    found = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        if isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    assert found <= {"torch", "math"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_is_seeded_and_its_inputs_are_small(model: str) -> None:
+    spec = MODELS[model]
+    assert spec.seed is not None
+    arrays = draw(spec.inputs, spec.seed)
+    assert sum(array.nbytes for array in arrays.values()) < 2**22
+
+
+def test_integer_inputs_stay_within_the_vocabulary() -> None:
+    spec = MODELS["embedding"]
+    tokens = np.concatenate([array.ravel() for array in draw(spec.inputs, spec.seed or 0).values()])
+    assert tokens.dtype == np.int64
+    assert (tokens.min(), tokens.max()) == (0, 99)
+
+
+def test_one_draw_of_a_sequence_is_longer() -> None:
+    spec = MODELS["sequence"]
+    lengths = [len(array) for array in draw(spec.inputs, spec.seed or 0).values()]
+    assert sorted(set(lengths)) == [9, 18]
