@@ -1,12 +1,34 @@
-"""An exception as plain data, so that it can be judged elsewhere and hold on to nothing."""
+"""An exception as plain data, so that it can be judged elsewhere and hold on to nothing; and the line of the user's
+own code that it goes back to."""
+import linecache
+import os
 import traceback
 
 MESSAGE_LIMIT = 20000
 TRACEBACK_LIMIT = 100000
+CODE_LIMIT = 500
+
+# The folder of a job where a user's modules are.
+SOURCE = "source"
 
 
-def describe(problem):
-    """{"type", "mro", "message", "traceback"} of an exception, with its causes, each text cut to a limit."""
+class UsersMistake(Exception):
+    """What is wrong is something a user gave, though none of its code raised. `place`: the (path, line, function) that
+    it goes back to, or None."""
+
+    place = None
+
+    def at(self, place):
+        self.place = place
+        return self
+
+
+def describe(problem, inbox=None):
+    """{"type", "mro", "message", "traceback", "user"} of an exception, with its causes, each text cut to a limit.
+
+    `user` is {"file", "line", "function", "code"}, the innermost line of the user's files of the job in `inbox` that
+    took part (`file` relative to them), or None.
+    """
     kind = type(problem)
     lines = traceback.format_exception(kind, problem, problem.__traceback__)
     try:
@@ -18,7 +40,47 @@ def describe(problem):
         "mro": [_name(base) for base in kind.__mro__],
         "message": _clip(message, MESSAGE_LIMIT),
         "traceback": _clip("".join(lines), TRACEBACK_LIMIT),
+        "user": _users_line(problem, source_folder(inbox)) if inbox is not None else None,
     }
+
+
+def source_folder(inbox):
+    """Absolute path of the folder a job's user files are relative to: source/ where the job has one."""
+    # Not resolved: a file may be a link into a store.
+    source = os.path.abspath(os.path.join(inbox, SOURCE))
+    return source if os.path.isdir(source) else os.path.abspath(inbox)
+
+
+def _users_line(problem, source):
+    for path, line, function in _places(problem):
+        path = os.path.abspath(path)
+        if path.startswith(source + os.sep):
+            code = linecache.getline(path, line).strip()
+            return {
+                "file": os.path.relpath(path, source),
+                "line": line,
+                "function": function,
+                "code": _clip(code, CODE_LIMIT),
+            }
+    return None
+
+
+def _places(problem):
+    """(path, line, function), the most telling first, of an exception and then of what it was raised from."""
+    seen = set()
+    while problem is not None and id(problem) not in seen:
+        seen.add(id(problem))
+        if isinstance(problem, UsersMistake) and problem.place:
+            yield problem.place
+        if isinstance(problem, SyntaxError) and isinstance(problem.filename, str) and problem.lineno:
+            yield problem.filename, problem.lineno, "<module>"
+        frames = [
+            (frame.f_code.co_filename, line, frame.f_code.co_name)
+            for frame, line in traceback.walk_tb(problem.__traceback__)
+        ]
+        for place in reversed(frames):
+            yield place
+        problem = problem.__cause__ or problem.__context__
 
 
 def _name(kind):

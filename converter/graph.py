@@ -1,5 +1,6 @@
 """Facts about an ONNX model, read from the protobuf with nothing but its own fields: the onnx package of an
 environment may be older than the model, and its helpers then refuse."""
+from converter.tensors import type_name
 
 
 def describe(model):
@@ -38,3 +39,35 @@ def inputs(model):
 
 def outputs(model):
     return [value.name for value in model.graph.output]
+
+
+class NotATensor(TypeError):
+    pass
+
+
+def signature(model):
+    """{"inputs": [...], "outputs": [...]} of a ModelProto, each {"name", "shape", "dtype"}: the shape a list of sizes,
+    labels of dynamic axes and None for unnamed ones, or None as a whole where the file does not say; the dtype a
+    numpy name (or ONNX's own for what numpy lacks) or None. NotATensor for sequences, maps and optionals."""
+    fed = set(inputs(model))
+    return {
+        "inputs": [_value("input", value) for value in model.graph.input if value.name in fed],
+        "outputs": [_value("output", value) for value in model.graph.output],
+    }
+
+
+def _value(kind, value):
+    what = value.type.WhichOneof("value")
+    if what not in (None, "tensor_type"):
+        raise NotATensor("the %s %r is no tensor but a %s" % (kind, value.name, what.replace("_type", "")))
+    tensor = value.type.tensor_type
+    shape = None
+    if tensor.HasField("shape"):
+        shape = [_extent(extent) for extent in tensor.shape.dim]
+    return {"name": value.name, "shape": shape, "dtype": type_name(tensor.elem_type) if tensor.elem_type else None}
+
+
+def _extent(extent):
+    if extent.WhichOneof("value") == "dim_value":
+        return extent.dim_value if extent.dim_value >= 0 else None  # -1 is how some writers say dynamic
+    return extent.dim_param or None

@@ -2,7 +2,7 @@
 
     {"schema": 1, "job": id, "pass": name,
      "stages": [{"stage": "import", "status": "ok"|"running"|"failed", "seconds": 1.23, "shared": false}, ...],
-     "error": null | {"type", "mro", "message", "traceback"},
+     "error": null | {"type", "mro", "message", "traceback", "user"},
      "facts": {...}, "versions": {distribution: version}, "files": ["memory.npz", ...],
      "peak_rss_mb": 512.3, "done": true}
 
@@ -49,7 +49,7 @@ class Result:
         except BaseException as problem:
             # SystemExit and KeyboardInterrupt too: a model that calls sys.exit() must not end the worker.
             entry["status"] = "failed"
-            self._content["error"] = describe(problem)
+            self._content["error"] = describe(problem, self._job.inbox)
         else:
             entry["status"] = "ok"
         entry["seconds"] = round(time.monotonic() - started, 6)

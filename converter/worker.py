@@ -6,6 +6,9 @@ PASS names a module of converter/stages. A job is a file `NAME.json` in the inbo
 
     {"schema": 1, "job": "<id>", "folder": "<name>", "params": {...}}
 
+params["environ"], where there is one, are environment variables {NAME: value} set before the framework is imported;
+its writer gives such a job a worker of its own, for they stay.
+
 Its inputs are the files of `inbox/<folder>/`, its results go to `outbox/<folder>/`: the arrays and models of the
 pass, `PASS.log` (all that was printed, by C code too), `PASS.json` (see converter/results.py), and at the very end
 the empty `PASS.released`: everything the job held is given back and the worker is known to be well. A file named
@@ -69,6 +72,7 @@ def work(framework, spec, inbox, outbox):
     result = Result(os.path.join(folder, framework.name + ".json"), spec["job"], framework.name, job)
     with captured(os.path.join(folder, framework.name + ".log")):
         reset_peak()
+        os.environ.update(spec["params"].get("environ") or {})
         framework.import_into(result)
         if not result.error:
             value = None

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from converter import graph
 from converter.arrays import in_order, read_cases, write_cases
+from converter.finite import check_finite
 
 
 def framework():
@@ -42,6 +43,7 @@ def run(job, packages, session):
             given = job.facts["graph_inputs"]
             feed = dict(zip(given, in_order(case, given)))
             values.append(dict(zip(names, session.run(names, feed))))
+        check_finite(values)
         write_cases(job.made(output), values)
 
 

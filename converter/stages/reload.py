@@ -53,8 +53,8 @@ def _saved_model(folder, names, cases, tensorflow):
     signature = module.signatures["serving_default"]
     inputs = [item["onnx"] for item in names["inputs"]]
     wanted = [item["onnx"] for item in names["outputs"]]
-    parameters = _match(inputs, list(signature.structured_input_signature[1]))
-    keys = _match(wanted, list(signature.structured_outputs))
+    parameters = match(inputs, list(signature.structured_input_signature[1]))
+    keys = match(wanted, list(signature.structured_outputs))
     outputs = []
     for case in cases:
         given = zip(inputs, in_order(case, inputs))
@@ -63,7 +63,7 @@ def _saved_model(folder, names, cases, tensorflow):
     return outputs
 
 
-def _match(names, keys):
+def match(names, keys):
     """{ONNX name: key of the signature}. A signature has the names themselves (onnx-tf 1.9 and later), them with other
     characters replaced, or "output_0", "output_1", ... in order (1.7, 1.8)."""
     spellings = (

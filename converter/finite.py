@@ -1,0 +1,30 @@
+"""Numbers that are none: outputs a comparison could say nothing about, and the weights that are to blame."""
+import numpy
+
+
+class NothingFinite(ValueError):
+    pass
+
+
+def check_finite(cases, named_weights=None):
+    """NothingFinite where an output of a case has elements but not one that is finite. `cases`: dicts {name: array};
+    `named_weights()`: (name, array) pairs, looked through for NaN only then."""
+    for number, case in enumerate(cases):
+        for name, array in case.items():
+            array = numpy.asarray(array)
+            if array.dtype.kind in "fc" and array.size and not numpy.isfinite(array).any():
+                blame = _blame(named_weights()) if named_weights else ""
+                raise NothingFinite("output %r of case %d has not one finite number%s" % (name, number, blame))
+
+
+def has_nan(array):
+    array = numpy.asarray(array)
+    return array.dtype.kind in "fc" and bool(numpy.isnan(array).any())
+
+
+def _blame(named_weights):
+    guilty = [name for name, values in named_weights if has_nan(values)]
+    if not guilty:
+        return "; no weight is NaN, so the computation makes it"
+    more = " and %d more" % (len(guilty) - 5) if len(guilty) > 5 else ""
+    return "; weights hold NaN: %s%s" % (", ".join(guilty[:5]), more)

@@ -1,0 +1,79 @@
+"""Names that every TensorFlow accepts, for every tensor and node of an ONNX model.
+
+Newer torch releases write names such as "/encoder/Conv_output_0" and "input.1". TensorFlow takes no scope that begins
+with "/" (the rule is in its python/framework/ops.py, tightest in 1.x), and the functions that onnx-tf makes from 1.7
+on have the graph's inputs as parameters, which must be Python identifiers.
+"""
+import keyword
+import re
+
+from converter import graph
+
+_INNER = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*\Z")
+_OUTER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+
+
+def rename(model):
+    """Renames in place what has to be renamed, in subgraphs too, and says how many names those were. One name
+    becomes one other name everywhere, so what meant the same tensor still does. Bodies of functions have names of
+    their own, which reach no graph, and stay."""
+    outer = set(graph.inputs(model) + graph.outputs(model))
+    names = sorted({name for _, name in _names(model.graph) if name})
+    good = {name for name in names if _fits(name, name in outer)}
+    used, changes = set(good), {}
+    for name in names:
+        if name not in good:
+            changes[name] = _unused(_made_to_fit(name, name in outer), used)
+            used.add(changes[name])
+    for write, name in list(_names(model.graph)):
+        if name in changes:
+            write(changes[name])
+    return len(changes)
+
+
+def _fits(name, outer):
+    if outer:
+        return bool(_OUTER.match(name)) and not keyword.iskeyword(name)
+    return bool(_INNER.match(name)) and not name.endswith("/")
+
+
+def _made_to_fit(name, outer):
+    found = re.sub(r"[^A-Za-z0-9_]" if outer else r"[^A-Za-z0-9_./-]", "_", name).lstrip("_/-").rstrip("/")
+    return found if _fits(found, outer) else "t_" + found
+
+
+def _unused(wish, used):
+    name, number = wish, 0
+    while name in used:
+        number += 1
+        name = "%s_%d" % (wish, number)
+    return name
+
+
+def _names(part):
+    """(function that writes another name there, name) for every place of a graph that holds a name."""
+    for value in list(part.input) + list(part.output) + list(part.value_info) + list(part.initializer):
+        yield _attribute(value, "name"), value.name
+    for sparse in part.sparse_initializer:
+        yield _attribute(sparse.values, "name"), sparse.values.name
+    for annotation in part.quantization_annotation:
+        yield _attribute(annotation, "tensor_name"), annotation.tensor_name
+        for entry in annotation.quant_parameter_tensor_names:
+            yield _attribute(entry, "value"), entry.value
+    for node in part.node:
+        yield _attribute(node, "name"), node.name
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                yield _item(names, position), name
+        for attribute in node.attribute:
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                for place in _names(inner):
+                    yield place
+
+
+def _attribute(holder, field):
+    return lambda name: setattr(holder, field, name)
+
+
+def _item(names, position):
+    return lambda name: names.__setitem__(position, name)

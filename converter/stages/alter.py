@@ -1,0 +1,106 @@
+"""An ONNX file said another way, in the reference environment, whose onnx is newer than any file it is given.
+
+Input: model.onnx. Output: model.onnx. Params: {"change": one of
+    {"ir_version": n}    the format's version, lowered or raised; the operators stay
+    {"opset": n}         onnx.version_converter
+    {"simplify": true}   onnxsim: constants folded, what is redundant removed; needs that package in the environment
+    {"rename": true}     see converter/renaming.py}
+Whether the file still means the same is for the reference job to say.
+"""
+from types import SimpleNamespace
+
+from converter import graph
+from converter.renaming import rename
+
+
+def framework():
+    import onnx
+
+    return SimpleNamespace(onnx=onnx)
+
+
+class ChangeFailed(Exception):
+    """A change that ended without an error and without a usable file."""
+
+
+def load(job, packages, _):
+    return packages.onnx.load(job.given("model.onnx"))
+
+
+def alter(job, packages, model):
+    change = job.params["change"]
+    if len(change) != 1 or set(change) - set(_CHANGES):
+        raise ValueError("one change of %s is asked for at a time, not %r" % (", ".join(sorted(_CHANGES)), change))
+    ((kind, value),) = change.items()
+    model = _CHANGES[kind](job, packages, model, value)
+    packages.onnx.save(model, job.made("model.onnx"))
+    job.facts.update(graph.describe(model))
+
+
+def _ir_version(job, packages, model, version):
+    job.facts["ir_version_before"] = model.ir_version
+    onnx = packages.onnx
+    if version < 8 and model.functions:  # model-local functions begin with IR version 8
+        model = onnx.inliner.inline_local_functions(model)
+    if version < 4:
+        _initializers_as_inputs(onnx, model.graph)
+    model.ir_version = version
+    return model
+
+
+def _initializers_as_inputs(onnx, outer):
+    """IR version 4 was the first to have initializers that are no inputs (onnx, docs/IR.md). The branches of an If
+    take no inputs at all: in subgraphs initializers become Constant nodes."""
+    known = {value.name for value in outer.input}
+    for weight in outer.initializer:
+        if weight.name not in known:
+            outer.input.append(onnx.helper.make_tensor_value_info(weight.name, weight.data_type, list(weight.dims)))
+    for inner in _subgraphs(outer):
+        known = {value.name for value in inner.input}
+        constants = [
+            onnx.helper.make_node("Constant", [], [weight.name], value=weight)
+            for weight in inner.initializer
+            if weight.name not in known
+        ]
+        nodes = constants + list(inner.node)
+        kept = [weight for weight in inner.initializer if weight.name in known]
+        del inner.node[:], inner.initializer[:]
+        inner.node.extend(nodes)
+        inner.initializer.extend(kept)
+
+
+def _subgraphs(outer):
+    for node in outer.node:
+        for attribute in node.attribute:
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                # Its own subgraphs first: their nodes are copied with it.
+                for deeper in _subgraphs(inner):
+                    yield deeper
+                yield inner
+
+
+def _opset(job, packages, model, version):
+    job.facts["opset_before"] = graph.describe(model)["opset_written"]
+    from onnx import version_converter
+
+    return version_converter.convert_version(model, version)
+
+
+def _simplify(job, packages, model, _):
+    job.facts["nodes_before"] = len(model.graph.node)
+    import onnxsim
+
+    simpler, good = onnxsim.simplify(model)
+    if not good:
+        raise ChangeFailed("onnxsim computed other numbers with the simplified model than with the given one")
+    return simpler
+
+
+def _rename(job, packages, model, _):
+    job.facts["renamed"] = rename(model)
+    return model
+
+
+_CHANGES = {"ir_version": _ir_version, "opset": _opset, "simplify": _simplify, "rename": _rename}
+
+STAGES = (load, alter)
