@@ -16,12 +16,15 @@ from matrix.converter_code import ConverterCode
 from matrix.durable import is_full
 from matrix.errors import Indeterminate
 from matrix.execution.jobs import JobMaker
-from matrix.execution.run import Run
+from matrix.execution.run import Counts, Run
 from matrix.execution.watermark import Watermark
 from matrix.paths import CONVERTER
+from matrix.planning import Plan
 from matrix.redact import redact
 from matrix.reporting import report_on
 from matrix.results import Judge
+from matrix.searches import Searches
+from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.state import State
 from matrix.store import Store
@@ -40,6 +43,8 @@ class Options:
     locked: bool = False
     again: bool = False
     evict: bool = False
+    remedy: bool = False
+    tflite: bool = False
     command: str = ""
 
 
@@ -86,33 +91,47 @@ def _execute(session: Session, options: Options) -> tuple[Report, frozenset[str]
                 number = store.begin_run(
                     plan.tier, engine.name, redact(options.command), len(plan.cells), _host(session.state)
                 )
-                run = Run(
-                    id=number,
-                    config=session.config,
-                    plan=plan,
-                    locks=session.locks,
-                    table=session.table.absolute(),
-                    engine=engine,
-                    store=store,
-                    jobs=JobMaker(ConverterCode(CONVERTER)),
-                    limits=limits,
-                    parallel=options.jobs,
-                    # Of this run alone: what a job made so that nobody can remove it must not be in the next one's way.
-                    work=session.state.work / str(number),
-                    events=events,
-                    speak=judge.speak,
-                    again=options.again,
-                    evict=options.evict,
-                )
+                counts = Counts()
+
+                def run(part: Plan, again: bool) -> Run:
+                    return Run(
+                        id=number,
+                        config=session.config,
+                        plan=part,
+                        locks=session.locks,
+                        table=session.table.absolute(),
+                        engine=engine,
+                        store=store,
+                        jobs=JobMaker(ConverterCode(CONVERTER)),
+                        limits=limits,
+                        parallel=options.jobs,
+                        # Of this run alone: what a job made so that nobody can remove it must not be in the next
+                        # one's way.
+                        work=session.state.work / str(number),
+                        events=events,
+                        speak=judge.speak,
+                        again=again,
+                        evict=options.evict,
+                        tflite=options.tflite,
+                        counts=counts,
+                    )
+
                 disk = engine.disk()
                 mark = Watermark(disk) if disk else None
                 status = "failed"
                 try:
-                    status = "complete" if asyncio.run(_until_done(run, mark)) else "interrupted"
+                    done = asyncio.run(_until_done(run(plan, options.again), mark))
+                    searches = Searches(plan, Table(session.config, session.locks), options.remedy)
+                    while done and (cells := searches.next(judge.cells(store.cells(number), session.locks, number))):
+                        part = session.further(plan, cells, events.say, allowed=not options.locked)
+                        engine.ready({session.locks[name].python for name in session.environments(part)})
+                        # What the plan has run again is not run a third time.
+                        done = asyncio.run(_until_done(run(part, again=False), mark))
+                    status = "complete" if done else "interrupted"
                 finally:
-                    if mark is not None and run.counts.run:
+                    if mark is not None and counts.run:
                         events.say(mark.text())
-                    store.end_run(number, status, run.counts.run, run.counts.cached)
+                    store.end_run(number, status, counts.run, counts.cached)
             order = [cell.id for cell in plan.cells]
             return report_on(store.run(number), store, judge, session.config, session.locks, order)
         finally:

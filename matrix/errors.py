@@ -74,6 +74,24 @@ class Unsatisfiable(MatrixError):
     exit_code = 11
 
 
+class Unrecognised(MatrixError):
+    """`explain` was given a text that no signature fits."""
+
+    exit_code = 12
+
+
+class NoPicture(MatrixError):
+    """A cell that gives no picture: nothing was converted, or the model does not turn an image into an image."""
+
+    exit_code = 13
+
+
+class ModelUnusable(MatrixError):
+    """A model that was named on the command line can be neither exported nor converted, for reasons of its own."""
+
+    exit_code = 14
+
+
 class Interrupted(MatrixError):
     """Ctrl-C: what had finished is stored, `run` again continues."""
 
@@ -92,5 +110,8 @@ ALL: tuple[type[MatrixError], ...] = (
     LockStale,
     RunsDiffer,
     Unsatisfiable,
+    Unrecognised,
+    NoPicture,
+    ModelUnusable,
     Interrupted,
 )

@@ -23,4 +23,4 @@ def compare_files(one: Path, two: Path, by_position: bool, tolerances: Tolerance
         return Leg(ARRAYS_UNREADABLE, str(error), {})
     except OSError as error:
         return Leg(ARRAYS_MISSING, f"a stored file cannot be opened: {error.strerror}", {})
-    return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind)
+    return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind, found.where)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from matrix import verdicts
-from matrix.config.model import Config
+from matrix.config.model import Config, OnnxRelease
 from matrix.legs import compare_files
+from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock
 from matrix.store import CellRecord, Observation, Store
 from matrix.verdicts.compare import Tolerances
@@ -27,7 +28,11 @@ SHOWN = ("onnx", "onnx-tf", "tensorflow")
 @dataclass(frozen=True)
 class CellResult:
     """A cell of a run: record, observations and what is concluded from them. `distributions` names what was really
-    installed under another name than in the table: {"tensorflow": "tensorflow-cpu"}."""
+    installed under another name than in the table: {"tensorflow": "tensorflow-cpu"}.
+
+    `tried` are the cells that a search for remedies made of this one, `divergence` is what a search for the node at
+    which the numbers part found. `release` is the converter's onnx in the table of ONNX releases.
+    """
 
     record: CellRecord
     export: Observation
@@ -38,11 +43,23 @@ class CellResult:
     distributions: dict[str, str]
     python: str
     cached: bool
+    release: OnnxRelease | None = None
+    altered: tuple[Observation, ...] = ()
+    tried: tuple[CellResult, ...] = ()
+    divergence: Located | None = None
 
     @property
     def opset_written(self) -> int | None:
         written = self.export.facts.get("opset_written")
         return int(written) if isinstance(written, int) else None
+
+    @property
+    def remedied(self) -> CellResult | None:
+        """The smallest set of changes with which this cell, which fails as it is, was seen to match."""
+        if self.judgement.verdict == "match":
+            return None
+        working = [result for result in self.tried if result.judgement.verdict == "match"]
+        return min(working, key=lambda result: len(result.record.changes), default=None)
 
 
 class Judge:
@@ -58,6 +75,7 @@ class Judge:
         self._default = base
         self._replace = config.resolver.replace
         self._pins = {row.id: row.pins for row in config.converters}
+        self._releases = {release.version: release for release in config.onnx}
 
     def speak(self, observation: Observation) -> Outcome | None:
         """What the observation says by itself; None for success."""
@@ -70,42 +88,74 @@ class Judge:
         return self._spoken[key]
 
     def cells(self, records: list[CellRecord], locks: Mapping[str, Lock], run: int) -> list[CellResult]:
-        """Judge the records of a run. A cell is cached where that run made none of its observations. `locks` tell the
-        Python of a converter that was never reached."""
-        numbers = [n for r in records for n in (r.export, r.reference, r.convert) if n is not None]
-        observations = self._store.observations(numbers)
+        """Judge the records of a run, what a search did for a cell as a part of that cell. A cell is cached where that
+        run made none of its observations. `locks` tell the Python of a converter that was never reached."""
+        observations = self._store.observations([number for record in records for number in record.observations])
+        searched: dict[str, list[CellRecord]] = {}
+        for record in records:
+            if record.base is not None:
+                searched.setdefault(record.base, []).append(record)
         results = []
         for record in records:
-            export = observations[record.export]
-            reference = observations[record.reference] if record.reference is not None else None
-            convert = observations[record.convert] if record.convert is not None else None
-            tolerances = self._tolerances.get(record.model, self._default)
-            judgement = judge(
-                record.opset,
-                export,
-                reference,
-                convert,
-                self.speak,
-                partial(self._leg, tolerances),
-            )
-            parts = [part for part in (export, reference, convert) if part is not None]
-            lock = locks.get(record.converter)
-            distributions = self._distributions(convert)
-            results.append(
-                CellResult(
-                    record,
-                    export,
-                    reference,
-                    convert,
-                    judgement,
-                    self._versions(record, convert, distributions),
-                    distributions,
-                    _minor(convert.python) if convert else (lock.python if lock else ""),
-                    cached=all(part.run != run for part in parts),
+            if record.base is None:
+                result = self._cell(record, observations, locks, run)
+                further = searched.get(record.cell, [])
+                results.append(
+                    replace(
+                        result,
+                        tried=tuple(
+                            self._cell(item, observations, locks, run) for item in further if item.expose is None
+                        ),
+                        divergence=next(
+                            (self._located(result, item, observations) for item in further if item.expose is not None),
+                            None,
+                        ),
+                    )
                 )
-            )
         self.keep()
         return results
+
+    def _cell(
+        self, record: CellRecord, observations: Mapping[int, Observation], locks: Mapping[str, Lock], run: int
+    ) -> CellResult:
+        export = observations[record.export]
+        altered = tuple(observations[number] for number in record.alter)
+        reference = observations[record.reference] if record.reference is not None else None
+        convert = observations[record.convert] if record.convert is not None else None
+        tolerances = self._tolerances.get(record.model, self._default)
+        judgement = judge(record.opset, export, reference, convert, self.speak, partial(self._leg, tolerances), altered)
+        parts = [part for part in (export, *altered, reference, convert) if part is not None]
+        lock = locks.get(record.converter)
+        distributions = self._distributions(convert)
+        versions = self._versions(record, convert, distributions)
+        return CellResult(
+            record,
+            export,
+            reference,
+            convert,
+            judgement,
+            versions,
+            distributions,
+            _minor(convert.python) if convert else (lock.python if lock else ""),
+            cached=all(part.run != run for part in parts),
+            release=self._releases.get(versions["onnx"] or ""),
+            altered=altered,
+        )
+
+    def _located(
+        self, result: CellResult, record: CellRecord, observations: Mapping[int, Observation]
+    ) -> Located | None:
+        """What the search for the diverging node found. Not remembered: it is asked for where it is shown."""
+        tolerances = self._tolerances.get(record.model, self._default)
+        assert record.expose is not None
+        exposed = observations[record.expose]
+        traced = observations[record.trace] if record.trace is not None else None
+        for observation in (exposed, traced):
+            if observation is not None and (failed := self.speak(observation)) is not None:
+                return Located(None, f"not found: {observation.role}/{failed.stage}: {failed.title}")
+        file = result.altered[-1] if result.altered else result.export
+        outputs = [str(name) for name in file.facts.get("graph_outputs") or ()]
+        return locate(exposed, traced, outputs, tolerances, self._store.blobs.path)
 
     def compare(self, model: str, one: str, two: str) -> Leg:
         """Hold two stored files of arrays against each other, name by name, under the tolerances of a model. The first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from matrix import selectors
 from matrix.config import Config, load_config
-from matrix.config.model import Row
+from matrix.config.model import ConverterRow, ExporterRow, ModelSpec, Row
 from matrix.config.source import read_source
 from matrix.environments.choose import choose
 from matrix.environments.engine import Engine
@@ -23,6 +23,7 @@ from matrix.locks.keep import LockFolders, refresh, stale
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import ImpossiblePin, Request, make_request
 from matrix.planning import Plan, Selection, make_plan, with_pins
+from matrix.planning.cells import Cell
 from matrix.state import State
 from matrix.verdicts.reasons import known_reasons
 
@@ -33,7 +34,8 @@ _ROUNDS = 5
 @dataclass
 class Session:
     """`only` and `with_` are the texts of the options; `torch_build` is auto, index, or the name of a build;
-    `engine_name` is auto, docker or venv, `base` says which base images Docker uses."""
+    `engine_name` is auto, docker or venv, `base` says which base images Docker uses. `given` are models that were
+    named on the spot."""
 
     table: Path
     state: State
@@ -45,7 +47,9 @@ class Session:
     torch_build: str = "auto"
     engine_name: str = "auto"
     base: str = "auto"
+    given: tuple[ModelSpec, ...] = ()
     _locks: dict[str, Lock] | None = field(default=None, repr=False)
+    _searched: dict[str, ExporterRow | ConverterRow] = field(default_factory=dict, repr=False)
 
     @cached_property
     def stated(self) -> Config:
@@ -54,19 +58,29 @@ class Session:
 
     @cached_property
     def _varied(self) -> tuple[Config, tuple[str, ...]]:
+        config = self.stated.model_copy(update={"models": (*self.stated.models, *self.given)})
         if not self.with_:
-            return self.stated, ()
-        return with_pins(self.stated, dict(_pin(text) for text in self.with_))
+            return config, ()
+        return with_pins(config, dict(_pin(text) for text in self.with_))
 
     @property
     def config(self) -> Config:
-        """The table with the rows `--with` adds."""
-        return self._varied[0]
+        """The table with the models that were named on the spot and the rows that `--with` and searches add."""
+        config = self._varied[0]
+        if not self._searched:
+            return config
+        rows = self._searched.values()
+        return config.model_copy(
+            update={
+                "exporters": (*config.exporters, *(row for row in rows if isinstance(row, ExporterRow))),
+                "converters": (*config.converters, *(row for row in rows if isinstance(row, ConverterRow))),
+            }
+        )
 
     @property
     def variants(self) -> frozenset[str]:
         rows = {row.id for row in (*self.stated.exporters, *self.stated.converters)}
-        return frozenset(name for name in self._varied[1] if name not in rows)
+        return frozenset(name for name in (*self._varied[1], *self._searched) if name not in rows)
 
     @cached_property
     def folders(self) -> LockFolders:
@@ -91,7 +105,8 @@ class Session:
             conditions = [selectors.from_text(text) for text in self.only]
         except ValueError as error:
             raise UsageError(f"--only: {error}") from error
-        conditions += [selectors.Condition("model", (name,)) for name in self.models]
+        named = [*self.models, *(model.id for model in self.given)]
+        conditions += [selectors.Condition("model", (name,)) for name in named]
         added = self._varied[1]
         for kind, rows in (("converter", self.config.converters), ("exporter", self.config.exporters)):
             names = [row.id for row in rows if row.id in added]
@@ -123,7 +138,26 @@ class Session:
         return None
 
     def plan(self) -> Plan:
-        return make_plan(self.config, self.locks, self.selection, self.build)
+        # Named one by one they are meant, whatever models a tier is about.
+        given = frozenset((*self.models, *(model.id for model in self.given)))
+        return make_plan(self.config, self.locks, self.selection, self.build, given)
+
+    def further(self, plan: Plan, cells: tuple[Cell, ...], tell: Callable[[str], None], allowed: bool = True) -> Plan:
+        """A plan of the cells a search asks for after `plan`, with a lock for every row it made of the table's.
+
+        Raises what `refresh` does.
+        """
+        known = {row.id: row for row in (*self.config.exporters, *self.config.converters)}
+        for cell in cells:
+            if cell.converter.id not in known:
+                self._searched[cell.converter.id] = cell.converter
+            if cell.exporter.row not in (*known, self.config.reference.id):
+                assert cell.exporter_row is not None
+                self._searched[cell.exporter.row] = cell.exporter_row
+        part = replace(plan, cells=cells, notes=())
+        if outdated := stale(self.requests(self.environments(part)), self.locks):
+            self.refresh(outdated, tell, allowed)
+        return part
 
     def engine(self) -> tuple[Engine, str]:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""

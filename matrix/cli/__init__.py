@@ -13,7 +13,8 @@ EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuration, 4 nothing selected,
 5 unexpected verdicts, 6 engine unavailable, 7 cells that could not be measured (network, disk, engine),
 8 state folder in use, 9 a lock is stale (--locked), 10 runs that differ (compare),
-11 no packages fulfil the pins (image), 130 interrupted.
+11 no packages fulfil the pins (image), 12 a failure of no known kind (explain),
+13 no picture to draw (picture), 14 the model that was given is unusable, 130 interrupted.
 """
 
 
@@ -27,6 +28,9 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "status": "matrix.cli.history",
         "show": "matrix.cli.history",
         "compare": "matrix.cli.comparing",
+        "judge": "matrix.cli.judging",
+        "explain": "matrix.cli.explaining",
+        "picture": "matrix.cli.picturing",
         "bases": "matrix.cli.basing",
         "image": "matrix.cli.imaging",
         "clean": "matrix.cli.cleaning",
@@ -41,6 +45,9 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "status": "Show past runs, or the table of one.",
         "show": "Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.",
         "compare": "Say whether two runs found the same, verdicts and numbers.",
+        "judge": "Judge a stored run again under other tolerances.",
+        "explain": "Say what a pasted traceback or log means, and what helps.",
+        "picture": "Draw what torch and TensorFlow make of one image, side by side.",
         "bases": "Make, pin or list the base images of the docker engine.",
         "image": "Make an image of one toolchain, to take away.",
         "clean": "Remove environments and files nothing needs any more.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +66,7 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
     """
     import json
 
+    from matrix.cli.cells import like
     from matrix.driver import open_store
     from matrix.errors import NothingSelected, UsageError
     from matrix.results import Judge
@@ -78,8 +78,7 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
     config = session.config
     history = open_store(session, store)
     try:
-        known = history.cell_ids()
-        fitting = [name for name in known if name == cell] or [name for name in known if fnmatchcase(name, f"*{cell}*")]
+        fitting = like(cell, history.cell_ids())
         if not fitting:
             raise NothingSelected(f"no run has decided a cell like {cell!r}; `python -m matrix status` lists runs")
         if len(fitting) > 1:

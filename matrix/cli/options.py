@@ -57,8 +57,42 @@ def table_options(command: Command) -> Command:
     return command
 
 
+def model_options(command: Command) -> Command:
+    """--model and what says more about a model of one's own."""
+    for option in reversed(
+        [
+            click.option("--model", "models", metavar="MODEL", multiple=True,
+                         help="A model of the table (or a glob over them), FILE.onnx, or a torch factory as "
+                              "FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION."),
+            click.option("--checkpoint", metavar="FILE", type=click.Path(path_type=Path),
+                         help="Weights for the factory's model."),
+            click.option("--checkpoint-key", metavar="KEY",
+                         help="The entry of the checkpoint that holds the weights, such as model."),
+            click.option("--input", "inputs", metavar="INPUT", multiple=True,
+                         help="What goes in, in the order of forward(): [NAME=]SHAPE[:DTYPE][:LOW..HIGH], such as "
+                              "image=1x3x224x224 or tokens=1xlength@16:int64:0..999; length@16 is an axis of free "
+                              "size. Repeatable."),
+            click.option("--output", "outputs", metavar="NAME", multiple=True, help="Names for what comes out."),
+            click.option("--source", metavar="FOLDER", type=click.Path(path_type=Path),
+                         help="Folder the factory's modules are imported from; only read."),
+            click.option("--inputs", "inputs_file", metavar="FILE.npz", type=click.Path(path_type=Path),
+                         help="Inputs to use instead of drawn ones: arrays named INPUT, or CASE/INPUT."),
+            click.option("--reference", metavar="FILE.npz", type=click.Path(path_type=Path),
+                         help="Outputs of an .onnx file for --inputs that are right, whatever ONNX Runtime says."),
+            click.option("--seed", type=click.IntRange(0), metavar="N",
+                         help="Replace the factory's weights by drawn ones, the same for every torch."),
+            click.option("--trust", is_flag=True,
+                         help="The checkpoint may run code. Without it a virtual environment loads weights only, which "
+                              "torch can from 2.6 on; a container needs no such word."),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def selection_options(command: Command) -> Command:
-    """--tier, --only, --model, --with, --torch-build."""
+    """--tier, --only, --with, --torch-build, and which models."""
+    command = model_options(command)
     for option in reversed(
         [
             click.option("--tier", metavar="NAME", help="Which part of the table; default: the table's default tier."),
@@ -66,7 +100,6 @@ def selection_options(command: Command) -> Command:
                          help="Narrow it: 'onnx-tf>=1.8', 'torch==1.12.*', 'opset<=11', 'python==3.9', "
                               "'converter=onnxtf1.10*', or a glob over ids. Different keys narrow, the same key "
                               "twice widens."),
-            click.option("--model", "models", metavar="GLOB", multiple=True, help="Only these models."),
             click.option("--with", "with_", metavar="PIN", multiple=True,
                          help="A combination that is no row: 'tensorflow==2.11.0' alters the closest row. Repeatable."),
             click.option("--torch-build", metavar="NAME", default="auto", show_default=True,
@@ -117,20 +150,26 @@ def make_session(
     torch_build: str = "auto",
     engine_name: str = "auto",
     base: str = "auto",
+    **about: Any,
 ) -> Session:
+    from matrix.given import About, sort_out
     from matrix.index import IndexSettings
     from matrix.session import Session
     from matrix.state import State
 
-    return Session(
+    session = Session(
         table=table,
         state=State(state.absolute()),
         settings=IndexSettings.resolve(index=index_url, find_links=find_links),
         tier=tier,
         only=only,
-        models=models,
         with_=with_,
         torch_build=torch_build,
         engine_name=engine_name,
         base=base,
     )
+    wanted = About(**about)
+    if models or not wanted.silent:
+        known = [model.id for model in session.stated.models]
+        session.models, session.given = sort_out(models, wanted, known)
+    return session

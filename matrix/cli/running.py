@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 @click.option(
     "--evict", is_flag=True, help="Remove an environment as soon as no cell of this run needs it: for want of disk."
 )
+@click.option(
+    "--remedy",
+    is_flag=True,
+    help="Try what would help: where a cell fails for a reason with a remedy, run it with that change, up to three "
+    "changes together, and say which were needed.",
+)
+@click.option(
+    "--tflite", is_flag=True, help="Carry what was converted on to TensorFlow Lite, run and compare that too."
+)
 @click.option("--strict", is_flag=True, help="For CI: a missing interpreter or wheel ends with exit code 7 too.")
 def run(
     store: str | None,
@@ -44,6 +53,8 @@ def run(
     locked: bool,
     again: bool,
     evict: bool,
+    remedy: bool,
+    tflite: bool,
     strict: bool,
     **options: Any,
 ) -> None:
@@ -57,6 +68,8 @@ def run(
       python -m matrix run
       python -m matrix run --tier documented --only 'onnx-tf>=1.8' --format md
       python -m matrix run --with tensorflow==2.11.0
+      python -m matrix run --model net.onnx
+      python -m matrix run --model models.py:build --checkpoint net.pt --input 1x3x224x224
     """
     from matrix.driver import Options, execute
 
@@ -71,11 +84,34 @@ def run(
             locked=locked,
             again=again,
             evict=evict,
+            remedy=remedy,
+            tflite=tflite,
             command=f"python -m matrix {shlex.join(sys.argv[1:])}",
         ),
     )
     show_report(report, stated, format_)
     _end(report, session.table, strict)
+    _usable(report, [model.id for model in session.given])
+
+
+def _usable(report: Report, given: list[str]) -> None:
+    """Raises ModelUnusable where a model of the user's never came as far as an exporter or a converter."""
+    from matrix.errors import ModelUnusable
+
+    for model in given:
+        results = [result for result in report.results if result.record.model == model]
+        # Its file was looked into by the reference environment; its code ran in an exporter's first stages.
+        at_fault = [r for r in results if (r.judgement.role, r.judgement.stage) in _OF_THE_MODEL and r.convert is None]
+        if results and len(at_fault) == len(results):
+            raise ModelUnusable(f"model {model}: {at_fault[0].judgement.title}")
+
+
+_OF_THE_MODEL = {
+    ("exporter", "model"),
+    ("exporter", "forward"),
+    ("reference", "load"),
+    ("reference", "check"),
+}
 
 
 def show_report(report: Report, stated: frozenset[str], format_: str) -> None:
@@ -118,4 +154,7 @@ def _end(report: Report, table: Path, strict: bool) -> None:
         )
     missing = verdicts.count("unavailable")
     if missing and (strict or missing == len(verdicts)):
-        raise Indeterminate(f"{missing} cells are unavailable on this machine; `python -m matrix doctor` says why")
+        raise Indeterminate(
+            f"{missing} cells are unavailable on this machine: the table says why, "
+            "`python -m matrix doctor` what is missing"
+        )

@@ -178,11 +178,13 @@ def _companions(config: Config) -> Iterator[Problem]:
 
 def _models(config: Config) -> Iterator[Problem]:
     for i, model in enumerate(config.models):
-        if not model.inputs or not model.outputs:
-            yield ("models", i), f"{model.id} needs at least one input and one output"
+        if model.factory is not None and not model.inputs and model.inputs_file is None:
+            yield ("models", i), f"{model.id} needs at least one input, or an `inputs_file`"
         for j, item in enumerate(model.inputs):
             if any(size < 1 for size in item.shape):
                 yield ("models", i, "inputs", j, "shape"), "every size must be at least 1"
+            if any(axis not in range(len(item.shape)) for axis in item.dynamic):
+                yield ("models", i, "inputs", j, "dynamic"), f"axes are numbered from 0 to {len(item.shape) - 1}"
             if item.range[0] >= item.range[1]:
                 yield ("models", i, "inputs", j, "range"), "the first bound must be below the second"
         for j in _repeated(item.name for item in model.inputs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from matrix.config.model import Config, ExporterRow, Via
 
@@ -17,12 +18,13 @@ class Exporter:
     """One way of writing .onnx: a torch release and which of its exporters is called.
 
     `askable` are the opsets it accepts as an argument, `writable` those it really writes: the dynamo exporter
-    accepts an old opset and silently writes a newer one.
+    accepts an old opset and silently writes a newer one. `via` "file" stands for no exporter at all: the model came
+    as an .onnx file, which the reference environment looks into.
     """
 
     id: str
     row: str
-    via: Via
+    via: Via | Literal["file"]
     torch: str
     released: dt.date
     askable: range
@@ -38,6 +40,12 @@ def exporter_id(row: ExporterRow, via: str) -> str:
     return row.id if len(row.via) == 1 else f"{row.id}-{via}"
 
 
+def from_file(config: Config) -> Exporter:
+    """What stands in an exporter's place for a model that is an .onnx file; its one opset, 0, means: as it is."""
+    only = range(1)
+    return Exporter("file", config.reference.id, "file", "", dt.date.min, only, only, current=False)
+
+
 def expand(config: Config) -> list[Exporter]:
     """All exporters of the table, in its order. Rows whose torch the table does not know are left out."""
     releases = {release.version: release for release in config.torch}
@@ -48,7 +56,12 @@ def expand(config: Config) -> list[Exporter]:
             continue
         first, last = release.opsets
         for via in row.via:
-            if via == "dynamo":
+            if via == "builder":
+                built = [model.builder.opsets for model in config.models if model.builder is not None]
+                if not built:
+                    continue
+                askable = writable = range(min(low for low, _ in built), max(high for _, high in built) + 1)
+            elif via == "dynamo":
                 if release.dynamo is None:
                     continue
                 askable = range(first, release.dynamo[1] + 1)

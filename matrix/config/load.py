@@ -25,23 +25,30 @@ def load_config(path: Path, reasons: frozenset[str] | None = None) -> Config:
         config = Config.model_validate(source.data)
     except ValidationError as error:
         raise ConfigError(_explain(error, source)) from error
-    found = [*problems(config, reasons), *_absent_factories(config, path.parent)]
+    found = [*problems(config, reasons), *_absent_files(config, path.parent)]
     if found:
         raise ConfigError("\n".join(f"{source.where(place)}: {message}" for place, message in found))
     return config
 
 
-def _absent_factories(config: Config, folder: Path) -> Iterator[Problem]:
+def _absent_files(config: Config, folder: Path) -> Iterator[Problem]:
     code = ConverterCode(CONVERTER)
     for i, model in enumerate(config.models):
-        place = model.factory.rsplit(":", 1)[0]
-        if place.endswith(".py"):
-            absent = not (folder / place).is_file()
-        else:
-            # Another package is one of the exporter's environment, which only its worker can look into.
-            absent = place.split(".")[0] == CONVERTER.name and code.module(place) is None
-        if absent:
-            yield ("models", i, "factory"), f"there is no {place}; a path is relative to the table's folder"
+        for key in ("onnx", "checkpoint", "source", "inputs_file", "reference"):
+            path = getattr(model, key)
+            if path is not None and not (folder / path).exists():
+                yield ("models", i, key), f"there is no {path}; a path is relative to the table's folder"
+        if model.factory is not None:
+            place = model.factory.rsplit(":", 1)[0]
+            if place.endswith(".py"):
+                absent = not (folder / place).is_file()
+            else:
+                # Another package is one of the exporter's environment, which only its worker can look into.
+                absent = place.split(".")[0] == CONVERTER.name and code.module(place) is None
+            if absent:
+                yield ("models", i, "factory"), f"there is no {place}; a path is relative to the table's folder"
+        if model.builder is not None and code.module(model.builder.write.rsplit(":", 1)[0]) is None:
+            yield ("models", i, "builder", "write"), f"there is no {model.builder.write}"
 
 
 def _explain(error: ValidationError, source: Source) -> str:

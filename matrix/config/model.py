@@ -52,7 +52,7 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 PythonVersion = Annotated[str, Field(pattern=r"^3\.\d+$"), _TEXT_OR_NUMBER]
 SelectorValue = Annotated[str, _TEXT_OR_NUMBER]
 
-Via = Literal["torchscript", "dynamo"]
+Via = Literal["torchscript", "dynamo", "builder"]
 Role = Literal["exporter", "converter", "reference"]
 Verdict = Literal[
     "match",
@@ -75,11 +75,14 @@ Stage = Literal[
     "forward",
     "export",
     "load",
+    "alter",
     "check",
     "convert",
     "run",
     "save",
     "reload",
+    "tflite",
+    "invoke",
     "compare",
 ]
 NumberKind = Literal["float64", "float32", "float16", "bfloat16", "integer", "boolean"]
@@ -127,10 +130,14 @@ class Companion(Strict):
 
 
 class Row(Strict):
-    """What every environment row states: pins, and optionally the Python and the date its rest is resolved for."""
+    """What every environment row states: pins, and optionally the Python and the date its rest is resolved for.
+
+    `add` names ranges of further packages that go with this row alone, as `companions` do with many.
+    """
 
     id: Identifier
     pins: dict[PackageName, PinnedVersion]
+    add: dict[PackageName, SpecifierText] = {}
     python: PythonVersion | None = None
     as_of: dt.date | None = None
     note: str = ""
@@ -153,12 +160,17 @@ class ConverterRow(Row):
 
 
 class ModelInput(Strict):
-    """One input tensor: name, shape, dtype and the half-open range its values are drawn from."""
+    """One input tensor: name, shape, dtype and the half-open range its values are drawn from.
+
+    `dynamic` names axes whose size may change, {axis: label}: the exporter is told, and in one draw they are twice as
+    long.
+    """
 
     name: str
     shape: tuple[int, ...]
-    dtype: Literal["float32", "float64", "int64", "int32", "bool"] = "float32"
+    dtype: Literal["float32", "float64", "float16", "int64", "int32", "int8", "uint8", "bool"] = "float32"
     range: tuple[FiniteFloat, FiniteFloat] = (-1.0, 1.0)
+    dynamic: dict[int, Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]] = {}
 
 
 class Tolerance(Strict):
@@ -168,16 +180,59 @@ class Tolerance(Strict):
     atol: FiniteFloat = Field(ge=0)
 
 
+class Builder(Strict):
+    """Writes a model as .onnx straight from its weights, without torch's exporter: a function of converter/ and the
+    opsets it knows, ends included."""
+
+    write: Annotated[str, Field(pattern=r"^converter\.[\w.]+:[A-Za-z_]\w*$")]
+    opsets: tuple[int, int]
+
+
 class ModelSpec(Strict):
-    """A model: a torch factory, `package.module:function` or `path/from/matrix.yml.py:function`."""
+    """A model: a torch factory, `package.module:function` or `path/to/file.py:function`, or an .onnx file.
+
+    Paths are relative to the table. `source` is a folder the factory's modules are imported from. `checkpoint` is
+    loaded into what the factory made, its entry `checkpoint_key` where the weights are one of several; `trust` lets
+    it run code. `seed` replaces all weights by drawn ones; without it they stay as the factory and the checkpoint made
+    them. `inputs_file` and `reference` are .npz files, keys `name` or `case/name`, used instead of drawn inputs and of
+    what ONNX Runtime computes. An .onnx file states its own inputs and outputs where these say nothing.
+    """
 
     id: Identifier
-    factory: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")]
-    seed: int = 0
-    inputs: tuple[ModelInput, ...]
-    outputs: tuple[str, ...]
+    factory: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")] | None = None
+    onnx: str | None = None
+    arguments: dict[str, str | int | float | bool | None] = {}
+    checkpoint: str | None = None
+    checkpoint_key: str | None = None
+    source: str | None = None
+    trust: bool = False
+    seed: int | None = None
+    inputs: tuple[ModelInput, ...] = ()
+    outputs: tuple[str, ...] = ()
+    inputs_file: str | None = None
+    reference: str | None = None
+    builder: Builder | None = None
     tolerances: dict[NumberKind, Tolerance] = {}
     note: str = ""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> ModelSpec:
+        if (self.factory is None) == (self.onnx is None):
+            raise ValueError("a model has either `factory` or `onnx`")
+        if self.onnx is not None and (wrong := self._said_of_a_factory):
+            raise ValueError(f"an .onnx file takes no {', '.join(wrong)}")
+        if self.checkpoint is None and self.checkpoint_key is not None:
+            raise ValueError("`checkpoint_key` needs a `checkpoint`")
+        if self.checkpoint is not None and self.seed is not None:
+            raise ValueError("`seed` would replace the weights of the checkpoint")
+        if self.reference is not None and (self.onnx is None or self.inputs_file is None):
+            raise ValueError("`reference` goes with an .onnx file and the `inputs_file` it was computed from")
+        return self
+
+    @property
+    def _said_of_a_factory(self) -> list[str]:
+        only = ("arguments", "checkpoint", "source", "trust", "builder")
+        return [name for name in only if getattr(self, name)] + (["seed"] if self.seed is not None else [])
 
 
 class Limits(Strict):

@@ -14,7 +14,7 @@ from matrix.config.model import Limits
 from matrix.locks.lockfile import Lock
 from matrix.store.records import Exit
 
-PassName = Literal["export", "reference", "convert", "reload"]
+PassName = Literal["export", "inspect", "alter", "reference", "expose", "convert", "reload", "tflite", "trace"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Engine(Protocol):
     """Builds environments and starts workers; everything else is the same for all engines."""
 
     name: str
+    cage: bool
+    """Whether what runs in its environments is kept from the rest of the machine."""
 
     def check(self) -> None:
         """Raises EngineUnavailable with what to do, where this engine does not work on this machine."""

@@ -52,6 +52,7 @@ class VenvEngine:
     """Environments as folders `<root>/<id>`, valid only once stamped."""
 
     name = "venv"
+    cage = False
 
     def __init__(self, root: Path, settings: IndexSettings, converter: Path) -> None:
         self._root = root

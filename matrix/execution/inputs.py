@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 DRAWS = 3
 
+# The case whose dynamic axes are twice as long.
+_LONGER = 1
+
 
 class InputTensor(Protocol):
-    """What has to be known of an input; `range` is half-open, in the tensor's own unit."""
+    """What has to be known of an input; `range` is half-open, in the tensor's own unit; `dynamic` names the axes whose
+    size may change."""
 
     @property
     def name(self) -> str: ...
@@ -28,16 +32,19 @@ class InputTensor(Protocol):
     def dtype(self) -> str: ...
     @property
     def range(self) -> tuple[float, float]: ...
+    @property
+    def dynamic(self) -> Mapping[int, str]: ...
 
 
 def make_inputs(model: ModelSpec) -> bytes:
     """The inputs of `draw` as an .npz. The same model spec gives the same bytes on every machine."""
-    return pack(draw(model.inputs, model.seed))
+    return pack(draw(model.inputs, model.seed or 0))
 
 
 def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.generic]]:
     """Arrays with keys `<case>/<input name>`: three uniform draws, all at the lower bound, a ramp over the range.
 
+    The second draw has dynamic axes twice as long: so a size that was frozen into the converted model shows.
     Keys go case by case, within a case in the order of `inputs`.
     """
     return {f"{case}/{item.name}": _values(item, seed, case) for case in range(DRAWS + 2) for item in inputs}
@@ -45,7 +52,12 @@ def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.gener
 
 def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:
     low, high = item.range
-    size = int(np.prod(item.shape))
+    shape = tuple(
+        # Twice: whatever a model divides its sizes by, it can divide this.
+        size * 2 if case == _LONGER and axis in item.dynamic else size
+        for axis, size in enumerate(item.shape)
+    )
+    size = int(np.prod(shape))
     if case < DRAWS:
         # RandomState's stream is frozen by numpy's promise; default_rng's is not.
         state = np.random.RandomState(zlib.crc32(f"{item.name}/{seed}/{case}".encode()))
@@ -56,10 +68,10 @@ def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:
         unit = np.arange(size) / size
     values = low + unit * (high - low)
     if item.dtype == "bool":
-        return (unit >= 0.5).reshape(item.shape)
+        return (unit >= 0.5).reshape(shape)
     if item.dtype.startswith(("int", "uint")):
         values = np.floor(values)
-    return values.astype(item.dtype).reshape(item.shape)
+    return values.astype(item.dtype).reshape(shape)
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:

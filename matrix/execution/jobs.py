@@ -6,39 +6,42 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matrix.config.exporters import Exporter
 from matrix.config.model import Limits, ModelSpec, Role
 from matrix.converter_code import ConverterCode
 from matrix.environments.engine import Environment, PassName
+from matrix.execution.materials import factory_name
 from matrix.locks.lockfile import Lock
 from matrix.store.records import JobKind, Observation, Obstacle, PassRecord
 
-ROLES: dict[JobKind, Role] = {"export": "exporter", "reference": "reference", "convert": "converter"}
-
-# A job's passes, each in a worker of its own: what is reloaded must come from the saved artifact alone.
-PASSES: dict[JobKind, tuple[PassName, ...]] = {
-    "export": ("export",),
-    "reference": ("reference",),
-    "convert": ("convert", "reload"),
+ROLES: dict[JobKind, Role] = {
+    "export": "exporter",
+    "inspect": "reference",
+    "alter": "reference",
+    "reference": "reference",
+    "expose": "reference",
+    "convert": "converter",
+    "trace": "converter",
 }
 
 # The only files taken out of a pass's folder.
 FILES: dict[PassName, tuple[str, ...]] = {
-    "export": ("torch.npz", "model.onnx"),
+    "export": ("torch.npz", "torch-again.npz", "model.onnx"),
+    "inspect": ("model.onnx", "given.npz"),
+    "alter": ("model.onnx",),
     "reference": ("reference.npz", "again.npz"),
+    "expose": ("exposed.onnx", "exposed.npz", "case.npz"),
     "convert": ("memory.npz",),
     "reload": ("reloaded.npz",),
+    "tflite": ("tflite.npz",),
+    "trace": ("traced.npz",),
 }
 
 # Handed from one pass of a job to the next, and not kept: a rerun makes it again.
 CARRIED = "saved"
-
-# The name a user's factory file has inside a job's folder.
-FACTORY_FILE = "factory.py"
 
 # Where the models lie that are ours; any other is a user's.
 _ZOO = "converter.zoo."
@@ -59,6 +62,13 @@ class Job:
     def folder(self) -> str:
         return self.id[:24]
 
+    @property
+    def passes(self) -> tuple[PassName, ...]:
+        """Each in a worker of its own: what is reloaded must come from the saved artifact alone."""
+        if self.kind != "convert":
+            return (self.kind,)
+        return ("convert", "reload", "tflite") if self.params.get("tflite") else ("convert", "reload")
+
 
 class JobMaker:
     """Makes jobs for one state of converter/."""
@@ -73,31 +83,54 @@ class JobMaker:
         model: ModelSpec,
         exporter: Exporter,
         opset: int,
+        ir_version: int | None,
+        trusted: bool,
         inputs: str,
-        factory: str | None,
+        files: Mapping[str, str],
     ) -> Job:
-        """`inputs` is the blob of the inputs, `factory` that of the user's factory file, if it is one."""
-        name = model.factory
-        if factory is not None:
-            name = f"{FACTORY_FILE}:{model.factory.rsplit(':', 1)[1]}"
-        params = {
+        """`inputs` is the blob of the inputs, `files` those of a user's model. `ir_version` is for a builder, `trusted`
+        says that a checkpoint may run code."""
+        name = factory_name(model)
+        params: dict[str, Any] = {
             "factory": name,
             "seed": model.seed,
             "via": exporter.via,
             "opset": opset,
             "inputs": [item.name for item in model.inputs],
             "outputs": list(model.outputs),
-            "arguments": {},
+            "arguments": model.arguments,
+            "dynamic": {item.name: item.dynamic for item in model.inputs if item.dynamic},
         }
-        modules = [name.split(":")[0]] if factory is None else []
-        files = {"inputs.npz": inputs} | ({FACTORY_FILE: factory} if factory else {})
-        return self._job("export", environment, params, files, modules)
+        modules = [name.split(":")[0]]
+        if model.checkpoint is not None:
+            params["checkpoint"] = {"key": model.checkpoint_key, "trusted": trusted}
+        if exporter.via == "builder":
+            assert model.builder is not None
+            params |= {"builder": model.builder.write, "ir_version": ir_version}
+            modules.append(model.builder.write.split(":")[0])
+        return self._job("export", environment, params, {"inputs.npz": inputs, **files}, modules)
+
+    def inspect(self, environment: str, files: Mapping[str, str]) -> Job:
+        """`files`: model.onnx, what lies beside it, reference outputs."""
+        return self._job("inspect", environment, {}, files)
+
+    def alter(self, environment: str, onnx: str, change: tuple[str, str | int | bool]) -> Job:
+        return self._job("alter", environment, {"change": dict([change])}, {"model.onnx": onnx})
 
     def reference(self, environment: str, onnx: str, inputs: str) -> Job:
-        return self._job("reference", environment, {}, {"model.onnx": onnx, "inputs.npz": inputs}, [])
+        return self._job("reference", environment, {}, {"model.onnx": onnx, "inputs.npz": inputs})
 
-    def convert(self, environment: str, onnx: str, inputs: str) -> Job:
-        return self._job("convert", environment, {}, {"model.onnx": onnx, "inputs.npz": inputs}, [])
+    def expose(self, environment: str, onnx: str, inputs: str, case: int) -> Job:
+        return self._job("expose", environment, {"case": case}, {"model.onnx": onnx, "inputs.npz": inputs})
+
+    def convert(
+        self, environment: str, onnx: str, inputs: str, environ: Mapping[str, str] | None = None, tflite: bool = False
+    ) -> Job:
+        params = _environ(environ) | ({"tflite": True} if tflite else {})
+        return self._job("convert", environment, params, {"model.onnx": onnx, "inputs.npz": inputs})
+
+    def trace(self, environment: str, onnx: str, inputs: str, environ: Mapping[str, str] | None = None) -> Job:
+        return self._job("trace", environment, _environ(environ), {"model.onnx": onnx, "inputs.npz": inputs})
 
     def _job(
         self,
@@ -105,9 +138,11 @@ class JobMaker:
         environment: str,
         params: Mapping[str, Any],
         inputs: Mapping[str, str],
-        modules: list[str],
+        modules: list[str] | None = None,
     ) -> Job:
-        entries = ("converter.worker", *(f"converter.stages.{name}" for name in PASSES[kind]), *modules)
+        job = Job("", kind, params, inputs)
+        stages = (f"converter.stages.{name}" for name in job.passes)
+        entries = ("converter.worker", *stages, *(modules or ()))
         if entries not in self._digests:
             self._digests[entries] = self._code.digest(entries)
         text = json.dumps(
@@ -120,7 +155,11 @@ class JobMaker:
             },
             sort_keys=True,
         )
-        return Job(hashlib.sha256(text.encode()).hexdigest(), kind, params, inputs)
+        return replace(job, id=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _environ(environ: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"environ": dict(environ)} if environ else {}
 
 
 def observed(
@@ -149,10 +188,4 @@ def observed(
 
 def is_users(model: ModelSpec) -> bool:
     """Whether a model is a user's own: its code and its files are not trusted to leave a worker as they found it."""
-    return not model.factory.startswith(_ZOO)
-
-
-def factory_file(model: ModelSpec, table: Path) -> Path | None:
-    """The user's file a factory names, relative to the table; None for a module of the zoo."""
-    place = model.factory.rsplit(":", 1)[0]
-    return table.parent / place if place.endswith(".py") else None
+    return model.factory is None or not model.factory.startswith(_ZOO)

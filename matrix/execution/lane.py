@@ -13,7 +13,7 @@ from matrix.durable import is_full
 from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, PassName, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
-from matrix.execution.jobs import CARRIED, PASSES, Job, observed
+from matrix.execution.jobs import CARRIED, Job, observed
 from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
@@ -126,12 +126,12 @@ class Lane:
         records: list[PassRecord] = []
         carried: Path | None = None
         try:
-            for work in PASSES[job.kind]:
+            for work in job.passes:
                 record, saved = await self._pass(environment, job, work, carried)
                 records.append(record)
+                carried = saved or carried
                 if record.exit is not None or not _finished(record):
                     break
-                carried = saved
         except OSError as error:
             # Disk full, too many files: the machine's trouble, not the toolchain's.
             reason = "disk-full" if is_full(error) else "driver-fault"
@@ -141,6 +141,9 @@ class Lane:
         except EngineFault as error:
             stopped = Obstacle("run", "infra", error.reason, str(error))
             return observed(job, self._lock, self._limits, tuple(records), environment, stopped)
+        finally:
+            if carried is not None:
+                shutil.rmtree(carried.parent, ignore_errors=True)
         return observed(job, self._lock, self._limits, tuple(records), environment)
 
     async def _pass(
@@ -150,8 +153,6 @@ class Lane:
         record, saved, shared = await self._attempt(environment, job, work, carried)
         if shared and (record.stopped == "memory" or (record.exit is not None and record.exit.oom)):
             record, saved, _ = await self._attempt(environment, job, work, carried)
-        if carried is not None:
-            shutil.rmtree(carried.parent, ignore_errors=True)
         return record, saved
 
     async def _attempt(

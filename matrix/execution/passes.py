@@ -64,17 +64,29 @@ class Spool:
 def hand_over(spool: Spool, job: Job, work: PassName, blobs: Blobs, carried: Path | None) -> None:
     """Put inputs and then the spec into the inbox; the spec's appearance starts the job."""
     folder = spool.inbox / job.folder
-    for given, mode in ((folder, 0o755), (spool.outbox / job.folder, 0o777)):
-        given.mkdir()
-        given.chmod(mode)
+    _open_folder(folder)
+    _open_folder(spool.outbox / job.folder, 0o777)
     for name, blob in job.inputs.items():
-        # A model is not copied for every environment.
-        link_or_copy(blobs.path(blob), folder / name)
+        target = folder / name
+        for around in reversed(target.relative_to(folder).parents[:-1]):
+            _open_folder(folder / around)
+        if job.alone:
+            # A user's code could write to the file, and through a link to ours.
+            shutil.copyfile(blobs.path(blob), target)
+        else:
+            # A model is not copied for every environment.
+            link_or_copy(blobs.path(blob), target)
     if carried is not None:
         # Not moved: the pass may have to be tried again.
         shutil.copytree(carried, folder / carried.name, symlinks=True, copy_function=link_or_copy)
     spec = {"schema": 1, "job": job.id, "folder": job.folder, "params": dict(job.params)}
     durable.write_bytes(spool.inbox / f"{job.folder}.json", json.dumps(spec).encode(), mode=0o644)
+
+
+def _open_folder(folder: Path, mode: int = 0o755) -> None:
+    """The worker may be another user, whatever the driver's umask."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(mode)
 
 
 async def watch(

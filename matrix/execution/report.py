@@ -25,11 +25,21 @@ class _Stage(_Shape):
     shared: bool
 
 
+class _Users(_Shape):
+    """Where in a user's own file an error lies."""
+
+    file: str
+    line: int | None
+    function: str | None
+    code: str | None
+
+
 class _Error(_Shape):
     type: str
     mro_: list[str] = Field(alias="mro")
     message: str
     traceback: str
+    user: _Users | None = None
 
 
 class _Report(_Shape):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from matrix.config.model import Config, Limits, ModelSpec
+from packaging.version import Version
+
+from matrix.config.model import Config, Limits
 from matrix.environments.engine import BuildFailed, Engine
-from matrix.errors import ConfigError
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
-from matrix.execution.inputs import make_inputs
-from matrix.execution.jobs import Job, JobMaker, factory_file, is_users, observed
+from matrix.execution.jobs import Job, JobMaker, is_users, observed
 from matrix.execution.lane import Lane
+from matrix.execution.materials import Materials
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
@@ -26,8 +27,20 @@ from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import JobKind, Obstacle
 from matrix.verdicts.outcome import INDETERMINATE, Outcome
 
-# Exports feed everything else, references are few and short.
-_PRIORITIES: dict[JobKind, int] = {"export": 0, "reference": 1, "convert": 2}
+# Exports feed everything else, what the reference environment does is little and short.
+_PRIORITIES: dict[JobKind, int] = {
+    "export": 0,
+    "inspect": 1,
+    "alter": 1,
+    "reference": 1,
+    "expose": 1,
+    "convert": 2,
+    "trace": 2,
+}
+
+# From this release on a checkpoint can be loaded so that it runs no code; before, that check could be bypassed
+# (CVE-2025-32434).
+_LOADS_SAFELY = Version("2.6")
 
 _FLUSH_SECONDS = 0.5
 
@@ -46,7 +59,8 @@ class Counts:
 @dataclass
 class Run:
     """Executes a plan. `speak` says what an observation means, to know whether it is a finding; `again` runs jobs
-    whose finding is stored; `evict` removes an environment as soon as no cell needs it."""
+    whose finding is stored; `evict` removes an environment as soon as no cell needs it; `tflite` carries what was
+    converted on to TensorFlow Lite."""
 
     id: int
     config: Config
@@ -63,6 +77,7 @@ class Run:
     speak: Callable[[Observation], Outcome | None]
     again: bool = False
     evict: bool = False
+    tflite: bool = False
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
@@ -72,8 +87,8 @@ class Run:
         self._slots = Slots(self.parallel)
         self._lanes: dict[str, Lane] = {}
         self._once: dict[object, asyncio.Task[Observation]] = {}
-        self._inputs: dict[str, str] = {}
-        self._factories: dict[str, str | None] = {}
+        self._materials = Materials(self.table.parent, self.store.blobs)
+        self._ir_versions = _oldest_ir(self.config)
         self._decided: list[CellRecord] = []
         self._unexported = 0
 
@@ -102,32 +117,71 @@ class Run:
     async def _follow(self, cells: list[Cell]) -> None:
         """One export and everything that waits for it."""
         try:
-            export = await self._export(cells[0], cells)
+            export = await (self._inspect if cells[0].exporter.via == "file" else self._export)(cells[0], cells)
         finally:
             self._unexported -= 1
         await self._no_longer_needed(self.plan.exporter_environment(cells[0]))
-        onnx, inputs = export.file("model.onnx"), self._inputs[cells[0].model.id]
+        onnx = export.file("model.onnx")
         if onnx is None or self.speak(export) is not None:
             for cell in cells:
-                self._decide(cell, export, None, None)
+                self._decide(cell, export)
                 await self._no_longer_needed(cell.converter.id)
-            await self._no_longer_needed(self.config.reference.id)
-            return
-        alone = is_users(cells[0].model)
-        reference = asyncio.ensure_future(
-            self._observe("reference", self.config.reference.id, self.jobs.reference, onnx, inputs, alone)
-        )
-
-        async def one(cell: Cell) -> None:
-            convert = self._observe("convert", cell.converter.id, self.jobs.convert, onnx, inputs, alone)
-            both = await asyncio.gather(reference, convert)
-            self._decide(cell, export, *both)
-            await self._no_longer_needed(cell.converter.id)
-
-        async with asyncio.TaskGroup() as group:
-            for cell in cells:
-                group.create_task(one(cell))
+        else:
+            inputs = self._materials.inputs(cells[0].model, export.facts.get("inputs") or ())
+            async with asyncio.TaskGroup() as group:
+                for cell in cells:
+                    group.create_task(self._convert(cell, export, onnx, inputs))
         await self._no_longer_needed(self.config.reference.id)
+
+    async def _convert(self, cell: Cell, export: Observation, onnx: str, inputs: str) -> None:
+        """From the exported file to what the cell asks for. Jobs that cells share are run once."""
+        alone = is_users(cell.model)
+        reference, converter = self.config.reference.id, cell.converter.id
+        altered: list[Observation] = []
+        for change in cell.alterations:
+            before = onnx
+            seen = await self._job("alter", reference, lambda env: self.jobs.alter(env, before, change), alone)  # noqa: B023
+            altered.append(seen)
+            made = seen.file("model.onnx")
+            if made is None or self.speak(seen) is not None:
+                self._decide(cell, export, altered)
+                await self._no_longer_needed(converter)
+                return
+            onnx = made
+        environ = dict(cell.environ)
+        both = await asyncio.gather(
+            self._job("reference", reference, lambda env: self.jobs.reference(env, onnx, inputs), alone),
+            self._job(
+                "convert",
+                converter,
+                lambda env: self.jobs.convert(env, onnx, inputs, environ, self.tflite),
+                alone or bool(environ),
+            ),
+        )
+        found: tuple[Observation | None, Observation | None] = (None, None)
+        if cell.locate is not None:
+            found = await self._locate(cell, onnx, inputs, cell.locate)
+        self._decide(cell, export, altered, *both, *found)
+        await self._no_longer_needed(converter)
+
+    async def _locate(
+        self, cell: Cell, onnx: str, inputs: str, case: int
+    ) -> tuple[Observation | None, Observation | None]:
+        """Every intermediate tensor of one case, of ONNX Runtime and of TensorFlow."""
+        alone, environ = is_users(cell.model), dict(cell.environ)
+        exposed = await self._job(
+            "expose", self.config.reference.id, lambda env: self.jobs.expose(env, onnx, inputs, case), alone
+        )
+        file, given = exposed.file("exposed.onnx"), exposed.file("case.npz")
+        if file is None or given is None or self.speak(exposed) is not None:
+            return exposed, None
+        trace = self._job(
+            "trace",
+            cell.converter.id,
+            lambda env: self.jobs.trace(env, file, given, environ),
+            alone or bool(environ),
+        )
+        return exposed, await trace
 
     async def _no_longer_needed(self, name: str) -> None:
         """One of those that waited for this environment does not any more."""
@@ -138,40 +192,73 @@ class Run:
                 await self._lanes[name].close()
             await self._builds.evict(lock)
 
-    async def _export(self, cell: Cell, cells: list[Cell]) -> Observation:
-        inputs, factory = self._inputs_of(cell.model), self._factory_of(cell.model)
-        name = self.plan.exporter_environment(cell)
+    async def _export(self, cell: Cell, cells: Sequence[Cell]) -> Observation:
+        model = cell.model
+        inputs, files = self._materials.inputs(model), self._materials.of_factory(model)
+        trusted = model.trust or self.engine.cage
 
         def make(environment: str) -> Job:
-            return self.jobs.export(environment, cell.model, cell.exporter, cell.opset, inputs, factory)
+            return self.jobs.export(
+                environment,
+                model,
+                cell.exporter,
+                cell.opset,
+                self._ir_versions.get(cell.opset),
+                # Where the safe way exists it is gone, cage or not; in a cage the other one may do no harm.
+                trusted=model.trust or (trusted and Version(cell.exporter.torch) < _LOADS_SAFELY),
+                inputs=inputs,
+                files=files,
+            )
 
-        def soon() -> None:
-            # The export will run, so what comes after it will too: build its environments meanwhile.
+        refused = None
+        if model.checkpoint is not None and not trusted and Version(cell.exporter.torch) < _LOADS_SAFELY:
+            refused = Obstacle(
+                "model",
+                "unavailable",
+                "checkpoint-not-trusted",
+                f"torch {cell.exporter.torch} cannot load a checkpoint without running code that may be in it, and a "
+                "virtual environment is no cage",
+            )
+        name = self.plan.exporter_environment(cell)
+        return await self._job("export", name, make, is_users(model), self._soon(cells), refused)
+
+    async def _inspect(self, cell: Cell, cells: Sequence[Cell]) -> Observation:
+        """Look into a user's .onnx file; again with the files beside it, where it names some."""
+        model, name = cell.model, self.config.reference.id
+        files = self._materials.onnx(model)
+        soon = self._soon(cells)
+        seen = await self._job("inspect", name, lambda env: self.jobs.inspect(env, files), True, soon)
+        beside = seen.facts.get("external")
+        if self.speak(seen) is None and isinstance(beside, list) and seen.file("model.onnx") is None:
+            files = files | self._materials.beside(model, map(str, beside))
+            seen = await self._job("inspect", name, lambda env: self.jobs.inspect(env, files), True, soon)
+        return seen
+
+    def _soon(self, cells: Sequence[Cell]) -> Callable[[], None]:
+        """The export will run, so what comes after it will too: build its environments meanwhile."""
+
+        def want() -> None:
             for needed in (self.config.reference.id, *(other.converter.id for other in cells)):
                 lock = self.locks[needed]
                 if lock.outcome == "resolved":
                     self._builds.want(lock)
 
-        return await self._job("export", name, make, is_users(cell.model), soon)
-
-    def _observe(
-        self,
-        kind: JobKind,
-        environment: str,
-        maker: Callable[[str, str, str], Job],
-        onnx: str,
-        inputs: str,
-        alone: bool,
-    ) -> Awaitable[Observation]:
-        return self._job(kind, environment, lambda name: maker(name, onnx, inputs), alone, lambda: None)
+        return want
 
     async def _job(
-        self, kind: JobKind, name: str, make: Callable[[str], Job], alone: bool, before: Callable[[], None]
+        self,
+        kind: JobKind,
+        name: str,
+        make: Callable[[str], Job],
+        alone: bool,
+        before: Callable[[], None] = lambda: None,
+        refused: Obstacle | None = None,
     ) -> Observation:
+        """`refused` says why it must not run; `before` is called where it does."""
         lock = self.locks[name]
         try:
             job = make(self.engine.identify(lock))
-            obstacle = None
+            obstacle = refused
         except BuildFailed as failure:
             job = make(f"none:{lock.digest}")
             obstacle = Obstacle("build", failure.kind, failure.reason, failure.text)
@@ -235,28 +322,19 @@ class Run:
                 self.store.blobs,
                 self.limits,
                 self.events,
-                expecting=lambda: kind != "export" and self._unexported > 0,
+                expecting=lambda: _PRIORITIES[kind] > 0 and self._unexported > 0,
             )
         return self._lanes[lock.name]
 
-    def _inputs_of(self, model: ModelSpec) -> str:
-        if model.id not in self._inputs:
-            self._inputs[model.id] = self.store.blobs.put(make_inputs(model))
-        return self._inputs[model.id]
-
-    def _factory_of(self, model: ModelSpec) -> str | None:
-        if model.id not in self._factories:
-            path = factory_file(model, self.table)
-            try:
-                self._factories[model.id] = self.store.blobs.put(path.read_bytes()) if path else None
-            except OSError as error:
-                raise ConfigError(
-                    f"{self.table}: the factory file of model {model.id!r}, {path}, cannot be read: {error.strerror}"
-                ) from error
-        return self._factories[model.id]
-
     def _decide(
-        self, cell: Cell, export: Observation, reference: Observation | None, convert: Observation | None
+        self,
+        cell: Cell,
+        export: Observation,
+        altered: Sequence[Observation] = (),
+        reference: Observation | None = None,
+        convert: Observation | None = None,
+        exposed: Observation | None = None,
+        traced: Observation | None = None,
     ) -> None:
         assert export.id is not None
         self._decided.append(
@@ -270,6 +348,11 @@ class Run:
                 export=export.id,
                 reference=reference.id if reference else None,
                 convert=convert.id if convert else None,
+                base=cell.base,
+                changes=tuple((step.kind, step.words) for step in cell.changes),
+                alter=tuple(item.id for item in altered if item.id is not None),
+                expose=exposed.id if exposed else None,
+                trace=traced.id if traced else None,
             )
         )
         self.events.cell_decided(cell)
@@ -285,3 +368,11 @@ class Run:
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             self._flush()
+
+
+def _oldest_ir(config: Config) -> dict[int, int]:
+    """{opset: IR version of the first ONNX release that has it}: what a file of that opset was written with."""
+    found: dict[int, int] = {}
+    for release in sorted(config.onnx, key=lambda release: Version(release.version)):
+        found.setdefault(release.opset, release.ir)
+    return found

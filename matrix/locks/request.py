@@ -79,7 +79,7 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
         assert isinstance(row, ExporterRow)
         pins |= row.builds[build]
         name = f"{row.id}.{build}"
-    wanted: dict[str, SpecifierSet] = {}
+    wanted: dict[str, SpecifierSet] = {package: SpecifierSet(spec) for package, spec in row.add.items()}
     for rule in config.companions:
         if applies(rule.when, row.pins):
             for package, spec in rule.add.items():

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from matrix.config.exporters import Exporter
-from matrix.config.model import ConverterRow, ModelSpec
+from matrix.config.model import ConverterRow, ExporterRow, ModelSpec
 from matrix.selectors import Condition, Selector
+
+
+class Step(NamedTuple):
+    """A change that was made: its kind, and what exactly in words, `opset 13→11`."""
+
+    kind: str
+    words: str
+
+    @property
+    def id(self) -> str:
+        return re.sub(r"[^\w.=<>~!]+", "-", self.words).strip("-")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """toolchain × model × opset. `python` is the converter environment's, '' while it has no lock."""
+    """toolchain × model × opset. `python` is the converter environment's, '' while it has no lock.
+
+    A search asks for more of a cell, its `base`: to convert it with `changes`, of which `alterations` are made to the
+    .onnx file between exporter and converter and `environ` is set for the converter; or, with `locate`, to find in
+    that case of the inputs the node at which the numbers part. `exporter_row` is set where a change made a row of its
+    own of the exporter's.
+    """
 
     model: ModelSpec
     exporter: Exporter
     opset: int
     converter: ConverterRow
     python: str
+    base: str | None = None
+    changes: tuple[Step, ...] = ()
+    alterations: tuple[tuple[str, str | int | bool], ...] = ()
+    environ: tuple[tuple[str, str], ...] = ()
+    locate: int | None = None
+    exporter_row: ExporterRow | None = None
 
     @property
     def id(self) -> str:
-        return f"{self.model.id}/{self.exporter.id}@{self.opset}/{self.converter.id}"
+        if self.base is not None:
+            more = "located" if self.locate is not None else "+".join(change.id for change in self.changes)
+            return f"{self.base}+{more}"
+        opset = "" if self.exporter.via == "file" else f"@{self.opset}"
+        return f"{self.model.id}/{self.exporter.id}{opset}/{self.converter.id}"
 
     @property
     def subject(self) -> dict[str, str]:

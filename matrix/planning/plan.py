@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix import selectors
-from matrix.config.exporters import EXPORTER_KEYS, Exporter, expand
+from matrix.config.exporters import EXPORTER_KEYS, Exporter, expand, from_file
 from matrix.config.model import Config, ConverterRow, ModelSpec, Tier
 from matrix.errors import NothingSelected, UsageError
 from matrix.locks.lockfile import Lock
@@ -39,15 +39,21 @@ class Plan:
         return (*exporters, reference, *converters)
 
 
-def make_plan(config: Config, locks: Mapping[str, Lock], selection: Selection, build: str | None) -> Plan:
-    """The selected cells.
+def make_plan(
+    config: Config,
+    locks: Mapping[str, Lock],
+    selection: Selection,
+    build: str | None,
+    given: frozenset[str] = frozenset(),
+) -> Plan:
+    """The selected cells. `given` are models named one by one: they belong to every tier.
 
     Raises UsageError for an unknown tier, NothingSelected where no cell is left.
     """
     tier = config.tiers.get(selection.tier)
     if tier is None:
         raise UsageError(f"there is no tier {selection.tier!r}; this table has: {', '.join(config.tiers)}")
-    table = _Table(config, locks)
+    table = _Table(config, locks, given)
     notes: list[str] = []
     wanted = selection.selector
     cells: dict[tuple[str, str, int, str], Cell] = {}
@@ -66,14 +72,16 @@ def make_plan(config: Config, locks: Mapping[str, Lock], selection: Selection, b
 class _Table:
     """The table with its locks, ready to be cut into tiers."""
 
-    def __init__(self, config: Config, locks: Mapping[str, Lock]) -> None:
+    def __init__(self, config: Config, locks: Mapping[str, Lock], given: frozenset[str]) -> None:
         self.config = config
+        self.given = given
         self.locks = locks
         self.exporters = expand(config)
+        self.file = from_file(config)
         self.onnx_opset = {release.version: release.opset for release in config.onnx}
 
     def tier(self, tier: Tier, notes: list[str], wanted: Selector) -> Iterator[Cell]:
-        models = [m for m in self.config.models if tier.models is None or m.id in tier.models]
+        models = [m for m in self.config.models if tier.models is None or m.id in tier.models or m.id in self.given]
         converters = [c for c in self.config.converters if tier.converters is None or c.id in tier.converters]
         if tier.cells is not None:
             for mapping in tier.cells:
@@ -86,13 +94,18 @@ class _Table:
             for exporter, opset in self._asked(tier.rule or "full", converter, date):
                 yield from self._narrow(exporter, opset, converter, wanted, models)
 
+    @property
+    def _torch_exporters(self) -> list[Exporter]:
+        """Without the builders, which are no way out for a user's own model."""
+        return [exporter for exporter in self.exporters if exporter.via != "builder"]
+
     def _asked(self, rule: str, converter: ConverterRow, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
         newest = self.onnx_opset[converter.pins["onnx"]]
         match rule:
             case "nearest":
                 yield from self._nearest(newest, date)
             case "documented":
-                for exporter in self.exporters:
+                for exporter in self._torch_exporters:
                     near = date is not None and abs(exporter.released - date) <= OF_ITS_TIME
                     if near or exporter.current:
                         yield from ((exporter, opset) for opset in _up_to(exporter.writable, newest))
@@ -102,7 +115,7 @@ class _Table:
 
     def _nearest(self, newest: int, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
         """The exporter closest in time that writes an opset the converter's onnx knows, at the newest such opset."""
-        able = [e for e in self.exporters if e.writable.start <= newest] or self.exporters
+        able = [e for e in self._torch_exporters if e.writable.start <= newest] or self._torch_exporters
         if date is None:
             able = [e for e in able if e.current] or able
         else:
@@ -144,13 +157,16 @@ class _Table:
         wanted: Selector,
         models: list[ModelSpec],
     ) -> Iterator[Cell]:
-        if not wanted.restricted(EXPORTER_KEYS)({**exporter.subject, "opset": str(opset)}):
-            return
         on_model, on_cell = wanted.restricted(("model",)), wanted.restricted(("cell", "*"))
+        on_exporter = wanted.restricted(EXPORTER_KEYS)({**exporter.subject, "opset": str(opset)})
         python = self.python(converter)
         for model in models:
-            if on_model({"model": model.id}):
-                cell = Cell(model, exporter, opset, converter, python)
+            if on_model({"model": model.id}) and (
+                model.onnx is not None or (on_exporter and _writes(exporter, opset, model))
+            ):
+                # A file is what it is, whatever exporter is asked for: all of them are one cell.
+                asked = (exporter, opset) if model.onnx is None else (self.file, 0)
+                cell = Cell(model, *asked, converter, python)
                 if not on_cell.conditions or on_cell(cell.subject):
                     yield cell
 
@@ -165,6 +181,12 @@ class _Table:
         """The row's date: what its rest was, or is to be, resolved as of."""
         lock = self.locks.get(row.id)
         return row.as_of or (lock.as_of if lock else None)
+
+
+def _writes(exporter: Exporter, opset: int, model: ModelSpec) -> bool:
+    if exporter.via != "builder":
+        return True
+    return model.builder is not None and model.builder.opsets[0] <= opset <= model.builder.opsets[1]
 
 
 def _up_to(writable: range, newest: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from matrix.config.model import Role
 
-JobKind = Literal["export", "reference", "convert"]
+JobKind = Literal["export", "inspect", "alter", "reference", "expose", "convert", "trace"]
 
 SCHEMA = 1
 
@@ -46,7 +46,7 @@ class PassRecord:
 class Obstacle:
     """Why a job could not start: no lock, no environment. `kind` as in BuildFailed, or `unsatisfiable`."""
 
-    stage: Literal["lock", "build", "run"]
+    stage: Literal["lock", "build", "model", "run"]
     kind: Literal["unsatisfiable", "error", "infra", "unavailable"]
     reason: str
     text: str
@@ -106,7 +106,12 @@ def obstacle_from(payload: dict[str, Any]) -> Obstacle | None:
 
 @dataclass(frozen=True)
 class CellRecord:
-    """One cell of one run: which observations speak about it."""
+    """One cell of one run: which observations speak about it. `export` is what an exporter, or the inspection of an
+    .onnx file, left.
+
+    What a search did for a cell is a record of its own whose `base` is that cell: with `changes` (kind and words)
+    and the observations of the alterations made to the file, or with those that look for the diverging node.
+    """
 
     cell: str
     model: str
@@ -117,6 +122,17 @@ class CellRecord:
     export: int
     reference: int | None
     convert: int | None
+    base: str | None = None
+    changes: tuple[tuple[str, str], ...] = ()
+    alter: tuple[int, ...] = ()
+    expose: int | None = None
+    trace: int | None = None
+
+    @property
+    def observations(self) -> list[int]:
+        """Ids of all observations that speak about it."""
+        numbers = (self.export, *self.alter, self.reference, self.convert, self.expose, self.trace)
+        return [number for number in numbers if number is not None]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, ForeignKey, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 class Base(DeclarativeBase):
@@ -72,6 +72,9 @@ class CellRow(Base):
     export: Mapped[int] = mapped_column(ForeignKey("observation.id"))
     reference: Mapped[int | None] = mapped_column(ForeignKey("observation.id"))
     convert: Mapped[int | None] = mapped_column(ForeignKey("observation.id"))
+    base: Mapped[str | None] = mapped_column(String(500))
+    # What only a search adds: changes, alter, expose, trace.
+    further: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
 class DerivedRow(Base):

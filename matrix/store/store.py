@@ -156,6 +156,15 @@ class Store:
                     export=item.export,
                     reference=item.reference,
                     convert=item.convert,
+                    base=item.base,
+                    further={
+                        "changes": [list(change) for change in item.changes],
+                        "alter": list(item.alter),
+                        "expose": item.expose,
+                        "trace": item.trace,
+                    }
+                    if item.base
+                    else None,
                 )
                 for item in cells
             )
@@ -168,15 +177,16 @@ class Store:
             ]
 
     def history(self, cell: str) -> list[tuple[int, CellRecord]]:
-        """Every run that decided this cell, newest first."""
+        """Every run that decided this cell, newest first, each followed by what a search did for it."""
         with Session(self._engine) as session:
-            rows = session.scalars(select(CellRow).where(CellRow.cell == cell).order_by(CellRow.run.desc()))
+            named = (CellRow.cell == cell) | (CellRow.base == cell)
+            rows = session.scalars(select(CellRow).where(named).order_by(CellRow.run.desc(), CellRow.id))
             return [(row.run, _cell(row)) for row in rows]
 
     def cell_ids(self) -> list[str]:
         """All cells ever decided, sorted."""
         with Session(self._engine) as session:
-            return sorted(session.scalars(select(CellRow.cell).distinct()))
+            return sorted(session.scalars(select(CellRow.cell).where(CellRow.base.is_(None)).distinct()))
 
     # -- derived
 
@@ -234,6 +244,7 @@ def _observation(row: ObservationRow) -> Observation:
 
 
 def _cell(row: CellRow) -> CellRecord:
+    further = row.further or {}
     return CellRecord(
         row.cell,
         row.model,
@@ -244,4 +255,9 @@ def _cell(row: CellRow) -> CellRecord:
         row.export,
         row.reference,
         row.convert,
+        row.base,
+        tuple((kind, value) for kind, value in further.get("changes", [])),
+        tuple(further.get("alter", [])),
+        further.get("expose"),
+        further.get("trace"),
     )

@@ -20,7 +20,8 @@ _MODULES = (
     "surroundings.py",
     "untrusted.py",
     *(f"verdicts/{name}.py" for name in (
-        "blind", "compare", "hints", "judge", "matching", "metrics", "outcome", "remarks", "tensors", "tolerance",
+        "blind", "changes", "compare", "hints", "judge", "matching", "metrics", "outcome", "remarks", "tensors",
+        "tolerance",
     )),
 )  # fmt: skip
 

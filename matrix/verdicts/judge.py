@@ -6,7 +6,7 @@ exporter's failure never counts against a converter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,40 +18,58 @@ if TYPE_CHECKING:
     from matrix.config.model import Role, Verdict
 
 EXPORTER_LEG = "torch-onnxruntime"
+GIVEN_LEG = "given-onnxruntime"
 CONVERTER_LEG = "onnxruntime-tensorflow"
+# Where ONNX Runtime cannot run the file.
+DIRECT_LEG = "torch-tensorflow"
+GIVEN_DIRECT_LEG = "given-tensorflow"
 RELOAD_LEG = "memory-reloaded"
+TFLITE_LEG = "reloaded-tflite"
 REPEAT = "reference-repeated"
+SOURCE_REPEAT = "torch-repeated"
 
 OPSET_NOT_AS_ASKED = "opset-not-as-asked"
+REFERENCE_ABSENT = "onnxruntime-leg-absent"
 BLIND = "outputs-nearly-constant"
 ARRAYS_UNREADABLE = "arrays-unreadable"
 ARRAYS_MISSING = "arrays-missing"
 
+# The oldest opset that ONNX Runtime runs (its documentation on compatibility).
+_OLDEST_RUN = 7
+
 _UNCOMPARED: dict[str, Verdict] = {ARRAYS_UNREADABLE: "error", ARRAYS_MISSING: "infra"}
 
-_LEG_ROLES: dict[str, Role] = {EXPORTER_LEG: "exporter", CONVERTER_LEG: "converter", RELOAD_LEG: "converter"}
+_LEG_ROLES: dict[str, Role] = {EXPORTER_LEG: "exporter", GIVEN_LEG: "reference"}
 
 _LEG_WORDS = {
     EXPORTER_LEG: "ONNX Runtime does not compute what torch computed: the exporter changed the model",
+    GIVEN_LEG: "ONNX Runtime does not compute the reference outputs given: they are of another model or other inputs",
     CONVERTER_LEG: "TensorFlow does not compute what ONNX Runtime computes: the conversion is wrong",
+    DIRECT_LEG: "TensorFlow does not compute what torch computed: the export or the conversion is wrong",
+    GIVEN_DIRECT_LEG: "TensorFlow does not compute the reference outputs given",
     RELOAD_LEG: "the saved artifact does not compute what the converted model did in memory",
+    TFLITE_LEG: "TensorFlow Lite does not compute what the saved artifact does",
 }
 
 
 @dataclass(frozen=True)
 class Leg:
-    """A comparison of two sets of arrays; `reason` None means equal within tolerance."""
+    """A comparison of two sets of arrays; `reason` None means equal within tolerance, else `where`, `case/output`,
+    is the worst of them."""
 
     reason: str | None
     detail: str
     metrics: dict[str, Any]
     hints: tuple[str, ...] = ()
     blind: bool = False
+    where: str | None = None
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on a cell and why. `leg` names the comparison a mismatch broke on."""
+    """The verdict on a cell and why. `leg` names the comparison a mismatch broke on, `worst` the `case/output` there.
+    `general` marks a reason that says no more than the class of an exception or the stage, `said` is what was raised.
+    """
 
     verdict: Verdict
     role: Role | None = None
@@ -64,6 +82,9 @@ class Judgement:
     legs: dict[str, dict[str, Any]] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    worst: str | None = None
+    general: bool = False
+    said: str = ""
 
     @property
     def indeterminate(self) -> bool:
@@ -82,17 +103,24 @@ def judge(
     convert: Observation | None,
     speak: Speak,
     compare: Compare,
+    altered: Sequence[Observation] = (),
 ) -> Judgement:
     """Judge one cell. `speak` gives the outcome of an observation, `compare` a leg of two array files.
 
-    `export` is None for a model that came as an .onnx file: then nothing is said about an exporter.
+    `export` may be the inspection of an .onnx file, or None where nobody looked into it: then nothing is said about an
+    exporter. `altered` are the changes made to the file before it was run and converted.
     """
     remarks: list[str] = []
     if export is not None:
         if (failed := speak(export)) is not None:
-            return _failed("exporter", failed)
-        if export.facts.get("opset_written") != opset:
+            return _failed(export.role, failed)
+        if export.kind == "export" and export.facts.get("opset_written") != opset:
             remarks.append(OPSET_NOT_AS_ASKED)
+        if (random := _not_repeatable(export, compare, remarks)) is not None:
+            return random
+    for alteration in altered:
+        if (failed := speak(alteration)) is not None:
+            return _failed(alteration.role, failed, remarks)
     if convert is None:
         return _missing("converter", remarks)
     if (failed := speak(convert)) is not None:
@@ -100,8 +128,44 @@ def judge(
     if reference is None:
         return _missing("reference", remarks)
     if (failed := speak(reference)) is not None:
-        return _no_reference(failed, remarks)
+        if failed.verdict in INDETERMINATE or not _source(export) or not _may_be_absent(export, altered):
+            return _no_reference(failed, remarks)
+        return _numbers(export, None, convert, compare, [*remarks, REFERENCE_ABSENT])
     return _numbers(export, reference, convert, compare, remarks)
+
+
+def _source(export: Observation | None) -> tuple[str, str] | None:
+    """Name and blob of the outputs the file has to reproduce: what torch computed, or what the user gave."""
+    names = ("torch.npz", "given.npz") if export is not None else ()
+    return next(((name, blob) for name in names if export and (blob := export.file(name))), None)
+
+
+def _may_be_absent(export: Observation | None, altered: Sequence[Observation]) -> bool:
+    """Whether torch's or given outputs may stand in for ONNX Runtime's: it runs no file this old, or the user says what
+    is right. Any other file that it rejects is a doubtful one."""
+    file = altered[-1] if altered else export
+    opset = file.facts.get("opset_written") if file is not None else None
+    given = export is not None and export.file("given.npz") is not None
+    return given or (isinstance(opset, int) and opset < _OLDEST_RUN)
+
+
+def _not_repeatable(export: Observation, compare: Compare, remarks: list[str]) -> Judgement | None:
+    once, again = export.file("torch.npz"), export.file("torch-again.npz")
+    if once is None or again is None:
+        return None
+    repeated = compare(once, again, False)
+    if repeated.reason is None or repeated.reason in _UNCOMPARED:
+        return None
+    return Judgement(
+        "unavailable",
+        "exporter",
+        "forward",
+        "not-deterministic",
+        "torch gave other numbers when asked twice: the model is not deterministic (dropout left on, or random numbers "
+        "in forward) and cannot be judged",
+        legs={SOURCE_REPEAT: repeated.metrics},
+        remarks=tuple(remarks),
+    )
 
 
 def _failed(role: Role, found: Outcome, remarks: list[str] | None = None) -> Judgement:
@@ -114,6 +178,8 @@ def _failed(role: Role, found: Outcome, remarks: list[str] | None = None) -> Jud
         found.cause,
         found.remedies,
         remarks=tuple(remarks or ()),
+        general=found.general,
+        said=found.said,
     )
 
 
@@ -139,18 +205,22 @@ def _no_reference(found: Outcome, remarks: list[str]) -> Judgement:
 
 def _numbers(
     export: Observation | None,
-    reference: Observation,
+    reference: Observation | None,
     convert: Observation,
     compare: Compare,
     remarks: list[str],
 ) -> Judgement:
+    """`reference` None: ONNX Runtime's leg is absent, TensorFlow is held against the source itself."""
+    source = _source(export)
     names = {
-        **({"torch.npz": export.file("torch.npz")} if export is not None else {}),
-        "reference.npz": reference.file("reference.npz"),
-        "again.npz": reference.file("again.npz"),
+        **({source[0]: source[1]} if source else {}),
+        **({name: reference.file(name) for name in ("reference.npz", "again.npz")} if reference is not None else {}),
         "memory.npz": convert.file("memory.npz"),
         "reloaded.npz": convert.file("reloaded.npz"),
+        **({"tflite.npz": convert.file("tflite.npz")} if convert.passes[-1].name == "tflite" else {}),
     }
+    if export is not None and export.kind == "export" and source is None:
+        names["torch.npz"] = None
     if missing := [name for name, blob in names.items() if blob is None]:
         return Judgement(
             "infra",
@@ -161,23 +231,20 @@ def _numbers(
             remarks=tuple(remarks),
         )
     blob = {name: str(value) for name, value in names.items()}
-    repeated = compare(blob["reference.npz"], blob["again.npz"], False)
-    if repeated.reason is not None:
-        return Judgement(
-            "unavailable",
-            "reference",
-            "run",
-            "not-deterministic",
-            "ONNX Runtime gave other numbers when asked twice: the model is not deterministic and cannot be judged",
-            legs={REPEAT: repeated.metrics},
-            remarks=tuple(remarks),
-        )
-    legs = {
-        **({EXPORTER_LEG: compare(blob["torch.npz"], blob["reference.npz"], True)} if export is not None else {}),
-        CONVERTER_LEG: compare(blob["reference.npz"], blob["memory.npz"], False),
-        RELOAD_LEG: compare(blob["memory.npz"], blob["reloaded.npz"], False),
-    }
-    if legs[CONVERTER_LEG].blind:
+    if reference is not None:
+        repeated = compare(blob["reference.npz"], blob["again.npz"], False)
+        if repeated.reason is not None:
+            return Judgement(
+                "unavailable",
+                "reference",
+                "run",
+                "not-deterministic",
+                "ONNX Runtime gave other numbers when asked twice: the model is not deterministic and cannot be judged",
+                legs={REPEAT: repeated.metrics},
+                remarks=tuple(remarks),
+            )
+    legs = _legs(source[0] if source else None, blob, compare)
+    if any(leg.blind for name, leg in legs.items() if name in (CONVERTER_LEG, DIRECT_LEG, GIVEN_DIRECT_LEG)):
         remarks.append(BLIND)
     measured = {name: leg.metrics for name, leg in legs.items()}
     for name, leg in legs.items():
@@ -185,7 +252,7 @@ def _numbers(
             return Judgement(
                 # Arrays that cannot be read were not compared, so nothing is known of the numbers.
                 _UNCOMPARED.get(leg.reason, "mismatch"),
-                _LEG_ROLES[name],
+                _LEG_ROLES.get(name, "converter"),
                 "compare",
                 leg.reason,
                 f"{_LEG_WORDS[name]}. {leg.detail}",
@@ -193,5 +260,25 @@ def _numbers(
                 legs=measured,
                 metrics=leg.metrics,
                 remarks=(*remarks, *leg.hints),
+                worst=leg.where,
             )
-    return Judgement("match", legs=measured, metrics=legs[CONVERTER_LEG].metrics, remarks=tuple(remarks))
+    main = next(name for name in legs if name in (CONVERTER_LEG, DIRECT_LEG, GIVEN_DIRECT_LEG))
+    return Judgement("match", legs=measured, metrics=legs[main].metrics, remarks=tuple(remarks))
+
+
+def _legs(source: str | None, blob: dict[str, str], compare: Compare) -> dict[str, Leg]:
+    """In the order of the way the numbers went."""
+    legs = {}
+    if "reference.npz" in blob:
+        if source is not None:
+            name = EXPORTER_LEG if source == "torch.npz" else GIVEN_LEG
+            legs[name] = compare(blob[source], blob["reference.npz"], True)
+        legs[CONVERTER_LEG] = compare(blob["reference.npz"], blob["memory.npz"], False)
+    else:
+        assert source is not None
+        name = DIRECT_LEG if source == "torch.npz" else GIVEN_DIRECT_LEG
+        legs[name] = compare(blob[source], blob["memory.npz"], True)
+    legs[RELOAD_LEG] = compare(blob["memory.npz"], blob["reloaded.npz"], False)
+    if "tflite.npz" in blob:
+        legs[TFLITE_LEG] = compare(blob["reloaded.npz"], blob["tflite.npz"], False)
+    return legs

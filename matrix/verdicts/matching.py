@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from matrix.verdicts.changes import Change
+
 if TYPE_CHECKING:
     from matrix.config.model import Role, Stage
 
-Verdict = Literal["error", "unsupported", "oom", "unsatisfiable", "unavailable", "infra"]
+Verdict = Literal["error", "unsupported", "mismatch", "oom", "unsatisfiable", "unavailable", "infra"]
 Source = Literal["message", "traceback", "log"]
 
 CARRIED = Path(__file__).with_name("signatures.json")
@@ -40,10 +43,21 @@ class ErrorText:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change that cures the failure: a stable id and what to do, in words."""
+    """What cures the failure: a stable id, what to do, in words, and the same as data where a machine can try it."""
 
     id: str
     text: str
+    change: Change | None = None
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> Remedy:
+        """From what was checked before."""
+        change = entry.get("change")
+        return cls(entry["id"], entry["text"], Change(**change) if change else None)
+
+    def filled(self, words: list[str]) -> Remedy:
+        change = self.change.filled(words) if self.change else None
+        return Remedy(self.id, self.text.format(*words), change)
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,7 @@ class Signature:
     cause: str
     remedies: tuple[Remedy, ...]
     source: str
+    general: bool = False
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
@@ -75,19 +90,24 @@ class Signature:
     def of(cls, entry: dict[str, Any]) -> Signature:
         """From an entry that was checked before; lists become tuples."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-        fields["remedies"] = tuple(Remedy(**remedy) for remedy in entry["remedies"])
+        fields["remedies"] = tuple(map(Remedy.of, entry["remedies"]))
         return cls(**fields)
 
 
 @dataclass(frozen=True)
 class Match:
-    """A recognised failure: ``id`` is the reason to report; the words have their placeholders filled in."""
+    """A recognised failure: ``id`` is the reason to report; the words have their placeholders filled in.
+
+    ``general``: no more was recognised than the class of the exception or the stage it came from.
+    """
 
     id: str
     verdict: Verdict
     title: str
     cause: str
     remedies: tuple[Remedy, ...]
+    general: bool = False
+    source: str = ""
 
 
 @cache
@@ -112,7 +132,17 @@ def match(role: Role, stage: Stage, error: ErrorText) -> Match | None:
     The exception speaks first ("Type: message"), then the traceback with what is chained to it, then, for entries
     that ask for it, the log. Within one text the first entry in file order wins.
     """
-    fitting = [s for s in load() if role in s.roles and stage in s.stages and s.raised_by(error)]
+    return first((s for s in load() if role in s.roles and stage in s.stages and s.raised_by(error)), error)
+
+
+def match_any(error: ErrorText) -> Match | None:
+    """The same for a text of which nobody knows the role and the stage, nor the bases of its exception."""
+    return first((s for s in load() if s.raised_by(error) or not error.type), error)
+
+
+def first(signatures: Iterable[Signature], error: ErrorText) -> Match | None:
+    """The first of these that fits, whatever its role, stage and class of exception."""
+    fitting = tuple(signatures)
     said = f"{error.type}: {error.message}" if error.type else error.message
     texts: dict[Source, str] = {"message": said, "traceback": error.traceback, "log": error.log}
     for source, text in texts.items():
@@ -132,7 +162,9 @@ def _matched(signature: Signature, found: re.Match[str]) -> Match:
         signature.verdict,
         signature.title.format(*words),
         signature.cause,
-        tuple(Remedy(id=remedy.id, text=remedy.text.format(*words)) for remedy in signature.remedies),
+        tuple(remedy.filled(words) for remedy in signature.remedies),
+        signature.general,
+        signature.source,
     )
 
 

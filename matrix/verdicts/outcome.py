@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from matrix.verdicts.matching import ErrorText, Match, Remedy, match
@@ -22,8 +22,26 @@ _ORPHANED = 75
 # Obstacles the driver met itself: it knows what they are, and their texts may hold words that mean something else in
 # an installer's output.
 _CERTAIN = frozenset(
-    {"base-changed", "base-missing", "driver-fault", "engine-error", "engine-lost", "interpreter-missing"}
+    {
+        "base-changed",
+        "base-missing",
+        "checkpoint-not-trusted",
+        "driver-fault",
+        "engine-error",
+        "engine-lost",
+        "interpreter-missing",
+    }
 )
+
+_TRUST = (
+    Remedy(id="trust-checkpoint", text="Where you know who made the checkpoint: --trust lets it run code."),
+    Remedy(id="use-docker-engine", text="Use --engine docker: there it may do no harm."),
+    Remedy(id="newer-exporter", text="Choose an exporter of torch 2.6 or newer, which loads weights alone."),
+)
+
+# What a user's own code raised while these ran, where no signature knows better.
+_USERS_REASONS = {"model": "model-code-failed", "forward": "forward-failed", "import": "model-code-failed"}
+_USERS_STAGES = frozenset({"model", "forward"})
 
 _WIDER_TIME = Remedy(id="raise-time-limit", text="give it more time: --timeout SECONDS")
 _WIDER_MEMORY = Remedy(id="raise-memory-limit", text="give it more memory: --memory MB")
@@ -31,7 +49,8 @@ _WIDER_MEMORY = Remedy(id="raise-memory-limit", text="give it more memory: --mem
 
 @dataclass(frozen=True)
 class Outcome:
-    """Why an observation is not a success. `title` is one sentence for a person."""
+    """Why an observation is not a success. `title` is one sentence for a person, `said` what was raised, in its own
+    words."""
 
     verdict: Verdict
     stage: str
@@ -39,6 +58,8 @@ class Outcome:
     title: str
     cause: str = ""
     remedies: tuple[Remedy, ...] = ()
+    general: bool = False
+    said: str = ""
 
 
 def outcome(observation: Observation, log: str) -> Outcome | None:
@@ -59,7 +80,7 @@ def outcome(observation: Observation, log: str) -> Outcome | None:
             known.id if known else obstacle.reason,
             title,
             known.cause if known else "",
-            known.remedies if known else (),
+            known.remedies if known else _TRUST if obstacle.reason == "checkpoint-not-trusted" else (),
         )
     for record in observation.passes:
         if (found := _of_pass(observation, record, log)) is not None:
@@ -102,14 +123,44 @@ def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome 
             log,
         )
         known = match(observation.role, cast("Stage", stage), text)
-        short = f"{text.type.rsplit('.', 1)[-1]}: {_last_line(text.message)}"
-        return _recognised(known, stage) if known else Outcome("error", stage, UNRECOGNISED, short)
+        users = error.get("user")
+        if isinstance(users, dict) and (known is None or known.general or stage in _USERS_STAGES):
+            return _in_users_code(users, stage, text, known, observation.facts.get("given"))
+        kind, line = text.type.rsplit(".", 1)[-1], _last_line(text.message)
+        # onnx-tf's own exceptions begin with their class.
+        short = line if line.startswith(f"{kind}:") else f"{kind}: {line}"
+        if known is None:
+            return Outcome("error", stage, UNRECOGNISED, short)
+        return replace(_recognised(known, stage), said=short)
     if not complete or not record.released:
         return Outcome("error", stage, "no-result", "the worker went on without leaving a complete result")
     if "model.onnx" in result.get("files", ()) and "model.onnx" not in record.files:
         # A link in its place, or more than 4 GB: without it nothing can follow, today or later.
         return Outcome("error", stage, "no-result", "the ONNX file it says it wrote is no plain file of at most 4 GB")
     return None
+
+
+def _in_users_code(place: dict[str, Any], stage: str, error: ErrorText, known: Match | None, given: object) -> Outcome:
+    """A user's own file is at fault: where, what was raised there and what it was given."""
+    where = f"{place.get('file')}:{place.get('line')}"
+    inside = f" in {place['function']}" if place.get("function") else ""
+    said = f"{known.title if known else error.type.rsplit('.', 1)[-1]}: {_shortened(error.message)}"
+    fed = ""
+    if stage == "forward" and isinstance(given, list):
+        shapes = (
+            f"{item.get('name')} {item.get('dtype')} {'x'.join(map(str, item.get('shape', ())))}"
+            for item in given
+            if isinstance(item, dict)
+        )
+        fed = f"; it was given {', '.join(shapes)}"
+    return Outcome(
+        "error",
+        stage,
+        known.id if known else _USERS_REASONS.get(stage, UNRECOGNISED),
+        f"{where}{inside}: {said}{fed}",
+        known.cause if known else str(place.get("code") or ""),
+        known.remedies if known else (),
+    )
 
 
 def _died(observation: Observation, record: PassRecord, stage: str, had_result: bool, log: str) -> Outcome:
@@ -150,7 +201,9 @@ def _died(observation: Observation, record: PassRecord, stage: str, had_result: 
 
 
 def _recognised(known: Match, stage: str) -> Outcome:
-    return Outcome(cast("Verdict", known.verdict), stage, known.id, known.title, known.cause, known.remedies)
+    return Outcome(
+        cast("Verdict", known.verdict), stage, known.id, known.title, known.cause, known.remedies, known.general
+    )
 
 
 def _stage(work: str, result: dict[str, Any]) -> str:
@@ -174,6 +227,10 @@ def _how(code: int | None, number: int | None) -> str:
 
 def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "no message")[:300]
+
+
+def _shortened(text: str) -> str:
+    return " ".join(text.split())[:600] or "no message"
 
 
 def _last_line(text: str) -> str:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -21,6 +22,7 @@ from pydantic import (
 )
 
 from matrix.config.model import Role, Stage
+from matrix.verdicts.changes import NAMED, Change
 from matrix.verdicts.matching import ErrorText, Match, Remedy, Signature, Source, Verdict, load, match
 
 __all__ = ["FILE", "ErrorText", "Match", "Remedy", "Signature", "SignatureError", "load", "match", "parse"]
@@ -54,9 +56,14 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Words = Annotated[str, Field(min_length=8)]
 
 
+def _parse_change(written: Any) -> Any:
+    return Change.parse(written) if isinstance(written, dict) else written
+
+
 class _Remedy(_Strict):
     id: Id
     text: Words
+    change: Annotated[Change, BeforeValidator(_parse_change)] | None = None
 
 
 class _Entry(_Strict):
@@ -74,15 +81,24 @@ class _Entry(_Strict):
     cause: Words
     remedies: tuple[_Remedy, ...] = ()
     source: Words
+    general: bool = False
 
     @model_validator(mode="after")
     def _placeholders_exist(self) -> _Entry:
         groups = re.compile(self.pattern).groups
         for text in (self.title, *(remedy.text for remedy in self.remedies)):
             for name in re.findall(r"\{(\w*)\}", text):
-                if not name.isdigit() or int(name) > groups:
-                    raise ValueError(f"{{{name}}} is used, but the pattern has {groups} groups")
+                _check_placeholder(name, groups)
+        for change in (remedy.change for remedy in self.remedies):
+            for name in change.placeholders if change else ():
+                if name not in NAMED:
+                    _check_placeholder(name.removesuffix(".since"), groups)
         return self
+
+
+def _check_placeholder(name: str, groups: int) -> None:
+    if not name.isdigit() or int(name) > groups:
+        raise ValueError(f"{{{name}}} is used, but the pattern has {groups} groups")
 
 
 def parse(text: str) -> tuple[Signature, ...]:

@@ -42,6 +42,8 @@ def print_detail(
         console = Console(width=140, no_color=True, highlight=False)
     judgement = result.judgement
     verdict = Text(judgement.verdict, style=words.STYLES[judgement.verdict])
+    if result.remedied is not None:
+        verdict.append(f"; match with: {words.changes(result.remedied)}", style="green")
     console.print(Text.assemble((result.record.cell, "bold"), ": ", verdict))
     if judgement.title:
         place = f"{words.where(result)}: " if words.where(result) else ""
@@ -53,6 +55,15 @@ def print_detail(
     for remark in judgement.remarks:
         console.print(Text(f"remark: {remark}: {words.REMARKS.get(remark, remark)}"))
     console.print(Text(f"opset: {words.opset(result)}; judged on run data, cached: {result.cached}"))
+    if result.release is not None:
+        known = result.release
+        console.print(Text(f"onnx {known.version} knows IR up to {known.ir}, opsets up to {known.opset}"))
+    if result.divergence is not None:
+        console.print(Text(result.divergence.words, style="bold"))
+    for trial in result.tried:
+        found = trial.judgement
+        said = found.verdict if found.verdict == "match" else f"{found.verdict} in {words.where(trial)}: {found.title}"
+        console.print(Text(f"tried {words.changes(trial)}: {said}"))
     _legs(console, result)
     for observation in (result.export, result.reference, result.convert):
         if observation is not None:

@@ -43,6 +43,26 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
+def _divergence(result: CellResult) -> dict[str, Any] | None:
+    located = result.divergence
+    if located is None:
+        return None
+    found = located.divergence
+    return {"words": located.words} | (
+        {
+            "node": found.node.name,
+            "index": found.node.index,
+            "operator": found.node.operator,
+            "opset": found.node.opset,
+            "output": found.output,
+            "reason": found.reason,
+            "max_abs": found.max_abs,
+        }
+        if found
+        else {}
+    )
+
+
 def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
     """One cell as JSON-ready data."""
     record, judgement = result.record, result.judgement
@@ -63,11 +83,28 @@ def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
         "stage": judgement.stage,
         "reason": judgement.reason,
         "title": judgement.title,
+        "said": judgement.said,
         "remedies": [{"id": remedy.id, "text": remedy.text} for remedy in judgement.remedies],
         "remarks": list(judgement.remarks),
         "leg": judgement.leg,
         "metrics": judgement.metrics,
         "legs": judgement.legs,
+        "general": judgement.general,
+        "onnx_release": result.release.model_dump() if result.release else None,
+        "divergence": _divergence(result),
+        "remedied": [words for _, words in result.remedied.record.changes] if result.remedied else None,
+        "tried": [
+            {
+                "changes": [words for _, words in trial.record.changes],
+                "verdict": trial.judgement.verdict,
+                "role": trial.judgement.role,
+                "stage": trial.judgement.stage,
+                "reason": trial.judgement.reason,
+                "title": trial.judgement.title,
+                "metrics": trial.judgement.metrics,
+            }
+            for trial in result.tried
+        ],
         "unexpected": list(complaints),
         "cached": result.cached,
     }

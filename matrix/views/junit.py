@@ -21,7 +21,7 @@ def junit(report: Report, stated: frozenset[str]) -> str:
             suite,
             "testcase",
             classname=f"{result.record.model}.{result.record.converter}",
-            name=f"{result.record.exporter}@{result.record.opset}",
+            name=f"{result.record.exporter}@{result.record.opset}" if result.record.torch else result.record.exporter,
         )
         judgement = result.judgement
         complaints = report.complaints.get(result.record.cell, ())
@@ -48,7 +48,8 @@ def junit(report: Report, stated: frozenset[str]) -> str:
 
 def _problem(case: ElementTree.Element, kind: str, name: str, message: str, result: CellResult) -> None:
     problem = ElementTree.SubElement(case, kind, type=name, message=_clean(message))
-    remedies = "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
+    found = f"\nmatches with: {words.changes(result.remedied)}" if result.remedied else ""
+    remedies = found + "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
     problem.text = _clean(f"{words.where(result)}: {result.judgement.title}{remedies}")
 
 

@@ -23,17 +23,17 @@ _COLUMNS = (
 def markdown(report: Report) -> str:
     lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
     for result in report.results:
-        judgement = result.judgement
+        verdict = words.verdict(result)
         fields = (
             result.record.model,
             result.record.exporter,
             words.opset(result),
             result.python,
             *(result.versions[package] or "" for package in ("onnx-tf", "onnx", "tensorflow")),
-            f"**{judgement.verdict}**" if judgement.verdict == "match" else judgement.verdict,
+            f"**{verdict}**" if verdict == "match" else verdict,
             words.where(result),
-            judgement.reason or "",
-            words.number(judgement.metrics.get("max_abs")),
+            words.because(result),
+            words.max_abs(result),
         )
         lines.append("| " + " | ".join(_escaped(field) for field in fields) + " |")
     lines += ["", f"{words.summary(list(report.results))} of {report.planned} cells."]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from packaging.version import Version
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,9 @@ from matrix.views.document import Report
 
 # Not a terminal: a log, a pipe. Wide enough that no column is cut.
 _PIPE_WIDTH = 180
+
+# Of what a search tried for one reason: the rest is in `show` and in the JSON.
+_MOST_TRIALS = 4
 
 # On a narrower terminal lines wrap: better than columns that vanish.
 _LEAST_WIDTH = 120
@@ -40,7 +44,7 @@ def _table(results: list[CellResult], report: Report) -> Table:
         )
     for result in results:
         judgement = result.judgement
-        verdict = Text(judgement.verdict, style=words.STYLES[judgement.verdict])
+        verdict = Text(words.verdict(result), style=words.style(result))
         if report.complaints.get(result.record.cell):
             verdict.append(" !")
         table.add_row(
@@ -51,8 +55,8 @@ def _table(results: list[CellResult], report: Report) -> Table:
             *(result.versions[package] or "" for package in ("onnx-tf", "onnx", "tensorflow")),
             verdict,
             words.where(result),
-            Text(judgement.reason or "", style="dim" if judgement.indeterminate else ""),
-            words.number(judgement.metrics.get("max_abs")),
+            Text(words.because(result), style="dim" if judgement.indeterminate else ""),
+            words.max_abs(result),
         )
     return table
 
@@ -68,13 +72,33 @@ def _advice(results: list[CellResult]) -> list[Text]:
         judgement = cells[0].judgement
         count = f"{len(cells)} cells" if len(cells) > 1 else "1 cell"
         line = Text.assemble((f"{reason}", "bold"), f" ({count}): {judgement.title}")
+        if judgement.said:
+            line.append(f"\n    said: {judgement.said}", style="dim")
         for remedy in judgement.remedies[:3]:
             line.append(f"\n    → {remedy.text}", style="cyan")
+        for trial, times in Counter(_tried(trial) for cell in cells for trial in cell.tried).most_common(_MOST_TRIALS):
+            line.append(f"\n    tried: {trial}" + (f" ({times} times)" if times > 1 else ""), style="dim")
         lines.append(line)
     remarks = Counter(remark for result in results for remark in result.judgement.remarks)
     for remark, times in remarks.most_common():
         lines.append(Text.assemble((remark, "bold"), f" (remark on {times}): {words.REMARKS.get(remark, remark)}"))
+    for result in results:
+        if result.divergence is not None:
+            lines.append(Text.assemble((result.record.cell, "bold"), f": {result.divergence.words}"))
+    releases = {result.release.version: result.release for result in results if result.release is not None}
+    known = "; ".join(
+        f"{release.version} IR {release.ir}, opset {release.opset}"
+        for release in sorted(releases.values(), key=lambda release: Version(release.version))
+    )
+    if known:
+        lines.append(Text.assemble(("newest that each onnx knows: ", "bold"), known))
     return [*lines, Text("")] if lines else []
+
+
+def _tried(trial: CellResult) -> str:
+    """`opset 13→11: match`, or what it failed of."""
+    found = trial.judgement
+    return f"{words.changes(trial)}: {found.verdict if found.verdict == 'match' else found.reason or found.verdict}"
 
 
 def _closing(report: Report, results: list[CellResult]) -> Text:
@@ -83,12 +107,18 @@ def _closing(report: Report, results: list[CellResult]) -> Text:
     if best:
         newest = best[-1]
         text.append("Works, for example: ", style="bold")
+        exported = (
+            f"torch=={newest.record.torch} with opset {newest.opset_written}, then " if newest.record.torch else ""
+        )
         text.append(
-            f"torch=={newest.record.torch} with opset {newest.opset_written}, then on Python {newest.python}: "
+            f"{exported}on Python {newest.python}: "
             f"{words.pins(newest)}; what goes with them is in the lock of {newest.record.converter}\n"
         )
     text.append(f"{words.summary(results)} of {report.planned} cells; ")
     text.append(f"jobs: {report.jobs_run} run, {report.jobs_cached} cached; run {report.run} ({report.status})")
+    unmatched, failed = words.unmatched(results)
+    if failed:
+        text.append(f"\n{unmatched} of {failed} failures are of no known kind")
     for cell, complaints in report.complaints.items():
         text.append(f"\nunexpected: {cell}: {'; '.join(complaints)}", style="red")
     if len(results) < report.planned:

@@ -7,10 +7,14 @@ from typing import get_args
 
 from matrix.config.model import Verdict
 from matrix.results import CellResult
+from matrix.verdicts.outcome import UNRECOGNISED
 from matrix.verdicts.remarks import REMARKS as REMARKS
 
 # The vocabulary in the order people want to read it: good, findings, then what says nothing.
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+# Never a plain match: it needs something that its toolchain alone does not do.
+WITH = "match with"
 
 STYLES: dict[Verdict, str] = {
     "match": "bold green",
@@ -26,10 +30,22 @@ STYLES: dict[Verdict, str] = {
 }
 
 
+def style(result: CellResult) -> str:
+    return STYLES[result.judgement.verdict] if result.remedied is None else "green"
+
+
 def opset(result: CellResult) -> str:
-    """`9`, or `7→18` where the exporter wrote another opset than asked."""
+    """`9`, or `7→18` where the exporter wrote another opset than asked; of an .onnx file the one it has."""
     asked, written = result.record.opset, result.opset_written
+    if result.export.kind == "inspect":
+        return str(written or "")
     return str(asked) if written in (None, asked) else f"{asked}→{written}"
+
+
+def max_abs(result: CellResult) -> str:
+    """Of what matches, changed or not; else of the comparison that failed."""
+    judged = result.remedied or result
+    return number(judged.judgement.metrics.get("max_abs"))
 
 
 def number(value: object) -> str:
@@ -38,15 +54,40 @@ def number(value: object) -> str:
 
 
 def where(result: CellResult) -> str:
-    """`converter/check`, '' where nothing failed."""
+    """`converter/check`, '' where nothing failed, or nothing does with a remedy."""
+    if result.remedied is not None:
+        return ""
     judgement = result.judgement
     return "/".join(part for part in (judgement.role, judgement.stage) if part)
 
 
+def verdict(result: CellResult) -> str:
+    """The verdict, or `match with` where the cell fails as it is and was seen to match with changes."""
+    return result.judgement.verdict if result.remedied is None else WITH
+
+
+def because(result: CellResult) -> str:
+    """The reason; of a remedied cell the changes, and the reason why it fails without."""
+    reason = result.judgement.reason or ""
+    return reason if result.remedied is None else f"{changes(result.remedied)} (without: {reason})"
+
+
+def changes(result: CellResult) -> str:
+    """`ir_version 10→8, onnxsim`."""
+    return ", ".join(words for _, words in result.record.changes)
+
+
 def summary(results: list[CellResult]) -> str:
-    """`12 match, 3 error, 1 unavailable`."""
-    counted = Counter(result.judgement.verdict for result in results)
-    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in VERDICTS if counted[verdict]) or "no cells"
+    """`12 match, 2 match with a remedy, 3 error, 1 unavailable`."""
+    counted = Counter(verdict(result) for result in results)
+    named = [("match", "match"), (WITH, f"{WITH} a remedy"), *((name, name) for name in VERDICTS if name != "match")]
+    return ", ".join(f"{counted[key]} {words}" for key, words in named if counted[key]) or "no cells"
+
+
+def unmatched(results: list[CellResult]) -> tuple[int, int]:
+    """How many of the failed cells have a reason that nobody has described yet, and how many failed."""
+    failed = [r for r in results if not r.judgement.indeterminate and r.judgement.verdict not in ("match", "mismatch")]
+    return sum(r.judgement.reason == UNRECOGNISED or r.judgement.general for r in failed), len(failed)
 
 
 def pins(result: CellResult) -> str:

@@ -15,10 +15,12 @@ import pytest
 import small
 
 from matrix.config import Config, ModelInput, ModelSpec
-from matrix.config.exporters import expand
+from matrix.config.exporters import Exporter, expand
 from matrix.converter_code import ConverterCode
 from matrix.execution.inputs import DRAWS, make_inputs
-from matrix.execution.jobs import JobMaker, factory_file
+from matrix.execution.jobs import Job, JobMaker
+from matrix.execution.materials import Materials
+from matrix.store.blobs import Blobs
 
 CONVERTER = small.ROOT / "converter"
 
@@ -37,17 +39,21 @@ def table(tmp_path: Path) -> Config:
 def ids(code: Path, table: Config, **changes: Any) -> dict[str, str]:
     """Ids of one job of each kind, and of an export for each zoo model."""
     maker = JobMaker(ConverterCode(code))
-    given: dict[str, Any] = {"environment": "e", "inputs": "i", "onnx": "o", "opset": 9, "factory": None} | changes
+    given: dict[str, Any] = {"environment": "e", "inputs": "i", "onnx": "o", "opset": 9, "files": {}} | changes
     exporter = expand(table)[changes.get("exporter", 0)]
     net, other = table.models
     return {
-        "export": maker.export(
-            given["environment"], net, exporter, given["opset"], given["inputs"], given["factory"]
-        ).id,
-        "export other": maker.export(given["environment"], other, exporter, given["opset"], given["inputs"], None).id,
+        "export": export(maker, net, exporter, given).id,
+        "export other": export(maker, other, exporter, given | {"files": {}}).id,
         "reference": maker.reference(given["environment"], given["onnx"], given["inputs"]).id,
         "convert": maker.convert(given["environment"], given["onnx"], given["inputs"]).id,
     }
+
+
+def export(maker: JobMaker, model: ModelSpec, exporter: Exporter, given: dict[str, Any]) -> Job:
+    return maker.export(
+        given["environment"], model, exporter, given["opset"], 4, False, given["inputs"], given["files"]
+    )
 
 
 def different(one: dict[str, str], other: dict[str, str]) -> set[str]:
@@ -160,7 +166,7 @@ def test_the_packages_of_an_entry_run_too(tmp_path: Path) -> None:
         ({"inputs": "j"}, {"export", "export other", "reference", "convert"}),
         ({"onnx": "p"}, {"reference", "convert"}),
         ({"opset": 10}, EXPORTS),
-        ({"factory": "f"}, {"export"}),
+        ({"files": {"source/mine.py": "f"}}, {"export"}),
         ({"exporter": 3}, EXPORTS),
         ({"exporter": 1}, set()),  # another torch is another environment, which the id holds already
     ],
@@ -192,11 +198,16 @@ def test_kinds_are_distinct(table: Config) -> None:
 
 def test_a_users_factory_goes_into_the_jobs_folder(table: Config, tmp_path: Path) -> None:
     mine = table.models[0].model_copy(update={"factory": "models/mine.py:build"})
-    job = JobMaker(ConverterCode(CONVERTER)).export("e", mine, expand(table)[0], 9, "i", "blob")
-    assert job.params["factory"] == "factory.py:build"
-    assert job.inputs == {"inputs.npz": "i", "factory.py": "blob"}
-    assert factory_file(mine, tmp_path / "matrix.yml") == tmp_path / "models" / "mine.py"
-    assert factory_file(table.models[0], tmp_path / "matrix.yml") is None
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.py").write_text("def build(): ...\n")
+    blobs = Blobs(tmp_path / "blobs")
+    files = Materials(tmp_path, blobs).of_factory(mine)
+    given = {"environment": "e", "opset": 9, "inputs": "i", "files": files}
+    job = export(JobMaker(ConverterCode(CONVERTER)), mine, expand(table)[0], given)
+    assert job.params["factory"] == "mine.py:build"
+    assert set(job.inputs) == {"inputs.npz", "source/mine.py"}
+    assert blobs.read(job.inputs["source/mine.py"]) == b"def build(): ...\n"
+    assert Materials(tmp_path, blobs).of_factory(table.models[0]) == {}
 
 
 # --- inputs ----------------------------------------------------------------------------------------------------------

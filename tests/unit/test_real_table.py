@@ -97,7 +97,7 @@ def test_exporters() -> None:
         assert (torch, "torchscript") in exporters
     (current,) = [row for row in table().exporters if row.current]
     assert current.pins["torch"].startswith("2.")
-    assert {via for torch, via in exporters if torch == current.pins["torch"]} == {"torchscript", "dynamo"}
+    assert {via for torch, via in exporters if torch == current.pins["torch"]} == {"torchscript", "dynamo", "builder"}
     assert current.builds, "a CPU build beside the index's own"
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
-from matrix.verdicts import signatures
+from matrix.verdicts import matching, signatures
+from matrix.verdicts.changes import Change, facts
+from matrix.verdicts.matching import first, match_any
 from matrix.verdicts.signatures import ErrorText, SignatureError, load, match, parse
 
 SAMPLES = Path(__file__).parent / "data" / "failures.tsv"
@@ -20,6 +26,8 @@ COVERED_FACTS = {
     *(f"EXP{n:02}" for n in range(1, 14)),
     *(f"CNV{n:02}" for n in range(1, 11)),
     "RUN01",
+    "TFL01",
+    "NUM01",
 }
 
 
@@ -72,11 +80,103 @@ def test_no_other_entry_takes_a_sample_anywhere_its_own_applies(sample: Sample) 
     assert claimed == dict.fromkeys(claimed, sample.expect)
 
 
+@pytest.mark.parametrize("later", range(len(SIGNATURES)), ids=list(SIGNATURES))
+def test_an_entry_takes_a_text_that_those_before_it_do_not(later: int) -> None:
+    entries = list(SIGNATURES.values())
+    own = [sample for sample in _samples() if sample.expect == entries[later].id]
+    for earlier in entries[:later]:
+        if set(earlier.roles) & set(entries[later].roles) and set(earlier.stages) & set(entries[later].stages):
+            taken = [earlier.raised_by(s.error) and first([earlier], s.error) is not None for s in own]
+            assert not all(taken), earlier.id
+
+
+# The same words mean one thing while a lock is made and another when it is installed, which a paste does not tell.
+ELSEWHERE = {"wheel-not-for-this-host": "no-wheel-for-python", "module-of-the-user-missing": "module-missing"}
+
+
+@pytest.mark.parametrize("sample", _samples(), ids=_id)
+def test_a_sample_is_recognised_without_role_and_stage_and_bases(sample: Sample) -> None:
+    found = match_any(dataclasses.replace(sample.error, mro=()))
+    assert found is not None and found.id == ELSEWHERE.get(sample.expect, sample.expect)
+
+
+def test_what_is_no_more_than_a_class_or_a_stage_says_so() -> None:
+    general = {s.expect for s in _samples() if (m := match(s.role, s.stage, s.error)) is not None and m.general}
+    assert general == {signature.id for signature in load() if signature.general}
+    assert {"module-missing", "backend-not-supposed-to-implement"} <= general < set(SIGNATURES)
+
+
+def test_remedies_survive_the_way_into_an_image() -> None:
+    carried = json.loads(matching.carried())
+    assert tuple(map(matching.Signature.of, carried)) == load()
+    assert hash(load()) == hash(tuple(map(matching.Signature.of, carried)))
+
+
+FACTS = facts(opset=13, onnx_opset=12, tensorflow="2.16.2")
+
+
+@pytest.mark.parametrize("sample", _samples(), ids=_id)
+def test_changes_are_ready_to_be_made(sample: Sample) -> None:
+    found = match(sample.role, sample.stage, sample.error)
+    assert found is not None
+    for change in (remedy.change for remedy in found.remedies):
+        if change is None:
+            continue
+        made = change.concrete(FACTS)
+        assert made is not None and not made.placeholders
+        if made.kind in ("opset", "convert_opset"):
+            SpecifierSet(str(made.value))
+        if made.kind == "add":
+            assert isinstance(made.value, tuple)
+            for name, specifier in made.value:
+                assert canonicalize_name(name) == name
+                SpecifierSet(specifier)
+
+
+@pytest.mark.parametrize(
+    ("role", "stage", "kind", "text", "changes"),
+    [
+        ("converter", "convert", "NotImplementedError", "Upsample version 1 is not implemented.",
+         [{"convert_opset": ">=7"}, {"opset": ">=7"}]),
+        ("converter", "run", "NotImplementedError", "Unsqueeze version 13 is not implemented.",
+         [{"opset": "<13"}, {"via": "torchscript"}, {"convert_opset": "<13"}]),
+        ("converter", "convert", "NotImplementedError", "Resize is not implemented.",
+         [{"opset": "<10"}, {"opset": "<13"}, {"via": "torchscript"}]),
+        ("converter", "convert", "NotImplementedError", "AliasWithName is not implemented.",
+         [{"opset": "<13"}, {"via": "torchscript"}]),
+        ("converter", "check", "ValidationError", "Your model ir_version 10 is higher than the checker's (9).",
+         [{"ir_version": "table"}]),
+        ("exporter", "export", "ValueError", "Unsupported ONNX opset version: 18",
+         [{"opset": "<18"}, {"opset": ">18"}]),
+        ("converter", "convert", "ValueError", "'_x' is not a valid scope name", [{"rename": True}]),
+        ("converter", "import", "ModuleNotFoundError", "No module named 'tf_keras'",
+         [{"add": {"tf-keras": "~=2.16.0"}}]),
+        ("converter", "import", "ModuleNotFoundError", "No module named 'tensorflow_probability'",
+         [{"add": {"tensorflow-probability": "~=0.24.0"}}]),
+        ("converter", "import", "VersionError",
+         "Detected incompatible Protobuf Gencode/Runtime versions when loading x.proto: gencode 5.29.5 runtime 5.27.2",
+         [{"add": {"protobuf": "~=5.29.5"}}]),
+        ("converter", "import", "VersionError", "Detected mismatched Protobuf Gencode/Runtime version suffixes", []),
+        ("converter", "convert", "ValueError", "A KerasTensor cannot be used as input to a TensorFlow function.",
+         [{"environ": {"TF_USE_LEGACY_KERAS": "1"}}, {"add": {"tf-keras": "~=2.16.0"}}]),
+        ("converter", "check", "ValidationError", "Input size 2 not in range [min=1, max=1].",
+         [{"opset": "<=12"}, {"convert_opset": "<=12"}]),
+    ],
+)  # fmt: skip
+def test_what_a_machine_would_try_and_in_which_order(
+    role: Any, stage: Any, kind: str, text: str, changes: list[dict[str, Any]]
+) -> None:
+    found = match(role, stage, ErrorText(f"builtins.{kind}", (), text))
+    assert found is not None
+    made = [remedy.change.concrete(FACTS) for remedy in found.remedies if remedy.change is not None]
+    assert made == [Change.parse(change) for change in changes]
+
+
 def test_every_signature_is_proved_by_a_sample() -> None:
     assert set(SIGNATURES) == {sample.expect for sample in _samples()}
 
 
-def test_every_fact_about_install_import_export_check_and_convert_is_covered() -> None:
+def test_every_row_of_the_table_of_known_failures_is_covered() -> None:
     assert {fact for signature in load() for fact in signature.facts} == COVERED_FACTS
     assert {sample.fact for sample in _samples()} >= COVERED_FACTS
 
@@ -179,6 +279,66 @@ def test_the_end_of_a_huge_text_is_read() -> None:
     assert found is not None and found.id == "disk-full"
 
 
+@pytest.mark.parametrize(
+    ("written", "id", "words"),
+    [
+        ({"ir_version": "table"}, "ir_version=table", "ir_version as the converter's onnx knows it"),
+        ({"ir_version": "8"}, "ir_version=8", "ir_version 8"),
+        ({"opset": "< 13"}, "opset<13", "export at opset < 13"),
+        ({"opset": "<{opset}"}, "opset<{opset}", "export at opset <(that of the file)"),
+        ({"convert_opset": ">=7,<13"}, "convert_opset>=7,<13", "onnx.version_converter to opset >=7,<13"),
+        ({"via": "torchscript"}, "via=torchscript", "export by way of torchscript"),
+        ({"simplify": True}, "simplify", "the file simplified by onnxsim"),
+        ({"rename": True}, "rename", "valid names for tensors and nodes"),
+        ({"environ": {"A_B": "1"}}, "A_B=1", "A_B=1"),
+        ({"add": {"numpy": "<2", "tf-keras": ""}}, "numpy<2,tf-keras", "numpy<2 tf-keras"),
+    ],
+)
+def test_a_change(written: dict[str, Any], id: str, words: str) -> None:
+    change = Change.parse(written)
+    assert (change.id, change.words) == (id, words)
+    assert Change(*json.loads(json.dumps(change.data))) == change
+    assert hash(change) == hash(Change.parse(written))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {}, {"opset": "13"}, {"opset": "<x"}, {"opset": "<13,"}, {"opset": 13}, {"ir_version": 8}, {"via": "dynamo"},
+        {"simplify": False}, {"rename": "yes"}, {"environ": {}}, {"environ": {"lower": "1"}}, {"environ": {"A": 1}},
+        {"add": {"TF_Keras": "<2"}}, {"add": {"numpy": "2"}}, {"add": {"numpy": "<2,"}}, {"add": "numpy"},
+        {"add": {"numpy": "<2; rm"}}, {"opset": "<13", "via": "torchscript"}, {"magic": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_change(written: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        Change.parse(written)
+
+
+def test_a_change_whose_placeholder_nothing_fills_is_none() -> None:
+    assert Change.parse({"opset": "<{1}"}).filled(["all", "unknown"]) is None
+    assert Change.parse({"opset": "<{1.since}"}).filled(["all", "NoSuchOperator"]) is None
+    named = Change.parse({"add": {"tf-keras": "~={tensorflow_minor}.0"}})
+    assert named.filled(["all"]) == named
+    assert named.concrete({}) is None
+    assert named.concrete(facts(tensorflow="2.16.2")) == Change.parse({"add": {"tf-keras": "~=2.16.0"}})
+    # Said by a failing package, so not to be trusted with a requirement's syntax.
+    assert Change.parse({"add": {"protobuf": "~={1}"}}).filled(["all", "1.2 ; x @ http://host"]) is None
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "minor"),
+    [("2.1.0", "0.9"), ("2.15.1", "0.23"), ("2.16.2", "0.24"), ("2.17.0", "0.24"), ("2.18.0", "0.25")],
+)
+def test_the_probability_that_goes_with_a_tensorflow(tensorflow: str, minor: str) -> None:
+    assert facts(tensorflow=tensorflow)["tensorflow_probability_minor"] == minor
+
+
+def test_tensorflow_1_has_no_probability_to_go_with() -> None:
+    assert facts(tensorflow="1.15.0") == {"tensorflow_minor": "1.15"}
+
+
 ENTRY = """
 - id: {id}
   roles: [converter]
@@ -187,6 +347,12 @@ ENTRY = """
   title: {title}
   cause: because it was so
   source: a test of this file
+"""
+
+
+REMEDY = """\
+  remedies:
+    - {id: do-it, text: "what to do", change: %s}
 """
 
 
@@ -208,6 +374,11 @@ def test_a_good_entry_is_read() -> None:
         (_entry(title="'names {2}'"), "some-id.*1 groups"),
         (_entry(id="Some_Id"), "Some_Id"),
         (_entry() + "  surprise: 1\n", "some-id.*surprise"),
+        (_entry() + REMEDY % "{opset: '<{2}'}", "some-id.*1 groups"),
+        (_entry() + REMEDY % "{opset: '<{named}'}", "some-id.*named"),
+        (_entry() + REMEDY % "{opset: 13}", "some-id.*change.*opset: 13"),
+        (_entry() + REMEDY % "{magic: true}", "some-id.*magic"),
+        (_entry() + REMEDY % "{simplify: true, rename: true}", "some-id.*exactly one"),
         (_entry() + "  verdict: fine\n", "some-id.*verdict"),
         (_entry().replace("[convert]", "[cook]"), "some-id.*stages"),
         (_entry().replace("  cause: because it was so\n", ""), "some-id.*cause"),

@@ -64,6 +64,7 @@ class DockerEngine:
     """
 
     name = "docker"
+    cage = True
 
     def __init__(
         self,

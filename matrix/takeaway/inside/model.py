@@ -52,6 +52,10 @@ class Fed:
         # Integers are mostly indices, and 0 and 1 are the only ones that every table has.
         return (0, 2) if self.dtype in _INTEGERS else (-1, 1)
 
+    @property
+    def dynamic(self) -> dict[int, str]:
+        return {}
+
 
 @dataclass(frozen=True)
 class Model:

@@ -1,0 +1,220 @@
+"""What of a user's a job is given, read once and stored by content: inputs, source files, checkpoint, .onnx file.
+
+Nothing here looks into any of it but for arrays, which are plain numbers; what may run code or crash a reader is
+opened inside an environment.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from matrix.arrays import UnreadableArrays, read_arrays
+from matrix.config.model import ModelInput, ModelSpec
+from matrix.errors import ConfigError
+from matrix.execution.inputs import make_inputs, pack
+from matrix.redact import redact
+from matrix.store.blobs import Blobs
+
+# The folder inside a job's that a factory's modules are imported from.
+SOURCE = "source"
+CHECKPOINT = "checkpoint"
+GIVEN = "given.npz"
+
+_MOST_FILES = 5000
+_MOST_BYTES = 2**30
+
+# Of one input that a file states the size of.
+_MOST_ELEMENTS = 2**26
+
+# Made by tools, large, and never what a model is imported from.
+_LEFT_OUT = frozenset({"__pycache__", "node_modules"})
+
+
+class Materials:
+    """`folder` is what the paths of models are relative to."""
+
+    def __init__(self, folder: Path, blobs: Blobs) -> None:
+        self._folder = folder
+        self._blobs = blobs
+        self._inputs: dict[str, str] = {}
+        self._files: dict[str, dict[str, str]] = {}
+
+    def inputs(self, model: ModelSpec, stated: Iterable[Mapping[str, Any]] = ()) -> str:
+        """The blob of a model's inputs; `stated` is what its .onnx file says of them: name, shape, dtype."""
+        if model.id not in self._inputs:
+            if model.inputs_file is not None:
+                content = pack(self._arrays(model, "inputs_file", model.inputs_file))
+            else:
+                content = make_inputs(model.model_copy(update={"inputs": tuple(_completed(model, stated))}))
+            self._inputs[model.id] = self._blobs.put(content)
+        return self._inputs[model.id]
+
+    def of_factory(self, model: ModelSpec) -> dict[str, str]:
+        """{file in the job's folder: blob} of what a factory needs; empty for a model of the zoo."""
+        if model.id not in self._files:
+            files: dict[str, str] = {}
+            if model.source is not None:
+                files |= self._tree(model, self._folder / model.source)
+            if (own := self._factory_file(model)) is not None:
+                files[f"{SOURCE}/{factory_place(model)}"] = self._put(model, "factory", own)
+            if model.checkpoint is not None:
+                files[CHECKPOINT] = self._put(model, "checkpoint", self._folder / model.checkpoint)
+            self._files[model.id] = files
+        return self._files[model.id]
+
+    def onnx(self, model: ModelSpec) -> dict[str, str]:
+        """{file in the job's folder: blob} of an .onnx model: the file itself, and reference outputs where given."""
+        assert model.onnx is not None
+        if model.id not in self._files:
+            files = {"model.onnx": self._put(model, "onnx", self._folder / model.onnx)}
+            if model.reference is not None:
+                files[GIVEN] = self._blobs.put(pack(self._arrays(model, "reference", model.reference)))
+            self._files[model.id] = files
+        return self._files[model.id]
+
+    def beside(self, model: ModelSpec, names: Iterable[str]) -> dict[str, str]:
+        """The files of external data an .onnx file names. The names are not trusted: only what really lies in the
+        file's own folder is read."""
+        assert model.onnx is not None
+        folder = (self._folder / model.onnx).resolve().parent
+        files = {}
+        for name in names:
+            path = folder / name
+            if PurePosixPath(name).is_absolute() or not path.resolve().is_relative_to(folder):
+                raise ConfigError(f"{_said(model, 'onnx', model.onnx)} names external data outside its folder: {name}")
+            files[f"beside/{name}"] = self._put(model, "external data", path)
+        return files
+
+    def _put(self, model: ModelSpec, what: str, path: Path) -> str:
+        try:
+            return self._blobs.put(path.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
+
+    def _arrays(self, model: ModelSpec, what: str, place: str) -> dict[str, Any]:
+        path = self._folder / place
+        try:
+            arrays = read_arrays(path)
+        except UnreadableArrays as error:
+            raise ConfigError(f"{_said(model, what, path)} is no .npz file of plain arrays ({error})") from error
+        except OSError as error:
+            raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
+        if not arrays:
+            raise ConfigError(f"{_said(model, what, path)} holds no array")
+        if all(key.partition("/")[0].isdigit() and "/" in key for key in arrays):
+            return arrays
+        return {f"0/{name}": array for name, array in arrays.items()}
+
+    def _factory_file(self, model: ModelSpec) -> Path | None:
+        """The file a factory names, unless the source folder holds it."""
+        place = str(model.factory).rsplit(":", 1)[0]
+        if not place.endswith(".py"):
+            return None
+        path = self._folder / place
+        if model.source is not None and path.resolve().is_relative_to((self._folder / model.source).resolve()):
+            return None
+        return path
+
+    def _tree(self, model: ModelSpec, folder: Path) -> dict[str, str]:
+        files: dict[str, str] = {}
+        size = 0
+        for path in _walk(folder):
+            size += path.stat().st_size
+            if len(files) == _MOST_FILES or size > _MOST_BYTES:
+                raise ConfigError(
+                    f"{_said(model, 'source', folder)} holds more than {_MOST_FILES} files or {_MOST_BYTES // 2**30} "
+                    "GiB; name the folder of the model's code alone"
+                )
+            files[f"{SOURCE}/{path.relative_to(folder).as_posix()}"] = self._put(model, "source", path)
+        if not files:
+            raise ConfigError(f"{_said(model, 'source', folder)} is no folder with files in it")
+        return files
+
+
+def factory_name(model: ModelSpec) -> str:
+    """The factory as its job names it: a file relative to the job's source folder, or a module."""
+    place, _, function = str(model.factory).rpartition(":")
+    return f"{factory_place(model)}:{function}" if place.endswith(".py") else str(model.factory)
+
+
+def factory_place(model: ModelSpec) -> str:
+    """Where in the source folder a factory's file is: as in the user's own folder, or at its top."""
+    path = Path(str(model.factory).rsplit(":", 1)[0])
+    if model.source is not None:
+        # Both relative to the same folder; resolved, because one may be absolute or go through a link.
+        resolved, source = path.resolve(), Path(model.source).resolve()
+        if resolved.is_relative_to(source):
+            return resolved.relative_to(source).as_posix()
+    return path.name
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every plain file below a folder, sorted; without hidden ones, caches and virtual environments."""
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _LEFT_OUT and not (here / name / "pyvenv.cfg").exists()
+        )
+        for name in sorted(names):
+            if not name.startswith(".") and not name.endswith(".pyc") and (here / name).is_file():
+                yield here / name
+
+
+def _completed(model: ModelSpec, stated: Iterable[Mapping[str, Any]]) -> Iterator[ModelInput]:
+    """The inputs of a model, those of its file filled up by what the user says of them."""
+    own = {item.name: item for item in model.inputs}
+    found = list(stated)
+    if not found:
+        yield from model.inputs
+        return
+    names = [str(item["name"]) for item in found]
+    if unknown := [name for name in own if name not in names]:
+        raise ConfigError(
+            f"model {model.id!r} has no input {', '.join(unknown)}; its file has: {', '.join(names) or 'none'}"
+        )
+    for item in found:
+        name = str(item["name"])
+        if name in own:
+            yield own[name]
+            continue
+        yield _drawable(model, name, item)
+
+
+def _drawable(model: ModelSpec, name: str, item: Mapping[str, Any]) -> ModelInput:
+    """An input as a file states it. Nothing the file says is believed: it may be of any size and type, or neither."""
+    stated, dtype = item.get("shape"), item.get("dtype")
+    if not isinstance(stated, list):
+        stated = [None, None]
+    # A free first axis is the batch; what any other free axis may be, only the user knows.
+    shape = [1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(stated)]
+    if not all(isinstance(size, int) and size > 0 for size in shape):
+        sizes = "x".join(str(size) if isinstance(size, int) else "?" for size in shape)
+        raise ConfigError(
+            f"model {model.id!r}: its file leaves the size of input {name!r} open ({sizes}); state it, such as "
+            f"--input {name}=1x3x224x224"
+        )
+    if math.prod(shape) > _MOST_ELEMENTS:
+        raise ConfigError(
+            f"model {model.id!r}: its file asks for {math.prod(shape)} numbers as input {name!r}, more than are drawn "
+            f"({_MOST_ELEMENTS}); give it some: --inputs FILE.npz"
+        )
+    whole = str(dtype).startswith(("int", "uint"))
+    try:
+        return ModelInput(name=name, shape=tuple(shape), dtype=dtype, range=(0, 2) if whole else (-1, 1))  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError(
+            f"model {model.id!r}: no numbers can be drawn for input {name!r} of type {dtype or 'unknown'}; give it "
+            "some: --inputs FILE.npz"
+        ) from error
+
+
+def _said(model: ModelSpec, what: str, path: str | Path) -> str:
+    return f"model {model.id!r}: its {what}, {redact(str(path))},"

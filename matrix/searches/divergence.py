@@ -1,0 +1,19 @@
+"""Which cells to look into for the node at which the numbers part. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from matrix.planning.cells import Cell
+from matrix.results import CellResult
+from matrix.verdicts.judge import CONVERTER_LEG
+
+
+def to_locate(cell: Cell, result: CellResult) -> Cell | None:
+    """The cell, to be run with its intermediate tensors exposed, in the case that came out worst; None where there is
+    nothing to find: only between ONNX Runtime and TensorFlow do both sides have the same nodes."""
+    judgement = result.judgement
+    if judgement.verdict != "mismatch" or judgement.leg != CONVERTER_LEG or result.divergence is not None:
+        return None
+    case = (judgement.worst or "").partition("/")[0]
+    return replace(cell, base=cell.id, locate=int(case) if case.isdigit() else 0)

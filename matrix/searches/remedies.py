@@ -1,0 +1,81 @@
+"""What to try next for cells that fail: a pure function from what was tried to what to try.
+
+Breadth first, so that what is found is small; and where several changes together work, every part of them is tried
+alone too, so that nothing needless is recommended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from matrix.planning.cells import Cell
+from matrix.results import CellResult
+from matrix.searches.apply import Table, applied
+from matrix.verdicts.changes import Change
+
+MAX_CHANGES = 3
+MAX_TRIALS = 8
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A cell with changes, and what it came out as. The first trial of a cell is the cell itself, without changes."""
+
+    cell: Cell
+    changes: tuple[Change, ...]
+    result: CellResult
+
+    @property
+    def works(self) -> bool:
+        return self.result.judgement.verdict == "match"
+
+    @property
+    def failed(self) -> bool:
+        return not self.works and not self.result.judgement.indeterminate
+
+
+def next_trial(trials: Sequence[Trial], table: Table) -> tuple[Cell, tuple[Change, ...]] | None:
+    """What to try next for the cell whose trials these are, the cell itself first; None where nothing is left."""
+    if not trials[0].failed or len(trials) > MAX_TRIALS:
+        return None
+    seen = {frozenset(trial.changes) for trial in trials}
+    made = {_made(trial.cell) for trial in trials}
+    working = [trial for trial in trials if trial.works]
+    proposals = _parts(min(working, key=_size), trials[0], table) if working else _more(trials, table)
+    for cell, changes in proposals:
+        # Two ways to the same cell are one: an opset below 13 and one below 12 may both mean 11.
+        if frozenset(changes) not in seen and _made(cell) not in made:
+            return cell, changes
+    return None
+
+
+def _size(trial: Trial) -> int:
+    return len(trial.changes)
+
+
+def _made(cell: Cell) -> tuple[object, ...]:
+    return cell.exporter.id, cell.exporter.row, cell.opset, cell.converter.id, frozenset(cell.alterations), cell.environ
+
+
+def _more(trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
+    """One change more, of those that its own failure calls for, on what has the fewest."""
+    for trial in sorted(trials, key=_size):
+        if trial.failed and _size(trial) < MAX_CHANGES:
+            for remedy in trial.result.judgement.remedies:
+                if remedy.change is not None:
+                    cell = applied(trial.cell, remedy.change, trial.result, table)
+                    if cell is not None:
+                        yield cell, (*trial.changes, remedy.change)
+
+
+def _parts(working: Trial, bare: Trial, table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
+    """The cell with fewer of the changes that work together."""
+    for size in range(1, len(working.changes)):
+        for changes in combinations(working.changes, size):
+            cell: Cell | None = bare.cell
+            for change in changes:
+                cell = applied(cell, change, bare.result, table) if cell is not None else None
+            if cell is not None:
+                yield cell, changes

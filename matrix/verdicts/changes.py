@@ -1,0 +1,235 @@
+"""What a machine can alter to make a failing job pass: the part of a remedy that is data.
+
+Nothing but the standard library: a take-away image reads remedies too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+Kind = Literal["ir_version", "opset", "convert_opset", "via", "simplify", "rename", "environ", "add"]
+Value = bool | str | tuple[tuple[str, str], ...]
+
+NAMED = {
+    "opset": "that of the file",
+    "onnx_opset": "the newest of the converter's onnx",
+    "tensorflow_minor": "minor version of TensorFlow",
+    "tensorflow_probability_minor": "the one made for this TensorFlow",
+}
+"""Placeholders that only the toolchain at hand can fill, see `facts`; and how they read until then."""
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_COMPARISON = r"(?:~=|===?|!=|<=?|>=?) ?"
+_NUMBER = re.compile(r"\d{1,3}")
+_OPSETS = re.compile(rf"{_COMPARISON}\d{{1,3}}(?:, ?{_COMPARISON}\d{{1,3}})*")
+_VERSIONS = re.compile(rf"(?:{_COMPARISON}\d+(?:\.\d+)*(?:\.\*)?(?:, ?(?!$)|$))*")
+_PACKAGE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+# The opset in which an operator first appeared, for those younger than opset 7, the oldest that torch writes.
+# Source: the operator schemas of onnx 1.23.2 with their history.
+_NEW_IN: Mapping[int, str] = {
+    7: "Acos Asin Atan Cos Multinomial Sin Tan",
+    8: "Expand Scan",
+    9: "Acosh Asinh Atanh Compress ConstantOfShape Cosh Erf EyeLike IsNaN MaxUnpool MeanVarianceNormalization NonZero"
+    " OneHot Scatter Shrink Sign Sinh TfIdfVectorizer Where",
+    10: "ConvInteger DequantizeLinear IsInf MatMulInteger Mod NonMaxSuppression QLinearConv QLinearMatMul"
+    " QuantizeLinear Resize ReverseSequence RoiAlign StringNormalizer ThresholdedRelu",
+    11: "BitShift ConcatFromSequence CumSum Det DynamicQuantizeLinear GatherElements GatherND Range Round"
+    " ScatterElements ScatterND SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert"
+    " SequenceLength SplitToSequence Unique",
+    12: "Celu Einsum GreaterOrEqual LessOrEqual NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss",
+    14: "HardSwish Trilu",
+    15: "Bernoulli CastLike Optional OptionalGetElement OptionalHasElement",
+    16: "GridSample",
+    17: "BlackmanWindow DFT HammingWindow HannWindow LayerNormalization MelWeightMatrix STFT SequenceMap",
+    18: "BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CenterCropPad Col2Im GroupNormalization Mish",
+    19: "DeformConv",
+    20: "AffineGrid Gelu ImageDecoder RegexFullMatch StringConcat StringSplit",
+    23: "Attention RMSNormalization RotaryEmbedding",
+    24: "Swish TensorScatter",
+    26: "BitCast CumProd",
+    27: "CausalConvWithState LinearAttention",
+    28: "SwiGLU",
+}
+_SINCE = {name: opset for opset, names in _NEW_IN.items() for name in names.split()}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One alteration of a job. ``kind`` says what ``value`` is:
+
+    - `ir_version`: "table", the number that the table of onnx releases gives for the converter's onnx, or a number;
+    - `opset`: a specifier ("<13"), export again at an opset that fits it;
+    - `convert_opset`: the same, but the file is translated by onnx.version_converter;
+    - `via`: "torchscript", export again by that exporter;
+    - `simplify`, `rename`: True, pass the file through onnxsim, or give tensors and nodes valid names;
+    - `environ`: (variable, text) pairs for the process of the converter;
+    - `add`: (package, specifier) pairs for the environment, an empty specifier meaning any version.
+
+    Texts may hold placeholders: ``{2}`` the second of a pattern's groups, ``{1.since}`` the opset that introduced the
+    operator which a group names, and those of `NAMED`.
+    """
+
+    kind: Kind
+    value: Value
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _checked(self.kind, self.value))
+
+    @classmethod
+    def parse(cls, written: Mapping[str, Any]) -> Change:
+        """From its form in YAML, ``{opset: "<13"}``; ``ValueError`` says what is wrong."""
+        if len(written) != 1:
+            raise ValueError("a change has exactly one key; write several remedies instead")
+        [(kind, value)] = written.items()
+        return cls(cast("Kind", kind), tuple(value.items()) if isinstance(value, Mapping) else value)
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        return tuple(name for text in self._texts() for name in _PLACEHOLDER.findall(text))
+
+    @property
+    def data(self) -> tuple[str, Any]:
+        """Kind and value, for a store: ``Change(*data)`` is the same change, also after a trip through JSON."""
+        return self.kind, self.value
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """What `parse` takes."""
+        return {self.kind: dict(self.value) if isinstance(self.value, tuple) else self.value}
+
+    @property
+    def id(self) -> str:
+        """A name without blanks: `opset<13`, `numpy<2`, `rename`."""
+        match self.value:
+            case bool():
+                return self.kind
+            case str() as text:
+                return f"{self.kind}{'' if self.kind.endswith('opset') else '='}{text.replace(' ', '')}"
+            case pairs:
+                joint = "=" if self.kind == "environ" else ""
+                return ",".join(f"{name}{joint}{text.replace(' ', '')}" for name, text in pairs)
+
+    @property
+    def words(self) -> str:
+        """What it does, short: "export at opset <13"."""
+        return _PLACEHOLDER.sub(lambda found: f"({NAMED.get(found[1], found[1])})", self._words())
+
+    def _words(self) -> str:
+        match self.kind, self.value:
+            case "ir_version", "table":
+                return "ir_version as the converter's onnx knows it"
+            case "ir_version", value:
+                return f"ir_version {value}"
+            case "opset", value:
+                return f"export at opset {value}"
+            case "convert_opset", value:
+                return f"onnx.version_converter to opset {value}"
+            case "via", value:
+                return f"export by way of {value}"
+            case "simplify", _:
+                return "the file simplified by onnxsim"
+            case "rename", _:
+                return "valid names for tensors and nodes"
+            case "environ", pairs:
+                return " ".join(f"{name}={text}" for name, text in cast("Sequence[tuple[str, str]]", pairs))
+            case _, pairs:
+                return " ".join(f"{name}{text}" for name, text in cast("Sequence[tuple[str, str]]", pairs))
+
+    def filled(self, groups: Sequence[str]) -> Change | None:
+        """With the placeholders of a match filled in, ``groups[0]`` being all of it; None where a group says nothing
+        that would make a change."""
+
+        def value(name: str) -> str | None:
+            number, _, asked = name.partition(".")
+            if not number.isdigit():
+                return f"{{{name}}}"
+            said = groups[int(number)]
+            since = _SINCE.get(said)
+            return (str(since) if since else None) if asked else said
+
+        return self._replaced(value)
+
+    def concrete(self, facts: Mapping[str, str]) -> Change | None:
+        """With the placeholders of `NAMED` filled in; None where one of them is not known. See `facts`."""
+        return self._replaced(facts.get)
+
+    def _replaced(self, of: Callable[[str], str | None]) -> Change | None:
+        if not self.placeholders:
+            return self
+        known = {name: of(name) for name in self.placeholders}
+        if None in known.values():
+            return None
+
+        def replace(text: str) -> str:
+            return _PLACEHOLDER.sub(lambda found: str(known[found[1]]), text)
+
+        value = self.value
+        try:
+            return Change(
+                self.kind,
+                replace(value) if isinstance(value, str)
+                else tuple((name, replace(text)) for name, text in cast("Sequence[tuple[str, str]]", value)),
+            )  # fmt: skip
+        except ValueError:
+            # A group held a word where a number was meant, such as "unknown".
+            return None
+
+    def _texts(self) -> tuple[str, ...]:
+        if isinstance(self.value, bool):
+            return ()
+        return (self.value,) if isinstance(self.value, str) else tuple(text for _, text in self.value)
+
+
+def facts(*, opset: int | None = None, onnx_opset: int | None = None, tensorflow: str | None = None) -> dict[str, str]:
+    """What `Change.concrete` takes: the opset of the file, the newest one of the converter's onnx, and its TensorFlow.
+
+    tensorflow-probability counts its minor versions eight ahead of the TensorFlow it was made for, and left out that
+    of 2.17. Source: ``required_tensorflow_version`` in its releases 0.9.0 to 0.25.0.
+    """
+    known: dict[str, str] = {}
+    if opset is not None:
+        known["opset"] = str(opset)
+    if onnx_opset is not None:
+        known["onnx_opset"] = str(onnx_opset)
+    if tensorflow is not None:
+        major, minor = (int(part) for part in tensorflow.split(".")[:2])
+        known["tensorflow_minor"] = f"{major}.{minor}"
+        if major == 2:
+            known["tensorflow_probability_minor"] = f"0.{min(minor + (8 if minor < 17 else 7), 25)}"
+    return known
+
+
+def _checked(kind: str, value: Any) -> Value:
+    if kind not in get_args(Kind):
+        raise ValueError(f"no such change: {kind!r} (there are {', '.join(get_args(Kind))})")
+    match kind, value:
+        case "ir_version", str() if value == "table" or _fits(_NUMBER, value):
+            return value
+        case "via", "torchscript":
+            return "torchscript"
+        case (("simplify" | "rename"), True):
+            return True
+        case (("opset" | "convert_opset"), str()) if _fits(_OPSETS, value):
+            return value
+        case "environ", [_, *_] if all(_pair(pair, _VARIABLE, None) for pair in value):
+            return tuple((name, text) for name, text in value)
+        case "add", [_, *_] if all(_pair(pair, _PACKAGE, _VERSIONS) for pair in value):
+            return tuple((name, text) for name, text in value)
+    raise ValueError(f"{kind}: {value!r} is no change of this kind")
+
+
+def _pair(pair: Any, name: re.Pattern[str], text: re.Pattern[str] | None) -> bool:
+    match pair:
+        case [str(left), str(right)]:
+            return name.fullmatch(left) is not None and (text is None or _fits(text, right))
+    return False
+
+
+def _fits(form: re.Pattern[str], text: str) -> bool:
+    # What stands in for a placeholder is a number.
+    return form.fullmatch(_PLACEHOLDER.sub("1", text)) is not None

@@ -1,0 +1,266 @@
+"""A user's model through a whole run: an .onnx file, looked into by the reference environment, and a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+from fakes import ANSWER, GOOD, Deed, good
+from test_cli import Project, project
+
+from matrix import errors
+from matrix.config.model import ModelSpec
+from matrix.environments.engine import PassName
+from matrix.planning import Selection, make_plan
+from matrix.selectors import Condition, from_text
+
+__all__ = ["project"]
+
+FACTS = {"opset_written": 9, "ir_version": 4, "inputs": [{"name": "x", "shape": [2, 3], "dtype": "float32"}]}
+
+
+def inspected(facts: Mapping[str, Any] = FACTS, **files: bytes) -> Deed:
+    left = files or {"model.onnx": b"looked into"}
+    return Deed(
+        small.report(*GOOD["inspect"], facts=facts), {name.replace("_", "."): data for name, data in left.items()}
+    )
+
+
+@pytest.fixture
+def own(project: Project) -> Project:
+    """A project with an .onnx file in a folder of its own."""
+    (project.root / "nets").mkdir()
+    (project.root / "nets" / "mine.onnx").write_bytes(b"a model")
+    project.engine.script = lambda work, spec: inspected() if work == "inspect" else good(work, spec)
+    return project
+
+
+RUN = ("run", "--model", "nets/mine.onnx")
+
+
+def passes(project: Project) -> Counter[str]:
+    return Counter(work for work, _, _ in project.engine.seen)
+
+
+# --- an .onnx file ---------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_looked_into_once_and_then_run_and_converted(own: Project) -> None:
+    found = own.json(*RUN, "--tier", "full")
+    assert [cell["cell"] for cell in found["cells"]] == ["mine/file/old", "mine/file/new"]
+    assert {(cell["verdict"], cell["opset_written"], cell["torch"]) for cell in found["cells"]} == {("match", 9, "")}
+    assert passes(own) == {"inspect": 1, "reference": 1, "convert": 2, "reload": 2}
+    assert sorted(own.engine.prepared) == ["new", "old", "reference"]
+    assert found["jobs"] == {"run": 4, "cached": 0}
+    # Without a reference of the user's there is nothing that ONNX Runtime is held against.
+    assert set(found["cells"][0]["legs"]) == {"onnxruntime-tensorflow", "memory-reloaded"}
+    assert own.json(*RUN, "--tier", "full")["jobs"] == {"run": 0, "cached": 4}
+    (own.root / "nets" / "mine.onnx").write_bytes(b"another")
+    assert own.json(*RUN, "--tier", "full")["jobs"]["run"] == 1  # what came of it is the same
+
+
+@pytest.mark.parametrize("format_", ["table", "md", "junit"])
+def test_what_is_shown_of_a_file(own: Project, format_: str) -> None:
+    code, out, _ = own(*RUN, "--format", format_)
+    assert code == 0 and "mine" in out
+    assert "torch==" not in out and "@0" not in out
+
+
+def test_a_file_can_be_planned(own: Project) -> None:
+    code, out, _ = own("plan", "--model", "nets/mine.onnx", "--tier", "full", "--format", "cells")
+    assert (code, out.split()) == (0, ["mine/file/old", "mine/file/new"])
+    assert own("plan", "--model", "nets/mine.onnx")[0] == 0
+
+
+def test_the_files_beside_it_are_given_when_it_names_some(own: Project) -> None:
+    (own.root / "nets" / "mine.data").write_bytes(b"weights")
+    asked: list[str] = []
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        if work != "inspect":
+            return good(work, spec)
+        given = own.engine.seen[-1][2]
+        asked.extend(given)
+        return inspected() if "beside/mine.data" in given else inspected(FACTS | {"external": ["mine.data"]}, none=b"")
+
+    own.engine.script = script
+    found = own.json(*RUN)
+    assert [cell["verdict"] for cell in found["cells"]] == ["match"]
+    assert asked == ["model.onnx", "beside", "beside/mine.data", "model.onnx"]
+    assert passes(own)["inspect"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("../../etc/passwd", "outside its folder"), ("gone.data", "cannot be read: No such file")]
+)
+def test_data_that_is_not_beside_it(own: Project, name: str, said: str) -> None:
+    own.engine.script = lambda work, spec: inspected(FACTS | {"external": [name]}, none=b"")
+    code, _, err = own(*RUN)
+    assert code == errors.ConfigError.exit_code and said in err
+    assert "convert" not in passes(own)
+    # A later run is unharmed.
+    own.engine.script = lambda work, spec: inspected() if work == "inspect" else good(work, spec)
+    (own.root / "nets" / "mine.onnx").write_bytes(b"repaired")
+    assert [cell["verdict"] for cell in own.json(*RUN)["cells"]] == ["match"]
+
+
+def test_a_file_that_is_none(own: Project) -> None:
+    broken = Deed(small.report("import", "load", error=small.raised("this is no ONNX file", "x.NoOnnxModel")))
+    own.engine.script = lambda work, spec: broken
+    code, out, err = own(*RUN, "--tier", "full", "--format", "json")
+    assert code == errors.ModelUnusable.exit_code
+    assert "model mine: " in err and "this is no ONNX file" in err
+    assert {(c["verdict"], c["role"], c["stage"], c["indeterminate"]) for c in json.loads(out)["cells"]} == {
+        ("error", "reference", "load", False)
+    }
+    assert passes(own) == {"inspect": 1}
+
+
+def test_a_file_that_one_converter_cannot_read_is_not_unusable(own: Project) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        if work == "convert":
+            return Deed(small.report("import", "load", error=small.raised("no")))
+        return inspected() if work == "inspect" else good(work, spec)
+
+    own.engine.script = script
+    assert own(*RUN)[0] == 0
+
+
+def test_a_file_whose_inputs_are_open_is_said_with_what_to_write(own: Project) -> None:
+    facts = {**FACTS, "inputs": [{"name": "x", "shape": [2, "wide"], "dtype": "float32"}]}
+    own.engine.script = lambda work, spec: inspected(facts) if work == "inspect" else good(work, spec)
+    code, _, err = own(*RUN)
+    assert code == errors.ConfigError.exit_code and "--input x=" in err
+    assert own(*RUN, "--input", "x=2x5")[0] == 0
+
+
+def test_a_reference_that_is_given_is_a_leg_of_its_own(own: Project) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        return inspected(model_onnx=b"looked into", given_npz=ANSWER) if work == "inspect" else good(work, spec)
+
+    own.engine.script = script
+    for name in ("in.npz", "out.npz"):
+        (own.root / name).write_bytes(ANSWER)
+    found = own.json(*RUN, "--inputs", "in.npz", "--reference", "out.npz")
+    assert ("inspect", ["given.npz", "model.onnx"]) in [(work, given) for work, _, given in own.engine.seen]
+    assert list(found["cells"][0]["legs"]) == ["given-onnxruntime", "onnxruntime-tensorflow", "memory-reloaded"]
+
+
+# --- which cells -----------------------------------------------------------------------------------------------------
+
+TIERS = {"quick": ["new"], "documented": ["old", "new"], "full": ["old", "new"], "known": ["old", "new"]}
+
+
+@pytest.mark.parametrize(("tier", "converters"), TIERS.items(), ids=TIERS.keys())
+@pytest.mark.parametrize("only", [(), ("torch==1.2.0",), ("opset>=9",)])
+def test_a_file_is_one_cell_for_each_converter_of_a_tier(
+    tmp_path: Path, tier: str, converters: list[str], only: tuple[str, ...]
+) -> None:
+    table = small.config(tmp_path)
+    mine = ModelSpec(id="mine", onnx="anywhere.onnx")
+    table = table.model_copy(update={"models": (*table.models, mine)})
+    conditions = (Condition("model", ("mine",)), *map(from_text, only))
+    locks = small.locks(table)
+    plans = [make_plan(table, locks, Selection(tier, conditions), None, frozenset({"mine"})) for _ in range(2)]
+    # Nobody looked for the file, and the same goes in as comes out.
+    assert plans[0] == plans[1]
+    assert sorted(cell.id for cell in plans[0].cells) == sorted(f"mine/file/{name}" for name in converters)
+
+
+def test_the_reference_environment_is_needed_once(tmp_path: Path) -> None:
+    """It stands in the exporter's place too: named twice, it would be locked twice."""
+    table = small.config(tmp_path)
+    table = table.model_copy(update={"models": (ModelSpec(id="mine", onnx="mine.onnx"),)})
+    plan = make_plan(table, small.locks(table), Selection("quick"), None)
+    assert plan.environments("reference") == ("reference", "new")
+
+
+# --- a checkpoint ----------------------------------------------------------------------------------------------------
+
+TORCH = ("run", "--model", "models.py:build", "--input", "1x3", "--tier", "full")
+OLD = (*TORCH, "--only", "torch==1.2.0", "--only", "opset=9", "--checkpoint", "net.pt")
+NEW = (*TORCH, "--only", "torch==2.13.0", "--only", "opset=9", "--only", "via=torchscript", "--checkpoint", "net.pt")
+
+
+@pytest.fixture
+def weights(project: Project) -> Project:
+    (project.root / "models.py").write_text("def build(): ...\n")
+    (project.root / "net.pt").write_bytes(b"weights")
+    return project
+
+
+def trusted(project: Project) -> list[bool]:
+    """What the export jobs were told; files come with the factory."""
+    told: list[bool] = []
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        if work == "export":
+            assert project.engine.seen[-1][2] == ["checkpoint", "inputs.npz", "source", "source/models.py"]
+            assert spec["params"]["checkpoint"]["key"] is None
+            told.append(spec["params"]["checkpoint"]["trusted"])
+        return good(work, spec)
+
+    project.engine.script = script
+    return told
+
+
+def test_a_checkpoint_is_not_loaded_by_an_old_torch_outside_of_a_cage(weights: Project) -> None:
+    told = trusted(weights)
+    code, out, err = weights(*OLD, "--format", "json")
+    assert code == errors.Indeterminate.exit_code and "unavailable" in err
+    cells = json.loads(out)["cells"]
+    assert {(c["verdict"], c["role"], c["stage"], c["reason"]) for c in cells} == {
+        ("unavailable", "exporter", "model", "checkpoint-not-trusted")
+    }
+    assert {"trust-checkpoint", "use-docker-engine"} <= {remedy["id"] for remedy in cells[0]["remedies"]}
+    assert told == [] and weights.engine.prepared == []
+    # Nothing of that is remembered once the word is given.
+    found = weights.json(*OLD, "--trust")
+    assert {cell["verdict"] for cell in found["cells"]} == {"match"} and told == [True]
+
+
+def test_in_a_cage_an_old_torch_may_load_it(weights: Project) -> None:
+    told = trusted(weights)
+    weights.engine.cage = True
+    assert {cell["verdict"] for cell in weights.json(*OLD)["cells"]} == {"match"}
+    assert told == [True]
+
+
+@pytest.mark.parametrize(
+    ("cage", "word", "wanted"), [(False, (), False), (True, (), False), (False, ("--trust",), True)]
+)
+def test_a_new_torch_loads_weights_alone_unless_told(
+    weights: Project, cage: bool, word: tuple[str, ...], wanted: bool
+) -> None:
+    told = trusted(weights)
+    weights.engine.cage = cage
+    assert {cell["verdict"] for cell in weights.json(*NEW, *word)["cells"]} == {"match"}
+    assert told == [wanted]
+
+
+def test_code_of_the_users_that_fails_is_the_models_fault(weights: Project) -> None:
+    failed = Deed(small.report("import", "model", error=small.raised("build() takes no arguments")))
+    weights.engine.script = lambda work, spec: failed
+    code, _, err = weights(*NEW, "--trust")
+    assert code == errors.ModelUnusable.exit_code and "model models.build: " in err
+
+
+def test_inputs_from_a_file_name_the_arguments(weights: Project) -> None:
+    """With --inputs alone nobody has said the names but the file."""
+    (weights.root / "in.npz").write_bytes(ANSWER)
+    named: list[list[str]] = []
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        if work == "export":
+            named.append(spec["params"]["inputs"])
+        return good(work, spec)
+
+    weights.engine.script = script
+    code, _, err = weights("run", "--model", "models.py:build", "--inputs", "in.npz")
+    assert code == 0, err
+    assert named == [["y"]]

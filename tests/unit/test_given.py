@@ -1,0 +1,210 @@
+"""Models named on the command line: what the options say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.config.model import ModelInput, ModelSpec
+from matrix.errors import UsageError
+from matrix.given import About, parse_input, sort_out
+
+# --- one input -------------------------------------------------------------------------------------------------------
+
+INPUTS: dict[str, dict[str, Any]] = {
+    "1x3x224x224": {"name": "input", "shape": (1, 3, 224, 224)},
+    "7": {"name": "input", "shape": (7,)},
+    "image=1x3": {"name": "image", "shape": (1, 3)},
+    "1x3:float16": {"name": "input", "shape": (1, 3), "dtype": "float16"},
+    "1x3:-2..2.5": {"name": "input", "shape": (1, 3), "range": (-2.0, 2.5)},
+    "mask=2x2:bool": {"name": "mask", "shape": (2, 2), "dtype": "bool"},
+    # Whole numbers are indices, of which 0 and 1 always exist.
+    "tokens=1x16:int64": {"name": "tokens", "shape": (1, 16), "dtype": "int64", "range": (0.0, 2.0)},
+    "tokens=1x16:uint8": {"name": "tokens", "shape": (1, 16), "dtype": "uint8", "range": (0.0, 2.0)},
+    "tokens=1x16:int64:0..999": {"name": "tokens", "shape": (1, 16), "dtype": "int64", "range": (0.0, 999.0)},
+    "x=batch@1x3xhigh@8xwide@9": {
+        "name": "x",
+        "shape": (1, 3, 8, 9),
+        "dynamic": {0: "batch", 2: "high", 3: "wide"},
+    },
+    "t=1xlength@16:int32:-3..4": {
+        "name": "t",
+        "shape": (1, 16),
+        "dtype": "int32",
+        "range": (-3.0, 4.0),
+        "dynamic": {1: "length"},
+    },
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), INPUTS.items(), ids=INPUTS.keys())
+def test_an_input(text: str, wanted: dict[str, Any]) -> None:
+    assert parse_input(text, 0) == ModelInput(**wanted)
+
+
+def test_unnamed_inputs_are_named_by_their_place() -> None:
+    assert [parse_input("1x3", place).name for place in range(3)] == ["input", "input_1", "input_2"]
+    assert parse_input("x=1x3", 2).name == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"write \[NAME=\]SHAPE"),
+        ("x=", r"write \[NAME=\]SHAPE"),
+        ("=1x3", r"write \[NAME=\]SHAPE"),
+        ("1x", r"write \[NAME=\]SHAPE"),
+        ("1,3", r"write \[NAME=\]SHAPE"),
+        ("1x-3", r"write \[NAME=\]SHAPE"),
+        ("1x3:", r"write \[NAME=\]SHAPE"),
+        ("1x3:0..", r"write \[NAME=\]SHAPE"),
+        ("1x3:0-1", r"write \[NAME=\]SHAPE"),
+        ("1x@3", r"write \[NAME=\]SHAPE"),
+        ("1x2@3", r"write \[NAME=\]SHAPE"),
+        ("1x3:float31", "dtype"),
+        ("1x3:int64:2..2", "first bound is below"),
+        ("1x3:3..2", "first bound is below"),
+        ("1x0x3", "at least 1"),
+        ("1x3:1..2..3", r"1\.\.2"),
+        ("1x3:....1", "float"),
+    ],
+)
+def test_what_is_no_input(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        parse_input(text, 0)
+    assert f"--input {text}:" in str(caught.value)
+
+
+# --- which model is whose --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a user's files, and that is where the user is."""
+    for name in ("net.onnx", "models.py", "net.pt", "inputs.npz", "outputs.npz"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "code").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+INPUT = About(inputs=("1x3",))
+
+
+def one(name: str, about: About = INPUT, known: tuple[str, ...] = ("net",)) -> ModelSpec:
+    globs, models = sort_out([name], about, known)
+    assert globs == () and len(models) == 1
+    return models[0]
+
+
+def test_names_and_globs_are_the_tables(here: Path) -> None:
+    assert sort_out(["net", "mobile*", "converter", "net.ONNX"], About(), ()) == (
+        ("net", "mobile*", "converter", "net.ONNX"),
+        (),
+    )
+
+
+def test_a_file_among_names(here: Path) -> None:
+    globs, models = sort_out(["hair*", "net.onnx"], About(), ("hairnet",))
+    assert globs == ("hair*",)
+    assert [(model.id, model.onnx, model.factory) for model in models] == [("net", str(here / "net.onnx"), None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier", "factory"),
+    [
+        ("models.py:build", "models.build", "{here}/models.py:build"),
+        ("./models.py:build", "models.build", "{here}/models.py:build"),
+        ("package.module:Net", "package.module.Net", "package.module:Net"),
+    ],
+)
+def test_a_factory(here: Path, name: str, identifier: str, factory: str) -> None:
+    model = one(name)
+    assert (model.id, model.factory, model.onnx) == (identifier, factory.format(here=here), None)
+    assert [item.shape for item in model.inputs] == [(1, 3)]
+
+
+def test_every_option_reaches_the_model_with_absolute_paths(here: Path) -> None:
+    about = About(
+        checkpoint=Path("net.pt"), checkpoint_key="model", source=Path("code"), trust=True,
+        inputs=("a=1x3", "b=2:int64"), outputs=("y", "z"), inputs_file=Path("inputs.npz"),
+    )  # fmt: skip
+    model = one("models.py:build", about)
+    assert model.model_dump(exclude_defaults=True, exclude={"inputs"}) == {
+        "id": "models.build",
+        "factory": f"{here}/models.py:build",
+        "checkpoint": str(here / "net.pt"),
+        "checkpoint_key": "model",
+        "source": str(here / "code"),
+        "trust": True,
+        "outputs": ("y", "z"),
+        "inputs_file": str(here / "inputs.npz"),
+    }
+    assert [item.name for item in model.inputs] == ["a", "b"]
+    seeded = one("models.py:build", About(inputs=("1x3",), seed=0))
+    assert seeded.seed == 0
+    file = one("net.onnx", About(inputs_file=Path("inputs.npz"), reference=Path("outputs.npz")))
+    assert (file.inputs_file, file.reference) == (str(here / "inputs.npz"), str(here / "outputs.npz"))
+
+
+def test_an_id_that_is_taken(here: Path) -> None:
+    (here / "other").mkdir()
+    (here / "other" / "net.onnx").write_bytes(b"")
+    _, models = sort_out(["net.onnx", "other/net.onnx"], About(), ("net", "net-own"))
+    assert [model.id for model in models] == ["net-own-own", "net-own-own-own"]
+
+
+@pytest.mark.parametrize(("file", "identifier"), [("my net (1).onnx", "my-net--1-"), (".onnx", ".onnx")])
+def test_an_id_of_any_file_name(here: Path, file: str, identifier: str) -> None:
+    (here / file).write_bytes(b"")
+    assert one(file, About()).id == identifier
+
+
+WRONG: dict[str, tuple[tuple[str, ...], Callable[[], About], str]] = {
+    "options of no model": ((), lambda: INPUT, "go with --model FILE.onnx"),
+    "options of a model of the table": (("net",), lambda: About(trust=True), "go with --model FILE.onnx"),
+    "the seed 0 is an option too": (("net",), lambda: About(seed=0), "go with --model FILE.onnx"),
+    "options of two models": (("net.onnx", "models.py:build"), lambda: INPUT, "about one model"),
+    "a file that is not there": (("gone.onnx",), About, r"--model gone\.onnx: there is no such file"),
+    "a factory that is not there": (("gone.py:build",), lambda: INPUT, r"--model gone\.py: there is no such file"),
+    "a checkpoint that is not there": (
+        ("models.py:build",),
+        lambda: About(checkpoint=Path("gone.pt"), inputs=("1x3",)),
+        r"--checkpoint gone\.pt: there is no such file",
+    ),
+    "a factory and no input": (("models.py:build",), About, "say what goes in"),
+    "an .onnx file with a checkpoint": (
+        ("net.onnx",),
+        lambda: About(checkpoint=Path("net.pt"), trust=True),
+        "takes no checkpoint, trust",
+    ),
+    "an .onnx file with a seed": (("net.onnx",), lambda: About(seed=0), "takes no seed"),
+    "a key without a checkpoint": (
+        ("models.py:build",),
+        lambda: About(checkpoint_key="model", inputs=("1x3",)),
+        "needs a `checkpoint`",
+    ),
+    "a seed for a checkpoint": (
+        ("models.py:build",),
+        lambda: About(checkpoint=Path("net.pt"), seed=1, inputs=("1x3",)),
+        "would replace the weights",
+    ),
+    "reference outputs of unknown inputs": (
+        ("net.onnx",),
+        lambda: About(reference=Path("outputs.npz")),
+        "goes with an .onnx file and the `inputs_file`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("names", "about", "said"), WRONG.values(), ids=WRONG.keys())
+def test_what_does_not_go_together(here: Path, names: tuple[str, ...], about: Callable[[], About], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        sort_out(names, about(), ("net",))
+
+
+def test_inputs_from_a_file_are_enough(here: Path) -> None:
+    assert one("models.py:build", About(inputs_file=Path("inputs.npz"))).inputs == ()

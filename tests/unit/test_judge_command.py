@@ -1,0 +1,151 @@
+"""`judge`: a stored run under other tolerances."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import small
+from fakes import Deed, good, npz
+from test_cli import Project, project
+
+from matrix import errors
+from matrix.cli.judging import in_use, with_tolerances
+from matrix.config import load_config
+from matrix.verdicts.tolerance import EXACT, Tolerance
+from matrix.views.rejudged import _rounded_up
+
+__all__ = ["project"]
+
+# 0.5 % off at the largest number: a mismatch by the default rtol of 1e-3.
+OFF = npz([1.0, -2.0, 3.0, 4.0, -5.025])
+RERUN = ("run", "--tier", "known", "--only", "opset=9")
+CELL = "net/torch-1.2.0@9/old"
+
+
+def wrong(work: Any, spec: Any, memory: bytes = OFF) -> Deed:
+    files = {"memory.npz": memory, "saved/graph.pb": b"graph"}
+    if work == "convert":
+        return Deed(good(work, spec).report, files)
+    return Deed(good(work, spec).report, {"reloaded.npz": memory}) if work == "reload" else good(work, spec)
+
+
+@pytest.fixture
+def mismatch(project: Project) -> Project:
+    project.write(
+        small.changed("expect:\n  - cells: {exporter: torch-1.2.0, opset: 9, converter: old}\n    verdict: match\n", "")
+    )
+    project.engine.script = wrong
+    found = project.json(*RERUN)
+    assert [cell["verdict"] for cell in found["cells"]] == ["mismatch"]
+    return project
+
+
+def test_a_wider_tolerance_forgives(mismatch: Project) -> None:
+    ran = len(mismatch.engine.seen)
+    code, out, _ = mismatch("judge", "--rtol", "1e-2", "--atol", "1e-5")
+    assert code == 0
+    assert "1 of 1 cells change: mismatch → match (1)" in out
+    assert f"  {CELL}: mismatch → match" in out
+    assert len(mismatch.engine.seen) == ran
+    # What is stored is judged by the table's own, as before.
+    assert mismatch.json("status")["cells"][0]["verdict"] == "mismatch"
+
+
+def test_a_tighter_tolerance_does_not(project: Project) -> None:
+    nearly = npz([1.0, -2.0, 3.0, 4.0, -5.0025])
+    project.engine.script = lambda work, spec: wrong(work, spec, nearly)
+    assert project.json(*RERUN)["cells"][0]["verdict"] == "match"
+    found = project.json("judge", "--rtol", "1e-4")
+    assert found["cells"][0]["verdict"] == "mismatch"
+    assert found["judged"]["changes"] == [{"cell": CELL, "before": "match", "after": "mismatch"}]
+    assert found["judged"]["tolerances"] == {"float32": "rtol=0.0001, atol=1e-05"}
+    # atol stays the table's: only the other was named.
+    assert "none of 1 cells changes its verdict" in project("judge", "--atol", "1e-5")[1]
+
+
+def test_the_tightest_tolerance_passes_and_less_does_not(mismatch: Project) -> None:
+    [tight] = mismatch.json("judge", "--rtol", "1e-3", "--atol", "1e-5")["judged"]["tightest"]
+    assert tight["leg"] == "onnxruntime-tensorflow" and tight["factor"] == pytest.approx(0.025 / 0.00501, rel=1e-4)
+
+    def verdict(scale: float) -> str:
+        return str(
+            mismatch.json("judge", "--rtol", str(tight["rtol"] * scale), "--atol", str(tight["atol"] * scale))["cells"][
+                0
+            ]["verdict"]
+        )
+
+    assert (verdict(1), verdict(0.98)) == ("match", "mismatch")
+    line = re.search(rf"rtol (\S+), atol (\S+)  {re.escape(CELL)}", mismatch("judge", "--rtol", "1e-3")[1])
+    assert line is not None and float(line[1]) == tight["rtol"] and float(line[2]) == tight["atol"]
+
+
+def test_nothing_allowed_still_says_what_would_pass(mismatch: Project) -> None:
+    found = mismatch.json("judge", "--rtol", "0", "--atol", "0")["judged"]["tightest"]
+    assert found == mismatch.json("judge", "--rtol", "1e-3", "--atol", "1e-5")["judged"]["tightest"]
+
+
+def test_what_no_tolerance_helps(project: Project) -> None:
+    project.engine.script = lambda work, spec: wrong(work, spec, npz([1.0, 2.0]))
+    project("run", "--tier", "known", "--only", "opset=9")
+    code, out, _ = project("judge", "--rtol", "1e9")
+    assert code == 0 and "none of 1 cells changes" in out and f"none would  {CELL}" in out
+
+
+def test_another_kind_of_number(mismatch: Project) -> None:
+    assert "none of 1 cells" in mismatch("judge", "--rtol", "1", "--kind", "float16", "--kind", "integer")[1]
+    assert "1 of 1 cells" in mismatch("judge", "--rtol", "1", "--kind", "float16", "--kind", "float32")[1]
+
+
+def test_markdown(mismatch: Project) -> None:
+    out = mismatch("judge", "--rtol", "1e-2", "--format", "md")[1]
+    assert "| **match** |" in out and "mismatch → match (1)" in out and f"| {CELL} | match | 5.0" in out
+
+
+def test_an_older_run(mismatch: Project) -> None:
+    mismatch.engine.script = good
+    mismatch.json(*RERUN, "--again")
+    assert mismatch.json("judge", "--rtol", "1e-3")["run"] == 2
+    first = mismatch.json("judge", "--rtol", "1e-3", "--run", "1")
+    assert (first["run"], first["cells"][0]["verdict"]) == (1, "mismatch")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], errors.UsageError.exit_code, "say --rtol"),
+        (["--rtol", "-1"], errors.UsageError.exit_code, "--rtol"),
+        (["--rtol", "nan"], errors.UsageError.exit_code, "--rtol"),
+        (["--rtol", "1", "--kind", "text"], errors.UsageError.exit_code, "--kind"),
+        (["--rtol", "1", "--run", "9"], errors.UsageError.exit_code, "there is no run 9"),
+    ],
+)
+def test_wrong_use(mismatch: Project, arguments: list[str], code: int, words: str) -> None:
+    ended, out, err = mismatch("judge", *arguments)
+    assert (ended, out) == (code, "") and words in err
+
+
+def test_no_run(project: Project) -> None:
+    ended, _, err = project("judge", "--rtol", "1")
+    assert ended == errors.NothingSelected.exit_code and "no run yet" in err
+
+
+def test_a_models_own_tolerance_is_replaced_too(project: Project) -> None:
+    text = small.changed(
+        "    outputs: [y]\n  - id: other",
+        "    outputs: [y]\n    tolerances: {float32: {rtol: 0.5, atol: 0.25}}\n  - id: other",
+    )
+    project.write(text)
+    table = load_config(project.root / "matrix.yml")
+    changed = in_use(with_tolerances(table, ("float32",), 1e-6, None))
+    assert (changed["net"].float32, changed["other"].float32) == (Tolerance(1e-6, 0.25), Tolerance(1e-6, 1e-5))
+    assert changed[""].float32 == Tolerance(1e-6, 1e-5) and changed["net"].integer == EXACT
+    assert in_use(table)["net"].float32 == Tolerance(0.5, 0.25)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-300, 1.0, 0.001, 9.999e-5, 123456.789, 1 / 3])
+def test_rounding_is_upwards(value: float) -> None:
+    rounded = _rounded_up(value)
+    assert value <= rounded <= value * 1.011
+    assert float(f"{rounded:.2e}") == rounded

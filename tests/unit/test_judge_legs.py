@@ -1,0 +1,245 @@
+"""The legs of the way from torch, or from outputs that were given, to TensorFlow Lite: which are there, and who is to
+blame where one breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes import GOOD
+from small import observation, passed, raised, report
+
+from matrix.store import Observation
+from matrix.verdicts import judge as judging
+from matrix.verdicts.judge import Judgement, Leg, judge
+from matrix.verdicts.outcome import outcome
+
+
+def export(written: int | None = 9, **files: str) -> Observation:
+    left = files or {"torch.npz": "torch", "torch-again.npz": "torch2"}
+    facts = {"opset_written": written}
+    return observation(
+        "export", passed("export", report(*GOOD["export"], facts=facts), files={"model.onnx": "m", **left})
+    )
+
+
+def inspection(written: int = 9, **files: str) -> Observation:
+    made = passed(
+        "inspect", report(*GOOD["inspect"], facts={"opset_written": written}), files={"model.onnx": "m", **files}
+    )
+    return replace(observation("reference", made), kind="inspect")
+
+
+def alteration(written: int) -> Observation:
+    made = passed("alter", report(*GOOD["alter"], facts={"opset_written": written}), files={"model.onnx": "a"})
+    return replace(observation("reference", made), kind="alter")
+
+
+REFERENCE = observation(
+    "reference",
+    passed("reference", report(*GOOD["reference"]), files={"reference.npz": "ort", "again.npz": "ort2"}),
+)
+REFUSED = observation("reference", passed("reference", report("import", "load", error=raised("opset 6"))))
+BROKEN = observation("reference", passed("reference", report("import", "load", done=False), stopped="timeout"))
+
+
+def convert(tflite: bool = False) -> Observation:
+    passes = [
+        passed("convert", report(*GOOD["convert"]), files={"memory.npz": "memory"}),
+        passed("reload", report(*GOOD["reload"]), files={"reloaded.npz": "reloaded"}),
+    ]
+    if tflite:
+        passes.append(passed("tflite", report(*GOOD["tflite"]), files={"tflite.npz": "lite"}))
+    return observation("convert", *passes)
+
+
+WRONG = Leg("values-differ", "by much", {"max_abs": 9.0}, where="2/y")
+NAMED = {
+    ("torch", "torch2"): judging.SOURCE_REPEAT,
+    ("ort", "ort2"): judging.REPEAT,
+    ("torch", "ort"): judging.EXPORTER_LEG,
+    ("given", "ort"): judging.GIVEN_LEG,
+    ("ort", "memory"): judging.CONVERTER_LEG,
+    ("torch", "memory"): judging.DIRECT_LEG,
+    ("given", "memory"): judging.GIVEN_DIRECT_LEG,
+    ("memory", "reloaded"): judging.RELOAD_LEG,
+    ("reloaded", "lite"): judging.TFLITE_LEG,
+}
+# Names of tensors agree but where one side is not an ONNX file's.
+BY_POSITION = {"torch", "given"}
+
+
+def judged(
+    source: Observation | None,
+    reference: Observation | None = REFERENCE,
+    converted: Observation | None = None,
+    legs: Mapping[str, Leg] | None = None,
+    altered: tuple[Observation, ...] = (),
+    opset: int = 9,
+) -> Judgement:
+    def compare(one: str, two: str, by_position: bool) -> Leg:
+        assert by_position is (one in BY_POSITION and two != "torch2")
+        name = NAMED[one, two]
+        return (legs or {}).get(name, Leg(None, "", {"max_abs": float(len(name))}))
+
+    def speak(item: Observation) -> Any:
+        return outcome(item, "")
+
+    return judge(opset, source, reference, converted or convert(), speak, compare, altered)
+
+
+PLAIN = [judging.EXPORTER_LEG, judging.CONVERTER_LEG, judging.RELOAD_LEG]
+
+
+def test_the_legs_of_a_factorys_model() -> None:
+    found = judged(export())
+    assert (found.verdict, list(found.legs), found.remarks) == ("match", PLAIN, ())
+    assert found.metrics == found.legs[judging.CONVERTER_LEG]
+
+
+def test_the_legs_of_a_file() -> None:
+    assert list(judged(inspection()).legs) == PLAIN[1:]
+    assert list(judged(inspection(**{"given.npz": "given"})).legs) == [judging.GIVEN_LEG, *PLAIN[1:]]
+    assert judged(inspection(17)).remarks == ()  # nobody asked for an opset
+    assert judging.OPSET_NOT_AS_ASKED in judged(export(17)).remarks
+
+
+# --- without ONNX Runtime --------------------------------------------------------------------------------------------
+
+
+def test_before_opset_7_the_leg_is_absent_and_the_cell_says_so() -> None:
+    found = judged(export(6), REFUSED, opset=6)
+    assert (found.verdict, list(found.legs)) == ("match", [judging.DIRECT_LEG, judging.RELOAD_LEG])
+    assert found.remarks == (judging.REFERENCE_ABSENT,)
+    assert found.metrics == found.legs[judging.DIRECT_LEG]
+
+
+def test_a_wrong_conversion_without_onnx_runtime_is_still_caught() -> None:
+    found = judged(export(6), REFUSED, opset=6, legs={judging.DIRECT_LEG: WRONG})
+    assert (found.verdict, found.role, found.leg) == ("mismatch", "converter", judging.DIRECT_LEG)
+
+
+@pytest.mark.parametrize("written", [7, 9, None])
+def test_from_opset_7_on_a_file_that_onnx_runtime_rejects_is_a_doubtful_one(written: int | None) -> None:
+    found = judged(export(written), REFUSED)
+    assert (found.verdict, found.role, found.legs) == ("unavailable", "reference", {})
+    assert "there is no reference to compare with" in found.title
+
+
+def test_what_the_user_says_is_right_stands_in_for_any_opset() -> None:
+    found = judged(inspection(13, **{"given.npz": "given"}), REFUSED)
+    assert (found.verdict, list(found.legs)) == ("match", [judging.GIVEN_DIRECT_LEG, judging.RELOAD_LEG])
+    assert judging.REFERENCE_ABSENT in found.remarks
+    wrong = judged(inspection(13, **{"given.npz": "given"}), REFUSED, legs={judging.GIVEN_DIRECT_LEG: WRONG})
+    assert (wrong.verdict, wrong.leg) == ("mismatch", judging.GIVEN_DIRECT_LEG)
+
+
+def test_a_file_alone_has_nothing_else_to_be_held_against() -> None:
+    assert judged(inspection(6), REFUSED).verdict == "unavailable"
+
+
+def test_the_opset_that_counts_is_that_of_the_file_that_was_converted() -> None:
+    assert judged(export(9), REFUSED, altered=(alteration(6),)).verdict == "match"
+    assert judged(export(6), REFUSED, altered=(alteration(9),), opset=6).verdict == "unavailable"
+
+
+@pytest.mark.parametrize("opset", [6, 9])
+def test_a_reference_that_says_nothing_is_not_absent(opset: int) -> None:
+    """A full disk is no reason to do without it."""
+    lost = replace(REFERENCE, passes=())
+    assert judged(export(opset), lost, opset=opset).verdict == "infra"
+
+
+# --- what is not repeatable ------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_does_not_repeat_itself_is_not_judged() -> None:
+    found = judged(export(), legs={judging.SOURCE_REPEAT: WRONG})
+    assert (found.verdict, found.role, found.stage, found.reason) == (
+        "unavailable",
+        "exporter",
+        "forward",
+        "not-deterministic",
+    )
+    assert "dropout" in found.title and found.legs == {judging.SOURCE_REPEAT: WRONG.metrics}
+
+
+def test_nor_where_the_conversion_failed() -> None:
+    failed = observation("convert", passed("convert", report("import", "load", error=raised("no"))))
+    assert judged(export(), converted=failed).verdict == "error"
+    assert judged(export(), converted=failed, legs={judging.SOURCE_REPEAT: WRONG}).reason == "not-deterministic"
+
+
+def test_an_export_that_was_run_once_is_judged() -> None:
+    assert judged(export(**{"torch.npz": "torch"})).verdict == "match"
+    unreadable = Leg(judging.ARRAYS_UNREADABLE, "", {})
+    assert judged(export(), legs={judging.SOURCE_REPEAT: unreadable}).verdict == "match"
+
+
+# --- who is to blame -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "leg", "role"),
+    [
+        (export(), judging.EXPORTER_LEG, "exporter"),
+        (inspection(**{"given.npz": "given"}), judging.GIVEN_LEG, "reference"),
+        (export(), judging.CONVERTER_LEG, "converter"),
+        (export(), judging.RELOAD_LEG, "converter"),
+        (export(), judging.TFLITE_LEG, "converter"),
+    ],
+)
+def test_the_leg_that_breaks_names_who_broke_it(source: Observation, leg: str, role: str) -> None:
+    found = judged(source, converted=convert(tflite=True), legs={leg: WRONG})
+    assert (found.verdict, found.leg, found.role, found.worst) == ("mismatch", leg, role, "2/y")
+    assert found.metrics == WRONG.metrics and len(found.legs) == 4
+
+
+def test_of_several_the_first_on_the_way_counts() -> None:
+    found = judged(export(), converted=convert(True), legs={judging.TFLITE_LEG: WRONG, judging.CONVERTER_LEG: WRONG})
+    assert found.leg == judging.CONVERTER_LEG
+
+
+# --- TensorFlow Lite -------------------------------------------------------------------------------------------------
+
+
+def test_tensorflow_lite_is_held_against_the_saved_model() -> None:
+    assert list(judged(export(), converted=convert(tflite=True)).legs) == [*PLAIN, judging.TFLITE_LEG]
+    assert list(judged(export()).legs) == PLAIN
+
+
+def test_tensorflow_lite_that_left_no_numbers_is_no_match() -> None:
+    whole = convert(tflite=True)
+    lost = replace(whole, passes=(*whole.passes[:2], replace(whole.passes[2], files={})))
+    found = judged(export(), converted=lost)
+    assert (found.verdict, found.reason) == ("infra", judging.ARRAYS_MISSING) and "tflite.npz" in found.title
+
+
+def test_what_tensorflow_lite_cannot_do_is_said_with_its_stage() -> None:
+    whole = convert()
+    failed = replace(whole, passes=(*whole.passes, passed("tflite", report("tflite", error=raised("some op")))))
+    found = judged(export(), converted=failed)
+    assert (found.verdict, found.role, found.stage) == ("error", "converter", "tflite")
+
+
+# --- changes to the file ---------------------------------------------------------------------------------------------
+
+
+def test_a_change_that_fails_is_what_the_cell_says() -> None:
+    failed = replace(
+        observation("reference", passed("alter", report("load", "alter", error=raised("no")))), kind="alter"
+    )
+    found = judged(export(), altered=(alteration(9), failed))
+    assert (found.verdict, found.role, found.stage) == ("error", "reference", "alter")
+
+
+@pytest.mark.parametrize("name", ["torch.npz", "reference.npz", "memory.npz", "reloaded.npz"])
+def test_numbers_that_were_not_kept_are_nobodys_fault(name: str) -> None:
+    def without(item: Observation) -> Observation:
+        passes = [replace(p, files={k: v for k, v in p.files.items() if k != name}) for p in item.passes]
+        return replace(item, passes=tuple(passes))
+
+    found = judged(without(export()), without(REFERENCE), without(convert()))
+    assert (found.verdict, found.reason) == ("infra", judging.ARRAYS_MISSING) and name in found.title

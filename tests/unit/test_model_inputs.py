@@ -1,0 +1,128 @@
+"""What a model is fed: drawn, from a file of the user's, or as an .onnx file states."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_materials import X, blobs, factory, file, materials, npz, write
+
+from matrix.arrays import read_arrays
+from matrix.config.model import ModelInput, ModelSpec
+from matrix.errors import ConfigError
+from matrix.execution.materials import Materials
+from matrix.store.blobs import Blobs
+
+__all__ = ["blobs", "materials"]
+
+
+def inputs(
+    materials: Materials, blobs: Blobs, model: ModelSpec, stated: list[Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    return read_arrays(blobs.path(materials.inputs(model, stated or ())))
+
+
+def test_drawn_inputs(materials: Materials, blobs: Blobs) -> None:
+    found = inputs(materials, blobs, factory("m:build"))
+    assert list(found) == [f"{case}/x" for case in range(5)]
+    assert {array.shape for array in found.values()} == {(1, 3)}
+
+
+def test_a_free_axis_is_longer_once(materials: Materials, blobs: Blobs) -> None:
+    free = X.model_copy(update={"dynamic": {1: "wide"}})
+    found = inputs(materials, blobs, ModelSpec(id="mine", factory="m:build", inputs=(free,)))
+    assert [array.shape for array in found.values()] == [(1, 3), (1, 6), (1, 3), (1, 3), (1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "keys"),
+    [
+        ({"x": 1, "y": 2}, ["0/x", "0/y"]),
+        ({"0/x": 1, "1/x": 2}, ["0/x", "1/x"]),
+        ({"a/x": 1}, ["0/a/x"]),
+    ],
+)
+def test_inputs_from_a_file(
+    tmp_path: Path, materials: Materials, blobs: Blobs, arrays: dict[str, int], keys: list[str]
+) -> None:
+    npz(tmp_path / "in.npz", **{name: np.full(3, value) for name, value in arrays.items()})
+    found = inputs(materials, blobs, factory("m:build", inputs_file="in.npz"))
+    assert list(found) == keys and [int(array[0]) for array in found.values()] == list(arrays.values())
+
+
+def objects() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, x=np.array([{}], dtype=object))
+    return stream.getvalue()
+
+
+def empty() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "no .npz file"), (b"text\n", "no .npz file"), (objects(), "object values"), (empty(), "holds no array")],
+    ids=["nothing", "text", "objects", "no array"],
+)
+def test_inputs_that_are_none(tmp_path: Path, materials: Materials, content: bytes, said: str) -> None:
+    write(tmp_path, "in.npz", content=content)
+    with pytest.raises(ConfigError, match=f"its inputs_file, .*in.npz.*{said}"):
+        materials.inputs(factory("m:build", inputs_file="in.npz"))
+
+
+def test_inputs_that_are_not_there(materials: Materials) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        materials.inputs(factory("m:build", inputs_file="gone.npz"))
+
+
+STATED = {"name": "x", "shape": [1, 3], "dtype": "float32"}
+
+
+def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: Materials, blobs: Blobs) -> None:
+    tokens = {"name": "t", "shape": ["batch", 4], "dtype": "int64"}
+    mine = ModelInput(name="z", shape=(2, 2), range=(5, 6))
+    left_open = {"name": "z", "shape": ["a", None], "dtype": "float32"}
+    found = inputs(materials, blobs, file(inputs=(mine,)), [STATED, tokens, left_open])
+    assert [key for key in found if key.startswith("0/")] == ["0/x", "0/t", "0/z"]
+    assert (found["0/t"].dtype, found["0/t"].shape, set(found["0/t"].flat)) == (np.int64, (1, 4), {0, 1})
+    assert found["0/z"].shape == (2, 2) and found["0/z"].min() >= 5
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"shape": [1, "wide"]}, r"size of input 'x' open \(1x\?\); state it, such as --input x="),
+        ({"shape": [1, None]}, r"size of input 'x' open"),
+        ({"shape": [1, 0]}, "input 'x'"),
+        # Neither a rank nor a type has to be in the file.
+        ({"shape": None}, "input 'x'"),
+        ({"dtype": None}, "input 'x'"),
+        ({"dtype": "string"}, "input 'x'.*string"),
+        ({"dtype": "bfloat16"}, "input 'x'.*bfloat16"),
+        # A few bytes of file must not take all memory of the driver, which draws these.
+        ({"shape": [1, 2**44]}, "input 'x'"),
+        ({"shape": [2**32, 2**32]}, "input 'x'"),
+    ],
+)
+def test_a_file_whose_inputs_cannot_be_drawn(materials: Materials, stated: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"model 'mine'.*{said}"):
+        materials.inputs(file(), [STATED | stated])
+
+
+@pytest.mark.parametrize("stated", [["x"], [{}], [{"name": "x"}], 5, {"x": 1}])
+def test_facts_are_not_trusted_to_be_well_formed(materials: Materials, stated: Any) -> None:
+    """They come out of an environment in which a hostile file was read."""
+    with pytest.raises(ConfigError, match="model 'mine'"):
+        materials.inputs(file(), stated)
+
+
+def test_an_input_the_file_does_not_have(materials: Materials) -> None:
+    with pytest.raises(ConfigError, match="has no input wrong; its file has: x"):
+        materials.inputs(file(inputs=(X.model_copy(update={"name": "wrong"}),)), [STATED])
