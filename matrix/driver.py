@@ -14,7 +14,7 @@ from matrix import __version__
 from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.durable import is_full
-from matrix.errors import Indeterminate
+from matrix.errors import Indeterminate, LockStale
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Counts, Run
 from matrix.execution.watermark import Watermark
@@ -123,7 +123,12 @@ def _execute(session: Session, options: Options) -> tuple[Report, frozenset[str]
                     done = asyncio.run(_until_done(run(plan, options.again), mark))
                     searches = Searches(plan, Table(session.config, session.locks), options.remedy)
                     while done and (cells := searches.next(judge.cells(store.cells(number), session.locks, number))):
-                        part = session.further(plan, cells, events.say, allowed=not options.locked)
+                        try:
+                            part = session.further(plan, cells, events.say, allowed=not options.locked)
+                        except (LockStale, Indeterminate) as error:
+                            # What the plan has found stays, whatever becomes of the search.
+                            events.say(f"no further search: {error}")
+                            break
                         engine.ready({session.locks[name].python for name in session.environments(part)})
                         # What the plan has run again is not run a third time.
                         done = asyncio.run(_until_done(run(part, again=False), mark))

@@ -107,7 +107,8 @@ def parse_input(text: str, position: int) -> ModelInput:
             f"--input {text}: write [NAME=]SHAPE[:DTYPE][:LOW..HIGH], such as 1x3x224x224 or "
             "tokens=1xlength@16:int64:0..999, where length@16 is an axis whose size may change"
         )
-    sizes = re.findall(_SIZE, found["shape"])
+    # Each with what ends it: a label may begin with an x too.
+    sizes = re.findall(rf"({_SIZE})(?:x|$)", found["shape"])
     dtype = found["dtype"] or "float32"
     # Whole numbers are mostly indices, and 0 and 1 are the only ones that every table has.
     low, high = (0.0, 2.0) if dtype.startswith(("int", "uint")) else (-1.0, 1.0)

@@ -154,7 +154,8 @@ class Session:
             if cell.exporter.row not in (*known, self.config.reference.id):
                 assert cell.exporter_row is not None
                 self._searched[cell.exporter.row] = cell.exporter_row
-        part = replace(plan, cells=cells, notes=())
+        builds = {row.id: f"{row.id}.{self.build}" for row in self.config.exporters if self.build in row.builds}
+        part = replace(plan, cells=cells, notes=(), builds=builds)
         if outdated := stale(self.requests(self.environments(part)), self.locks):
             self.refresh(outdated, tell, allowed)
         return part

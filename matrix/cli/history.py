@@ -84,9 +84,10 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
         if len(fitting) > 1:
             raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
         past = history.history(fitting[0])
-        result = Judge(config, history).cells([past[0][1]], session.locks, past[0][0])[0]
+        run, records = past[0]
+        result = Judge(config, history).cells(records, session.locks, run)[0]
         if format_ == "json":
-            click.echo(json.dumps({"schema": 1, "run": past[0][0], **cell_document(result)}, indent=1))
+            click.echo(json.dumps({"schema": 1, "run": run, **cell_document(result)}, indent=1))
             return
 
         def log(observation: Observation) -> str:
@@ -98,7 +99,7 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
                     return folder / f"{name}.lock"
             return None
 
-        print_detail(result, log, lock_of, history.run(past[0][0]).command)
-        click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, last in run {past[0][0]}")
+        print_detail(result, log, lock_of, history.run(run).command)
+        click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, last in run {run}")
     finally:
         history.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,8 +87,11 @@ class JobMaker:
         trusted: bool,
         inputs: str,
         files: Mapping[str, str],
+        names: Sequence[str] | None = None,
     ) -> Job:
-        """`inputs` is the blob of the inputs, `files` those of a user's model. `ir_version` is for a builder, `trusted`
+        """`names` are those of the inputs where the model does not state them.
+
+        `inputs` is the blob of the inputs, `files` those of a user's model. `ir_version` is for a builder, `trusted`
         says that a checkpoint may run code."""
         name = factory_name(model)
         params: dict[str, Any] = {
@@ -96,7 +99,7 @@ class JobMaker:
             "seed": model.seed,
             "via": exporter.via,
             "opset": opset,
-            "inputs": [item.name for item in model.inputs],
+            "inputs": list(names or (item.name for item in model.inputs)),
             "outputs": list(model.outputs),
             "arguments": model.arguments,
             "dynamic": {item.name: item.dynamic for item in model.inputs if item.dynamic},
@@ -188,4 +191,5 @@ def observed(
 
 def is_users(model: ModelSpec) -> bool:
     """Whether a model is a user's own: its code and its files are not trusted to leave a worker as they found it."""
-    return model.factory is None or not model.factory.startswith(_ZOO)
+    ours = model.factory is not None and model.factory.startswith(_ZOO)
+    return not ours or model.checkpoint is not None or model.source is not None

@@ -55,10 +55,18 @@ class Materials:
             self._inputs[model.id] = self._blobs.put(content)
         return self._inputs[model.id]
 
+    def names(self, model: ModelSpec) -> list[str]:
+        """The inputs in the order of forward(): as stated, or as the file of inputs has them."""
+        if model.inputs or model.inputs_file is None:
+            return [item.name for item in model.inputs]
+        keys = (key.partition("/") for key in self._arrays(model, "inputs_file", model.inputs_file))
+        return list(dict.fromkeys(name for _, _, name in keys))
+
     def of_factory(self, model: ModelSpec) -> dict[str, str]:
         """{file in the job's folder: blob} of what a factory needs; empty for a model of the zoo."""
         if model.id not in self._files:
             files: dict[str, str] = {}
+            model = self.placed(model)
             if model.source is not None:
                 files |= self._tree(model, self._folder / model.source)
             if (own := self._factory_file(model)) is not None:
@@ -67,6 +75,13 @@ class Materials:
                 files[CHECKPOINT] = self._put(model, "checkpoint", self._folder / model.checkpoint)
             self._files[model.id] = files
         return self._files[model.id]
+
+    def placed(self, model: ModelSpec) -> ModelSpec:
+        """The model with the paths of its code absolute, so that one can be seen to lie in the other."""
+        place, _, function = str(model.factory).rpartition(":")
+        where = str(self._folder / place) if place.endswith(".py") else place
+        source = str(self._folder / model.source) if model.source is not None else None
+        return model.model_copy(update={"factory": f"{where}:{function}", "source": source})
 
     def onnx(self, model: ModelSpec) -> dict[str, str]:
         """{file in the job's folder: blob} of an .onnx model: the file itself, and reference outputs where given."""
@@ -85,8 +100,10 @@ class Materials:
         folder = (self._folder / model.onnx).resolve().parent
         files = {}
         for name in names:
-            path = folder / name
-            if PurePosixPath(name).is_absolute() or not path.resolve().is_relative_to(folder):
+            place, path = PurePosixPath(name), folder / name
+            # A way that leads out and comes back leads out of a job's folder too.
+            outside = "\0" in name or place.is_absolute() or ".." in place.parts
+            if outside or not path.resolve().is_relative_to(folder):
                 raise ConfigError(f"{_said(model, 'onnx', model.onnx)} names external data outside its folder: {name}")
             files[f"beside/{name}"] = self._put(model, "external data", path)
         return files
@@ -171,7 +188,9 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _completed(model: ModelSpec, stated: Iterable[Mapping[str, Any]]) -> Iterator[ModelInput]:
     """The inputs of a model, those of its file filled up by what the user says of them."""
     own = {item.name: item for item in model.inputs}
-    found = list(stated)
+    found = list(stated) if isinstance(stated, Iterable) else [stated]
+    if not all(isinstance(item, Mapping) and "name" in item for item in found):
+        raise ConfigError(f"model {model.id!r}: what the reference environment says of its inputs cannot be understood")
     if not found:
         yield from model.inputs
         return

@@ -97,9 +97,10 @@ class Run:
         self.events.planned(len(self.plan.cells))
         flusher = asyncio.create_task(self._flush_now_and_then())
         try:
-            exports: dict[tuple[str, str, int], list[Cell]] = {}
+            exports: dict[tuple[str, str, str, int], list[Cell]] = {}
             for cell in self.plan.cells:
-                exports.setdefault((cell.model.id, cell.exporter.id, cell.opset), []).append(cell)
+                environment = self.plan.exporter_environment(cell)
+                exports.setdefault((cell.model.id, cell.exporter.id, environment, cell.opset), []).append(cell)
             self._unexported = len(exports)
             for cells in exports.values():
                 names = (self.plan.exporter_environment(cells[0]), self.config.reference.id)
@@ -193,8 +194,9 @@ class Run:
             await self._builds.evict(lock)
 
     async def _export(self, cell: Cell, cells: Sequence[Cell]) -> Observation:
-        model = cell.model
+        model = self._materials.placed(cell.model)
         inputs, files = self._materials.inputs(model), self._materials.of_factory(model)
+        names = self._materials.names(model)
         trusted = model.trust or self.engine.cage
 
         def make(environment: str) -> Job:
@@ -208,6 +210,7 @@ class Run:
                 trusted=model.trust or (trusted and Version(cell.exporter.torch) < _LOADS_SAFELY),
                 inputs=inputs,
                 files=files,
+                names=names,
             )
 
         refused = None

@@ -36,7 +36,7 @@ class Plan:
         """Names of all environments the cells need, in the order work reaches them."""
         exporters = dict.fromkeys(self.exporter_environment(cell) for cell in self.cells)
         converters = dict.fromkeys(cell.converter.id for cell in self.cells)
-        return (*exporters, reference, *converters)
+        return tuple(dict.fromkeys((*exporters, reference, *converters)))
 
 
 def make_plan(

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from packaging.specifiers import SpecifierSet
 
 from matrix.config.exporters import Exporter, expand
-from matrix.config.model import Config, ConverterRow, ExporterRow, Row
+from matrix.config.model import Config, ConverterRow, ExporterRow, Role, Row
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell, Step
 from matrix.results import CellResult
@@ -42,10 +42,11 @@ class Table:
         return next(own, None) if cell.exporter.via == "dynamo" else None
 
 
-def applied(cell: Cell, change: Change, result: CellResult, table: Table) -> Cell | None:
+def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: Role | None = None) -> Cell | None:
     """The cell with one change more; None where the change is not possible, or would change nothing.
 
-    `result` is what `cell` came out as: its file's IR version and opset are what is changed.
+    `result` is what `cell` came out as: its file's IR version and opset are what is changed. Packages are added where
+    it failed, or to the environment of `role`.
     """
     ir, opset = _of_file(result)
     _, newest = table.knows(cell)
@@ -55,7 +56,7 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table) -> Cel
     made: tuple[Cell, str] | None
     match wanted.kind:
         case "ir_version":
-            made = _lower_ir(cell, ir, table)
+            made = _lower_ir(cell, ir, str(wanted.value), table)
         case "opset":
             made = _export_at(cell, opset, str(wanted.value), newest)
         case "convert_opset":
@@ -70,7 +71,7 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table) -> Cel
             made = _environ(cell, dict(cast("tuple[tuple[str, str], ...]", wanted.value)), wanted.words)
         case "add":
             pins = dict(cast("tuple[tuple[str, str], ...]", wanted.value))
-            made = _with_packages(cell, pins, result.judgement.role == "exporter", table, wanted.words)
+            made = _with_packages(cell, pins, (role or result.judgement.role) == "exporter", table, wanted.words)
     if made is None:
         return None
     other, words = made
@@ -84,8 +85,9 @@ def _of_file(result: CellResult) -> tuple[int | None, int | None]:
     return (ir if isinstance(ir, int) else None), (opset if isinstance(opset, int) else None)
 
 
-def _lower_ir(cell: Cell, ir: int | None, table: Table) -> tuple[Cell, str] | None:
-    limit, _ = table.knows(cell)
+def _lower_ir(cell: Cell, ir: int | None, wanted: str, table: Table) -> tuple[Cell, str] | None:
+    """To what the converter's onnx knows ("table"), or to a number."""
+    limit = int(wanted) if wanted.isdigit() else table.knows(cell)[0]
     if ir is None or ir <= limit:
         return None
     return _altered(cell, "ir_version", limit, f"ir_version {ir}→{limit}")

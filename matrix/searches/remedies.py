@@ -43,7 +43,7 @@ def next_trial(trials: Sequence[Trial], table: Table) -> tuple[Cell, tuple[Chang
     seen = {frozenset(trial.changes) for trial in trials}
     made = {_made(trial.cell) for trial in trials}
     working = [trial for trial in trials if trial.works]
-    proposals = _parts(min(working, key=_size), trials[0], table) if working else _more(trials, table)
+    proposals = _parts(min(working, key=_size), trials, table) if working else _more(trials, table)
     for cell, changes in proposals:
         # Two ways to the same cell are one: an opset below 13 and one below 12 may both mean 11.
         if frozenset(changes) not in seen and _made(cell) not in made:
@@ -70,12 +70,15 @@ def _more(trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[C
                         yield cell, (*trial.changes, remedy.change)
 
 
-def _parts(working: Trial, bare: Trial, table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
-    """The cell with fewer of the changes that work together."""
+def _parts(working: Trial, trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
+    """The cell with fewer of the changes that work together, each made where it was made in the whole."""
+    bare = trials[0]
+    made = {trial.changes: trial.result.judgement.role for trial in trials}
+    roles = {change: made.get(working.changes[:index]) for index, change in enumerate(working.changes)}
     for size in range(1, len(working.changes)):
         for changes in combinations(working.changes, size):
             cell: Cell | None = bare.cell
             for change in changes:
-                cell = applied(cell, change, bare.result, table) if cell is not None else None
+                cell = applied(cell, change, bare.result, table, roles[change]) if cell is not None else None
             if cell is not None:
                 yield cell, changes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -176,12 +177,12 @@ class Store:
                 _cell(row) for row in session.scalars(select(CellRow).where(CellRow.run == run).order_by(CellRow.id))
             ]
 
-    def history(self, cell: str) -> list[tuple[int, CellRecord]]:
-        """Every run that decided this cell, newest first, each followed by what a search did for it."""
+    def history(self, cell: str) -> list[tuple[int, list[CellRecord]]]:
+        """Every run that decided this cell, newest first: the cell, then what a search did for it."""
         with Session(self._engine) as session:
             named = (CellRow.cell == cell) | (CellRow.base == cell)
             rows = session.scalars(select(CellRow).where(named).order_by(CellRow.run.desc(), CellRow.id))
-            return [(row.run, _cell(row)) for row in rows]
+            return [(run, [_cell(row) for row in of_run]) for run, of_run in groupby(rows, key=lambda row: row.run)]
 
     def cell_ids(self) -> list[str]:
         """All cells ever decided, sorted."""

@@ -98,7 +98,8 @@ class Signature:
 class Match:
     """A recognised failure: ``id`` is the reason to report; the words have their placeholders filled in.
 
-    ``general``: no more was recognised than the class of the exception or the stage it came from.
+    ``general``: no more was recognised than the class of the exception or the stage it came from. ``text`` is what the
+    pattern found, on one line.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Match:
     remedies: tuple[Remedy, ...]
     general: bool = False
     source: str = ""
+    text: str = ""
 
 
 @cache
@@ -165,6 +167,7 @@ def _matched(signature: Signature, found: re.Match[str]) -> Match:
         tuple(remedy.filled(words) for remedy in signature.remedies),
         signature.general,
         signature.source,
+        found.group(0),
     )
 
 

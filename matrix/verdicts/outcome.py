@@ -39,6 +39,9 @@ _TRUST = (
     Remedy(id="newer-exporter", text="Choose an exporter of torch 2.6 or newer, which loads weights alone."),
 )
 
+# So much of what was recognised is looked for in one line: the rest may be in the next.
+_TELLING = 24
+
 # What a user's own code raised while these ran, where no signature knows better.
 _USERS_REASONS = {"model": "model-code-failed", "forward": "forward-failed", "import": "model-code-failed"}
 _USERS_STAGES = frozenset({"model", "forward"})
@@ -124,9 +127,11 @@ def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome 
         )
         known = match(observation.role, cast("Stage", stage), text)
         users = error.get("user")
-        if isinstance(users, dict) and (known is None or known.general or stage in _USERS_STAGES):
+        theirs = known is None or (known.verdict == "error" and (known.general or stage in _USERS_STAGES))
+        if isinstance(users, dict) and theirs:
             return _in_users_code(users, stage, text, known, observation.facts.get("given"))
-        kind, line = text.type.rsplit(".", 1)[-1], _last_line(text.message)
+        kind = text.type.rsplit(".", 1)[-1]
+        line = _telling_line(text.message, known.text if known else "")
         # onnx-tf's own exceptions begin with their class.
         short = line if line.startswith(f"{kind}:") else f"{kind}: {line}"
         if known is None:
@@ -227,6 +232,14 @@ def _how(code: int | None, number: int | None) -> str:
 
 def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "no message")[:300]
+
+
+def _telling_line(message: str, recognised: str) -> str:
+    """Of a message of many lines the one that was recognised, else the last."""
+    for line in message.splitlines():
+        if recognised and " ".join(line.split()).find(recognised[:_TELLING]) >= 0:
+            return line.strip()[:300]
+    return _last_line(message)
 
 
 def _shortened(text: str) -> str:

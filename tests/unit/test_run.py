@@ -389,7 +389,9 @@ def test_a_users_factory_is_part_of_what_ran(world: World) -> None:
     own_model(world)
     plan = world.plan("known", "opset=9")
     world.run(plan)
-    assert ("export", ["inputs.npz", "source", "source/mine.py"]) in [(work, given) for work, _, given in world.engine.seen]
+    assert ("export", ["inputs.npz", "source", "source/mine.py"]) in [
+        (work, given) for work, _, given in world.engine.seen
+    ]
     assert counts(world.run(plan)[0]) == (0, 3)
     (world.root / "mine.py").write_text("def build(): return 1\n")
     assert counts(world.run(plan)[0])[0] == 1

@@ -179,9 +179,10 @@ def test_what_a_search_did_comes_back_as_it_went_in(store: Store) -> None:
     assert half.observations == [ids[0], ids[1], ids[2], ids[5]]
     # They are no cells of their own.
     assert store.cell_ids() == [plain.cell]
-    assert [(run, record.cell) for run, record in store.history(plain.cell)] == [
-        (number, item.cell) for item in (plain, trial, located, half)
-    ]
+    assert store.history(plain.cell) == [(number, [plain, trial, located, half])]
+    later = store.begin_run("quick", "fake", "", 1, {})
+    store.add_cells(later, [plain])
+    assert [(run, len(records)) for run, records in store.history(plain.cell)] == [(later, 1), (number, 4)]
 
 
 def test_a_database_of_the_first_schema_is_read(tmp_path: Path) -> None:
