@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +82,15 @@ def copy_of_the_product(folder: Path) -> None:
     """matrix/, converter/ and docker/, for a test that edits them: `python -m matrix` run there uses the copy."""
     for part in ("matrix", "converter", "docker"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def need_cpu_torch() -> None:
+    """Skips where the current torch would come with CUDA, gigabytes of it: of its CPU build the wheel must be pointed
+    out. Under CI's switch too, for that is no tool a machine could have."""
+    if not (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")):
+        pytest.skip(
+            "the current torch would be downloaded with CUDA, 2.8 GB; UV_FIND_LINKS says where its CPU build is"
+        )
 
 
 def _sections(text: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from product import Finished, Project
+from tables import need_cpu_torch
 
 # Eight environments, one after the other on a small machine.
 PATIENCE_SECONDS = 1500
@@ -34,10 +35,7 @@ OUTCOMES = {
 
 @pytest.fixture(scope="module")
 def article(real: Project) -> Finished:
-    if not (os.environ.get("MATRIX_CI") or os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")):
-        pytest.skip(
-            "the current torch would be downloaded with CUDA, 2.8 GB; UV_FIND_LINKS says where its CPU build is"
-        )
+    need_cpu_torch()
     asked = ("--tier", "article", "--locked", "--format", "json")
     return real.call("run", *asked, patience=PATIENCE_SECONDS)
 

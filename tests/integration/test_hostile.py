@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from packaging.version import Version
 from product import Project
-from tables import EXPORTER, ROOT, ZOO
+from tables import EXPORTER, ROOT, ZOO, need_cpu_torch
 
 from matrix.config import load_config
 
@@ -48,6 +48,8 @@ class Shop:
     def python(self, row: str) -> Path:
         found = [p for p, s in self.project.stamps().items() if s and s["environment"].split(".cpu")[0] == row]
         if not found:
+            if row == NEWEST:
+                need_cpu_torch()
             built = self.project.call("build", row, patience=1200)
             assert built.code == 0, built.err
             return self.python(row)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pytest
 from product import Project
-from tables import EXPORTER, OPSET, ROOT, TF1, TF2
+from tables import EXPORTER, OPSET, ROOT, TF1, TF2, need_cpu_torch
 
 from matrix.arrays import read_arrays
 from matrix.config import load_config
@@ -63,10 +61,7 @@ class Export:
 
 def run_zoo(real: Project) -> dict[tuple[str, str], Export]:
     """By model and exporter. What ran before in the same state is not run again."""
-    if not (os.environ.get("MATRIX_CI") or os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")):
-        pytest.skip(
-            "the current torch would be downloaded with CUDA, 2.8 GB; UV_FIND_LINKS says where its CPU build is"
-        )
+    need_cpu_torch()
     found = {}
     for exporter, (opset, converter) in EXPORTS.items():
         only = (f"exporter={exporter}", f"opset=={opset}", f"converter={converter}")
