@@ -1,8 +1,10 @@
 """What a conversion computes inside, in a converter environment: every tensor that converter/stages/expose.py made an
 output, for one case.
 
-Inputs: model.onnx (the exposed file), inputs.npz (its one case). Output: traced.npz. Facts: "lacking", the names of
-the tensors that onnx-tf has no value for, such as an output of a node that its handler does not make.
+Inputs: model.onnx (the exposed file), inputs.npz. Params: {"case": k} (absent: the last). Output: traced.npz, that case
+alone. Facts: "lacking", the names of the tensors that onnx-tf has no value for, such as an output of a node that its
+handler does not make.
+The cases before it are run too: some conversions go wrong only on the second call.
 The file is not checked: that was the convert job's business, and the outputs added are no part of the model.
 """
 import numpy
@@ -17,15 +19,17 @@ _AT_ONCE = 200
 
 def run(job, packages, converted):
     model, representation = converted
-    (case,) = read_cases(job.given("inputs.npz"))
-    fed = in_order(case, graph.inputs(model))
+    cases = read_cases(job.given("inputs.npz"))
+    cases = cases[: job.params.get("case", len(cases) - 1) + 1]
     wanted = graph.outputs(model)
     # onnx-tf before 1.2 keeps its tensors one level down, that from 1.7 on makes them when it is called.
     holder = getattr(representation, "predict_net", representation)
-    if getattr(representation, "tf_module", None) is not None:
-        values = _from_function(representation, fed, wanted)
-    else:
-        values = _from_graph(representation, holder, fed, wanted)
+    for case in cases:
+        fed = in_order(case, graph.inputs(model))
+        if getattr(representation, "tf_module", None) is not None:
+            values = _from_function(representation, fed, wanted)
+        else:
+            values = _from_graph(representation, holder, fed, wanted)
     # In the place of a tensor there may be None, or a list, which is a sequence.
     arrays = {
         name: numpy.asarray(values[name])

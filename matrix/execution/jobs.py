@@ -33,7 +33,7 @@ FILES: dict[PassName, tuple[str, ...]] = {
     "inspect": ("model.onnx", "given.npz"),
     "alter": ("model.onnx",),
     "reference": ("reference.npz", "again.npz"),
-    "expose": ("exposed.onnx", "exposed.npz", "case.npz"),
+    "expose": ("exposed.onnx", "exposed.npz"),
     "convert": ("memory.npz",),
     "reload": ("reloaded.npz",),
     "tflite": ("tflite.npz",),
@@ -132,8 +132,11 @@ class JobMaker:
         params = _environ(environ) | ({"tflite": True} if tflite else {})
         return self._job("convert", environment, params, {"model.onnx": onnx, "inputs.npz": inputs})
 
-    def trace(self, environment: str, onnx: str, inputs: str, environ: Mapping[str, str] | None = None) -> Job:
-        return self._job("trace", environment, _environ(environ), {"model.onnx": onnx, "inputs.npz": inputs})
+    def trace(
+        self, environment: str, onnx: str, inputs: str, case: int, environ: Mapping[str, str] | None = None
+    ) -> Job:
+        params = _environ(environ) | {"case": case}
+        return self._job("trace", environment, params, {"model.onnx": onnx, "inputs.npz": inputs})
 
     def _job(
         self,

@@ -173,13 +173,13 @@ class Run:
         exposed = await self._job(
             "expose", self.config.reference.id, lambda env: self.jobs.expose(env, onnx, inputs, case), alone
         )
-        file, given = exposed.file("exposed.onnx"), exposed.file("case.npz")
-        if file is None or given is None or self.speak(exposed) is not None:
+        file = exposed.file("exposed.onnx")
+        if file is None or self.speak(exposed) is not None:
             return exposed, None
         trace = self._job(
             "trace",
             cell.converter.id,
-            lambda env: self.jobs.trace(env, file, given, environ),
+            lambda env: self.jobs.trace(env, file, inputs, case, environ),
             alone or bool(environ),
         )
         return exposed, await trace
