@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,9 @@ _BYTES_CAP = 2**30
 
 # Version 3.0 only adds names of fields beyond Latin-1, and records are no numbers.
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+_OF_A_CASE = re.compile(r"\d+/.")
 
 
 class UnreadableArrays(ValueError):
@@ -38,6 +42,20 @@ def read_arrays(path: Path) -> dict[str, Array]:
         raise
     except Exception as error:  # there is no list of what zipfile, zlib, ast and numpy raise for hostile bytes
         raise UnreadableArrays(f"{type(error).__name__}: {error}") from error
+
+
+def read_cases(path: Path) -> dict[str, Array]:
+    """Arrays that a user brings: keys `<case>/<name>`, or plain names for a single case, which is case 0 then. Raises
+    what `read_arrays` does, UnreadableArrays also for no array at all and for keys of both kinds."""
+    arrays = read_arrays(path)
+    if not arrays:
+        raise UnreadableArrays("it holds no array")
+    if not any(_OF_A_CASE.match(key) for key in arrays):
+        return {f"0/{name}": array for name, array in arrays.items()}
+    wrong = next((key for key in arrays if not _OF_A_CASE.match(key)), None)
+    if wrong is not None:
+        raise UnreadableArrays(f"the key {wrong!r} names no case; write 0/{wrong}, as the others")
+    return arrays
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:

@@ -57,7 +57,14 @@ class CellPair:
 
     @property
     def same_conclusion(self) -> bool:
-        return _conclusion(self.one.judgement) == _conclusion(self.two.judgement)
+        return _conclusion(self.one.judgement) == _conclusion(self.two.judgement) and self._same_remedy
+
+    @property
+    def _same_remedy(self) -> bool:
+        """Where both runs looked for one."""
+        if not all(any(not trial.judgement.indeterminate for trial in side.tried) for side in (self.one, self.two)):
+            return True
+        return _remedy(self.one) == _remedy(self.two)
 
     @property
     def same_observations(self) -> bool:
@@ -185,8 +192,13 @@ def _files(result: CellResult) -> dict[str, str]:
         (result.reference, "reference.npz"),
         (result.convert, "memory.npz"),
         (result.convert, "reloaded.npz"),
+        (result.convert, "tflite.npz"),
     )
     return {name: blob for part, name in places if part is not None and (blob := part.file(name)) is not None}
+
+
+def _remedy(result: CellResult) -> tuple[tuple[str, str], ...] | None:
+    return result.remedied.record.changes if result.remedied is not None else None
 
 
 def _conclusion(judgement: Judgement) -> tuple[str | None, ...]:

@@ -14,7 +14,7 @@ from matrix import __version__
 from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.durable import is_full
-from matrix.errors import Indeterminate, LockStale
+from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Counts, Run
 from matrix.execution.watermark import Watermark
@@ -93,7 +93,7 @@ def _execute(session: Session, options: Options) -> tuple[Report, frozenset[str]
                 )
                 counts = Counts()
 
-                def run(part: Plan, again: bool) -> Run:
+                def run(part: Plan) -> Run:
                     return Run(
                         id=number,
                         config=session.config,
@@ -110,7 +110,7 @@ def _execute(session: Session, options: Options) -> tuple[Report, frozenset[str]
                         work=session.state.work / str(number),
                         events=events,
                         speak=judge.speak,
-                        again=again,
+                        again=options.again,
                         evict=options.evict,
                         tflite=options.tflite,
                         counts=counts,
@@ -120,18 +120,17 @@ def _execute(session: Session, options: Options) -> tuple[Report, frozenset[str]
                 mark = Watermark(disk) if disk else None
                 status = "failed"
                 try:
-                    done = asyncio.run(_until_done(run(plan, options.again), mark))
+                    done = asyncio.run(_until_done(run(plan), mark))
                     searches = Searches(plan, Table(session.config, session.locks), options.remedy)
                     while done and (cells := searches.next(judge.cells(store.cells(number), session.locks, number))):
                         try:
                             part = session.further(plan, cells, events.say, allowed=not options.locked)
-                        except (LockStale, Indeterminate) as error:
+                        except (LockStale, Indeterminate, ConfigError) as error:
                             # What the plan has found stays, whatever becomes of the search.
                             events.say(f"no further search: {error}")
                             break
                         engine.ready({session.locks[name].python for name in session.environments(part)})
-                        # What the plan has run again is not run a third time.
-                        done = asyncio.run(_until_done(run(part, again=False), mark))
+                        done = asyncio.run(_until_done(run(part), mark))
                     status = "complete" if done else "interrupted"
                 finally:
                     if mark is not None and counts.run:

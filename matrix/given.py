@@ -89,6 +89,9 @@ def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
             raise UsageError(
                 f"--model {name}: say what goes in, such as --input image=1x3x224x224 or tokens=1x16:int64:0..999"
             )
+    names = [item.name for item in fields["inputs"]]  # type: ignore[attr-defined]
+    if len(set(names)) < len(names):
+        raise UsageError(f"--model {name}: two inputs of the same name: {', '.join(names)}")
     identifier = re.sub(r"[^\w.+-]", "-", label) or "model"
     while identifier in taken:
         identifier += "-own"
@@ -110,11 +113,10 @@ def parse_input(text: str, position: int) -> ModelInput:
     # Each with what ends it: a label may begin with an x too.
     sizes = re.findall(rf"({_SIZE})(?:x|$)", found["shape"])
     dtype = found["dtype"] or "float32"
-    # Whole numbers are mostly indices, and 0 and 1 are the only ones that every table has.
-    low, high = (0.0, 2.0) if dtype.startswith(("int", "uint")) else (-1.0, 1.0)
+    bounds: dict[str, tuple[float, float]] = {}
     if found["low"] is not None:
         try:
-            low, high = float(found["low"]), float(found["high"])
+            bounds["range"] = float(found["low"]), float(found["high"])
         except ValueError as error:
             raise UsageError(f"--input {text}: {error}") from error
     try:
@@ -122,12 +124,12 @@ def parse_input(text: str, position: int) -> ModelInput:
             name=found["name"] or ("input" if position == 0 else f"input_{position}"),
             shape=tuple(int(size.rpartition("@")[2]) for size in sizes),
             dtype=dtype,  # type: ignore[arg-type]
-            range=(low, high),
+            **bounds,
             dynamic={axis: size.partition("@")[0] for axis, size in enumerate(sizes) if "@" in size},
         )
     except ValidationError as error:
         raise UsageError(f"--input {text}: {_first(error)}") from error
-    if low >= high or min(item.shape) < 1:
+    if item.range[0] >= item.range[1] or min(item.shape) < 1:
         raise UsageError(f"--input {text}: sizes are at least 1, and the first bound is below the second")
     return item
 

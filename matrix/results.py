@@ -104,7 +104,9 @@ class Judge:
                     replace(
                         result,
                         tried=tuple(
-                            self._cell(item, observations, locks, run) for item in further if item.expose is None
+                            self._cell(item, observations, locks, run, result.reference)
+                            for item in further
+                            if item.changes
                         ),
                         divergence=next(
                             (self._located(result, item, observations) for item in further if item.expose is not None),
@@ -116,14 +118,21 @@ class Judge:
         return results
 
     def _cell(
-        self, record: CellRecord, observations: Mapping[int, Observation], locks: Mapping[str, Lock], run: int
+        self,
+        record: CellRecord,
+        observations: Mapping[int, Observation],
+        locks: Mapping[str, Lock],
+        run: int,
+        original: Observation | None = None,
     ) -> CellResult:
+        """`original` is what the reference made of the file before a search changed it."""
         export = observations[record.export]
         altered = tuple(observations[number] for number in record.alter)
         reference = observations[record.reference] if record.reference is not None else None
         convert = observations[record.convert] if record.convert is not None else None
         tolerances = self._tolerances.get(record.model, self._default)
-        judgement = judge(record.opset, export, reference, convert, self.speak, partial(self._leg, tolerances), altered)
+        compare = partial(self._leg, tolerances)
+        judgement = judge(record.opset, export, reference, convert, self.speak, compare, altered, original)
         parts = [part for part in (export, *altered, reference, convert) if part is not None]
         lock = locks.get(record.converter)
         distributions = self._distributions(convert)
@@ -154,7 +163,8 @@ class Judge:
             if observation is not None and (failed := self.speak(observation)) is not None:
                 return Located(None, f"not found: {observation.role}/{failed.stage}: {failed.title}")
         file = result.altered[-1] if result.altered else result.export
-        outputs = [str(name) for name in file.facts.get("graph_outputs") or ()]
+        names = file.facts.get("graph_outputs")
+        outputs = [str(name) for name in names] if isinstance(names, list) else []
         return locate(exposed, traced, outputs, tolerances, self._store.blobs.path)
 
     def compare(self, model: str, one: str, two: str) -> Leg:

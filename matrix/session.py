@@ -143,7 +143,8 @@ class Session:
         return make_plan(self.config, self.locks, self.selection, self.build, given)
 
     def further(self, plan: Plan, cells: tuple[Cell, ...], tell: Callable[[str], None], allowed: bool = True) -> Plan:
-        """A plan of the cells a search asks for after `plan`, with a lock for every row it made of the table's.
+        """A plan of the cells a search asks for after `plan`, with a lock for every row it made of the table's;
+        without cells that would need one where none may be made.
 
         Raises what `refresh` does.
         """
@@ -156,8 +157,15 @@ class Session:
                 self._searched[cell.exporter.row] = cell.exporter_row
         builds = {row.id: f"{row.id}.{self.build}" for row in self.config.exporters if self.build in row.builds}
         part = replace(plan, cells=cells, notes=(), builds=builds)
-        if outdated := stale(self.requests(self.environments(part)), self.locks):
-            self.refresh(outdated, tell, allowed)
+        outdated = stale(self.requests(self.environments(part)), self.locks)
+        if outdated and not allowed:
+            names = {request.name for request in outdated}
+            tell(f"not tried, because it needs a new lock (--locked): {', '.join(sorted(names))}")
+            return replace(
+                part, cells=tuple(c for c in cells if not names & {part.exporter_environment(c), c.converter.id})
+            )
+        if outdated:
+            self.refresh(outdated, tell)
         return part
 
     def engine(self) -> tuple[Engine, str]:

@@ -2,8 +2,8 @@
 case: what a conversion is held against, node by node.
 
 Inputs: model.onnx, inputs.npz. Params: {"case": k}. Outputs: exposed.onnx (same IR version and opsets; the model's own
-outputs first, then those of its nodes in their order), exposed.npz and case.npz (all its tensors and its inputs for
-case k, which is case 0 there). Facts: "case" and
+outputs first, then those of its nodes in their order) and exposed.npz (all its tensors for case k, which is case 0
+there). Facts: "case" and
     "nodes": [{"index", "name", "operator", "domain", "opset", "inputs": [names], "outputs": [names]}]
 in topological order, where "inputs" has also what subgraphs read from around them. Nodes of subgraphs are not
 exposed: an If or Loop is one node.
@@ -51,7 +51,6 @@ def load(job, packages, _):
         raise ValueError("there is no case %r, the inputs have %d" % (case, len(cases)))
     names = graph.inputs(model)
     feed = dict(zip(names, in_order(cases[case], names)))
-    write_cases(job.made("case.npz"), [feed])
     job.facts.update(case=case, nodes=_nodes(model))
     return model, feed
 

@@ -45,8 +45,10 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
                 )
             click.echo("the table of one: python -m matrix status --run N")
             return
-        chosen = next((item for item in runs if number in (None, item.id)), None)
+        chosen = next((item for item in runs if number == item.id or (number is None and item.tier != "picture")), None)
         if chosen is None:
+            if number is None:
+                raise NothingSelected("there are only runs of pictures yet; name one with --run")
             raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
         show_report(*report_on(chosen, history, judge, config, session.locks), format_)
     finally:

@@ -109,6 +109,7 @@ def _usable(report: Report, given: list[str]) -> None:
 _OF_THE_MODEL = {
     ("exporter", "model"),
     ("exporter", "forward"),
+    ("reference", "model"),
     ("reference", "load"),
     ("reference", "check"),
 }
@@ -155,6 +156,6 @@ def _end(report: Report, table: Path, strict: bool) -> None:
     missing = verdicts.count("unavailable")
     if missing and (strict or missing == len(verdicts)):
         raise Indeterminate(
-            f"{missing} cells are unavailable on this machine: the table says why, "
-            "`python -m matrix doctor` what is missing"
+            f"{missing} cells could not be judged here; the table says why (of missing interpreters and wheels "
+            "`python -m matrix doctor` says more)"
         )

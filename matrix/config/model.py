@@ -6,7 +6,7 @@ Scalars arrive as strings (see load.py), so that `1.10` stays a version and neve
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -76,6 +76,7 @@ Stage = Literal[
     "export",
     "load",
     "alter",
+    "expose",
     "check",
     "convert",
     "run",
@@ -159,6 +160,10 @@ class ConverterRow(Row):
     """One ONNX / onnx-tf / TensorFlow combination."""
 
 
+# What a narrow type holds; the upper bound of a range is not drawn.
+_HOLDS = {"int8": (-128.0, 128.0), "uint8": (0.0, 256.0), "float16": (-65504.0, 65504.0)}
+
+
 class ModelInput(Strict):
     """One input tensor: name, shape, dtype and the half-open range its values are drawn from.
 
@@ -171,6 +176,23 @@ class ModelInput(Strict):
     dtype: Literal["float32", "float64", "float16", "int64", "int32", "int8", "uint8", "bool"] = "float32"
     range: tuple[FiniteFloat, FiniteFloat] = (-1.0, 1.0)
     dynamic: dict[int, Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_range(cls, data: Any) -> Any:
+        # Whole numbers are mostly indices, and 0 and 1 are the only ones that every table has.
+        if isinstance(data, dict) and "range" not in data and str(data.get("dtype")).startswith(("int", "uint")):
+            return {**data, "range": (0.0, 2.0)}
+        return data
+
+    @model_validator(mode="after")
+    def _holds_its_range(self) -> ModelInput:
+        low, high = _HOLDS.get(self.dtype, self.range)
+        if self.range[0] < low or self.range[1] > high:
+            raise ValueError(
+                f"{self.dtype} holds numbers from {low:g} to {high:g}, not {self.range[0]:g} to {self.range[1]:g}"
+            )
+        return self
 
 
 class Tolerance(Strict):

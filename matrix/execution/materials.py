@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
 
-from matrix.arrays import UnreadableArrays, read_arrays
+from matrix.arrays import UnreadableArrays, read_cases
 from matrix.config.model import ModelInput, ModelSpec
+from matrix.durable import is_full
 from matrix.errors import ConfigError
 from matrix.execution.inputs import make_inputs, pack
 from matrix.redact import redact
@@ -29,8 +31,11 @@ GIVEN = "given.npz"
 _MOST_FILES = 5000
 _MOST_BYTES = 2**30
 
-# Of one input that a file states the size of.
+# Of all inputs together, axes of free size twice as long.
 _MOST_ELEMENTS = 2**26
+
+# What an input is called that the user gave no name.
+_UNNAMED = re.compile(r"input(_\d+)?")
 
 # Made by tools, large, and never what a model is imported from.
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
@@ -51,7 +56,9 @@ class Materials:
             if model.inputs_file is not None:
                 content = pack(self._arrays(model, "inputs_file", model.inputs_file))
             else:
-                content = make_inputs(model.model_copy(update={"inputs": tuple(_completed(model, stated))}))
+                completed = tuple(_completed(model, stated))
+                _refuse_beyond_limit(model, completed)
+                content = make_inputs(model.model_copy(update={"inputs": completed}))
             self._inputs[model.id] = self._blobs.put(content)
         return self._inputs[model.id]
 
@@ -110,23 +117,20 @@ class Materials:
 
     def _put(self, model: ModelSpec, what: str, path: Path) -> str:
         try:
-            return self._blobs.put(path.read_bytes())
+            return self._blobs.put_file(path)
         except OSError as error:
+            if is_full(error):
+                raise
             raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
 
     def _arrays(self, model: ModelSpec, what: str, place: str) -> dict[str, Any]:
         path = self._folder / place
         try:
-            arrays = read_arrays(path)
+            return read_cases(path)
         except UnreadableArrays as error:
             raise ConfigError(f"{_said(model, what, path)} is no .npz file of plain arrays ({error})") from error
         except OSError as error:
             raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
-        if not arrays:
-            raise ConfigError(f"{_said(model, what, path)} holds no array")
-        if all(key.partition("/")[0].isdigit() and "/" in key for key in arrays):
-            return arrays
-        return {f"0/{name}": array for name, array in arrays.items()}
 
     def _factory_file(self, model: ModelSpec) -> Path | None:
         """The file a factory names, unless the source folder holds it."""
@@ -195,6 +199,8 @@ def _completed(model: ModelSpec, stated: Iterable[Mapping[str, Any]]) -> Iterato
         yield from model.inputs
         return
     names = [str(item["name"]) for item in found]
+    if len(own) == len(names) and all(_UNNAMED.fullmatch(n) and n not in names for n in own):
+        own = {name: item.model_copy(update={"name": name}) for name, item in zip(names, own.values(), strict=True)}
     if unknown := [name for name in own if name not in names]:
         raise ConfigError(
             f"model {model.id!r} has no input {', '.join(unknown)}; its file has: {', '.join(names) or 'none'}"
@@ -220,19 +226,22 @@ def _drawable(model: ModelSpec, name: str, item: Mapping[str, Any]) -> ModelInpu
             f"model {model.id!r}: its file leaves the size of input {name!r} open ({sizes}); state it, such as "
             f"--input {name}=1x3x224x224"
         )
-    if math.prod(shape) > _MOST_ELEMENTS:
-        raise ConfigError(
-            f"model {model.id!r}: its file asks for {math.prod(shape)} numbers as input {name!r}, more than are drawn "
-            f"({_MOST_ELEMENTS}); give it some: --inputs FILE.npz"
-        )
-    whole = str(dtype).startswith(("int", "uint"))
     try:
-        return ModelInput(name=name, shape=tuple(shape), dtype=dtype, range=(0, 2) if whole else (-1, 1))  # type: ignore[arg-type]
+        return ModelInput(name=name, shape=tuple(shape), dtype=dtype)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError(
             f"model {model.id!r}: no numbers can be drawn for input {name!r} of type {dtype or 'unknown'}; give it "
             "some: --inputs FILE.npz"
         ) from error
+
+
+def _refuse_beyond_limit(model: ModelSpec, inputs: Sequence[ModelInput]) -> None:
+    asked = sum(math.prod(item.shape) * 2 ** len(item.dynamic) for item in inputs)
+    if asked > _MOST_ELEMENTS:
+        raise ConfigError(
+            f"model {model.id!r}: {asked} numbers would have to be drawn for input "
+            f"{', '.join(repr(item.name) for item in inputs)}, more than {_MOST_ELEMENTS}; give some: --inputs FILE.npz"
+        )
 
 
 def _said(model: ModelSpec, what: str, path: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from packaging.version import Version
 
 from matrix.config.model import Config, Limits
 from matrix.environments.engine import BuildFailed, Engine
+from matrix.errors import ConfigError
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
 from matrix.execution.jobs import Job, JobMaker, is_users, observed
@@ -117,8 +119,14 @@ class Run:
 
     async def _follow(self, cells: list[Cell]) -> None:
         """One export and everything that waits for it."""
+        inputs = ""
         try:
             export = await (self._inspect if cells[0].exporter.via == "file" else self._export)(cells[0], cells)
+            if self.speak(export) is None:
+                inputs = self._materials.inputs(cells[0].model, export.facts.get("inputs") or ())
+        except ConfigError as error:
+            # What one user gave must not take the results of other models along.
+            export = self._unusable(cells[0], str(error))
         finally:
             self._unexported -= 1
         await self._no_longer_needed(self.plan.exporter_environment(cells[0]))
@@ -128,11 +136,18 @@ class Run:
                 self._decide(cell, export)
                 await self._no_longer_needed(cell.converter.id)
         else:
-            inputs = self._materials.inputs(cells[0].model, export.facts.get("inputs") or ())
             async with asyncio.TaskGroup() as group:
                 for cell in cells:
                     group.create_task(self._convert(cell, export, onnx, inputs))
         await self._no_longer_needed(self.config.reference.id)
+
+    def _unusable(self, cell: Cell, why: str) -> Observation:
+        """A model that no job can be made of, for a reason that a person has to see to."""
+        kind: JobKind = "inspect" if cell.exporter.via == "file" else "export"
+        job = Job(hashlib.sha256(f"{cell.model.id}\0{why}".encode()).hexdigest(), kind, {}, {})
+        lock = self.locks[self.plan.exporter_environment(cell)]
+        stopped = Obstacle("model", "error", "model-unusable", why)
+        return self._keep(observed(job, lock, self.limits, obstacle=stopped))
 
     async def _convert(self, cell: Cell, export: Observation, onnx: str, inputs: str) -> None:
         """From the exported file to what the cell asks for. Jobs that cells share are run once."""
@@ -275,10 +290,12 @@ class Run:
     async def _settle(
         self, kind: JobKind, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]
     ) -> Observation:
-        known = None if self.again else self.store.finding(job.id, self.limits)
-        if known is not None and self._still_a_finding(known):
+        known = self.store.finding(job.id, self.limits)
+        # What this very run has found, before a search, is neither run again nor counted.
+        ours = known is not None and known.run == self.id
+        if known is not None and (ours or not self.again) and self._still_a_finding(known):
             # A lock without a solution is looked up like a finding, but it never was a job.
-            self.counts.cached += known.obstacle is None or known.obstacle.stage != "lock"
+            self.counts.cached += not ours and (known.obstacle is None or known.obstacle.stage != "lock")
             self.events.job_ended(known, cached=True)
             return known
         if obstacle is not None:

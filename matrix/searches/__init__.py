@@ -35,8 +35,9 @@ class Searches:
             if (located := to_locate(cell, result)) is not None and located.id not in self._asked:
                 self._asked[located.id] = (located, ())
                 further.append(located)
-            proposal = next_trial(self._trials(cell, result), self.table) if self.remedy else None
-            if proposal is not None and proposal[0].id not in self._asked:
+            trials = self._trials(cell, result)
+            proposal = next_trial(trials, self.table, self._asked.keys()) if self.remedy else None
+            if proposal is not None:
                 self._asked[proposal[0].id] = proposal
                 further.append(proposal[0])
         return tuple(further)

@@ -53,7 +53,8 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: 
     wanted = change.concrete(facts(opset=opset, onnx_opset=newest, tensorflow=cell.converter.pins.get("tensorflow")))
     if wanted is None:
         return None
-    made: tuple[Cell, str] | None
+    made: tuple[Cell, str] | None = None
+    place = role or result.judgement.role
     match wanted.kind:
         case "ir_version":
             made = _lower_ir(cell, ir, str(wanted.value), table)
@@ -67,11 +68,11 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: 
             made = _altered(cell, "simplify", True, "onnxsim")
         case "rename":
             made = _altered(cell, "rename", True, "valid names")
-        case "environ":
+        case "environ" if place == "converter":
             made = _environ(cell, dict(cast("tuple[tuple[str, str], ...]", wanted.value)), wanted.words)
-        case "add":
+        case "add" if place in ("exporter", "converter"):
             pins = dict(cast("tuple[tuple[str, str], ...]", wanted.value))
-            made = _with_packages(cell, pins, (role or result.judgement.role) == "exporter", table, wanted.words)
+            made = _with_packages(cell, pins, place == "exporter", table, wanted.words)
     if made is None:
         return None
     other, words = made

@@ -6,7 +6,7 @@ alone too, so that nothing needless is recommended.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -36,17 +36,21 @@ class Trial:
         return not self.works and not self.result.judgement.indeterminate
 
 
-def next_trial(trials: Sequence[Trial], table: Table) -> tuple[Cell, tuple[Change, ...]] | None:
+def next_trial(
+    trials: Sequence[Trial], table: Table, dropped: Set[str] = frozenset()
+) -> tuple[Cell, tuple[Change, ...]] | None:
     """What to try next for the cell whose trials these are, the cell itself first; None where nothing is left."""
-    if not trials[0].failed or len(trials) > MAX_TRIALS:
+    if not trials[0].failed:
         return None
     seen = {frozenset(trial.changes) for trial in trials}
     made = {_made(trial.cell) for trial in trials}
     working = [trial for trial in trials if trial.works]
+    if not working and len(trials) > MAX_TRIALS:
+        return None
     proposals = _parts(min(working, key=_size), trials, table) if working else _more(trials, table)
     for cell, changes in proposals:
         # Two ways to the same cell are one: an opset below 13 and one below 12 may both mean 11.
-        if frozenset(changes) not in seen and _made(cell) not in made:
+        if frozenset(changes) not in seen and _made(cell) not in made and cell.id not in dropped:
             return cell, changes
     return None
 

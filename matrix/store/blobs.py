@@ -34,6 +34,14 @@ class Blobs:
             path.chmod(0o444)
         return name
 
+    def put_file(self, source: Path) -> str:
+        """Store a file's content, however large, and return its name; OSError where it cannot be read."""
+        incoming = self._root / "incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        copy = incoming / f"{os.getpid()}-copy"
+        shutil.copyfile(source, copy)
+        return self.take(copy)
+
     def take(self, source: Path) -> str:
         """Move a file in and return its name; it is hashed after the move, out of a worker's folder."""
         incoming = self._root / "incoming"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EXPORTER_LEG = "torch-onnxruntime"
 GIVEN_LEG = "given-onnxruntime"
+# Where a file was changed and nothing but the file itself says what it means.
+ALTERED_LEG = "original-altered"
 CONVERTER_LEG = "onnxruntime-tensorflow"
 # Where ONNX Runtime cannot run the file.
 DIRECT_LEG = "torch-tensorflow"
@@ -39,11 +41,12 @@ _OLDEST_RUN = 7
 
 _UNCOMPARED: dict[str, Verdict] = {ARRAYS_UNREADABLE: "error", ARRAYS_MISSING: "infra"}
 
-_LEG_ROLES: dict[str, Role] = {EXPORTER_LEG: "exporter", GIVEN_LEG: "reference"}
+_LEG_ROLES: dict[str, Role] = {EXPORTER_LEG: "exporter", GIVEN_LEG: "reference", ALTERED_LEG: "reference"}
 
 _LEG_WORDS = {
     EXPORTER_LEG: "ONNX Runtime does not compute what torch computed: the exporter changed the model",
     GIVEN_LEG: "ONNX Runtime does not compute the reference outputs given: they are of another model or other inputs",
+    ALTERED_LEG: "the file as it was changed does not compute what it computed before: the change is no remedy",
     CONVERTER_LEG: "TensorFlow does not compute what ONNX Runtime computes: the conversion is wrong",
     DIRECT_LEG: "TensorFlow does not compute what torch computed: the export or the conversion is wrong",
     GIVEN_DIRECT_LEG: "TensorFlow does not compute the reference outputs given",
@@ -104,11 +107,13 @@ def judge(
     speak: Speak,
     compare: Compare,
     altered: Sequence[Observation] = (),
+    original: Observation | None = None,
 ) -> Judgement:
     """Judge one cell. `speak` gives the outcome of an observation, `compare` a leg of two array files.
 
     `export` may be the inspection of an .onnx file, or None where nobody looked into it: then nothing is said about an
-    exporter. `altered` are the changes made to the file before it was run and converted.
+    exporter. `altered` are the changes made to the file before it was run and converted, `original` is the reference
+    job of the file before them: nothing else says what a user's .onnx file without given outputs means.
     """
     remarks: list[str] = []
     if export is not None:
@@ -131,7 +136,13 @@ def judge(
         if failed.verdict in INDETERMINATE or not _source(export) or not _may_be_absent(export, altered):
             return _no_reference(failed, remarks)
         return _numbers(export, None, convert, compare, [*remarks, REFERENCE_ABSENT])
-    return _numbers(export, reference, convert, compare, remarks)
+    if not altered or _source(export):
+        return _numbers(export, reference, convert, compare, remarks)
+    if original is None:
+        return _missing("reference", remarks)
+    if (failed := speak(original)) is not None:
+        return _no_reference(failed, remarks)
+    return _numbers(export, reference, convert, compare, remarks, original)
 
 
 def _source(export: Observation | None) -> tuple[str, str] | None:
@@ -209,12 +220,14 @@ def _numbers(
     convert: Observation,
     compare: Compare,
     remarks: list[str],
+    original: Observation | None = None,
 ) -> Judgement:
     """`reference` None: ONNX Runtime's leg is absent, TensorFlow is held against the source itself."""
     source = _source(export)
     names = {
         **({source[0]: source[1]} if source else {}),
         **({name: reference.file(name) for name in ("reference.npz", "again.npz")} if reference is not None else {}),
+        **({"original.npz": original.file("reference.npz")} if original is not None else {}),
         "memory.npz": convert.file("memory.npz"),
         "reloaded.npz": convert.file("reloaded.npz"),
         **({"tflite.npz": convert.file("tflite.npz")} if convert.passes[-1].name == "tflite" else {}),
@@ -273,6 +286,9 @@ def _legs(source: str | None, blob: dict[str, str], compare: Compare) -> dict[st
         if source is not None:
             name = EXPORTER_LEG if source == "torch.npz" else GIVEN_LEG
             legs[name] = compare(blob[source], blob["reference.npz"], True)
+        if "original.npz" in blob:
+            # By position: the change may have been to the names.
+            legs[ALTERED_LEG] = compare(blob["original.npz"], blob["reference.npz"], True)
         legs[CONVERTER_LEG] = compare(blob["reference.npz"], blob["memory.npz"], False)
     else:
         assert source is not None

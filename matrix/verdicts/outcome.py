@@ -30,6 +30,7 @@ _CERTAIN = frozenset(
         "engine-error",
         "engine-lost",
         "interpreter-missing",
+        "model-unusable",
     }
 )
 
@@ -153,9 +154,9 @@ def _in_users_code(place: dict[str, Any], stage: str, error: ErrorText, known: M
     fed = ""
     if stage == "forward" and isinstance(given, list):
         shapes = (
-            f"{item.get('name')} {item.get('dtype')} {'x'.join(map(str, item.get('shape', ())))}"
+            f"{item.get('name')} {item.get('dtype')} {'x'.join(map(str, item['shape']))}"
             for item in given
-            if isinstance(item, dict)
+            if isinstance(item, dict) and isinstance(item.get("shape"), list)
         )
         fed = f"; it was given {', '.join(shapes)}"
     return Outcome(

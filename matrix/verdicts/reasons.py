@@ -25,6 +25,7 @@ OWN = frozenset(
         "killed-from-outside",
         "memory-limit",
         "model-code-failed",
+        "model-unusable",
         "nan-mask",
         "no-result",
         "no-solution",
@@ -43,6 +44,10 @@ OWN = frozenset(
 
 # A process that dies of a signal nobody has described is named after it.
 SIGNALS = frozenset({"sigsegv", "sigabrt", "sigbus", "sigfpe", "sigill", "sigtrap", "sigsys", "sigterm"})
+
+
+# Of these nobody knows more than the signal, or that there was no result.
+BARE = SIGNALS | {"exit-without-result", "no-result", "unrecognised"}
 
 
 def known_reasons() -> frozenset[str]:

@@ -52,7 +52,7 @@ def print_detail(
         console.print(Text(f"why: {judgement.cause}"))
     for remedy in judgement.remedies:
         console.print(Text(f"  → {remedy.text}  [{remedy.id}]", style="cyan"))
-    for remark in judgement.remarks:
+    for remark in words.remarks(result):
         console.print(Text(f"remark: {remark}: {words.REMARKS.get(remark, remark)}"))
     console.print(Text(f"opset: {words.opset(result)}; judged on run data, cached: {result.cached}"))
     if result.release is not None:
@@ -105,9 +105,9 @@ def _seconds(value: object) -> str:
 
 
 def _tail(console: Console, result: CellResult, log: Callable[[Observation], str]) -> None:
-    culprit = {"exporter": result.export, "reference": result.reference, "converter": result.convert}.get(
-        result.judgement.role or ""
-    )
+    # Of a user's file the reference environment says two things; the later one is what the verdict is about.
+    parts = (result.convert, result.reference, result.export)
+    culprit = next((part for part in parts if part is not None and part.role == result.judgement.role), None)
     if culprit is None or result.judgement.verdict == "match":
         return
     lines: list[str] = []

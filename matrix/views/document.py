@@ -102,6 +102,8 @@ def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
                 "reason": trial.judgement.reason,
                 "title": trial.judgement.title,
                 "metrics": trial.judgement.metrics,
+                "legs": trial.judgement.legs,
+                "remarks": list(trial.judgement.remarks),
             }
             for trial in result.tried
         ],

@@ -38,7 +38,8 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         print(text, file=sys.stderr, flush=True)
 
     def planned(self, cells: int) -> None:
-        self._cells = cells
+        # A search plans more.
+        self._cells += cells
 
     def building(self, environment: str) -> None:
         self.say(f"{self._clock()} building {environment}")

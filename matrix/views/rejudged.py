@@ -11,15 +11,16 @@ from typing import Any
 from matrix.config.model import NumberKind, Verdict
 from matrix.results import CellResult
 from matrix.verdicts.tolerance import Tolerance
+from matrix.views import words
 
 
 @dataclass(frozen=True)
 class Change:
-    """A cell that is judged otherwise than under the table's own tolerances."""
+    """A cell that is judged otherwise than under the table's own tolerances: verdicts, or `match with`."""
 
     cell: str
-    before: Verdict
-    after: Verdict
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Tightest:
 def changes(before: Sequence[CellResult], after: Sequence[CellResult]) -> list[Change]:
     """Cells whose verdict differs; both in the same order."""
     return [
-        Change(one.record.cell, one.judgement.verdict, two.judgement.verdict)
+        Change(one.record.cell, words.verdict(one), words.verdict(two))
         for one, two in zip(before, after, strict=True)
-        if one.judgement.verdict != two.judgement.verdict
+        if words.verdict(one) != words.verdict(two)
     ]
 
 
@@ -50,7 +51,8 @@ def tightest(results: Sequence[CellResult], asked: Mapping[str, Tolerance]) -> l
     """
     found = []
     for result in results:
-        judgement = result.judgement
+        # Of a cell that matches with changes, the numbers it had with them.
+        judgement = (result.remedied or result).judgement
         if judgement.verdict != "match" and judgement.reason != "values-differ":
             continue
         factors = {

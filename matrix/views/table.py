@@ -79,7 +79,7 @@ def _advice(results: list[CellResult]) -> list[Text]:
         for trial, times in Counter(_tried(trial) for cell in cells for trial in cell.tried).most_common(_MOST_TRIALS):
             line.append(f"\n    tried: {trial}" + (f" ({times} times)" if times > 1 else ""), style="dim")
         lines.append(line)
-    remarks = Counter(remark for result in results for remark in result.judgement.remarks)
+    remarks = Counter(remark for result in results for remark in words.remarks(result))
     for remark, times in remarks.most_common():
         lines.append(Text.assemble((remark, "bold"), f" (remark on {times}): {words.REMARKS.get(remark, remark)}"))
     for result in results:

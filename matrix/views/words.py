@@ -7,7 +7,7 @@ from typing import get_args
 
 from matrix.config.model import Verdict
 from matrix.results import CellResult
-from matrix.verdicts.outcome import UNRECOGNISED
+from matrix.verdicts.reasons import BARE
 from matrix.verdicts.remarks import REMARKS as REMARKS
 
 # The vocabulary in the order people want to read it: good, findings, then what says nothing.
@@ -72,6 +72,12 @@ def because(result: CellResult) -> str:
     return reason if result.remedied is None else f"{changes(result.remedied)} (without: {reason})"
 
 
+def remarks(result: CellResult) -> list[str]:
+    """Those of the cell and, where it matches with changes, of that match."""
+    remedied = result.remedied.judgement.remarks if result.remedied is not None else ()
+    return list(dict.fromkeys((*result.judgement.remarks, *remedied)))
+
+
 def changes(result: CellResult) -> str:
     """`ir_version 10→8, onnxsim`."""
     return ", ".join(words for _, words in result.record.changes)
@@ -87,7 +93,7 @@ def summary(results: list[CellResult]) -> str:
 def unmatched(results: list[CellResult]) -> tuple[int, int]:
     """How many of the failed cells have a reason that nobody has described yet, and how many failed."""
     failed = [r for r in results if not r.judgement.indeterminate and r.judgement.verdict not in ("match", "mismatch")]
-    return sum(r.judgement.reason == UNRECOGNISED or r.judgement.general for r in failed), len(failed)
+    return sum(r.judgement.reason in BARE or r.judgement.general for r in failed), len(failed)
 
 
 def pins(result: CellResult) -> str:

@@ -229,7 +229,7 @@ def test_who_takes_too_much_is_stopped_and_alone_is_harmed(
     finally:
         over.set()
         watcher.join()
-    error = {"verdict": "error", "role": "exporter", "stage": "forward", "reason": "unrecognised"}
+    error = {"verdict": "error", "role": "exporter", "stage": "forward", "reason": "forward-failed"}
     oom = {"verdict": "oom", "role": "exporter", "stage": "forward", "reason": "memory-limit"}
     assert findings(done) == {
         "ten_thousand_processes": error,

@@ -64,7 +64,7 @@ def traced(
     right = {model: (model, exposed[model] / "exposed.onnx") for model in MODELS}
     wrong = {fault: (model, planted[fault][0]) for fault, (model, _) in FAULTS.items()}
     work = {
-        name: Work({"model.onnx": path, "inputs.npz": exposed[model] / "case.npz"})
+        name: Work({"model.onnx": path, "inputs.npz": passes.inputs(MODELS[model][0])}, {"case": 1})
         for name, (model, path) in {**right, **wrong}.items()
     }
     return passes.run(request.param, "trace", work)

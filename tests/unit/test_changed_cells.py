@@ -12,6 +12,7 @@ import small
 from fakes import GOOD
 from small import observation, passed, report
 
+from matrix.config.model import Role
 from matrix.planning import Selection, make_plan
 from matrix.planning.cells import Cell
 from matrix.results import CellResult
@@ -189,6 +190,21 @@ def test_packages_are_added_where_it_failed(table: Table) -> None:
     again = made(changed, Change("add", (("numpy", "<2"),)), table, role="exporter")
     assert again is not None and again[0].exporter_row is not None
     assert again[0].exporter_row.add == {"protobuf": "<4", "numpy": "<2"}
+
+
+def test_surroundings_are_set_for_the_converter_and_packages_not_for_the_reference(table: Table) -> None:
+    """The reference environment is one for all cells, and an exporter's job is given no surroundings."""
+    of = cell(table, "torch-1.2.0", 9, "new")
+    wanted = {("environ", "converter"), ("add", "converter"), ("add", "exporter")}
+    roles: tuple[Role | None, ...] = ("converter", "exporter", "reference", None)
+    for change in (LEGACY, OLD_PROTOBUF):
+        for role in roles:
+            assert (made(of, change, table, role=role) is not None) is ((change.kind, role) in wanted), (change, role)
+            # Where a part of a whole is made again, the role it had there counts, not where the bare cell failed.
+            again = applied(of, change, outcome(of, role="reference"), table, role)
+            assert (again is not None) is ((change.kind, role) in wanted), (change, role)
+    # What is done to the file helps whoever reads it.
+    assert made(cell(table), IR, table, role="reference") is not None
 
 
 def test_of_a_file_neither_opset_nor_exporter_can_be_another(table: Table, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +17,18 @@ from fakes import GOOD, npz
 from small import observation, passed, report
 
 from matrix import cli, errors
-from matrix.comparison import CellPair
+from matrix.comparison import CellPair, RunComparison
 from matrix.results import CellResult
-from matrix.store import Observation, Store
+from matrix.store import Observation, RunRecord, Store
 from matrix.store.records import Obstacle
 from matrix.verdicts.judge import Judgement
+from matrix.views.comparison import text
 
 VALUES = [1.0, -2.0, 3.0, 4.0, -5.0]
 NEAR = [1.0, -2.0, 3.0, 4.0, -5.001]  # within float32's tolerance of 1e-3
 FAR = [1.0, -2.0, 3.0, 4.0, -6.0]
 FILES = ("torch.npz", "reference.npz", "memory.npz", "reloaded.npz")
+LITE = "tflite.npz"
 
 Numbers = Mapping[str, Sequence[float] | bytes | None]
 
@@ -102,6 +105,7 @@ class Bench:
                 "convert",
                 passed("convert", convert, files=files(FILES[2])),
                 passed("reload", report(*GOOD["reload"]), files=files(FILES[3])),
+                *([passed("tflite", report(*GOOD["tflite"]), files=files(LITE))] if LITE in blobs else []),
             ),
         )
         for part in made:
@@ -194,6 +198,43 @@ def test_each_part_of_a_conclusion_counts(change: dict[str, Any]) -> None:
     assert pair(FAILED, replace(FAILED, **change)).state == "differs"
 
 
+LOWER, SIMPLER = ("ir_version", "ir_version 9→8"), ("simplify", "onnxsim")
+
+
+def searched(side: CellResult, *trials: tuple[tuple[tuple[str, str], ...], Judgement]) -> CellResult:
+    """The cell after a search that made these changes and came to these verdicts."""
+    return replace(
+        side,
+        tried=tuple(
+            replace(side, record=small.cell_record(base=side.record.cell, changes=changes), judgement=judgement)
+            for changes, judgement in trials
+        ),
+    )
+
+
+def test_what_helped_is_part_of_the_conclusion_where_both_looked_for_it() -> None:
+    plain = pair(FAILED, FAILED)
+    works = Judgement("match")
+    lower, simpler = (searched(plain.one, ((change,), works)) for change in (LOWER, SIMPLER))
+    nothing = searched(plain.one, ((LOWER,), FAILED))
+    assert CellPair(lower, simpler).state == "differs" and CellPair(lower, nothing).state == "differs"
+    assert CellPair(lower, lower).state == "equal" and CellPair(nothing, nothing).state == "equal"
+    # Otherwise tried, the same found.
+    longer = searched(plain.one, ((SIMPLER,), FAILED), ((LOWER,), works))
+    assert CellPair(lower, longer).state == "equal"
+    # A run without the search does not say that nothing helps.
+    for side in (lower, nothing):
+        assert CellPair(plain.one, side).state == CellPair(side, plain.one).state == "equal"
+
+
+def test_what_helped_is_said_where_it_differs() -> None:
+    plain, works = pair(FAILED, FAILED), Judgement("match")
+    lower, simpler = (searched(plain.one, ((change,), works)) for change in (LOWER, SIMPLER))
+    run = RunRecord(1, dt.datetime(2026, 1, 2), None, "complete", "quick", "venv", "run", 1, 3, 0)
+    compared = RunComparison((run, replace(run, id=2)), (CellPair(lower, simpler),), ((), ()))
+    assert all(f"match with {words}" in text(compared) for _, words in (LOWER, SIMPLER))
+
+
 def test_a_change_of_the_verdict(bench: Bench) -> None:
     bench.run(Cell("old"), Cell("new"))
     bench.run(Cell("old", failed="no such operator"), Cell("new"))
@@ -236,6 +277,20 @@ def test_each_file_is_compared_with_its_like(bench: Bench, file: str) -> None:
     _, out, _ = bench()
     assert f"error converter/save unrecognised in both; {file} values-differ" in out
     assert f"{file}: 0/y: 1 of 5 elements" in out and "-6.0 where the reference has -5.0" in out
+
+
+def test_what_tensorflow_lite_computed_is_compared_too(bench: Bench) -> None:
+    bench.run(Cell(numbers={LITE: VALUES}))
+    bench.run(Cell(numbers={LITE: NEAR}))
+    bench.run(Cell(numbers={LITE: VALUES}, failed=FAILS))
+    bench.run(Cell(numbers={LITE: FAR}, failed=FAILS))
+    bench.run(Cell(failed=FAILS))
+    code, found = bench.json("1", "2")
+    assert code == 0 and found["largest"]["max_abs"]["file"] == LITE
+    code, found = bench.json("3", "4")
+    assert code == DIFFERENT
+    assert [arrays["file"] for arrays in found["cells"][0]["arrays"] if arrays["reason"]] == [LITE]
+    assert f"{LITE} only in run 4" in bench("4", "5")[1]
 
 
 def test_infinite_differences_are_json(bench: Bench) -> None:

@@ -118,6 +118,8 @@ WRONG = {
                                   "axes are numbered from 0 to 1"),
     "an empty size": ("shape: [0, 4]", "shape: [1, 4]", "shape: [0, 4]", "at least 1"),
     "a range the wrong way round": ("range: [2, -2]", "range: [-2, 2]", "range: [2, -2]", "below the second"),
+    "a range that its type does not hold": ("dtype: int8, range: [-129, 0]", "range: [-2, 2]",
+                                            "{name: x, shape: [2, 3], dtype", "int8 holds numbers from -128 to 128"),
     "an input's name again": ("inputs: [{name: x, shape: [1]}, {name: x, shape: [1, 4]}]",
                               "inputs: [{name: x, shape: [1, 4]}]", "name: x, shape: [1, 4]", "of an earlier input"),
     "an output's name again": ("outputs: [y, z, y]\n  - id: other", "outputs: [y]\n  - id: other", "y]\n  - id: other",

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import small
-from fakes import ANSWER, GOOD, Deed, good
+from fakes import ANSWER, GOOD, Deed, good, npz
 from test_cli import Project, project
+from test_remedied_views import TOO_NEW, given
 
 from matrix import errors
 from matrix.config.model import ModelSpec
@@ -101,7 +102,7 @@ def test_the_files_beside_it_are_given_when_it_names_some(own: Project) -> None:
 def test_data_that_is_not_beside_it(own: Project, name: str, said: str) -> None:
     own.engine.script = lambda work, spec: inspected(FACTS | {"external": [name]}, none=b"")
     code, _, err = own(*RUN)
-    assert code == errors.ConfigError.exit_code and said in err
+    assert code == errors.ModelUnusable.exit_code and said in err
     assert "convert" not in passes(own)
     # A later run is unharmed.
     own.engine.script = lambda work, spec: inspected() if work == "inspect" else good(work, spec)
@@ -121,6 +122,27 @@ def test_a_file_that_is_none(own: Project) -> None:
     assert passes(own) == {"inspect": 1}
 
 
+def test_the_traceback_of_a_broken_file_is_shown(own: Project) -> None:
+    error = {**small.raised("this is no ONNX file"), "traceback": "Traceback\n  in load, line 12\nNoOnnxModel: no"}
+    own.engine.script = lambda work, spec: Deed(small.report("import", "load", error=error))
+    own(*RUN)
+    code, out, err = own("show", "mine/file/new")
+    assert code == 0, err
+    assert "last lines of the reference:" in out and "  in load, line 12" in out
+
+
+def test_of_a_file_that_the_reference_cannot_run_the_later_job_is_shown(own: Project) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        if work == "reference":
+            return Deed(small.report("import", "load", error={**small.raised("no"), "traceback": "in the reference"}))
+        return inspected() if work == "inspect" else good(work, spec)
+
+    own.engine.script = script
+    own(*RUN)
+    out = own("show", "mine/file/new")[1]
+    assert "last lines of the reference:" in out and "  in the reference" in out
+
+
 def test_a_file_that_one_converter_cannot_read_is_not_unusable(own: Project) -> None:
     def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
         if work == "convert":
@@ -135,8 +157,82 @@ def test_a_file_whose_inputs_are_open_is_said_with_what_to_write(own: Project) -
     facts = {**FACTS, "inputs": [{"name": "x", "shape": [2, "wide"], "dtype": "float32"}]}
     own.engine.script = lambda work, spec: inspected(facts) if work == "inspect" else good(work, spec)
     code, _, err = own(*RUN)
-    assert code == errors.ConfigError.exit_code and "--input x=" in err
+    assert code == errors.ModelUnusable.exit_code and "--input x=" in err
+    assert own(*RUN, "--input", "2x5")[0] == 0
     assert own(*RUN, "--input", "x=2x5")[0] == 0
+
+
+OPEN = {**FACTS, "inputs": [{"name": "x", "shape": [2, "wide"], "dtype": "float32"}]}
+
+
+def test_a_file_that_cannot_be_fed_takes_no_other_model_along(own: Project) -> None:
+    own.engine.script = lambda work, spec: inspected(OPEN) if work == "inspect" else good(work, spec)
+    both = (*RUN, "--model", "net", "--tier", "full", "--format", "json")
+    code, out, err = own(*both)
+    assert code == errors.ModelUnusable.exit_code and "model mine: " in err and "--input x=" in err
+    found = {cell["cell"]: cell for cell in json.loads(out)["cells"]}
+    assert {cell["verdict"] for cell in found.values() if cell["model"] == "net"} == {"match"}
+    mine = [cell for cell in found.values() if cell["model"] == "mine"]
+    assert [(c["verdict"], c["role"], c["stage"], c["reason"], c["indeterminate"]) for c in mine] == [
+        ("error", "reference", "model", "model-unusable", False)
+    ] * 2
+    assert "--input x=" in own("show", "mine/file/new")[1]
+
+
+def test_a_file_of_the_table_that_cannot_be_fed_is_a_finding(own: Project) -> None:
+    """The exit code is for who named it on the command line."""
+    own.write(small.changed('factory: "converter.zoo.mobilehairnet:build"', "onnx: nets/mine.onnx").replace(
+        "    inputs: [{name: x, shape: [1, 4]}]\n    outputs: [y]\ntiers", "tiers"
+    ))  # fmt: skip
+    own.engine.script = lambda work, spec: inspected(OPEN) if work == "inspect" else good(work, spec)
+    found = own.json("run", "--tier", "full")["cells"]
+    assert {(cell["model"], cell["verdict"], cell["reason"]) for cell in found} == {
+        ("net", "match", None),
+        ("other", "error", "model-unusable"),
+    }
+
+
+# --- a remedy is one only where the file still means the same --------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_before", [True, False])
+def test_a_change_after_which_the_file_computes_other_numbers_is_no_remedy(own: Project, as_before: bool) -> None:
+    """Nothing but the file as it was says what is right: ONNX Runtime and TensorFlow agree on the changed one."""
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        lowered = work in ("reference", "convert") and b"ir_version" in given(own, spec)
+        other = lowered and not as_before
+        if work == "inspect":
+            return inspected(FACTS | {"ir_version": 9})
+        if work == "alter":
+            return Deed(
+                small.report(*GOOD["alter"], facts={"opset_written": 9, "ir_version": 8}), good(work, spec).files
+            )
+        if work == "convert" and not lowered:
+            return Deed(small.report("import", "load", "check", error=TOO_NEW))
+        deed = good(work, spec)
+        if work == "convert":
+            carried = b"other" if other else b"graph"
+            return Deed(deed.report, {"memory.npz": OTHER if other else ANSWER, "saved/graph.pb": carried})
+        if work == "reload" and given(own, spec, "saved/graph.pb") == b"other":
+            return Deed(deed.report, {"reloaded.npz": OTHER})
+        return Deed(deed.report, dict.fromkeys(deed.files, OTHER)) if other else deed
+
+    own.engine.script = script
+    (cell,) = own.json(*RUN, "--remedy")["cells"]
+    (tried,) = cell["tried"]
+    assert (cell["verdict"], cell["reason"]) == ("error", "ir-version-too-new")
+    if as_before:
+        assert (cell["remedied"], tried["verdict"]) == (["ir_version 9→8"], "match")
+    else:
+        assert (cell["remedied"], tried["verdict"], tried["role"]) == (None, "mismatch", "reference")
+    assert list(tried["legs"]) == ["original-altered", "onnxruntime-tensorflow", "memory-reloaded"]
+    assert ("match with" in own(*RUN, "--remedy")[1]) is as_before
+    # What is judged later is judged by the same.
+    assert own.json("status")["cells"][0]["remedied"] == cell["remedied"]
+
+
+OTHER = npz([1.0, -2.0, 3.0, 4.0, 5.0])
 
 
 def test_a_reference_that_is_given_is_a_leg_of_its_own(own: Project) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 import small
 
 from matrix import durable
+from matrix.config.model import ModelInput, ModelSpec
 from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
 from matrix.errors import ConfigError, StateInUse
+from matrix.execution.materials import Materials
 from matrix.state import State
 from matrix.store import Blobs
 
@@ -54,6 +58,7 @@ def test_bytes_are_on_disk_before_they_have_their_name(tmp_path: Path, monkeypat
 HOLD = """
 import sys
 from pathlib import Path
+from matrix.execution.materials import Materials
 from matrix.state import State
 with State(Path(sys.argv[1])).held():
     print("held", flush=True)
@@ -188,3 +193,64 @@ def test_collect_removes_what_nobody_names(tmp_path: Path) -> None:
 
 def test_collect_of_nothing(tmp_path: Path) -> None:
     assert Blobs(tmp_path / "none").collect(set()) == (0, 0)
+
+
+# --- storing a file of the user's ------------------------------------------------------------------------------------
+
+
+def test_a_file_is_stored_by_its_content_and_stays_where_it_is(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    mine = tmp_path / "mine.onnx"
+    mine.write_bytes(b"a model")
+    mine.chmod(0o644)
+    name = blobs.put_file(mine)
+    assert name == hashlib.sha256(b"a model").hexdigest() == blobs.put(b"a model")
+    assert blobs.read(name) == b"a model" and blobs.path(name).stat().st_mode & 0o777 == 0o444
+    # Neither taken nor linked: the user may go on writing to it.
+    assert mine.read_bytes() == b"a model" and mine.stat().st_mode & 0o777 == 0o644
+    mine.write_bytes(b"another")
+    assert blobs.read(name) == b"a model" and blobs.put_file(mine) != name
+    assert blobs.put_file(mine) == blobs.put(b"another")
+    assert list((tmp_path / "blobs" / "incoming").iterdir()) == []
+
+
+def test_a_link_is_stored_as_what_it_leads_to(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    (tmp_path / "real").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("real")
+    name = blobs.put_file(tmp_path / "link")
+    assert blobs.read(name) == b"content" and not blobs.path(name).is_symlink()
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").exists()
+
+
+def test_a_file_that_cannot_be_read_is_not_stored(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    for place in (tmp_path / "gone", tmp_path):
+        with pytest.raises(OSError, match=r"No such file|Is a directory"):
+            blobs.put_file(place)
+    (tmp_path / "later").write_bytes(b"x")
+    assert blobs.read(blobs.put_file(tmp_path / "later")) == b"x"
+
+
+def test_a_user_file_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints are of gigabytes."""
+    blobs = Blobs(tmp_path / "blobs")
+    (tmp_path / "net.pt").write_bytes(b"weights")
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read as a whole"))
+    model = ModelSpec(id="mine", factory="converter.zoo.gestures:build", checkpoint="net.pt",
+                      inputs=(ModelInput(name="x", shape=(1,)),))  # fmt: skip
+    (given,) = Materials(tmp_path, blobs).of_factory(model).values()
+    monkeypatch.undo()
+    assert blobs.read(given) == b"weights"
+
+
+def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends, and the same command continues once there is room."""
+    (tmp_path / "net.onnx").write_bytes(b"a model")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        Materials(tmp_path, Blobs(tmp_path / "blobs")).onnx(ModelSpec(id="mine", onnx="net.onnx"))

@@ -70,12 +70,25 @@ def test_unnamed_inputs_are_named_by_their_place() -> None:
         ("1x0x3", "at least 1"),
         ("1x3:1..2..3", r"1\.\.2"),
         ("1x3:....1", "float"),
+        ("1x3:uint8:-1..2", "uint8 holds numbers from 0 to 256, not -1 to 2"),
+        ("1x3:uint8:0..257", "uint8 holds numbers from 0 to 256"),
+        ("1x3:int8:-129..0", "int8 holds numbers from -128 to 128"),
+        ("1x3:int8:0..129", "int8 holds numbers from -128 to 128"),
+        ("1x3:float16:0..65505", "float16 holds numbers from -65504 to 65504"),
+        ("1x3:float16:-70000..0", "float16 holds numbers"),
     ],
 )
 def test_what_is_no_input(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         parse_input(text, 0)
     assert f"--input {text}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["1x3:uint8:0..256", "1x3:uint8", "1x3:int8:-128..128", "1x3:float16:-65504..65504", "1x3:int64:0..9999"]
+)
+def test_a_range_may_be_all_that_its_type_holds(text: str) -> None:
+    assert parse_input(text, 0).range[1] > 0
 
 
 # --- which model is whose --------------------------------------------------------------------------------------------
@@ -182,6 +195,16 @@ WRONG: dict[str, tuple[tuple[str, ...], Callable[[], About], str]] = {
         "takes no checkpoint, trust",
     ),
     "an .onnx file with a seed": (("net.onnx",), lambda: About(seed=0), "takes no seed"),
+    "two inputs of one name": (
+        ("models.py:build",),
+        lambda: About(inputs=("x=1x3", "x=1x4")),
+        "two inputs of the same name: x, x",
+    ),
+    "two inputs of one name of a file": (
+        ("net.onnx",),
+        lambda: About(inputs=("input_1=1x3", "1x4")),
+        "two inputs of the same name: input_1, input_1",
+    ),
     "a key without a checkpoint": (
         ("models.py:build",),
         lambda: About(checkpoint_key="model", inputs=("1x3",)),

@@ -9,6 +9,7 @@ import pytest
 import small
 from fakes import Deed, good, npz
 from test_cli import Project, project
+from test_remedied_views import RUN, too_new
 
 from matrix import errors
 from matrix.cli.judging import in_use, with_tolerances
@@ -149,3 +150,33 @@ def test_rounding_is_upwards(value: float) -> None:
     rounded = _rounded_up(value)
     assert value <= rounded <= value * 1.011
     assert float(f"{rounded:.2e}") == rounded
+
+
+# --- cells that match with changes -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def changed(project: Project) -> Project:
+    """A run in which a lower IR version lets the converter read the file, but what it computes is off."""
+    script = too_new(project, lambda spec: wrong("convert", spec))
+    project.engine.script = lambda work, spec: wrong(work, spec) if work == "reload" else script(work, spec)
+    (cell,) = project.json(*RUN, "--remedy")["cells"]
+    assert (cell["verdict"], cell["remedied"], cell["tried"][0]["verdict"]) == ("error", None, "mismatch")
+    return project
+
+
+def test_a_match_with_changes_is_a_change_of_the_verdict(changed: Project) -> None:
+    found = changed.json("judge", "--rtol", "1e-2")
+    (cell,) = found["cells"]
+    assert (cell["verdict"], cell["remedied"]) == ("error", ["ir_version 9→8"])
+    assert found["judged"]["changes"] == [{"cell": cell["cell"], "before": "error", "after": "match with"}]
+    assert "1 of 1 cells change: error → match with (1)" in changed("judge", "--rtol", "1e-2")[1]
+    assert "none of 1 cells changes its verdict" in changed("judge", "--rtol", "2e-3")[1]
+
+
+def test_the_tightest_tolerance_is_of_the_numbers_with_the_changes(changed: Project) -> None:
+    [tight] = changed.json("judge", "--rtol", "1e-2", "--atol", "1e-5")["judged"]["tightest"]
+    assert (tight["cell"], tight["leg"]) == ("net/torch-1.12.1@8/new", "onnxruntime-tensorflow")
+    assert tight["factor"] == pytest.approx(0.025 / 0.05001, rel=1e-4)
+    # Of a cell that fails there are no numbers to be tight about.
+    assert changed.json("judge", "--rtol", "2e-3")["judged"]["tightest"] == []

@@ -66,9 +66,10 @@ NAMED = {
     ("given", "memory"): judging.GIVEN_DIRECT_LEG,
     ("memory", "reloaded"): judging.RELOAD_LEG,
     ("reloaded", "lite"): judging.TFLITE_LEG,
+    ("before", "ort"): judging.ALTERED_LEG,
 }
 # Names of tensors agree but where one side is not an ONNX file's.
-BY_POSITION = {"torch", "given"}
+BY_POSITION = {"torch", "given", "before"}
 
 
 def judged(
@@ -78,6 +79,7 @@ def judged(
     legs: Mapping[str, Leg] | None = None,
     altered: tuple[Observation, ...] = (),
     opset: int = 9,
+    original: Observation | None = None,
 ) -> Judgement:
     def compare(one: str, two: str, by_position: bool) -> Leg:
         assert by_position is (one in BY_POSITION and two != "torch2")
@@ -87,7 +89,7 @@ def judged(
     def speak(item: Observation) -> Any:
         return outcome(item, "")
 
-    return judge(opset, source, reference, converted or convert(), speak, compare, altered)
+    return judge(opset, source, reference, converted or convert(), speak, compare, altered, original)
 
 
 PLAIN = [judging.EXPORTER_LEG, judging.CONVERTER_LEG, judging.RELOAD_LEG]
@@ -243,3 +245,52 @@ def test_numbers_that_were_not_kept_are_nobodys_fault(name: str) -> None:
 
     found = judged(without(export()), without(REFERENCE), without(convert()))
     assert (found.verdict, found.reason) == ("infra", judging.ARRAYS_MISSING) and name in found.title
+
+
+# What ONNX Runtime made of a file before it was changed.
+BEFORE = observation("reference", passed("reference", report(*GOOD["reference"]), files={"reference.npz": "before"}))
+
+
+def test_a_changed_file_is_held_against_what_it_computed_before() -> None:
+    found = judged(inspection(), altered=(alteration(8),), original=BEFORE)
+    assert (found.verdict, list(found.legs)) == ("match", [judging.ALTERED_LEG, *PLAIN[1:]])
+    assert found.metrics == found.legs[judging.CONVERTER_LEG]
+
+
+def test_a_change_after_which_other_numbers_come_out_is_no_remedy() -> None:
+    found = judged(inspection(), altered=(alteration(8),), original=BEFORE, legs={judging.ALTERED_LEG: WRONG})
+    assert (found.verdict, found.role, found.stage, found.leg) == (
+        "mismatch",
+        "reference",
+        "compare",
+        judging.ALTERED_LEG,
+    )
+    assert "the change is no remedy" in found.title and found.worst == "2/y"
+
+
+def test_without_what_it_computed_before_a_changed_file_is_not_judged() -> None:
+    never = judged(inspection(), altered=(alteration(8),))
+    assert (never.verdict, never.role, never.reason) == ("infra", "reference", "not-observed")
+    refused = judged(inspection(), altered=(alteration(8),), original=REFUSED)
+    assert (refused.verdict, refused.role, refused.stage) == ("unavailable", "reference", "load")
+    assert "no reference to compare with" in refused.title
+    late = judged(inspection(), altered=(alteration(8),), original=BROKEN)
+    assert (late.verdict, late.role) == ("unavailable", "reference")
+    lost = replace(BEFORE, passes=(replace(BEFORE.passes[0], files={}),))
+    kept = judged(inspection(), altered=(alteration(8),), original=lost)
+    assert (kept.verdict, kept.reason) == ("infra", judging.ARRAYS_MISSING) and "original.npz" in kept.title
+
+
+@pytest.mark.parametrize(
+    ("source", "leg"),
+    [(export(), judging.EXPORTER_LEG), (inspection(**{"given.npz": "given"}), judging.GIVEN_LEG)],
+    ids=["torch", "given outputs"],
+)
+def test_where_something_else_says_what_is_right_the_file_before_is_not_asked(source: Observation, leg: str) -> None:
+    for original in (None, REFUSED, BEFORE):
+        found = judged(source, altered=(alteration(8),), original=original)
+        assert (found.verdict, list(found.legs)) == ("match", [leg, *PLAIN[1:]])
+
+
+def test_nor_is_it_where_nothing_was_changed() -> None:
+    assert list(judged(inspection(), original=BEFORE).legs) == PLAIN[1:]

@@ -46,7 +46,7 @@ def mismatch(work: PassName, spec: Mapping[str, Any], expose: Deed | None = None
     if work == "reload":
         return Deed(good(work, spec).report, {"reloaded.npz": WRONG})
     if work == "expose":
-        files = {"exposed.onnx": b"all of it", "exposed.npz": arrays(a=[1, 2], b=[3, 4], y=[3, 4]), "case.npz": ANSWER}
+        files = {"exposed.onnx": b"all of it", "exposed.npz": arrays(a=[1, 2], b=[3, 4], y=[3, 4])}
         return expose or Deed(small.report(*GOOD["expose"], facts={"nodes": NODES}), files)
     if work == "trace":
         files = {"traced.npz": arrays(a=[1, 2], b=[3, 5], y=[3, 5])}
@@ -88,8 +88,20 @@ def test_a_node_that_cannot_be_found_says_why(project: Project, failing: str) ->
 
 @pytest.mark.parametrize("nodes", [None, "x", ["x"], [{"index": 0}], []])
 def test_facts_about_nodes_are_not_trusted(project: Project, nodes: Any) -> None:
-    files = {"exposed.onnx": b"all of it", "exposed.npz": ANSWER, "case.npz": ANSWER}
+    files = {"exposed.onnx": b"all of it", "exposed.npz": ANSWER}
     lying = Deed(small.report(*GOOD["expose"], facts={"nodes": nodes}), files)
     project.engine.script = lambda work, spec: mismatch(work, spec, expose=lying)
     (cell,) = project.json(*RUN)["cells"]
     assert cell["divergence"]["words"].startswith("not found: ")
+
+
+@pytest.mark.parametrize("outputs", [None, 5, "y", {"y": 1}, True])
+def test_facts_about_outputs_are_not_trusted(project: Project, outputs: Any) -> None:
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        deed = mismatch(work, spec)
+        facts = {"opset_written": spec["params"].get("opset"), "graph_outputs": outputs}
+        return Deed(small.report(*GOOD["export"], facts=facts), deed.files) if work == "export" else deed
+
+    project.engine.script = script
+    (cell,) = project.json(*RUN)["cells"]
+    assert (cell["verdict"], cell["divergence"]["node"]) == ("mismatch", "up")

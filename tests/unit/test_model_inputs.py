@@ -14,6 +14,7 @@ from test_materials import X, blobs, factory, file, materials, npz, write
 from matrix.arrays import read_arrays
 from matrix.config.model import ModelInput, ModelSpec
 from matrix.errors import ConfigError
+from matrix.execution import materials as module
 from matrix.execution.materials import Materials
 from matrix.store.blobs import Blobs
 
@@ -126,3 +127,69 @@ def test_facts_are_not_trusted_to_be_well_formed(materials: Materials, stated: A
 def test_an_input_the_file_does_not_have(materials: Materials) -> None:
     with pytest.raises(ConfigError, match="has no input wrong; its file has: x"):
         materials.inputs(file(inputs=(X.model_copy(update={"name": "wrong"}),)), [STATED])
+
+
+def test_a_single_input_without_a_name_is_the_files(materials: Materials, blobs: Blobs) -> None:
+    unnamed = ModelInput(name="input", shape=(2, 5))
+    found = inputs(materials, blobs, file(inputs=(unnamed,)), [STATED])
+    assert {(key.partition("/")[2], array.shape) for key, array in found.items()} == {("x", (2, 5))}
+
+
+OTHERS = [STATED, {"name": "z", "shape": [1, 3], "dtype": "float32"}]
+
+
+def test_inputs_without_names_are_the_files_in_their_order(materials: Materials, blobs: Blobs) -> None:
+    unnamed = (ModelInput(name="input", shape=(2, 5)), ModelInput(name="input_1", shape=(7,)))
+    found = inputs(materials, blobs, file(inputs=unnamed), OTHERS)
+    assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {"0/x": (2, 5), "0/z": (7,)}
+
+
+def test_of_too_few_without_names_nobody_knows_which(materials: Materials) -> None:
+    with pytest.raises(ConfigError, match="has no input input; its file has: x, z"):
+        materials.inputs(file(inputs=(ModelInput(name="input", shape=(2, 5)),)), OTHERS)
+
+
+def test_names_that_look_like_none_are_names_where_the_file_has_them(materials: Materials, blobs: Blobs) -> None:
+    stated = [{**STATED, "name": "input_1"}, {**STATED, "name": "input_2"}]
+    named = (ModelInput(name="input_2", shape=(7,)), ModelInput(name="input_1", shape=(2, 5)))
+    found = inputs(materials, blobs, file(inputs=named), stated)
+    assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {
+        "0/input_1": (2, 5),
+        "0/input_2": (7,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("shapes", "dynamic", "fits"),
+    [
+        ([(4, 5)], {}, True),
+        ([(4, 5), (1,)], {}, False),
+        ([(2, 5), (2, 5)], {}, True),
+        ([(21,)], {}, False),
+        # Axes of free size are drawn twice as long too.
+        ([(2, 5)], {0: "n"}, True),
+        ([(2, 5)], {0: "n", 1: "m"}, False),
+        ([(11,)], {0: "n"}, False),
+    ],
+)
+def test_so_many_numbers_are_drawn_for_all_inputs_together(
+    materials: Materials,
+    monkeypatch: pytest.MonkeyPatch,
+    shapes: list[tuple[int, ...]],
+    dynamic: dict[int, str],
+    fits: bool,
+) -> None:
+    monkeypatch.setattr(module, "_MOST_ELEMENTS", 20)
+    items = tuple(ModelInput(name=f"x{n}", shape=shape, dynamic=dynamic) for n, shape in enumerate(shapes))
+    stated = [{"name": item.name, "shape": list(item.shape), "dtype": "float32"} for item in items]
+    # Of a user's factory and of a file, stated by the user or by the file.
+    for model, facts in (
+        (ModelSpec(id="factory", factory="m:build", inputs=items), []),
+        (ModelSpec(id="stated", onnx="net.onnx", inputs=items), stated),
+        *([(ModelSpec(id="file", onnx="net.onnx"), stated)] if not dynamic else []),
+    ):
+        if fits:
+            assert materials.inputs(model, facts)
+        else:
+            with pytest.raises(ConfigError, match=rf"model '{model.id}': \d+ numbers .* more than 20; .*--inputs"):
+                materials.inputs(model, facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import sys
 import zlib
@@ -17,7 +18,7 @@ import small
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from matrix import cli, session
+from matrix import cli, errors, session
 from matrix.environments.engine import Engine
 from matrix.errors import UsageError
 from matrix.execution.inputs import pack
@@ -456,3 +457,29 @@ def test_what_cannot_be_is_said_before_anything_runs(project: Project, arguments
     code, _, err = project.picture(*arguments)
     assert code == 2 and said in err
     assert project.engine.seen == []
+
+
+def test_the_newest_run_is_not_one_for_a_picture(project: Project) -> None:
+    """Nobody who asks for the newest run means the one cell of which a picture was made."""
+    assert project("run", "--tier", "full", "--only", f"cell={CELL}", "--format", "json")[0] == 0
+    assert project.picture()[0] == 0
+    for command in (("status",), ("judge", "--rtol", "1e-3")):
+        code, out, _ = project(*command, "--format", "json")
+        found = json.loads(out)
+        assert (code, found["run"], found["tier"]) == (0, 1, "full")
+        # Whoever names it gets it.
+        assert json.loads(project(*command, "--format", "json", "--run", "2")[1])["tier"] == "picture"
+    assert "run 2 " in project("status")[1]
+
+
+@pytest.mark.parametrize("command", [("status", "--format", "json"), ("judge", "--rtol", "1e-3")])
+def test_where_there_are_pictures_only_no_run_is_chosen(project: Project, command: tuple[str, ...]) -> None:
+    assert project.picture()[0] == 0
+    code, out, _ = project(*command)
+    assert code in (errors.UsageError.exit_code, errors.NothingSelected.exit_code) and out == ""
+
+
+@pytest.mark.parametrize("command", [("status", "--format", "json"), ("judge", "--rtol", "1e-3")])
+def test_and_what_is_missing_is_said(project: Project, command: tuple[str, ...]) -> None:
+    assert project.picture()[0] == 0
+    assert "None" not in project(*command)[2]

@@ -15,10 +15,11 @@ from test_cli import Project, project
 
 from matrix import errors
 from matrix.environments.engine import PassName
-from matrix.errors import Indeterminate
+from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.locks import resolve
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request
+from matrix.store.records import Exit
 
 __all__ = ["project"]
 
@@ -129,6 +130,29 @@ def test_the_same_again_runs_nothing_and_knows_as_much(project: Project) -> None
     assert project.json(*RUN)["cells"][0]["remedied"] is None
 
 
+def test_the_same_again_from_the_start_runs_everything_once(project: Project) -> None:
+    """Trials included, and what this very run has found before the search is not run a second time by it."""
+    project.engine.script = too_new(project)
+    first = project.json(*RUN, "--remedy")
+    ran = Counter((work, job) for work, job, _ in project.engine.seen)
+    assert first["jobs"] == {"run": len(ran) - 1, "cached": 0}  # the reload is a second pass of one job
+    project.engine.seen.clear()
+    again = project.json(*RUN, "--remedy", "--again")
+    assert Counter((work, job) for work, job, _ in project.engine.seen) == ran and set(ran.values()) == {1}
+    assert again["jobs"] == first["jobs"]
+    assert again["cells"][0]["remedied"] == ["ir_version 9→8"] and not again["cells"][0]["cached"]
+
+
+def test_what_says_nothing_is_tried_again_by_a_search_of_the_same_run(project: Project) -> None:
+    lost = small.report("import", "load", done=False)
+    project.engine.script = too_new(project, lambda _: Deed(lost, released=False, exit=Exit(signal=9)))
+    code, out, _ = project(*RUN, "--remedy", "--again", "--format", "json")
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["verdict"], [trial["verdict"] for trial in cell["tried"]]) == (0, "error", ["infra"])
+    project.engine.script = too_new(project)
+    assert project.json(*RUN, "--remedy")["cells"][0]["remedied"] == ["ir_version 9→8"]
+
+
 def test_a_change_that_does_not_help_is_told(project: Project) -> None:
     failed = Deed(small.report("import", "load", "check", "convert", error=small.raised("nobody has described this")))
     project.engine.script = too_new(project, lambda _: failed)
@@ -220,6 +244,54 @@ def test_locks_that_may_not_be_made_end_the_search_and_not_the_run(project: Proj
     project.engine.script = needs_protobuf(project, "convert")
     found = project.json(*RUN, "--remedy", "--locked")["cells"][0]
     assert (found["verdict"], found["reason"], found["remedied"]) == ("error", "protobuf-too-new", None)
+
+
+def test_only_what_needs_a_new_lock_is_not_tried(project: Project) -> None:
+    project.engine.script = too_new(project)
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        if work == "convert" and json.loads(given(project, spec)).get("opset") == 7:
+            return Deed(small.report("import", error=OLD_PROTOBUF))
+        return too_new(project)(work, spec)
+
+    project.engine.script = script
+    both = ("run", "--tier", "known", "--only", "opset<=8", "--only", "converter=new", "--remedy", "--locked")
+    code, out, err = project(*both, "--format", "json")
+    found = {cell["opset_asked"]: cell for cell in json.loads(out)["cells"]}
+    assert (code, found[8]["remedied"], found[8]["tried"] != []) == (0, ["ir_version 9→8"], True)
+    assert (found[7]["reason"], found[7]["remedied"], found[7]["tried"]) == ("protobuf-too-new", None, [])
+    assert "not tried, because it needs a new lock (--locked): new+protobuf-below-4" in err
+    assert not list(project.root.rglob("*protobuf*.lock"))
+
+
+def test_what_needs_no_new_lock_is_tried_after_what_does(project: Project) -> None:
+    """With the older Keras the converter goes on to another failure, whose remedy is at hand."""
+
+    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+        deed = too_new(project)(work, spec)
+        if work == "convert" and spec["params"].get("environ") != {"TF_USE_LEGACY_KERAS": "1"}:
+            return Deed(small.report("import", "load", "check", "convert", "run", error=KERAS_3))
+        return deed
+
+    project.engine.script = script
+    (cell,) = project.json(*RUN, "--remedy", "--locked")["cells"]
+    assert cell["remedied"] == ["TF_USE_LEGACY_KERAS=1", "ir_version 9→8"]
+
+
+@pytest.mark.parametrize("error", [ConfigError("an impossible pin"), Indeterminate("no index"), LockStale("stale")])
+def test_locks_that_cannot_be_made_end_the_search_and_not_the_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: Any) -> Lock:
+        raise error
+
+    monkeypatch.setattr(resolve, "resolve", fails)
+    project.engine.script = needs_protobuf(project, "convert")
+    code, out, err = project(*RUN, "--remedy", "--format", "json")
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["reason"], cell["tried"]) == (0, "protobuf-too-new", [])
+    assert f"no further search: {error}" in err
+    assert project.json("status")["status"] == "complete"
 
 
 def test_an_index_that_does_not_answer_ends_the_search_and_not_the_run(

@@ -18,7 +18,6 @@ from matrix.config import Config
 from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.environments.engine import BuildFailed, PassName
-from matrix.errors import ConfigError
 from matrix.execution.builds import Builds
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
@@ -400,9 +399,26 @@ def test_a_users_factory_is_part_of_what_ran(world: World) -> None:
 def test_a_factory_that_went_away(world: World) -> None:
     own_model(world)
     (world.root / "mine.py").unlink()
-    with pytest.raises(BaseExceptionGroup) as caught:
-        world.run(world.plan("known", "opset=9"))
-    assert caught.group_contains(ConfigError, match=r"mine\.py.*No such file")
+    run, results = world.run(world.plan("known", "opset=9"))
+    found = [result.judgement for result in results.values()]
+    assert {(j.verdict, j.stage, j.reason) for j in found} == {("error", "model", "model-unusable")}
+    assert "mine.py" in found[0].title and "No such file" in found[0].title
+    assert counts(run) == (0, 0)
+
+
+def test_it_takes_no_other_model_along(world: World) -> None:
+    own_model(world)
+    (world.root / "mine.py").unlink()
+    _, results = world.run(world.plan("full", "converter=new", "torch==1.12.1"))
+    assert len(results) > 2
+    for name, result in results.items():
+        mine = name.startswith("net/")
+        assert (result.judgement.verdict, result.record.convert is None) == (("error" if mine else "match"), mine)
+    assert "export" in {work for work, _, _ in world.engine.seen}
+    # Once it is there again nothing is remembered of that.
+    (world.root / "mine.py").write_text("def build(): ...\n")
+    _, results = world.run(world.plan("full", "converter=new", "torch==1.12.1"))
+    assert verdicts(results) == {"match": len(results)}
 
 
 def test_the_answer_of_the_fake_workers_tells_right_from_wrong() -> None:

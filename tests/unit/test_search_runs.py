@@ -134,7 +134,7 @@ def test_where_numbers_part_is_looked_for_in_one_case_of_the_file_that_was_conve
     world.engine.script = script
     _, records = run(world, cell, replace(cell, base=cell.id, locate=3))
     record = records[f"{cell.id}+located"]
-    assert told == [("expose", {"case": 3}), ("trace", {})]
+    assert told == [("expose", {"case": 3}), ("trace", {"case": 3})]
     assert record.expose is not None and record.trace is not None
     assert (record.convert, record.reference) == (records[cell.id].convert, records[cell.id].reference)
 

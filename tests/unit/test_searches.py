@@ -89,6 +89,22 @@ def test_no_more_trials_than_so_many(table: Table) -> None:
     assert tried.next is None
 
 
+def test_the_parts_of_what_works_are_tried_beyond_that_many(table: Table) -> None:
+    """A triple is recommended only where none of its parts would do."""
+    others = [Change("environ", (("VARIABLE", str(number)),)) for number in range(MAX_TRIALS - 3)]
+    tried = Tried(table, cell(table), IR, *others).came_out("error", SIMPLIFY)
+    for _ in others:
+        tried.came_out("error")
+    tried.came_out("error", RENAME)
+    assert tried.next == (IR, SIMPLIFY, RENAME)
+    tried.came_out("match")
+    assert len(tried.trials) > MAX_TRIALS
+    for part in ((SIMPLIFY,), (RENAME,), (IR, RENAME), (SIMPLIFY, RENAME)):
+        assert tried.next == part
+        tried.came_out("error")
+    assert tried.next is None
+
+
 def test_one_change_that_works_ends_it(table: Table) -> None:
     assert Tried(table, cell(table), IR, SIMPLIFY).came_out("match").next is None
 

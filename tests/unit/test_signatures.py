@@ -198,6 +198,17 @@ def test_a_lock_that_cannot_be_made_is_never_an_error_of_the_row_if_the_index_wa
     assert found is not None and found.verdict == "infra"
 
 
+@pytest.mark.parametrize(
+    ("role", "stage"),
+    [("reference", "alter"), ("reference", "expose"), ("converter", "tflite"), ("converter", "invoke")],
+)
+def test_a_full_disk_or_memory_is_no_finding_of_the_later_stages(role: Any, stage: Any) -> None:
+    full = match(role, stage, ErrorText("builtins.OSError", (), "[Errno 28] No space left on device"))
+    assert full is not None and (full.id, full.verdict) == ("disk-full", "infra")
+    memory = match(role, stage, ErrorText("numpy.MemoryError", (), "Unable to allocate 3.05 GiB for an array"))
+    assert memory is not None and (memory.id, memory.verdict) == ("out-of-memory", "oom")
+
+
 def test_an_unknown_failure_is_left_to_the_caller() -> None:
     assert match("converter", "convert", ErrorText("builtins.ValueError", (), "something quite new")) is None
     assert match("converter", "convert", ErrorText()) is None

@@ -129,6 +129,16 @@ def test_outcome(item: Observation, wanted: tuple[str, str, str] | None) -> None
         assert found.title
 
 
+@pytest.mark.parametrize("shape", [None, 5, "1x3", {"0": 1}])
+def test_what_a_user_model_was_given_is_told_as_far_as_it_is_told_well(shape: Any) -> None:
+    """Facts come out of an environment in which the user's code ran."""
+    error = {**raised("shapes do not fit"), "user": {"file": "net.py", "line": 7, "function": "forward"}}
+    given = [{"name": "x", "dtype": "float32", "shape": shape}, "y", {"name": "z", "dtype": "int64", "shape": [1, 3]}]
+    broken = report("import", "model", "forward", error=error, facts={"given": given})
+    found = outcome(observation("export", passed("export", broken)), "")
+    assert found is not None and found.title.endswith("; it was given z int64 1x3") and "net.py:7" in found.title
+
+
 def test_limits_are_named_and_come_with_what_would_help() -> None:
     slow = outcome(observation("convert", passed(exit=Exit(signal=9), stopped="timeout"), seconds=12), "")
     assert slow is not None and "12 s" in slow.title

@@ -280,6 +280,55 @@ def test_a_match_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert "last lines" not in text
 
 
+# --- cells that match with changes -----------------------------------------------------------------------------------
+
+
+def with_changes(remarks: tuple[str, ...]) -> CellResult:
+    """A cell that fails and was seen to match with a lower IR version, with these remarks."""
+    found = result(ERROR)
+    record = replace(found.record, cell=f"{found.record.cell}+ir", base=found.record.cell,
+                     changes=(("ir_version", "ir_version 9→8"),))  # fmt: skip
+    return replace(found, tried=(replace(found, record=record, judgement=replace(MATCH, remarks=remarks)),))
+
+
+def test_remarks_on_a_match_with_changes_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = with_changes(("opset-not-as-asked", "outputs-nearly-constant"))
+    assert words.remarks(cell) == ["opset-not-as-asked", "outputs-nearly-constant"]
+    print_report(run(cell))
+    out = capsys.readouterr().out
+    assert "outputs-nearly-constant (remark on 1)" in out and "opset-not-as-asked (remark on 1)" in out
+    assert "remark: outputs-nearly-constant" in detail(capsys, cell)
+    (said,) = document(run(cell))["cells"]
+    assert said["remarks"] == ["opset-not-as-asked"]  # of the cell as it is
+    (tried,) = said["tried"]
+    assert tried["remarks"] == ["opset-not-as-asked", "outputs-nearly-constant"] and tried["legs"] == MATCH.legs
+
+
+def test_remarks_on_what_did_not_help_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = with_changes(("outputs-nearly-constant",))
+    failed = replace(cell, tried=(replace(cell.tried[0], judgement=replace(ERROR, remarks=("zero-dim",))),))
+    assert words.remarks(failed) == ["opset-not-as-asked"]
+
+
+@pytest.mark.parametrize(
+    ("judgement", "counted"),
+    [
+        (Judgement("crash", "converter", "convert", "sigsegv"), 1),
+        (Judgement("crash", "converter", "convert", "sigabrt"), 1),
+        (Judgement("error", "converter", "convert", "exit-without-result"), 1),
+        (Judgement("error", "converter", "convert", "no-result"), 1),
+        (Judgement("error", "converter", "convert", "unrecognised"), 1),
+        (Judgement("error", "converter", "convert", "attribute-error", general=True), 1),
+        (Judgement("crash", "converter", "convert", "cpu-without-avx"), 0),
+        (Judgement("oom", "converter", "run", "memory-limit"), 0),
+        (ERROR, 0),
+    ],
+)
+def test_reasons_nobody_has_described_are_counted(judgement: Judgement, counted: int) -> None:
+    mismatch = result(Judgement("mismatch", "converter", "compare", "values-differ"))
+    assert words.unmatched([result(judgement), result(MATCH), result(ABSENT), mismatch]) == (counted, 1)
+
+
 # --- progress --------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +337,7 @@ def test_plain_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> No
 
     told = PlainProgress(lambda item: outcome(item, ""))
     told.planned(2)
+    told.planned(1)  # A search asks for one more.
     told.building("env")
     told.built("env", 1.25, None)
     told.built("other", 0.1, "no-wheel")
@@ -302,4 +352,4 @@ def test_plain_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> No
         "cannot build (no-wheel) other 0.1 s",
         "convert in env: crash in import: sigsegv 1.0 s",
     ]
-    assert "0/2]" in captured.err
+    assert "0/3]" in captured.err

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from matrix.arrays import UnreadableArrays, read_arrays
+from matrix.arrays import UnreadableArrays, read_cases
 from matrix.takeaway.inside.mistake import Mistake
 from matrix.takeaway.inside.model import Model
 from matrix.verdicts.tensors import Array
-
-_KEY = re.compile(r"\d+/.")
 
 
 def read_given(path: Path, option: str) -> dict[str, Array]:
     """Raises Mistake where it is no .npz of plain arrays."""
     try:
-        arrays = read_arrays(path)
+        return read_cases(path)
     except UnreadableArrays as error:
         raise Mistake(f"{option} {path} is no .npz file of plain arrays ({error})") from error
     except OSError as error:
         raise Mistake(f"{option} {path} cannot be read: {error.strerror}") from error
-    if not arrays:
-        raise Mistake(f"{option} {path} holds no array")
-    if any(_KEY.match(key) for key in arrays):
-        wrong = next((key for key in arrays if not _KEY.match(key)), None)
-        if wrong is not None:
-            raise Mistake(f"{option} {path}: the key {wrong!r} names no case; write 0/{wrong}, as the others")
-        return arrays
-    return {f"0/{name}": array for name, array in arrays.items()}
 
 
 def cases(arrays: dict[str, Array]) -> list[str]:
