@@ -139,7 +139,7 @@ def test_changes_are_ready_to_be_made(sample: Sample) -> None:
         ("converter", "convert", "NotImplementedError", "Upsample version 1 is not implemented.",
          [{"convert_opset": ">=7"}, {"opset": ">=7"}]),
         ("converter", "run", "NotImplementedError", "Unsqueeze version 13 is not implemented.",
-         [{"opset": "<13"}, {"via": "torchscript"}, {"convert_opset": "<13"}]),
+         [{"opset": "<13"}, {"convert_opset": "<13"}, {"via": "torchscript"}]),
         ("converter", "convert", "NotImplementedError", "Resize is not implemented.",
          [{"opset": "<10"}, {"opset": "<13"}, {"via": "torchscript"}]),
         ("converter", "convert", "NotImplementedError", "AliasWithName is not implemented.",
