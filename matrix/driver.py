@@ -15,8 +15,9 @@ from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.durable import is_full
 from matrix.errors import ConfigError, Indeterminate, LockStale
+from matrix.execution.answers import Counts
 from matrix.execution.jobs import JobMaker
-from matrix.execution.run import Counts, Run
+from matrix.execution.run import Run
 from matrix.execution.watermark import Watermark
 from matrix.paths import CONVERTER
 from matrix.planning import Plan

@@ -6,39 +6,25 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from packaging.version import Version
 
 from matrix.config.model import Config, Limits
-from matrix.environments.engine import BuildFailed, Engine
+from matrix.environments.engine import Engine
 from matrix.errors import ConfigError
+from matrix.execution.answers import Answers, Counts
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
 from matrix.execution.jobs import Job, JobMaker, is_users, observed
-from matrix.execution.lane import Lane
 from matrix.execution.materials import Materials
-from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
 from matrix.planning.plan import Plan
-from matrix.redact import redact
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import JobKind, Obstacle
-from matrix.verdicts.outcome import INDETERMINATE, Outcome
-
-# Exports feed everything else, what the reference environment does is little and short.
-_PRIORITIES: dict[JobKind, int] = {
-    "export": 0,
-    "inspect": 1,
-    "alter": 1,
-    "reference": 1,
-    "expose": 1,
-    "convert": 2,
-    "trace": 2,
-}
+from matrix.verdicts.outcome import Outcome
 
 # From this release on a checkpoint can be loaded so that it runs no code; before, that check could be bypassed
 # (CVE-2025-32434).
@@ -48,14 +34,6 @@ _FLUSH_SECONDS = 0.5
 
 # Converter environments built ahead of their turn where disk is short: enough that no slot waits for a build.
 _AHEAD = 2
-
-
-@dataclass
-class Counts:
-    """Distinct jobs really run and distinct jobs whose stored finding served."""
-
-    run: int = 0
-    cached: int = 0
 
 
 @dataclass
@@ -86,13 +64,25 @@ class Run:
         places = self.parallel + _AHEAD if self.evict else None
         self._builds = Builds(self.engine, max(1, self.parallel), self.events, places)
         self._pending: Counter[str] = Counter()
-        self._slots = Slots(self.parallel)
-        self._lanes: dict[str, Lane] = {}
-        self._once: dict[object, asyncio.Task[Observation]] = {}
         self._materials = Materials(self.table.parent, self.store.blobs)
         self._ir_versions = _oldest_ir(self.config)
         self._decided: list[CellRecord] = []
         self._unexported = 0
+        self._answers = Answers(
+            run=self.id,
+            locks=self.locks,
+            engine=self.engine,
+            store=self.store,
+            builds=self._builds,
+            limits=self.limits,
+            parallel=self.parallel,
+            work=self.work,
+            events=self.events,
+            speak=self.speak,
+            again=self.again,
+            counts=self.counts,
+            expecting=lambda: self._unexported > 0,
+        )
 
     async def execute(self) -> None:
         """Run to the end. Cancelling ends all workers; what was observed until then is stored."""
@@ -113,7 +103,7 @@ class Run:
                     group.create_task(self._follow(cells))
         finally:
             flusher.cancel()
-            await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+            await self._answers.close()
             await self._builds.close()
             self._flush()
 
@@ -147,7 +137,7 @@ class Run:
         job = Job(hashlib.sha256(f"{cell.model.id}\0{why}".encode()).hexdigest(), kind, {}, {})
         lock = self.locks[self.plan.exporter_environment(cell)]
         stopped = Obstacle("model", "error", "model-unusable", why)
-        return self._keep(observed(job, lock, self.limits, obstacle=stopped))
+        return self._answers.keep(observed(job, lock, self.limits, obstacle=stopped))
 
     async def _convert(self, cell: Cell, export: Observation, onnx: str, inputs: str) -> None:
         """From the exported file to what the cell asks for. Jobs that cells share are run once."""
@@ -156,7 +146,7 @@ class Run:
         altered: list[Observation] = []
         for change in cell.alterations:
             before = onnx
-            seen = await self._job("alter", reference, lambda env: self.jobs.alter(env, before, change), alone)  # noqa: B023
+            seen = await self._answers.to("alter", reference, lambda env: self.jobs.alter(env, before, change), alone)  # noqa: B023
             altered.append(seen)
             made = seen.file("model.onnx")
             if made is None or self.speak(seen) is not None:
@@ -166,8 +156,8 @@ class Run:
             onnx = made
         environ = dict(cell.environ)
         both = await asyncio.gather(
-            self._job("reference", reference, lambda env: self.jobs.reference(env, onnx, inputs), alone),
-            self._job(
+            self._answers.to("reference", reference, lambda env: self.jobs.reference(env, onnx, inputs), alone),
+            self._answers.to(
                 "convert",
                 converter,
                 lambda env: self.jobs.convert(env, onnx, inputs, environ, self.tflite),
@@ -185,13 +175,13 @@ class Run:
     ) -> tuple[Observation | None, Observation | None]:
         """Every intermediate tensor of one case, of ONNX Runtime and of TensorFlow."""
         alone, environ = is_users(cell.model), dict(cell.environ)
-        exposed = await self._job(
+        exposed = await self._answers.to(
             "expose", self.config.reference.id, lambda env: self.jobs.expose(env, onnx, inputs, case), alone
         )
         file = exposed.file("exposed.onnx")
         if file is None or self.speak(exposed) is not None:
             return exposed, None
-        trace = self._job(
+        trace = self._answers.to(
             "trace",
             cell.converter.id,
             lambda env: self.jobs.trace(env, file, inputs, case, environ),
@@ -204,8 +194,7 @@ class Run:
         lock = self.locks[name]
         self._pending[lock.digest] -= 1
         if self.evict and not self._pending[lock.digest]:
-            if name in self._lanes:
-                await self._lanes[name].close()
+            await self._answers.leave(name)
             await self._builds.evict(lock)
 
     async def _export(self, cell: Cell, cells: Sequence[Cell]) -> Observation:
@@ -238,18 +227,18 @@ class Run:
                 "virtual environment is no cage",
             )
         name = self.plan.exporter_environment(cell)
-        return await self._job("export", name, make, is_users(model), self._soon(cells), refused)
+        return await self._answers.to("export", name, make, is_users(model), self._soon(cells), refused)
 
     async def _inspect(self, cell: Cell, cells: Sequence[Cell]) -> Observation:
         """Look into a user's .onnx file; again with the files beside it, where it names some."""
         model, name = cell.model, self.config.reference.id
         files = self._materials.onnx(model)
         soon = self._soon(cells)
-        seen = await self._job("inspect", name, lambda env: self.jobs.inspect(env, files), True, soon)
+        seen = await self._answers.to("inspect", name, lambda env: self.jobs.inspect(env, files), True, soon)
         beside = seen.facts.get("external")
         if self.speak(seen) is None and isinstance(beside, list) and seen.file("model.onnx") is None:
             files = files | self._materials.beside(model, map(str, beside))
-            seen = await self._job("inspect", name, lambda env: self.jobs.inspect(env, files), True, soon)
+            seen = await self._answers.to("inspect", name, lambda env: self.jobs.inspect(env, files), True, soon)
         return seen
 
     def _soon(self, cells: Sequence[Cell]) -> Callable[[], None]:
@@ -262,89 +251,6 @@ class Run:
                     self._builds.want(lock)
 
         return want
-
-    async def _job(
-        self,
-        kind: JobKind,
-        name: str,
-        make: Callable[[str], Job],
-        alone: bool,
-        before: Callable[[], None] = lambda: None,
-        refused: Obstacle | None = None,
-    ) -> Observation:
-        """`refused` says why it must not run; `before` is called where it does."""
-        lock = self.locks[name]
-        try:
-            job = make(self.engine.identify(lock))
-            obstacle = refused
-        except BuildFailed as failure:
-            job = make(f"none:{lock.digest}")
-            obstacle = Obstacle("build", failure.kind, failure.reason, failure.text)
-        job = replace(job, alone=alone)
-        if lock.outcome == "unsatisfiable":
-            obstacle = Obstacle("lock", "unsatisfiable", "no-solution", lock.explanation)
-        if job.id not in self._once:
-            self._once[job.id] = asyncio.create_task(self._settle(kind, lock, job, obstacle, before))
-        return await asyncio.shield(self._once[job.id])
-
-    async def _settle(
-        self, kind: JobKind, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]
-    ) -> Observation:
-        known = self.store.finding(job.id, self.limits)
-        # What this very run has found, before a search, is neither run again nor counted.
-        ours = known is not None and known.run == self.id
-        if known is not None and (ours or not self.again) and self._still_a_finding(known):
-            # A lock without a solution is looked up like a finding, but it never was a job.
-            self.counts.cached += not ours and (known.obstacle is None or known.obstacle.stage != "lock")
-            self.events.job_ended(known, cached=True)
-            return known
-        if obstacle is not None:
-            observation = observed(job, lock, self.limits, obstacle=obstacle)
-        else:
-            self._builds.want(lock)
-            # One turn later: by then every export has put its own environment into the queue of builds.
-            asyncio.get_running_loop().call_soon(before)
-            observation = await self._lane(kind, lock).observe(job)
-            self.counts.run += bool(observation.passes)
-        return self._keep(observation)
-
-    def _still_a_finding(self, known: Observation) -> bool:
-        """Judged by today's signatures, and with every file it speaks of still there."""
-        found = self.speak(known)
-        files = [blob for record in known.passes for blob in record.files.values()]
-        return (found is None or found.verdict not in INDETERMINATE) and all(
-            self.store.blobs.path(blob).exists() for blob in files
-        )
-
-    def _keep(self, observation: Observation) -> Observation:
-        if observation.obstacle is not None:
-            text = redact(observation.obstacle.text)
-            observation = replace(observation, obstacle=replace(observation.obstacle, text=text))
-        found = self.speak(observation)
-        finding = found is None or found.verdict not in INDETERMINATE
-        bounded: Literal["timeout", "oom"] | None = None
-        if found is not None and (found.verdict == "timeout" or found.verdict == "oom"):
-            bounded = found.verdict
-        number = self.store.add(self.id, observation, finding, bounded)
-        stored = self.store.observations([number])[number]
-        self.events.job_ended(stored, cached=False)
-        return stored
-
-    def _lane(self, kind: JobKind, lock: Lock) -> Lane:
-        if lock.name not in self._lanes:
-            self._lanes[lock.name] = Lane(
-                lock,
-                self.engine,
-                self._builds,
-                self._slots,
-                _PRIORITIES[kind],
-                self.work / lock.name,
-                self.store.blobs,
-                self.limits,
-                self.events,
-                expecting=lambda: _PRIORITIES[kind] > 0 and self._unexported > 0,
-            )
-        return self._lanes[lock.name]
 
     def _decide(
         self,

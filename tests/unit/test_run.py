@@ -438,8 +438,7 @@ def test_a_finding_whose_files_are_gone_is_looked_for_again(world: World) -> Non
 def test_a_finding_that_todays_signatures_call_indeterminate_is_looked_for_again(world: World) -> None:
     plan = world.plan("known", "opset=9")
     world.run(plan)
-    later = world.make(plan)
-    later.speak = lambda _: Outcome("infra", "run", "disk-full", "")
+    later = replace(world.make(plan), speak=lambda _: Outcome("infra", "run", "disk-full", ""))
     asyncio.run(later.execute())
     assert later.counts.cached == 0
 
