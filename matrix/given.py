@@ -53,6 +53,14 @@ def sort_out(names: Sequence[str], about: About, known: Sequence[str]) -> tuple[
         raise UsageError(
             "--checkpoint, --input, --source and the like go with --model FILE.onnx or --model FILE.py:FUNCTION"
         )
+    for name in names:
+        if name.endswith((".pt", ".pth", ".ckpt", ".bin")):
+            raise UsageError(
+                f"--model {name}: weights alone are no model; say what makes it: --model FILE.py:FUNCTION "
+                f"--checkpoint {name} --input 1x3x224x224"
+            )
+        if name.endswith(".py"):
+            raise UsageError(f"--model {name}: name the function in it that makes the model: --model {name}:FUNCTION")
     models: list[ModelSpec] = []
     for name in own:
         taken = {*known, *(model.id for model in models)}
@@ -87,7 +95,7 @@ def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
             fields["factory"] = name
         if not about.inputs and about.inputs_file is None:
             raise UsageError(
-                f"--model {name}: say what goes in, such as --input image=1x3x224x224 or tokens=1x16:int64:0..999"
+                f"--model {name}: say what goes in, such as --input image=1x3x224x224 or tokens=1x16:int64:0..1000"
             )
     names = [item.name for item in fields["inputs"]]  # type: ignore[attr-defined]
     if len(set(names)) < len(names):
@@ -108,7 +116,7 @@ def parse_input(text: str, position: int) -> ModelInput:
     if found is None:
         raise UsageError(
             f"--input {text}: write [NAME=]SHAPE[:DTYPE][:LOW..HIGH], such as 1x3x224x224 or "
-            "tokens=1xlength@16:int64:0..999, where length@16 is an axis whose size may change"
+            "tokens=1xlength@16:int64:0..1000, where length@16 is an axis whose size may change"
         )
     # Each with what ends it: a label may begin with an x too.
     sizes = re.findall(rf"({_SIZE})(?:x|$)", found["shape"])

@@ -8,6 +8,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 CONVERTER = _ROOT / "converter"
 
+# The table of a checkout, for whoever calls the program from another folder.
+TABLE = _ROOT / "matrix.yml"
+
 # What images are built from. (An installed wheel has it inside the package: a folder `docker` beside it would be the
 # Docker library.)
 DOCKER = next(

@@ -9,6 +9,9 @@ import click
 
 from matrix.cli.options import make_session, store_option, table_options
 
+# So many runs fit on a screen.
+_LISTED = 20
+
 
 @click.command()
 @table_options
@@ -36,14 +39,15 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
             raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
         judge = Judge(config, history)
         if number is None and format_ == "table":
-            for item in runs[:20]:
+            for item in runs[:_LISTED]:
                 results = judge.cells(history.cells(item.id), session.locks, item.id)
                 click.echo(
                     f"run {item.id}  {item.started:%Y-%m-%d %H:%M}  {item.tier}  {item.engine}  {item.status}: "
                     f"{words.summary(results)}; {len(results)} of {item.planned} cells, "
-                    f"jobs {item.jobs_run} run, {item.jobs_cached} cached"
+                    f"jobs {item.jobs_run} run, {item.jobs_cached} cached\n    {item.command}"
                 )
-            click.echo("the table of one: python -m matrix status --run N")
+            more = f"{len(runs) - _LISTED} older ones are not listed; " if len(runs) > _LISTED else ""
+            click.echo(f"{more}the table of one: python -m matrix status --run N")
             return
         chosen = next((item for item in runs if number == item.id or (number is None and item.tier != "picture")), None)
         if chosen is None:
@@ -59,8 +63,9 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
 @click.argument("cell")
 @table_options
 @store_option
+@click.option("--run", "number", type=int, help="As it came out in this run; default: the newest that decided it.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
-def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
+def show(cell: str, store: str | None, number: int | None, format_: str, **options: Any) -> None:
     """Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.
 
     CELL is the id a table prints, `model/exporter@opset/converter`; a part of it or a glob will do where only
@@ -86,7 +91,10 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
         if len(fitting) > 1:
             raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
         past = history.history(fitting[0])
-        run, records = past[0]
+        chosen = next((item for item in past if number in (None, item[0])), None)
+        if chosen is None:
+            raise UsageError(f"run {number} did not decide {fitting[0]}; runs that did: {_numbers(past)}")
+        run, records = chosen
         result = Judge(config, history).cells(records, session.locks, run)[0]
         if format_ == "json":
             click.echo(json.dumps({"schema": 1, "run": run, **cell_document(result)}, indent=1))
@@ -102,6 +110,11 @@ def show(cell: str, store: str | None, format_: str, **options: Any) -> None:
             return None
 
         print_detail(result, log, lock_of, history.run(run).command)
-        click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, last in run {run}")
+        click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, this is run {run} of {_numbers(past)}")
     finally:
         history.close()
+
+
+def _numbers(past: list[tuple[int, Any]]) -> str:
+    """`12, 9, 8, …`."""
+    return ", ".join(str(run) for run, _ in past[:_LISTED]) + (", …" if len(past) > _LISTED else "")

@@ -43,7 +43,7 @@ def table_options(command: Command) -> Command:
     for option in reversed(
         [
             click.option("--table", type=click.Path(path_type=Path), default=Path("matrix.yml"), show_default=True,
-                         help="The compatibility table."),
+                         help="The compatibility table; where there is none here, that of this program's checkout."),
             click.option("--state", type=click.Path(path_type=Path), default=Path(".matrix"), show_default=True,
                          envvar="MATRIX_STATE", help="Folder for everything a run leaves behind."),
             click.option("--index-url", metavar="URL",
@@ -70,7 +70,7 @@ def model_options(command: Command) -> Command:
                          help="The entry of the checkpoint that holds the weights, such as model."),
             click.option("--input", "inputs", metavar="INPUT", multiple=True,
                          help="What goes in, in the order of forward(): [NAME=]SHAPE[:DTYPE][:LOW..HIGH], such as "
-                              "image=1x3x224x224 or tokens=1xlength@16:int64:0..999; length@16 is an axis of free "
+                              "image=1x3x224x224 or tokens=1xlength@16:int64:0..1000; length@16 is an axis of free "
                               "size. Repeatable."),
             click.option("--output", "outputs", metavar="NAME", multiple=True, help="Names for what comes out."),
             click.option("--source", metavar="FOLDER", type=click.Path(path_type=Path),
@@ -154,9 +154,15 @@ def make_session(
 ) -> Session:
     from matrix.given import About, sort_out
     from matrix.index import IndexSettings
+    from matrix.paths import TABLE
     from matrix.session import Session
     from matrix.state import State
 
+    if table == Path("matrix.yml") and not table.exists() and TABLE.exists():
+        # Called from elsewhere, such as a project of the user's own: nothing is left behind there.
+        table = TABLE
+        state = TABLE.parent / state if state == Path(".matrix") else state
+        click.echo(f"table {table}, state {state}", err=True)
     session = Session(
         table=table,
         state=State(state.absolute()),

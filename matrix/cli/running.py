@@ -13,6 +13,7 @@ import click
 from matrix.cli.options import engine_options, make_session, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
+    from matrix.results import CellResult
     from matrix.views.document import Report
 
 
@@ -90,8 +91,8 @@ def run(
         ),
     )
     show_report(report, stated, format_)
-    _end(report, session.table, strict)
     _usable(report, [model.id for model in session.given])
+    _end(report, session.table, strict)
 
 
 def _usable(report: Report, given: list[str]) -> None:
@@ -101,9 +102,20 @@ def _usable(report: Report, given: list[str]) -> None:
     for model in given:
         results = [result for result in report.results if result.record.model == model]
         # Its file was looked into by the reference environment; its code ran in an exporter's first stages.
-        at_fault = [r for r in results if (r.judgement.role, r.judgement.stage) in _OF_THE_MODEL and r.convert is None]
+        at_fault = [result for result in results if _of_the_model(result)]
         if results and len(at_fault) == len(results):
-            raise ModelUnusable(f"model {model}: {at_fault[0].judgement.title}")
+            found = at_fault[0].judgement
+            said = f" ({found.said})" if found.said and found.said.partition(": ")[2] not in found.title else ""
+            raise ModelUnusable(f"model {model}: {found.title}{said}")
+
+
+def _of_the_model(result: CellResult) -> bool:
+    judgement = result.judgement
+    if (judgement.role, judgement.stage) not in _OF_THE_MODEL:
+        return False
+    # A converter that was reached has something to say, unless nobody takes the inputs.
+    reached = result.convert is not None or judgement.indeterminate
+    return not reached or any(remedy.id == "other-inputs" for remedy in judgement.remedies)
 
 
 _OF_THE_MODEL = {
@@ -112,6 +124,7 @@ _OF_THE_MODEL = {
     ("reference", "model"),
     ("reference", "load"),
     ("reference", "check"),
+    ("reference", "run"),
 }
 
 

@@ -6,20 +6,17 @@ opened inside an environment.
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import ValidationError
-
 from matrix.arrays import UnreadableArrays, read_cases
-from matrix.config.model import ModelInput, ModelSpec
+from matrix.config.model import ModelSpec
 from matrix.durable import is_full
 from matrix.errors import ConfigError
 from matrix.execution.inputs import make_inputs, pack
+from matrix.execution.stated import check_arrays, completed_inputs, refuse_beyond_limit
 from matrix.redact import redact
 from matrix.store.blobs import Blobs
 
@@ -30,12 +27,6 @@ GIVEN = "given.npz"
 
 _MOST_FILES = 5000
 _MOST_BYTES = 2**30
-
-# Of all inputs together, axes of free size twice as long.
-_MOST_ELEMENTS = 2**26
-
-# What an input is called that the user gave no name.
-_UNNAMED = re.compile(r"input(_\d+)?")
 
 # Made by tools, large, and never what a model is imported from.
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
@@ -54,10 +45,12 @@ class Materials:
         """The blob of a model's inputs; `stated` is what its .onnx file says of them: name, shape, dtype."""
         if model.id not in self._inputs:
             if model.inputs_file is not None:
-                content = pack(self._arrays(model, "inputs_file", model.inputs_file))
+                arrays = self._arrays(model, "inputs_file", model.inputs_file)
+                check_arrays(model, arrays, stated)
+                content = pack(arrays)
             else:
-                completed = tuple(_completed(model, stated))
-                _refuse_beyond_limit(model, completed)
+                completed = tuple(completed_inputs(model, stated))
+                refuse_beyond_limit(model, completed)
                 content = make_inputs(model.model_copy(update={"inputs": completed}))
             self._inputs[model.id] = self._blobs.put(content)
         return self._inputs[model.id]
@@ -187,61 +180,6 @@ def _walk(folder: Path) -> Iterator[Path]:
         for name in sorted(names):
             if not name.startswith(".") and not name.endswith(".pyc") and (here / name).is_file():
                 yield here / name
-
-
-def _completed(model: ModelSpec, stated: Iterable[Mapping[str, Any]]) -> Iterator[ModelInput]:
-    """The inputs of a model, those of its file filled up by what the user says of them."""
-    own = {item.name: item for item in model.inputs}
-    found = list(stated) if isinstance(stated, Iterable) else [stated]
-    if not all(isinstance(item, Mapping) and "name" in item for item in found):
-        raise ConfigError(f"model {model.id!r}: what the reference environment says of its inputs cannot be understood")
-    if not found:
-        yield from model.inputs
-        return
-    names = [str(item["name"]) for item in found]
-    if len(own) == len(names) and all(_UNNAMED.fullmatch(n) and n not in names for n in own):
-        own = {name: item.model_copy(update={"name": name}) for name, item in zip(names, own.values(), strict=True)}
-    if unknown := [name for name in own if name not in names]:
-        raise ConfigError(
-            f"model {model.id!r} has no input {', '.join(unknown)}; its file has: {', '.join(names) or 'none'}"
-        )
-    for item in found:
-        name = str(item["name"])
-        if name in own:
-            yield own[name]
-            continue
-        yield _drawable(model, name, item)
-
-
-def _drawable(model: ModelSpec, name: str, item: Mapping[str, Any]) -> ModelInput:
-    """An input as a file states it. Nothing the file says is believed: it may be of any size and type, or neither."""
-    stated, dtype = item.get("shape"), item.get("dtype")
-    if not isinstance(stated, list):
-        stated = [None, None]
-    # A free first axis is the batch; what any other free axis may be, only the user knows.
-    shape = [1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(stated)]
-    if not all(isinstance(size, int) and size > 0 for size in shape):
-        sizes = "x".join(str(size) if isinstance(size, int) else "?" for size in shape)
-        raise ConfigError(
-            f"model {model.id!r}: its file leaves the size of input {name!r} open ({sizes}); state it, such as "
-            f"--input {name}=1x3x224x224"
-        )
-    try:
-        return ModelInput(name=name, shape=tuple(shape), dtype=dtype)  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise ConfigError(
-            f"model {model.id!r}: no numbers can be drawn for input {name!r} of type {dtype or 'unknown'}; give it "
-            "some: --inputs FILE.npz"
-        ) from error
-
-
-def _refuse_beyond_limit(model: ModelSpec, inputs: Sequence[ModelInput]) -> None:
-    asked = sum(math.prod(item.shape) * 2 ** len(item.dynamic) for item in inputs)
-    if asked > _MOST_ELEMENTS:
-        raise ConfigError(
-            f"model {model.id!r}: {asked} numbers would have to be drawn for input "
-            f"{', '.join(repr(item.name) for item in inputs)}, more than {_MOST_ELEMENTS}; give some: --inputs FILE.npz"
-        )
 
 
 def _said(model: ModelSpec, what: str, path: str | Path) -> str:

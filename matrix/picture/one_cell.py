@@ -54,7 +54,8 @@ def cells_like(session: Session, text: str) -> Plan:
         return make_plan(config, session.locks, selection, session.build)
     except NothingSelected as error:
         raise NothingSelected(
-            f"the table holds no cell like {text!r}; `python -m matrix plan --tier full --format cells` lists them"
+            f"the table holds no cell like {text!r}; `python -m matrix plan --tier full --format cells` lists them; "
+            "a model of your own has to be named again: --model … --input …"
         ) from error
 
 

@@ -63,7 +63,7 @@ def make_plan(
         only = ", ".join(f"{c.key}: {' or '.join(c.alternatives)}" for c in wanted.conditions)
         raise NothingSelected(
             f"tier {selection.tier!r} has no cell with {only or 'any condition'}; "
-            "`python -m matrix plan --tier full --only …` shows what the table holds"
+            "`--tier documented` and `--tier full` have more, and `python -m matrix plan --tier full --only …` shows it"
         )
     builds = {row.id: f"{row.id}.{build}" for row in config.exporters if build in row.builds}
     return Plan(tuple(cells.values()), selection.tier, builds, tuple(notes))

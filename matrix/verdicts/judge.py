@@ -7,7 +7,7 @@ exporter's failure never counts against a converter.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from matrix.store.records import Observation
@@ -32,12 +32,20 @@ SOURCE_REPEAT = "torch-repeated"
 
 OPSET_NOT_AS_ASKED = "opset-not-as-asked"
 REFERENCE_ABSENT = "onnxruntime-leg-absent"
+LITE_ONLY = "tensorflow-itself-matches"
 BLIND = "outputs-nearly-constant"
 ARRAYS_UNREADABLE = "arrays-unreadable"
 ARRAYS_MISSING = "arrays-missing"
 
 # The oldest opset that ONNX Runtime runs (its documentation on compatibility).
 _OLDEST_RUN = 7
+
+_LITE = ("tflite", "invoke")
+
+_OTHER_INPUTS = Remedy(
+    id="other-inputs",
+    text="Give it inputs it takes: --input NAME=SHAPE:DTYPE:LOW..HIGH (HIGH is not drawn), or --inputs FILE.npz.",
+)
 
 _UNCOMPARED: dict[str, Verdict] = {ARRAYS_UNREADABLE: "error", ARRAYS_MISSING: "infra"}
 
@@ -129,7 +137,7 @@ def judge(
     if convert is None:
         return _missing("converter", remarks)
     if (failed := speak(convert)) is not None:
-        return _failed("converter", failed, remarks)
+        return _not_converted(failed, export, reference, convert, speak, compare, remarks)
     if reference is None:
         return _missing("reference", remarks)
     if (failed := speak(reference)) is not None:
@@ -143,6 +151,31 @@ def judge(
     if (failed := speak(original)) is not None:
         return _no_reference(failed, remarks)
     return _numbers(export, reference, convert, compare, remarks, original)
+
+
+def _not_converted(
+    failed: Outcome,
+    export: Observation | None,
+    reference: Observation | None,
+    convert: Observation,
+    speak: Speak,
+    compare: Compare,
+    remarks: list[str],
+) -> Judgement:
+    """What the converter's failure means beside what else is known."""
+    other = speak(reference) if reference is not None else None
+    theirs = export is not None and export.kind == "inspect"
+    if theirs and other is not None and other.stage == failed.stage == "run":
+        # Inputs that neither of two programs takes say nothing about a converter.
+        title = f"neither ONNX Runtime nor TensorFlow runs the file with these inputs: {other.said or other.title}"
+        return replace(_no_reference(other, remarks), title=title, remedies=(_OTHER_INPUTS,))
+    found = _failed("converter", failed, remarks)
+    if failed.stage in _LITE and reference is not None and other is None:
+        numbers = _numbers(export, reference, convert, compare, [*remarks, LITE_ONLY], lite=False)
+        if numbers.verdict == "match":
+            return replace(found, legs=numbers.legs, metrics=numbers.metrics, remarks=numbers.remarks)
+        return replace(numbers, remarks=tuple(remarks)) if numbers.verdict == "mismatch" else found
+    return found
 
 
 def _source(export: Observation | None) -> tuple[str, str] | None:
@@ -221,8 +254,10 @@ def _numbers(
     compare: Compare,
     remarks: list[str],
     original: Observation | None = None,
+    lite: bool = True,
 ) -> Judgement:
-    """`reference` None: ONNX Runtime's leg is absent, TensorFlow is held against the source itself."""
+    """`reference` None: ONNX Runtime's leg is absent, TensorFlow is held against the source itself. Without `lite` as
+    if nothing had been carried on to TensorFlow Lite."""
     source = _source(export)
     names = {
         **({source[0]: source[1]} if source else {}),
@@ -230,7 +265,7 @@ def _numbers(
         **({"original.npz": original.file("reference.npz")} if original is not None else {}),
         "memory.npz": convert.file("memory.npz"),
         "reloaded.npz": convert.file("reloaded.npz"),
-        **({"tflite.npz": convert.file("tflite.npz")} if convert.passes[-1].name == "tflite" else {}),
+        **({"tflite.npz": convert.file("tflite.npz")} if lite and convert.passes[-1].name == "tflite" else {}),
     }
     if export is not None and export.kind == "export" and source is None:
         names["torch.npz"] = None

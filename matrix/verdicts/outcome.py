@@ -37,7 +37,10 @@ _CERTAIN = frozenset(
 _TRUST = (
     Remedy(id="trust-checkpoint", text="Where you know who made the checkpoint: --trust lets it run code."),
     Remedy(id="use-docker-engine", text="Use --engine docker: there it may do no harm."),
-    Remedy(id="newer-exporter", text="Choose an exporter of torch 2.6 or newer, which loads weights alone."),
+    Remedy(
+        id="newer-exporter",
+        text="Choose an exporter that loads weights alone: --tier documented --only 'torch>=2.6'.",
+    ),
 )
 
 # So much of what was recognised is looked for in one line: the rest may be in the next.
@@ -150,7 +153,10 @@ def _in_users_code(place: dict[str, Any], stage: str, error: ErrorText, known: M
     """A user's own file is at fault: where, what was raised there and what it was given."""
     where = f"{place.get('file')}:{place.get('line')}"
     inside = f" in {place['function']}" if place.get("function") else ""
-    said = f"{known.title if known else error.type.rsplit('.', 1)[-1]}: {_shortened(error.message)}"
+    message = _shortened(error.message)
+    said = f"{known.title if known else error.type.rsplit('.', 1)[-1]}: {message}"
+    if known is not None and message[:_TELLING] in known.title:
+        said = known.title
     fed = ""
     if stage == "forward" and isinstance(given, list):
         shapes = (

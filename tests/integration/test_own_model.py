@@ -90,6 +90,9 @@ class Own:
     def __init__(self, project: Project, folder: Path) -> None:
         self.project = project
         self.folder = folder
+        # Not in the source folder: whatever lies there is part of what a job is given.
+        self.files = folder.parent / "files"
+        self.files.mkdir()
 
     def run(self, model: str, *arguments: str) -> Finished:
         return self.project.run("--model", model, *arguments)
@@ -100,7 +103,8 @@ class Own:
 
     def python(self, environment: str, code: str, *arguments: str) -> None:
         program = self.project.environment(environment) / "bin" / "python"
-        subprocess.run([program, "-c", code, *arguments], cwd=self.folder, check=True, timeout=120)
+        place = self.folder if environment == EXPORTER else self.files
+        subprocess.run([program, "-c", code, *arguments], cwd=place, check=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +197,7 @@ def test_dropout_left_on_is_reported_not_judged(own: Own) -> None:
 
 
 def test_a_newer_file_matches_with_a_remedy_and_is_no_plain_match(files: Own) -> None:
-    done = files.run(str(files.folder / "newer.onnx"), "--remedy")
+    done = files.run(str(files.files / "newer.onnx"), "--remedy")
     cells = {cell["converter"]: cell for cell in done.cells}
     assert (cells[TF1]["verdict"], cells[TF1]["reason"]) == ("error", "ir-version-too-new")
     assert cells[TF1]["remedied"] == ["ir_version 9→4"]
@@ -203,7 +207,7 @@ def test_a_newer_file_matches_with_a_remedy_and_is_no_plain_match(files: Own) ->
 
 
 def test_external_data_and_tensorflow_lite(files: Own) -> None:
-    done = files.run(str(files.folder / "beside.onnx"), "--tflite", "--only", f"converter={TF2}", "--remedy")
+    done = files.run(str(files.files / "beside.onnx"), "--tflite", "--only", f"converter={TF2}", "--remedy")
     (cell,) = done.cells
     worked = cell if cell["verdict"] == "match" else cell["tried"][-1]
     assert worked["verdict"] == "match", cell
@@ -213,10 +217,10 @@ def test_external_data_and_tensorflow_lite(files: Own) -> None:
 
 def test_given_numbers_are_what_counts(files: Own) -> None:
     inputs = {"image": np.linspace(-1, 1, 3 * 16 * 16, dtype=np.float32).reshape(1, 3, 16, 16)}
-    (files.folder / "in.npz").write_bytes(pack(inputs))
-    (files.folder / "out.npz").write_bytes(pack({"output": np.zeros((1, 5), np.float32)}))
-    given = ("--inputs", str(files.folder / "in.npz"), "--reference", str(files.folder / "out.npz"))
-    done = files.run(str(files.folder / "newer.onnx"), *given, "--only", f"converter={TF2}", "--remedy")
+    (files.files / "in.npz").write_bytes(pack(inputs))
+    (files.files / "out.npz").write_bytes(pack({"output": np.zeros((1, 5), np.float32)}))
+    given = ("--inputs", str(files.files / "in.npz"), "--reference", str(files.files / "out.npz"))
+    done = files.run(str(files.files / "newer.onnx"), *given, "--only", f"converter={TF2}", "--remedy")
     (cell,) = done.cells
     found = cell if cell["reason"] != "ir-version-too-new" else cell["tried"][-1]
     assert found["verdict"] == "mismatch"
@@ -233,17 +237,17 @@ def test_given_numbers_are_what_counts(files: Own) -> None:
 )
 def test_a_hostile_file_is_answered_in_words(files: Own, name: str, content: bytes | None, said: str) -> None:
     if content is not None:
-        (files.folder / name).write_bytes(content)
-    done = files.run(str(files.folder / name))
+        (files.files / name).write_bytes(content)
+    done = files.run(str(files.files / name))
     assert done.code == 14
     assert said in done.err
     assert not any(cell["verdict"] == "match" for cell in done.cells)
 
 
 def test_a_file_cut_short_harms_nobody(files: Own, trusted: Finished) -> None:
-    whole = (files.folder / "newer.onnx").read_bytes()
-    (files.folder / "short.onnx").write_bytes(whole[: len(whole) // 2])
-    done = files.run(str(files.folder / "short.onnx"))
+    whole = (files.files / "newer.onnx").read_bytes()
+    (files.files / "short.onnx").write_bytes(whole[: len(whole) // 2])
+    done = files.run(str(files.files / "short.onnx"))
     assert done.code == 14, done.err
     again = files.factory("build", "--checkpoint", str(files.folder / "net.pt"), "--checkpoint-key", "model", "--trust")
     assert again.jobs == (0, sum(trusted.jobs))

@@ -16,7 +16,7 @@ import pytest
 import small
 from fakes import Deed, FakeEngine, good
 
-from matrix import cli, errors, interpreters, session, uv
+from matrix import cli, errors, interpreters, paths, session, uv
 from matrix.cli import EPILOG, doctoring
 from matrix.environments.choose import choose
 from matrix.environments.engine import BuildFailed, Engine
@@ -191,7 +191,7 @@ def test_ctrl_c(project: Project) -> None:
     project.engine.script = good
     found = project.json("run", "--tier", "known")
     assert found["jobs"]["cached"] >= 1 and len(found["cells"]) == 6
-    assert [line.split(": ")[0].split()[-1] for line in project("status")[1].splitlines()[:2]] == [
+    assert [line.split(": ")[0].split()[-1] for line in project("status")[1].splitlines()[:4:2]] == [
         "complete",
         "interrupted",
     ]
@@ -340,14 +340,19 @@ def test_status_and_show(project: Project) -> None:
     project.json("run", "--tier", "known", "--only", "opset=9")
     _, out, _ = project("status")
     assert re.search(
-        r"^run 2 .* known  fake  complete: 1 match; 1 of 1 cells, jobs 0 run, 3 cached$", out, re.MULTILINE
+        r"^run 2 .* known  fake  complete: 1 match; 1 of 1 cells, jobs 0 run, 3 cached\n    .* run .*--only opset=9",
+        out,
+        re.MULTILINE,
     )
     assert project.json("status", "--run", "1")["jobs"] == {"run": 14, "cached": 0}
     assert project.json("status")["run"] == 2
     assert project("status", "--run", "9")[0] == errors.UsageError.exit_code
 
     code, out, _ = project("show", "net/torch-1.2.0@9/old")
-    assert code == 0 and "match" in out and "decided in 2 runs, last in run 2" in out
+    assert code == 0 and "match" in out and "decided in 2 runs, this is run 2 of 2, 1" in out
+    assert "this is run 1 of 2, 1" in project("show", "net/torch-1.2.0@9/old", "--run", "1")[1]
+    code, _, err = project("show", "net/torch-1.2.0@9/old", "--run", "7")
+    assert code == errors.UsageError.exit_code and "runs that did: 2, 1" in err
     assert project.json("show", "torch-1.2.0@9")["verdict"] == "match"
     code, _, err = project("show", "torch-1.2.0")
     assert code == errors.UsageError.exit_code and "fits 2 cells" in err
@@ -480,3 +485,18 @@ def test_clean_leaves_files_of_another_store_alone(project: Project) -> None:
     assert code == 0 and "removed 0 stored files" in out and "more than one --store" in err
     again = project.json("run", "--tier", "known", "--store", f"sqlite:///{project.root}/elsewhere.db")
     assert again["jobs"]["run"] == 0
+
+
+def test_called_from_elsewhere_the_checkouts_table_is_used(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.json("run", "--tier", "known")
+    elsewhere = tmp_path / "theirs"
+    elsewhere.mkdir()
+    monkeypatch.setattr(paths, "TABLE", project.root / "matrix.yml")
+    monkeypatch.chdir(elsewhere)
+    code, out, err = project("run", "--tier", "known")
+    assert code == 0 and "0 run, 14 cached" in out and str(project.root / ".matrix") in err
+    assert not list(elsewhere.iterdir())
+    assert project("run", "--table", "matrix.yml")[0] == 0, "said or not, it is the same"
+    assert project("run", "--table", "other.yml")[0] == errors.ConfigError.exit_code

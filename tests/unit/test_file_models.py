@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small
 from fakes import ANSWER, GOOD, Deed, good, npz
@@ -17,6 +18,7 @@ from test_remedied_views import TOO_NEW, given
 from matrix import errors
 from matrix.config.model import ModelSpec
 from matrix.environments.engine import PassName
+from matrix.execution.inputs import pack
 from matrix.planning import Selection, make_plan
 from matrix.selectors import Condition, from_text
 
@@ -240,8 +242,8 @@ def test_a_reference_that_is_given_is_a_leg_of_its_own(own: Project) -> None:
         return inspected(model_onnx=b"looked into", given_npz=ANSWER) if work == "inspect" else good(work, spec)
 
     own.engine.script = script
-    for name in ("in.npz", "out.npz"):
-        (own.root / name).write_bytes(ANSWER)
+    (own.root / "in.npz").write_bytes(pack({"x": np.zeros((2, 3), np.float32)}))
+    (own.root / "out.npz").write_bytes(ANSWER)
     found = own.json(*RUN, "--inputs", "in.npz", "--reference", "out.npz")
     assert ("inspect", ["given.npz", "model.onnx"]) in [(work, given) for work, _, given in own.engine.seen]
     assert list(found["cells"][0]["legs"]) == ["given-onnxruntime", "onnxruntime-tensorflow", "memory-reloaded"]

@@ -231,3 +231,12 @@ def test_what_does_not_go_together(here: Path, names: tuple[str, ...], about: Ca
 
 def test_inputs_from_a_file_are_enough(here: Path) -> None:
     assert one("models.py:build", About(inputs_file=Path("inputs.npz"))).inputs == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("net.pt", "--checkpoint net.pt"), ("net.ckpt", "weights alone"), ("models.py", "--model models.py:FUNCTION")],
+)
+def test_half_of_a_model_is_said_with_the_other_half(here: Path, name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        sort_out((name,), About(), ("net",))

@@ -294,3 +294,27 @@ def test_where_something_else_says_what_is_right_the_file_before_is_not_asked(so
 
 def test_nor_is_it_where_nothing_was_changed() -> None:
     assert list(judged(inspection(), original=BEFORE).legs) == PLAIN[1:]
+
+
+def test_where_only_tensorflow_lite_fails_the_rest_is_said_to_match() -> None:
+    whole = convert(tflite=True)
+    failed = replace(whole, passes=(*whole.passes[:2], passed("tflite", report("tflite", error=raised("some op")))))
+    found = judged(export(), converted=failed)
+    assert (found.verdict, found.stage) == ("error", "tflite")
+    assert judging.LITE_ONLY in found.remarks and list(found.legs) == PLAIN
+    wrong = judged(export(), converted=failed, legs={judging.CONVERTER_LEG: WRONG})
+    assert (wrong.verdict, wrong.leg) == ("mismatch", judging.CONVERTER_LEG)
+    assert judging.LITE_ONLY not in wrong.remarks
+
+
+def test_inputs_that_nobody_takes_say_nothing_about_a_converter() -> None:
+    refused = observation("reference", passed("reference", report("import", "load", "run", error=raised("index 5000"))))
+    stages = ("import", "load", "check", "convert", "run")
+    failed = observation("convert", passed("convert", report(*stages, error=raised("indices"))))
+    found = judged(inspection(), reference=refused, converted=failed)
+    assert (found.verdict, found.role, found.stage) == ("unavailable", "reference", "run")
+    assert "index 5000" in found.title and [remedy.id for remedy in found.remedies] == ["other-inputs"]
+    # torch took them, so the exporter's file is what the converter stumbles over.
+    assert judged(export(), reference=refused, converted=failed).role == "converter"
+    early = observation("convert", passed("convert", report("import", "load", "check", error=raised("check"))))
+    assert judged(inspection(), reference=refused, converted=early).role == "converter"

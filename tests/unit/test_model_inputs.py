@@ -14,7 +14,7 @@ from test_materials import X, blobs, factory, file, materials, npz, write
 from matrix.arrays import read_arrays
 from matrix.config.model import ModelInput, ModelSpec
 from matrix.errors import ConfigError
-from matrix.execution import materials as module
+from matrix.execution import stated as module
 from matrix.execution.materials import Materials
 from matrix.store.blobs import Blobs
 
@@ -51,7 +51,7 @@ def test_inputs_from_a_file(
     tmp_path: Path, materials: Materials, blobs: Blobs, arrays: dict[str, int], keys: list[str]
 ) -> None:
     npz(tmp_path / "in.npz", **{name: np.full(3, value) for name, value in arrays.items()})
-    found = inputs(materials, blobs, factory("m:build", inputs_file="in.npz"))
+    found = inputs(materials, blobs, ModelSpec(id="mine", factory="m:build", inputs_file="in.npz"))
     assert list(found) == keys and [int(array[0]) for array in found.values()] == list(arrays.values())
 
 
@@ -130,33 +130,71 @@ def test_an_input_the_file_does_not_have(materials: Materials) -> None:
 
 
 def test_a_single_input_without_a_name_is_the_files(materials: Materials, blobs: Blobs) -> None:
-    unnamed = ModelInput(name="input", shape=(2, 5))
+    unnamed = ModelInput(name="input", shape=(1, 3))
     found = inputs(materials, blobs, file(inputs=(unnamed,)), [STATED])
-    assert {(key.partition("/")[2], array.shape) for key, array in found.items()} == {("x", (2, 5))}
+    assert {(key.partition("/")[2], array.shape) for key, array in found.items()} == {("x", (1, 3))}
 
 
-OTHERS = [STATED, {"name": "z", "shape": [1, 3], "dtype": "float32"}]
+OTHERS = [STATED, {"name": "z", "shape": [7], "dtype": "float32"}]
 
 
 def test_inputs_without_names_are_the_files_in_their_order(materials: Materials, blobs: Blobs) -> None:
-    unnamed = (ModelInput(name="input", shape=(2, 5)), ModelInput(name="input_1", shape=(7,)))
+    unnamed = (ModelInput(name="input", shape=(1, 3)), ModelInput(name="input_1", shape=(7,)))
     found = inputs(materials, blobs, file(inputs=unnamed), OTHERS)
-    assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {"0/x": (2, 5), "0/z": (7,)}
+    assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {"0/x": (1, 3), "0/z": (7,)}
 
 
 def test_of_too_few_without_names_nobody_knows_which(materials: Materials) -> None:
     with pytest.raises(ConfigError, match="has no input input; its file has: x, z"):
-        materials.inputs(file(inputs=(ModelInput(name="input", shape=(2, 5)),)), OTHERS)
+        materials.inputs(file(inputs=(ModelInput(name="input", shape=(1, 3)),)), OTHERS)
 
 
 def test_names_that_look_like_none_are_names_where_the_file_has_them(materials: Materials, blobs: Blobs) -> None:
-    stated = [{**STATED, "name": "input_1"}, {**STATED, "name": "input_2"}]
-    named = (ModelInput(name="input_2", shape=(7,)), ModelInput(name="input_1", shape=(2, 5)))
+    stated = [{**STATED, "name": "input_1"}, {**STATED, "name": "input_2", "shape": [7]}]
+    named = (ModelInput(name="input_2", shape=(7,)), ModelInput(name="input_1", shape=(1, 3)))
     found = inputs(materials, blobs, file(inputs=named), stated)
     assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {
-        "0/input_1": (2, 5),
+        "0/input_1": (1, 3),
         "0/input_2": (7,),
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({"shape": (1, 4)}, "input x is 1x4; the model takes 1x3"),
+        ({"shape": (3,)}, "input x is 3; the model takes 1x3"),
+        ({"dtype": "int64", "range": (0, 2)}, "input x is int64; the model takes float32"),
+    ],
+)
+def test_what_a_file_does_not_take_is_said_before_anything_runs(
+    materials: Materials, said: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        materials.inputs(file(inputs=(X.model_copy(update=said),)), [STATED])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"picture": np.zeros((1, 3), np.float32)}, "holds 0/picture; the model takes x"),
+        ({"x": np.zeros((1, 3))}, "--inputs 0/x is float64; the model takes float32"),
+        ({"x": np.zeros((2, 3), np.float32)}, "--inputs 0/x is 2x3; the model takes 1x3"),
+        ({"0/x": np.zeros((1, 3), np.float32), "1/y": np.zeros(7, np.float32)}, "holds 1/y"),
+    ],
+)
+def test_given_arrays_are_held_against_the_file(
+    tmp_path: Path, materials: Materials, arrays: dict[str, Any], complaint: str
+) -> None:
+    npz(tmp_path / "in.npz", **arrays)
+    with pytest.raises(ConfigError, match=complaint):
+        materials.inputs(file(inputs_file="in.npz"), [STATED])
+
+
+def test_a_given_case_has_every_input(tmp_path: Path, materials: Materials) -> None:
+    npz(tmp_path / "in.npz", x=np.zeros((1, 3), np.float32))
+    with pytest.raises(ConfigError, match="has no 0/z, which the model takes"):
+        materials.inputs(file(inputs_file="in.npz"), OTHERS)
 
 
 @pytest.mark.parametrize(
