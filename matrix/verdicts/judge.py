@@ -137,7 +137,10 @@ def judge(
     if convert is None:
         return _missing("converter", remarks)
     if (failed := speak(convert)) is not None:
-        return _not_converted(failed, export, reference, convert, speak, compare, remarks)
+        found = _not_converted(failed, export, reference, speak, remarks)
+        held = reference is not None and speak(reference) is None and (not altered or _source(export))
+        # A file that was changed may compute something else: only held against its source it is said to match.
+        return _beside_lite(found, export, reference, convert, compare, remarks) if held else found
     if reference is None:
         return _missing("reference", remarks)
     if (failed := speak(reference)) is not None:
@@ -157,25 +160,34 @@ def _not_converted(
     failed: Outcome,
     export: Observation | None,
     reference: Observation | None,
-    convert: Observation,
     speak: Speak,
-    compare: Compare,
     remarks: list[str],
 ) -> Judgement:
-    """What the converter's failure means beside what else is known."""
+    """What the converter's failure means beside what the reference said."""
     other = speak(reference) if reference is not None else None
     theirs = export is not None and export.kind == "inspect"
     if theirs and other is not None and other.stage == failed.stage == "run":
         # Inputs that neither of two programs takes say nothing about a converter.
         title = f"neither ONNX Runtime nor TensorFlow runs the file with these inputs: {other.said or other.title}"
         return replace(_no_reference(other, remarks), title=title, remedies=(_OTHER_INPUTS,))
-    found = _failed("converter", failed, remarks)
-    if failed.stage in _LITE and reference is not None and other is None:
-        numbers = _numbers(export, reference, convert, compare, [*remarks, LITE_ONLY], lite=False)
-        if numbers.verdict == "match":
-            return replace(found, legs=numbers.legs, metrics=numbers.metrics, remarks=numbers.remarks)
-        return replace(numbers, remarks=tuple(remarks)) if numbers.verdict == "mismatch" else found
-    return found
+    return _failed("converter", failed, remarks)
+
+
+def _beside_lite(
+    found: Judgement,
+    export: Observation | None,
+    reference: Observation | None,
+    convert: Observation,
+    compare: Compare,
+    remarks: list[str],
+) -> Judgement:
+    """Of a failure in TensorFlow Lite, whether TensorFlow itself got it right: if not, that came first."""
+    if found.stage not in _LITE:
+        return found
+    numbers = _numbers(export, reference, convert, compare, [*remarks, LITE_ONLY], lite=False)
+    if numbers.verdict == "match":
+        return replace(found, legs=numbers.legs, metrics=numbers.metrics, remarks=numbers.remarks)
+    return replace(numbers, remarks=tuple(remarks)) if numbers.verdict == "mismatch" else found
 
 
 def _source(export: Observation | None) -> tuple[str, str] | None:

@@ -305,6 +305,9 @@ def test_where_only_tensorflow_lite_fails_the_rest_is_said_to_match() -> None:
     wrong = judged(export(), converted=failed, legs={judging.CONVERTER_LEG: WRONG})
     assert (wrong.verdict, wrong.leg) == ("mismatch", judging.CONVERTER_LEG)
     assert judging.LITE_ONLY not in wrong.remarks
+    # Nothing says what a file that was changed should compute.
+    changed = judged(inspection(), converted=failed, altered=(alteration(9),))
+    assert (changed.stage, changed.remarks) == ("tflite", ())
 
 
 def test_inputs_that_nobody_takes_say_nothing_about_a_converter() -> None:
