@@ -38,9 +38,12 @@ def _table(results: list[CellResult], report: Report) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     several_models = len({result.record.model for result in results}) > 1
     columns = ["exporter", "opset", "python", "onnx-tf", "onnx", "tensorflow", "verdict", "where", "reason", "max abs"]
+    # Where it was asked for: how far TensorFlow Lite is from TensorFlow.
+    lite = any(words.tflite(result) for result in results)
+    columns += ["tflite"] if lite else []
     for name in (["model"] if several_models else []) + columns:
         table.add_column(
-            name, no_wrap=name not in ("reason", "model"), justify="right" if name == "max abs" else "left"
+            name, no_wrap=name not in ("reason", "model"), justify="right" if name in ("max abs", "tflite") else "left"
         )
     for result in results:
         judgement = result.judgement
@@ -57,6 +60,7 @@ def _table(results: list[CellResult], report: Report) -> Table:
             words.where(result),
             Text(words.because(result), style="dim" if judgement.indeterminate else ""),
             words.max_abs(result),
+            *([words.tflite(result)] if lite else []),
         )
     return table
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 from matrix.config.model import Verdict
 from matrix.results import CellResult
+from matrix.verdicts.judge import TFLITE_LEG
 from matrix.verdicts.reasons import BARE
 from matrix.verdicts.remarks import REMARKS as REMARKS
 
@@ -46,6 +47,12 @@ def max_abs(result: CellResult) -> str:
     """Of what matches, changed or not; else of the comparison that failed."""
     judged = result.remedied or result
     return number(judged.judgement.metrics.get("max_abs"))
+
+
+def tflite(result: CellResult) -> str:
+    """The largest difference between TensorFlow Lite and TensorFlow, '' where the first was not asked for or failed."""
+    judged = result.remedied or result
+    return number(judged.judgement.legs.get(TFLITE_LEG, {}).get("max_abs"))
 
 
 def number(value: object) -> str:

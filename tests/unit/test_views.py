@@ -353,3 +353,10 @@ def test_plain_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> No
         "convert in env: crash in import: sigsegv 1.0 s",
     ]
     assert "0/3]" in captured.err
+
+
+def test_how_far_tensorflow_lite_is_stands_in_a_column_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "tflite" not in printed(EVERYTHING, capsys)
+    lite = replace(MATCH, legs={**MATCH.legs, "reloaded-tflite": {"max_abs": 4.2e-7}})
+    lines = printed(run(result(lite), result(ERROR, "mid")), capsys).splitlines()
+    assert lines[0].split()[-1] == "tflite" and lines[1].split()[-2:] == ["1.5e-07", "4.2e-07"]
