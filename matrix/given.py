@@ -69,8 +69,9 @@ def sort_out(names: Sequence[str], about: About, known: Sequence[str]) -> tuple[
 
 
 def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
+    inputs = tuple(parse_input(text, position) for position, text in enumerate(about.inputs))
     fields: dict[str, object] = {
-        "inputs": tuple(parse_input(text, position) for position, text in enumerate(about.inputs)),
+        "inputs": inputs,
         "outputs": about.outputs,
         "inputs_file": _place(about.inputs_file, "--inputs"),
         "reference": _place(about.reference, "--reference"),
@@ -97,14 +98,14 @@ def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
             raise UsageError(
                 f"--model {name}: say what goes in, such as --input image=1x3x224x224 or tokens=1x16:int64:0..1000"
             )
-    names = [item.name for item in fields["inputs"]]  # type: ignore[attr-defined]
+    names = [item.name for item in inputs]
     if len(set(names)) < len(names):
         raise UsageError(f"--model {name}: two inputs of the same name: {', '.join(names)}")
     identifier = re.sub(r"[^\w.+-]", "-", label) or "model"
     while identifier in taken:
         identifier += "-own"
     try:
-        return ModelSpec(id=identifier, **fields)  # type: ignore[arg-type]
+        return ModelSpec.model_validate({"id": identifier, **fields})
     except ValidationError as error:
         raise UsageError(f"--model {name}: {_first(error)}") from error
 
@@ -128,12 +129,14 @@ def parse_input(text: str, position: int) -> ModelInput:
         except ValueError as error:
             raise UsageError(f"--input {text}: {error}") from error
     try:
-        item = ModelInput(
-            name=found["name"] or ("input" if position == 0 else f"input_{position}"),
-            shape=tuple(int(size.rpartition("@")[2]) for size in sizes),
-            dtype=dtype,  # type: ignore[arg-type]
-            **bounds,
-            dynamic={axis: size.partition("@")[0] for axis, size in enumerate(sizes) if "@" in size},
+        item = ModelInput.model_validate(
+            {
+                "name": found["name"] or ("input" if position == 0 else f"input_{position}"),
+                "shape": tuple(int(size.rpartition("@")[2]) for size in sizes),
+                "dtype": dtype,
+                "dynamic": {axis: size.partition("@")[0] for axis, size in enumerate(sizes) if "@" in size},
+                **bounds,
+            }
         )
     except ValidationError as error:
         raise UsageError(f"--input {text}: {_first(error)}") from error

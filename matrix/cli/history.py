@@ -24,8 +24,9 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
     Verdicts are drawn anew from what was observed: a tolerance or a signature changed since then counts.
     """
     from matrix.cli.running import show_report
+    from matrix.cli.runs import chosen
     from matrix.driver import open_store
-    from matrix.errors import NothingSelected, UsageError
+    from matrix.errors import NothingSelected
     from matrix.reporting import report_on
     from matrix.results import Judge
     from matrix.views import words
@@ -49,12 +50,7 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
             more = f"{len(runs) - _LISTED} older ones are not listed; " if len(runs) > _LISTED else ""
             click.echo(f"{more}the table of one: python -m matrix status --run N")
             return
-        chosen = next((item for item in runs if number == item.id or (number is None and item.tier != "picture")), None)
-        if chosen is None:
-            if number is None:
-                raise NothingSelected("there are only runs of pictures yet; name one with --run")
-            raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
-        show_report(*report_on(chosen, history, judge, config, session.locks), format_)
+        show_report(*report_on(chosen(runs, number), history, judge, config, session.locks), format_)
     finally:
         history.close()
 

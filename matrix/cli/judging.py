@@ -56,6 +56,7 @@ def judge(
     """
     import json
 
+    from matrix.cli.runs import chosen
     from matrix.driver import open_store
     from matrix.errors import NothingSelected, UsageError
     from matrix.reporting import report_on
@@ -75,13 +76,9 @@ def judge(
         runs = history.runs()
         if not runs:
             raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
-        chosen = next((item for item in runs if number == item.id or (number is None and item.tier != "picture")), None)
-        if chosen is None:
-            if number is None:
-                raise NothingSelected("there are only runs of pictures yet; name one with --run")
-            raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
-        before, _ = report_on(chosen, history, Judge(stated, history), stated, session.locks)
-        after, _ = report_on(chosen, history, Judge(asked, history), asked, session.locks)
+        which = chosen(runs, number)
+        before, _ = report_on(which, history, Judge(stated, history), stated, session.locks)
+        after, _ = report_on(which, history, Judge(asked, history), asked, session.locks)
     finally:
         history.close()
     changed = rejudged.changes(before.results, after.results)

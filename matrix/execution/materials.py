@@ -39,6 +39,7 @@ class Materials:
         self._folder = folder
         self._blobs = blobs
         self._inputs: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
         self._files: dict[str, dict[str, str]] = {}
 
     def inputs(self, model: ModelSpec, stated: Iterable[Mapping[str, Any]] = ()) -> str:
@@ -59,8 +60,10 @@ class Materials:
         """The inputs in the order of forward(): as stated, or as the file of inputs has them."""
         if model.inputs or model.inputs_file is None:
             return [item.name for item in model.inputs]
-        keys = (key.partition("/") for key in self._arrays(model, "inputs_file", model.inputs_file))
-        return list(dict.fromkeys(name for _, _, name in keys))
+        if model.id not in self._names:
+            keys = (key.partition("/") for key in self._arrays(model, "inputs_file", model.inputs_file))
+            self._names[model.id] = list(dict.fromkeys(name for _, _, name in keys))
+        return self._names[model.id]
 
     def of_factory(self, model: ModelSpec) -> dict[str, str]:
         """{file in the job's folder: blob} of what a factory needs; empty for a model of the zoo."""

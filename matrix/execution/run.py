@@ -145,8 +145,7 @@ class Run:
         reference, converter = self.config.reference.id, cell.converter.id
         altered: list[Observation] = []
         for change in cell.alterations:
-            before = onnx
-            seen = await self._answers.to("alter", reference, lambda env: self.jobs.alter(env, before, change), alone)  # noqa: B023
+            seen = await self._alter(onnx, change, alone)
             altered.append(seen)
             made = seen.file("model.onnx")
             if made is None or self.speak(seen) is not None:
@@ -169,6 +168,10 @@ class Run:
             found = await self._locate(cell, onnx, inputs, cell.locate)
         self._decide(cell, export, altered, *both, *found)
         await self._no_longer_needed(converter)
+
+    async def _alter(self, onnx: str, change: tuple[str, str | int | bool], alone: bool) -> Observation:
+        name = self.config.reference.id
+        return await self._answers.to("alter", name, lambda env: self.jobs.alter(env, onnx, change), alone)
 
     async def _locate(
         self, cell: Cell, onnx: str, inputs: str, case: int

@@ -60,7 +60,7 @@ def _drawable(model: ModelSpec, name: str, item: Mapping[str, Any]) -> ModelInpu
             f"--input {name}=1x3x224x224"
         )
     try:
-        return ModelInput(name=name, shape=tuple(shape), dtype=dtype)  # type: ignore[arg-type]
+        return ModelInput.model_validate({"name": name, "shape": tuple(shape), "dtype": dtype})
     except ValidationError as error:
         raise ConfigError(
             f"model {model.id!r}: no numbers can be drawn for input {name!r} of type {dtype or 'unknown'}; give it "

@@ -1,0 +1,21 @@
+"""Which stored run a person means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matrix.errors import NothingSelected, UsageError
+from matrix.store import RunRecord
+
+
+def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
+    """Run `number` of `runs`, which are newest first; None: the newest, but for those that drew a picture.
+
+    Raises UsageError for a number that is none of theirs, NothingSelected where there is no run to choose.
+    """
+    found = next((run for run in runs if number == run.id or (number is None and run.tier != "picture")), None)
+    if found is None:
+        if number is None:
+            raise NothingSelected("there are only runs of pictures yet; name one with --run")
+        raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
+    return found
