@@ -2,33 +2,74 @@
 environment may be older than the model, and its helpers then refuse."""
 from converter.tensors import type_name
 
+# AttributeProto.AttributeType in onnx.proto.
+_INTEGER = 2
+_TEXT = 3
+_TEXT_LIMIT = 40
+_GIVEN_LIMIT = 8
+
 
 def describe(model):
     """Facts of a ModelProto: {"opset_written": int or None, "opsets": {domain: int}, "ir_version", "producer_version",
-    "operators": {type: count}, "graph_inputs": [name], "graph_outputs": [name]}. The default domain is "ai.onnx" here,
-    operators of other domains are counted as "domain.Type", those inside subgraphs and functions too."""
+    "operators": {type: count}, "uses": see `uses`, "graph_inputs": [name], "graph_outputs": [name]}. The default domain
+    is "ai.onnx" here, operators of other domains are counted as "domain.Type", those inside subgraphs and functions
+    too."""
     opsets = {item.domain or "ai.onnx": item.version for item in model.opset_import}
     operators = {}
-    nodes = list(model.graph.node)
-    for function in getattr(model, "functions", []):  # fields that old protobuf classes do not have
-        nodes.extend(function.node)
-    while nodes:
-        node = nodes.pop()
-        kind = node.op_type if node.domain in ("", "ai.onnx") else node.domain + "." + node.op_type
-        operators[kind] = operators.get(kind, 0) + 1
-        for attribute in node.attribute:
-            nodes.extend(attribute.g.node)
-            for graph in attribute.graphs:
-                nodes.extend(graph.node)
+    for node in nodes(model):
+        operators[kind(node)] = operators.get(kind(node), 0) + 1
     return {
         "opset_written": opsets.get("ai.onnx"),
         "opsets": opsets,
         "ir_version": model.ir_version,
         "producer_version": model.producer_version,
         "operators": operators,
+        "uses": uses(model),
         "graph_inputs": inputs(model),
         "graph_outputs": outputs(model),
     }
+
+
+def nodes(model):
+    """Every node, those inside subgraphs and functions too."""
+    found = list(model.graph.node)
+    for function in getattr(model, "functions", []):  # fields that old protobuf classes do not have
+        found.extend(function.node)
+    while found:
+        node = found.pop()
+        yield node
+        for attribute in node.attribute:
+            found.extend(attribute.g.node)
+            for graph in attribute.graphs:
+                found.extend(graph.node)
+
+
+def kind(node):
+    return node.op_type if node.domain in ("", "ai.onnx") else node.domain + "." + node.op_type
+
+
+def uses(model):
+    """In which ways operators are used: [{"operator", "modes": {attribute: text or integer}, "given": "110"}], each way
+    once, sorted. `given` has a 1 for every input that is there and a 0 for one left out, at most eight of them. Texts
+    and integers are the attributes that switch an operator from one behaviour to another; sizes are mostly lists."""
+    found = set()
+    for node in nodes(model):
+        modes = tuple(sorted(mode for mode in map(_mode, node.attribute) if mode is not None))
+        given = "".join("1" if name else "0" for name in node.input)[:_GIVEN_LIMIT]
+        found.add((kind(node), modes, given))
+    return [
+        {"operator": operator, "modes": {name: value for name, _, value in modes}, "given": given}
+        for operator, modes, given in sorted(found)
+    ]
+
+
+def _mode(attribute):
+    """(name, type, value), the type so that any two can be put in order; None for what is no text and no integer."""
+    if attribute.type == _TEXT:
+        return attribute.name, "text", attribute.s.decode("utf-8", "replace")[:_TEXT_LIMIT]
+    if attribute.type == _INTEGER:
+        return attribute.name, "integer", attribute.i
+    return None
 
 
 def inputs(model):

@@ -4,9 +4,10 @@
      "stages": [{"stage": "import", "status": "ok"|"running"|"failed", "seconds": 1.23, "shared": false}, ...],
      "error": null | {"type", "mro", "message", "traceback", "user"},
      "facts": {...}, "versions": {distribution: version}, "files": ["memory.npz", ...],
-     "peak_rss_mb": 512.3, "done": true}
+     "peak_rss_mb": 512.3, "disk_mb": 1234.5, "done": true}
 
-Stages after a failed one are absent. `shared` marks an import that an earlier job of the same worker paid for.
+Stages after a failed one are absent. `shared` marks an import that an earlier job of the same worker paid for;
+"disk_mb" is what the installed packages take, null where they could not be imported.
 """
 import json
 import os
@@ -29,6 +30,7 @@ class Result:
             "versions": {},
             "files": [],
             "peak_rss_mb": None,
+            "disk_mb": None,
             "done": False,
         }
 
@@ -64,8 +66,8 @@ class Result:
         self._content["error"] = error
         self._write()
 
-    def finish(self, versions, peak_rss_mb):
-        self._content.update(versions=versions, peak_rss_mb=peak_rss_mb, done=True)
+    def finish(self, versions, peak_rss_mb, disk_mb):
+        self._content.update(versions=versions, peak_rss_mb=peak_rss_mb, disk_mb=disk_mb, done=True)
         self._write()
 
     def _write(self):

@@ -33,7 +33,7 @@ from converter.capture import captured  # noqa: E402
 from converter.job import Job  # noqa: E402
 from converter.memory import peak_mb, reset_peak  # noqa: E402
 from converter.results import Result, mark  # noqa: E402
-from converter.versions import installed  # noqa: E402
+from converter.versions import disk_mb, installed  # noqa: E402
 
 POLL_SECONDS = 0.015
 
@@ -47,11 +47,13 @@ class Framework:
         self.tried = False
         self.stages = None
         self.packages = None
+        self.disk_mb = None
 
     def load(self):
         # The stage module is part of it: it imports numpy, which an environment may lack or have broken.
         self.stages = importlib.import_module("converter.stages." + self.name)
         self.packages = self.stages.framework()
+        self.disk_mb = disk_mb()
 
     def import_into(self, result):
         """Runs, or repeats the outcome of, the stage `import`. A failed import is not tried again: half-imported
@@ -81,7 +83,7 @@ def work(framework, spec, inbox, outbox):
                 if result.error:
                     break
             del value
-        result.finish(installed(), peak_mb())
+        result.finish(installed(), peak_mb(), framework.disk_mb)
         # TensorFlow graphs and torch modules are full of cycles: without this they stay, and add up.
         gc.collect()
     mark(os.path.join(folder, framework.name + ".released"))

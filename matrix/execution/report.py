@@ -52,6 +52,7 @@ class _Report(_Shape):
     versions: dict[str, str]
     files: list[str]
     peak_rss_mb: float | None
+    disk_mb: float | None = None
     done: bool
 
 

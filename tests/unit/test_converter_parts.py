@@ -222,8 +222,8 @@ def test_versions_are_read_from_the_import_path(tmp_path, monkeypatch):
 # --- graph
 
 
-def node(kind, domain="", attributes=()):
-    return SimpleNamespace(op_type=kind, domain=domain, attribute=list(attributes))
+def node(kind, domain="", attributes=(), given=()):
+    return SimpleNamespace(op_type=kind, domain=domain, attribute=list(attributes), input=list(given))
 
 
 def named(*names):
@@ -235,7 +235,9 @@ def holder(*nodes):
 
 
 def test_graph_facts_count_subgraphs_and_leave_weights_out_of_the_inputs():
-    branch = SimpleNamespace(g=holder(node("Relu"), node("Mine", "com.example")), graphs=[holder(node("Relu"))])
+    branch = SimpleNamespace(
+        name="then_branch", type=5, g=holder(node("Relu"), node("Mine", "com.example")), graphs=[holder(node("Relu"))]
+    )
     model = SimpleNamespace(
         ir_version=3,
         producer_version="0.4",
@@ -256,9 +258,29 @@ def test_graph_facts_count_subgraphs_and_leave_weights_out_of_the_inputs():
         "ir_version": 3,
         "producer_version": "0.4",
         "operators": {"If": 1, "Relu": 2, "com.example.Mine": 1},
+        "uses": [
+            {"operator": "If", "modes": {}, "given": ""},
+            {"operator": "Relu", "modes": {}, "given": ""},
+            {"operator": "com.example.Mine", "modes": {}, "given": ""},
+        ],
         "graph_inputs": ["x", "y"],
         "graph_outputs": ["out"],
     }
+
+
+def test_a_use_is_told_by_its_modes_and_by_the_inputs_it_is_given():
+    text = SimpleNamespace(name="mode", type=3, s=b"linear", g=holder(), graphs=[])
+    number = SimpleNamespace(name="ceil_mode", type=2, i=1, g=holder(), graphs=[])
+    sizes = SimpleNamespace(name="pads", type=7, ints=[1, 1], g=holder(), graphs=[])
+    nodes = [
+        node("Resize", attributes=[text, number, sizes], given=["x", "", "scales"]),
+        node("Resize", attributes=[number, text], given=["other", "", "sizes"]),
+        node("Resize", attributes=[text], given=["x"]),
+    ]
+    assert graph.uses(SimpleNamespace(graph=holder(*nodes))) == [
+        {"operator": "Resize", "modes": {"ceil_mode": 1, "mode": "linear"}, "given": "101"},
+        {"operator": "Resize", "modes": {"mode": "linear"}, "given": "1"},
+    ]
 
 
 # --- weights
