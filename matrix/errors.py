@@ -92,6 +92,12 @@ class ModelUnusable(MatrixError):
     exit_code = 14
 
 
+class NothingProven(MatrixError):
+    """`pick` found no toolchain within the constraints that was seen to convert the model."""
+
+    exit_code = 15
+
+
 class Interrupted(MatrixError):
     """Ctrl-C: what had finished is stored, `run` again continues."""
 
@@ -113,5 +119,6 @@ ALL: tuple[type[MatrixError], ...] = (
     Unrecognised,
     NoPicture,
     ModelUnusable,
+    NothingProven,
     Interrupted,
 )

@@ -70,9 +70,8 @@ class Judge:
         self._spoken: dict[int, Outcome | None] = {}
         self._legs: dict[str, Leg] = {}
         self._fresh: dict[str, dict[str, Any]] = {}
-        base = Tolerances().override(_tolerances(config.tolerances))
-        self._tolerances = {model.id: base.override(_tolerances(model.tolerances)) for model in config.models}
-        self._default = base
+        self._tolerances = {model.id: tolerances_of(config, model.id) for model in config.models}
+        self._default = tolerances_of(config, "")
         self._replace = config.resolver.replace
         self._pins = {row.id: row.pins for row in config.converters}
         self._releases = {release.version: release for release in config.onnx}
@@ -209,6 +208,12 @@ class Judge:
 
     def _compare(self, one: str, two: str, by_position: bool, tolerances: Tolerances) -> Leg:
         return compare_files(self._store.blobs.path(one), self._store.blobs.path(two), by_position, tolerances)
+
+
+def tolerances_of(config: Config, model: str) -> Tolerances:
+    """Those of a model: the table's, but for what it states itself."""
+    own = next((item.tolerances for item in config.models if item.id == model), {})
+    return Tolerances().override(_tolerances(config.tolerances)).override(_tolerances(own))
 
 
 @cache

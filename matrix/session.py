@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -152,7 +152,7 @@ class Session:
         for cell in cells:
             if cell.converter.id not in known:
                 self._searched[cell.converter.id] = cell.converter
-            if cell.exporter.row not in (*known, self.config.reference.id):
+            if cell.exporter.row not in (*known, cell.converter.id, self.config.reference.id):
                 assert cell.exporter_row is not None
                 self._searched[cell.exporter.row] = cell.exporter_row
         builds = {row.id: f"{row.id}.{self.build}" for row in self.config.exporters if self.build in row.builds}
@@ -167,6 +167,24 @@ class Session:
         if outdated:
             self.refresh(outdated, tell)
         return part
+
+    def exporter_environment(self, cell: Cell) -> str:
+        """Name of the environment that exports for a cell: that of its row, or of the build chosen for it."""
+        rows = {row.id: row for row in self.config.exporters}
+        row = rows.get(cell.exporter.row)
+        return f"{row.id}.{self.build}" if row is not None and self.build in row.builds else cell.exporter.row
+
+    def adopt(self, rows: Sequence[Row], tell: Callable[[str], None], allowed: bool = True) -> dict[str, str]:
+        """Take in rows that are made of the table's, each with a lock; row to why no packages fulfil it, or ''.
+
+        Raises what `refresh` does.
+        """
+        self._searched |= {row.id: row for row in rows if isinstance(row, (ExporterRow, ConverterRow))}
+        names = [row.id for row in rows]
+        outdated = stale(self.requests(names), self.locks)
+        if outdated:
+            self.refresh(outdated, tell, allowed)
+        return {name: self.locks[name].explanation for name in names}
 
     def engine(self) -> tuple[Engine, str]:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""

@@ -14,7 +14,8 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
 5 unexpected verdicts, 6 engine unavailable, 7 cells that could not be measured (network, disk, engine),
 8 state folder in use, 9 a lock is stale (--locked), 10 runs that differ (compare),
 11 no packages fulfil the pins (image), 12 a failure of no known kind (explain),
-13 no picture to draw (picture), 14 the model that was given is unusable, 130 interrupted.
+13 no picture to draw (picture), 14 the model that was given is unusable,
+15 no toolchain within the constraints was proven (pick), 130 interrupted.
 """
 
 
@@ -25,6 +26,8 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "lock": "matrix.cli.locking",
         "build": "matrix.cli.building",
         "run": "matrix.cli.running",
+        "coverage": "matrix.cli.covering",
+        "pick": "matrix.cli.picking",
         "status": "matrix.cli.history",
         "show": "matrix.cli.history",
         "compare": "matrix.cli.comparing",
@@ -42,6 +45,8 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "lock": "Resolve environments with uv and write their locks to envs/.",
         "build": "Build the environments a run would need.",
         "run": "Convert in every selected combination and print the table of verdicts.",
+        "coverage": "Measure which operators each converter gets right.",
+        "pick": "Find the toolchain for a model, prove it, and hand it over as files.",
         "status": "Show past runs, or the table of one.",
         "show": "Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.",
         "compare": "Say whether two runs found the same, verdicts and numbers.",

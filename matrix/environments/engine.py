@@ -14,7 +14,9 @@ from matrix.config.model import Limits
 from matrix.locks.lockfile import Lock
 from matrix.store.records import Exit
 
-PassName = Literal["export", "inspect", "alter", "reference", "expose", "convert", "reload", "tflite", "trace"]
+PassName = Literal[
+    "export", "inspect", "alter", "reference", "expose", "convert", "reload", "tflite", "trace", "coverage"
+]
 
 
 @dataclass(frozen=True)

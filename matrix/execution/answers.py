@@ -30,6 +30,7 @@ _PRIORITIES: dict[JobKind, int] = {
     "expose": 1,
     "convert": 2,
     "trace": 2,
+    "coverage": 2,
 }
 
 

@@ -25,6 +25,7 @@ ROLES: dict[JobKind, Role] = {
     "expose": "reference",
     "convert": "converter",
     "trace": "converter",
+    "coverage": "converter",
 }
 
 # The only files taken out of a pass's folder.
@@ -38,6 +39,7 @@ FILES: dict[PassName, tuple[str, ...]] = {
     "reload": ("reloaded.npz",),
     "tflite": ("tflite.npz",),
     "trace": ("traced.npz",),
+    "coverage": ("cases.json", "expected.npz", "actual.npz"),
 }
 
 # Handed from one pass of a job to the next, and not kept: a rerun makes it again.
@@ -137,6 +139,10 @@ class JobMaker:
     ) -> Job:
         params = _environ(environ) | {"case": case}
         return self._job("trace", environment, params, {"model.onnx": onnx, "inputs.npz": inputs})
+
+    def coverage(self, environment: str) -> Job:
+        """The backend test cases that the environment's own onnx ships."""
+        return self._job("coverage", environment, {}, {})
 
     def _job(
         self,

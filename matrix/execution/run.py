@@ -40,7 +40,8 @@ _AHEAD = 2
 class Run:
     """Executes a plan. `speak` says what an observation means, to know whether it is a finding; `again` runs jobs
     whose finding is stored; `evict` removes an environment as soon as no cell needs it; `tflite` carries what was
-    converted on to TensorFlow Lite."""
+    converted on to TensorFlow Lite; `exports_only` stops when the file is there and decides no
+    cell."""
 
     id: int
     config: Config
@@ -58,6 +59,7 @@ class Run:
     again: bool = False
     evict: bool = False
     tflite: bool = False
+    exports_only: bool = False
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
@@ -86,7 +88,8 @@ class Run:
 
     async def execute(self) -> None:
         """Run to the end. Cancelling ends all workers; what was observed until then is stored."""
-        self.events.planned(len(self.plan.cells))
+        if not self.exports_only:
+            self.events.planned(len(self.plan.cells))
         flusher = asyncio.create_task(self._flush_now_and_then())
         try:
             exports: dict[tuple[str, str, str, int], list[Cell]] = {}
@@ -121,7 +124,9 @@ class Run:
             self._unexported -= 1
         await self._no_longer_needed(self.plan.exporter_environment(cells[0]))
         onnx = export.file("model.onnx")
-        if onnx is None or self.speak(export) is not None:
+        if self.exports_only:
+            self._read(cells[0], export)
+        elif onnx is None or self.speak(export) is not None:
             for cell in cells:
                 self._decide(cell, export)
                 await self._no_longer_needed(cell.converter.id)
@@ -248,12 +253,34 @@ class Run:
         """The export will run, so what comes after it will too: build its environments meanwhile."""
 
         def want() -> None:
+            if self.exports_only:
+                return
             for needed in (self.config.reference.id, *(other.converter.id for other in cells)):
                 lock = self.locks[needed]
                 if lock.outcome == "resolved":
                     self._builds.want(lock)
 
         return want
+
+    def _read(self, cell: Cell, export: Observation) -> None:
+        """A model was read, which decides no cell: it is kept like what a search did, under a base of its own."""
+        assert export.id is not None
+        opset = "" if cell.exporter.via == "file" else f"@{cell.opset}"
+        base = f"{cell.model.id}/{cell.exporter.id}{opset}"
+        self._decided.append(
+            CellRecord(
+                cell=f"{base}+read",
+                model=cell.model.id,
+                exporter=cell.exporter.id,
+                torch=cell.exporter.torch,
+                opset=cell.opset,
+                converter="",
+                export=export.id,
+                reference=None,
+                convert=None,
+                base=base,
+            )
+        )
 
     def _decide(
         self,

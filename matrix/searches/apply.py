@@ -165,12 +165,17 @@ def _extended(row: AnyRow, new: dict[str, str], lock: Lock | None) -> AnyRow:
     """A row of its own, resolved for the same Python as of the same day, so that nothing else changes."""
     return row.model_copy(
         update={
-            "id": row.id + "".join(f"+{package}{_spelled(spec)}" for package, spec in sorted(new.items())),
+            "id": with_ranges(row.id, new),
             "add": {**row.add, **new},
             "python": lock.python if lock else row.python,
             "as_of": lock.as_of if lock else row.as_of,
         }
     )
+
+
+def with_ranges(name: str, ranges: Mapping[str, str]) -> str:
+    """Name of a row that has these ranges beside its own."""
+    return name + "".join(f"+{package}{_spelled(spec)}" for package, spec in sorted(ranges.items()))
 
 
 def _spelled(spec: str) -> str:

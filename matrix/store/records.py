@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from matrix.config.model import Role
 
-JobKind = Literal["export", "inspect", "alter", "reference", "expose", "convert", "trace"]
+JobKind = Literal["export", "inspect", "alter", "reference", "expose", "convert", "trace", "coverage"]
 
 SCHEMA = 1
 

@@ -58,13 +58,13 @@ class Store:
             session.flush()
             return row.id
 
-    def end_run(self, run: int, status: str, jobs_run: int, jobs_cached: int) -> None:
+    def end_run(self, run: int, status: str, jobs_run: int, jobs_cached: int, planned: int | None = None) -> None:
+        """Close a run. `planned` where only its end shows how many cells it was about."""
+        values = {"status": status, "jobs_run": jobs_run, "jobs_cached": jobs_cached}
+        if planned is not None:
+            values["planned"] = planned
         with Session(self._engine) as session, session.begin():
-            session.execute(
-                update(RunRow)
-                .where(RunRow.id == run)
-                .values(ended=dt.datetime.now(dt.UTC), status=status, jobs_run=jobs_run, jobs_cached=jobs_cached)
-            )
+            session.execute(update(RunRow).where(RunRow.id == run).values(ended=dt.datetime.now(dt.UTC), **values))
 
     def runs(self) -> list[RunRecord]:
         """All runs, newest first."""
@@ -121,6 +121,17 @@ class Store:
                     continue
                 return _observation(row)
         return None
+
+    def newest(self, kind: JobKind, environment: str) -> Observation | None:
+        """The newest finding of a kind of job in an environment of this name, whatever engine and lock it had."""
+        with Session(self._engine) as session:
+            row = session.scalars(
+                select(ObservationRow)
+                .where(ObservationRow.kind == kind, ObservationRow.environment == environment, ObservationRow.finding)
+                .order_by(ObservationRow.id.desc())
+                .limit(1)
+            ).first()
+            return _observation(row) if row else None
 
     def observations(self, ids: Iterable[int]) -> dict[int, Observation]:
         wanted = sorted(set(ids))

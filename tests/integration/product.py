@@ -23,7 +23,7 @@ from tables import ROOT
 from matrix.locks.lockfile import read_locks
 
 _PATIENCE_SECONDS = 240
-_READ_THE_STORE = ("run", "status", "show", "compare", "clean")
+_READ_THE_STORE = ("run", "status", "show", "compare", "clean", "pick", "coverage", "predict")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ GOOD = {
     "alter": ("load", "alter"),
     "expose": ("load", "run"),
     "trace": ("load", "convert", "run"),
+    "coverage": ("cases",),
 }
 
 
@@ -74,6 +75,7 @@ def good(work: PassName, spec: Mapping[str, Any]) -> Deed:
         "alter": {"model.onnx": json.dumps(spec["params"]).encode()},
         "expose": {"exposed.onnx": b"exposed", "exposed.npz": ANSWER},
         "trace": {"traced.npz": ANSWER},
+        "coverage": {"cases.json": b"{}", "expected.npz": ANSWER, "actual.npz": ANSWER},
     }[work]
     return Deed(small.report(*GOOD[work], facts=facts), files)
 

@@ -1,0 +1,184 @@
+"""How many real conversions does `pick` need until a toolchain is proven, beside simpler ways of choosing?
+
+    python benchmarks/pick_search.py STATE [--sets 40] [--format md]
+
+STATE is a state folder whose store holds a run of tier `evidence` (every model with every converter row): its verdicts
+stand in for the conversions, so that thousands of searches cost none. For each model the evidence is that of the
+others (the model's own cells are taken out, what it is made of stays), and sets of constraints are drawn: each holds
+one to three of Python, torch, TensorFlow, onnx and numpy ranges that the table's rows span. What no toolchain
+satisfies, by the verdicts, is left out, as is what every toolchain satisfies.
+
+Ways compared, each counting conversions up to and including the first match:
+- pick: most likely first, among equals the newest;
+- newest: the newest TensorFlow, onnx-tf, onnx and torch first;
+- same: one toolchain first, that which carries most models, then as newest;
+- random: the mean over all orders, (n + 1) / (m + 1) with m matching among n.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.version import Version
+
+from matrix.config.model import ModelSpec
+from matrix.evidence import Evidence, Source
+from matrix.evidence.gather import gather
+from matrix.index import IndexSettings
+from matrix.pick.candidates import Candidates
+from matrix.pick.constraints import Constraint, read_constraint
+from matrix.pick.overall import overall
+from matrix.pick.ranking import Preferences, Ranked, rank
+from matrix.pick.search import Picks
+from matrix.planning.cells import Cell
+from matrix.prediction import Predictor
+from matrix.results import CellResult, Judge
+from matrix.searches.apply import Table
+from matrix.session import Session
+from matrix.state import State
+from matrix.workshop import open_store
+
+TIER = "evidence"
+WAYS = ("pick", "newest", "same", "random")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Conversions until a toolchain is proven.")
+    parser.add_argument("state", type=Path)
+    parser.add_argument("--table", type=Path, default=Path("matrix.yml"))
+    parser.add_argument("--sets", type=int, default=40, help="sets of constraints to draw")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    session = Session(options.table, State(options.state.absolute()), IndexSettings.resolve())
+    store = open_store(session, None)
+    try:
+        source = Source(store, Judge(session.config, store), session.config, session.locks)
+        run = next((run for run in store.runs() if run.tier == TIER and run.status == "complete"), None)
+        if run is None:
+            print(f"{options.state} holds no complete run of tier {TIER}", file=sys.stderr)
+            return 2
+        results = {r.record.cell: r for r in source.judge.cells(store.cells(run.id), session.locks, run.id)}
+        evidence = gather(session, source)
+    finally:
+        store.close()
+    sets = drawn(session, random.Random(options.seed), options.sets)
+    searches = []
+    for model in session.config.models:
+        # As if it had been read, but never converted.
+        known = evidence.without(model.id)
+        predictor = Predictor(session.config, known)
+        for constraints in sets:
+            counted = count(session, constraints, model, known, predictor, results)
+            if counted is not None:
+                searches.append((constraints, model.id, counted))
+    report(searches)
+    return 0
+
+
+def drawn(session: Session, dice: random.Random, number: int) -> list[tuple[Constraint, ...]]:
+    """Different sets of one to three constraints, each of the versions that rows have."""
+    versions: dict[str, set[str]] = {
+        "python": set(),
+        "torch": set(),
+        "tensorflow": set(),
+        "onnx": set(),
+        "numpy": set(),
+    }
+    for row in (*session.config.converters, *session.config.exporters):
+        if row.id in session.locks:
+            lock = session.locks[row.id]
+            versions["python"].add(lock.python)
+            for name in versions.keys() - {"python"}:
+                if (version := row.pins.get(name) or lock.packages.get(name)) is not None:
+                    versions[name].add(version)
+    found: dict[tuple[str, ...], tuple[Constraint, ...]] = {}
+    while len(found) < number:
+        names = dice.sample(sorted(versions), dice.choice((1, 1, 2, 2, 3)))
+        chosen = tuple(
+            read_constraint(name, _range(dice, sorted(versions[name], key=Version))) for name in sorted(names)
+        )
+        found.setdefault(tuple(map(str, chosen)), chosen)
+    return list(found.values())
+
+
+def _range(dice: random.Random, versions: Sequence[str]) -> str:
+    """Below or from a version on, between two, or one minor release."""
+    low, high = sorted(dice.sample(range(len(versions)), 2))
+    one = ".".join(map(str, Version(dice.choice(versions)).release[:2]))
+    return dice.choice(
+        (f"<={versions[high]}", f">={versions[low]}", f">={versions[low]},<={versions[high]}", f"=={one}.*")
+    )
+
+
+def count(
+    session: Session,
+    constraints: tuple[Constraint, ...],
+    spec: ModelSpec,
+    evidence: Evidence,
+    predictor: Predictor,
+    results: dict[str, CellResult],
+) -> dict[str, float] | None:
+    """{way: conversions}; None where nothing or everything matches."""
+    candidates = Candidates(session.config, session.locks, session.build)
+    cells = [cell for cell in candidates.cells(spec, constraints) if _measured(results, cell.id)]
+    matching = [cell for cell in cells if results[cell.id].judgement.verdict == "match"]
+    if not matching or len(matching) == len(cells):
+        return None
+    newest = Preferences(()).key("newest")
+    by_age = sorted(cells, key=newest)
+    best = overall(candidates.cells(spec), evidence.entries, newest, frozenset(m.id for m in session.config.models))
+    same = best[0].cell.id if best else None
+    ranked = rank(cells, predictor.predict, newest)
+    return {
+        "pick": _searched(session, ranked, results),
+        "newest": _first(by_age, results),
+        "same": _first(sorted(by_age, key=lambda cell: cell.id != same), results),
+        "random": (len(cells) + 1) / (len(matching) + 1),
+    }
+
+
+def _measured(results: dict[str, CellResult], cell: str) -> bool:
+    return cell in results and not results[cell].judgement.indeterminate
+
+
+def _first(cells: Sequence[Cell], results: dict[str, CellResult]) -> int:
+    return next(number for number, cell in enumerate(cells, 1) if results[cell.id].judgement.verdict == "match")
+
+
+def _searched(session: Session, ranked: list[Ranked], results: dict[str, CellResult]) -> int:
+    """By the search itself, without remedies: their outcomes are not all in the store."""
+    picks = Picks(ranked, Table(session.config, session.locks), limit=len(ranked), remedy=False)
+    found: list[CellResult] = []
+    while cells := picks.next(found):
+        found.append(results[cells[0].id])
+    return picks.conversions
+
+
+def report(searches: Sequence[tuple[tuple[Constraint, ...], str, dict[str, float]]]) -> None:
+    sets = len({constraints for constraints, _, _ in searches})
+    print(f"{len(searches)} searches: {sets} sets of constraints x the models for which some toolchain works, not all")
+    print()
+    print("| way | mean conversions | median | at the first | worst |")
+    print("|---|---|---|---|---|")
+    for way in WAYS:
+        counts = [counted[way] for _, _, counted in searches]
+        first = sum(number <= 1 for number in counts) / len(counts)
+        share = f"{first:.0%}" if way != "random" else ""
+        print(
+            f"| {way} | {statistics.mean(counts):.2f} | {statistics.median(counts):.0f} | {share} | {max(counts):.0f} |"
+        )
+    print()
+    print("The five in which pick needed most:")
+    for constraints, model, counted in sorted(searches, key=lambda item: -item[2]["pick"])[:5]:
+        asked = ", ".join(map(str, constraints))
+        others = ", ".join(f"{way} {counted[way]:.1f}" for way in WAYS[1:])
+        print(f"- {model} with {asked}: {counted['pick']:.0f} ({others})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The backend test cases that an installed onnx package ships: a model each, with sets of inputs and outputs."""
+import glob
+import os
+import re
+from collections import namedtuple
+
+import numpy
+
+from converter import graph
+
+# Names of the suites and of their folders in onnx/backend/test/data. `real` holds only addresses, and `light` models
+# whose weights are left out.
+SUITES = (
+    ("node", "node"),
+    ("simple", "simple"),
+    ("converted", "pytorch-converted"),
+    ("operator", "pytorch-operator"),
+)
+
+# numpy.dtype.isbuiltin of types that another package brought along, as TensorFlow does bfloat16.
+_FOREIGN = 2
+
+Case = namedtuple("Case", "name suite folder")
+
+
+class NoCasesShipped(Exception):
+    pass
+
+
+def shipped(onnx):
+    """Every Case of the package `onnx`, by suite and then by name. NoCasesShipped where it comes without any."""
+    data = os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data")
+    cases = []
+    for suite, folder in SUITES:
+        for path in sorted(glob.glob(os.path.join(data, folder, "*", "model.onnx"))):
+            home = os.path.dirname(path)
+            cases.append(Case(os.path.basename(home), suite, home))
+    if not cases:
+        raise NoCasesShipped("onnx %s ships no backend test cases" % onnx.__version__)
+    return cases
+
+
+def data_sets(onnx, case, model):
+    """[(inputs, outputs)] of a case, both lists of values in the order of the model's: an array, a list of values
+    for a sequence, None for an optional that is absent."""
+    fed = set(graph.inputs(model))
+    takes = [value.type for value in model.graph.input if value.name in fed]
+    gives = [value.type for value in model.graph.output]
+    folders = sorted(glob.glob(os.path.join(case.folder, "test_data_set_*")), key=_number)
+    return [(_values(onnx, folder, "input", takes), _values(onnx, folder, "output", gives)) for folder in folders]
+
+
+def _values(onnx, folder, kind, types):
+    paths = sorted(glob.glob(os.path.join(folder, kind + "_*.pb")), key=_number)
+    return [_value(onnx, path, declared) for path, declared in zip(paths, types)]
+
+
+def _value(onnx, path, declared):
+    what = declared.WhichOneof("value")
+    classes = {"sequence_type": "SequenceProto", "optional_type": "OptionalProto"}
+    proto = getattr(onnx, classes.get(what, "TensorProto"))()
+    with open(path, "rb") as file:
+        proto.ParseFromString(file.read())
+    if what == "sequence_type":
+        return onnx.numpy_helper.to_list(proto)
+    if what == "optional_type":
+        return onnx.numpy_helper.to_optional(proto)
+    if what in (None, "tensor_type"):
+        return onnx.numpy_helper.to_array(proto)
+    raise graph.NotATensor("%s holds no tensor but a %s" % (os.path.basename(path), what.replace("_type", "")))
+
+
+def _number(path):
+    return int(re.search(r"(\d+)(\.pb)?$", path).group(1))
+
+
+def flat(name, value):
+    """{name: plain array} of a value: "<name>[0]", "<name>[1]" for a sequence, texts as one array of bytes, in UTF-8
+    and joined by NUL, types that numpy lacks as float32, nothing for None. NotATensor for what is none of these."""
+    if value is None:
+        return {}
+    if isinstance(value, (list, tuple)):
+        tensors = {}
+        for position, item in enumerate(value):
+            tensors.update(flat("%s[%d]" % (name, position), item))
+        return tensors
+    array = numpy.asarray(value)
+    if array.dtype.kind in "OSU":
+        array = _bytes(name, array)
+    elif array.dtype.isbuiltin == _FOREIGN:
+        array = array.astype(numpy.float32)
+    return {name: array}
+
+
+def _bytes(name, array):
+    texts = [item.encode("utf-8") if isinstance(item, str) else item for item in array.ravel().tolist()]
+    for text in texts:
+        if not isinstance(text, bytes):
+            raise graph.NotATensor("%r holds a %s" % (name, type(text).__name__))
+    return numpy.frombuffer(b"\0".join(texts), dtype=numpy.uint8)

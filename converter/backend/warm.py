@@ -1,0 +1,61 @@
+"""Work that every child would do again, done once in their parent. From onnx-tf 1.7 on a conversion has TensorFlow
+rewrite onnx-tf's own functions (AutoGraph), which takes seconds where the rest takes a tenth of one; TensorFlow keeps
+the rewritten functions, and a forked child inherits them.
+
+Tracing a model in a graph of its own is enough for that. It starts none of TensorFlow's threads, which no child would
+inherit, and leaves nothing else behind: operators whose handlers keep something of the last model are left out."""
+import os
+
+import numpy
+
+from converter import graph
+from converter.backend.cases import data_sets
+
+# onnx-tf keeps one recurrent cell for all models of a process; the other three hold whole graphs of operators.
+_LEFT_OUT = {"LSTM", "GRU", "RNN", "If", "Loop", "Scan"}
+_WORTH = 3
+
+
+class Warmth:
+    """cases -- all that will be tried. An operator is worth the trouble where `_WORTH` of them have it."""
+
+    def __init__(self, cases, packages):
+        self._packages = packages
+        self._operators = {case: self._read(case) for case in cases}
+        count = {}
+        for operators in self._operators.values():
+            for operator in operators:
+                count[operator] = count.get(operator, 0) + 1
+        self._cold = {operator for operator in count if count[operator] >= _WORTH} - _LEFT_OUT
+        try:
+            import onnx_tf.backend_tf_module  # noqa: F401
+        except ImportError:
+            self._cold = set()  # before 1.7 there is nothing to rewrite
+
+    def add(self, case):
+        """Traces a case that a child has come through, where it has something new."""
+        operators = self._operators[case]
+        if operators & self._cold and not operators & _LEFT_OUT:
+            self._cold -= operators
+            try:
+                self._trace(case)
+            except Exception as problem:
+                print("%s could not be traced ahead: %r" % (case.name, problem))
+
+    def _read(self, case):
+        try:
+            model = self._packages.onnx.load(os.path.join(case.folder, "model.onnx"))
+        except Exception as problem:
+            print("%s could not be read ahead: %r" % (case.name, problem))
+            return set()
+        return {graph.kind(node) for node in graph.nodes(model)}
+
+    def _trace(self, case):
+        tensorflow = self._packages.tensorflow
+        model = self._packages.onnx.load(os.path.join(case.folder, "model.onnx"))
+        inputs = data_sets(self._packages.onnx, case, model)[0][0]
+        if all(isinstance(value, numpy.ndarray) for value in inputs):
+            with tensorflow.Graph().as_default():
+                representation = self._packages.backend.prepare(model, device="CPU")
+                fed = {name: tensorflow.constant(value) for name, value in zip(representation.inputs, inputs)}
+                representation.tf_module.__call__.get_concrete_function(**fed)

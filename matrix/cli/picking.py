@@ -1,0 +1,260 @@
+"""`pick`: the pinned toolchain for a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
+
+if TYPE_CHECKING:
+    from matrix.config.model import ModelSpec
+    from matrix.pick.choose import Picked, Wanted
+    from matrix.pick.constraints import Constraint
+    from matrix.session import Session
+    from matrix.store.records import RunRecord
+    from matrix.workshop import Options
+
+_RANGES = ("python", "torch", "tensorflow", "onnx", "onnx-tf", "numpy")
+
+
+@click.command()
+@table_options
+@model_options
+@engine_options
+@store_option
+@click.option("--python", metavar="RANGE", help="Pythons both environments may have: '>=3.8,<3.11', 3.9.")
+@click.option("--torch", metavar="RANGE", help="Releases of torch that may write the .onnx file.")
+@click.option("--tensorflow", metavar="RANGE", help="Releases of TensorFlow: '~=2.8', '<2', 2.10.")
+@click.option("--onnx", metavar="RANGE", help="Releases of onnx beside TensorFlow.")
+@click.option("--onnx-tf", metavar="RANGE", help="Releases of onnx-tf.")
+@click.option("--numpy", metavar="RANGE", help="Releases of numpy, in both environments.")
+@click.option(
+    "--needs",
+    type=click.Choice(["tflite"]),
+    help="What else has to work: tflite carries the model on to TensorFlow Lite, run and compared.",
+)
+@click.option("--single-environment", "single", is_flag=True, help="torch and TensorFlow in one environment.")
+@click.option("--plain", is_flag=True, help="Only what needs no change of the file between torch and TensorFlow.")
+@click.option(
+    "--prefer",
+    type=click.Choice(["newest", "smallest", "fastest", "most-accurate"]),
+    default="newest",
+    show_default=True,
+    help="Among likely toolchains: the newest TensorFlow; the least disk of both environments; TensorFlow's least time "
+    "for an inference; the widest margin to the tolerance.",
+)
+@click.option(
+    "--prove",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many to prove; the preferred comes first.",
+)
+@click.option("--max-runs", type=click.IntRange(1), default=12, show_default=True, help="Conversions to try at most.")
+@click.option("--offline", is_flag=True, help="Answer at once, from stored evidence alone, and prove nothing.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for what is handed over; default: toolchain-MODEL."
+)
+@click.option("--torch-build", metavar="NAME", default="auto", show_default=True, help="As for `run`.")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Jobs at once; default: the number of cores.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for one pass of one job."
+)
+@click.option("--memory", type=click.IntRange(64), metavar="MB", help="Limit for one job's resident memory.")
+@click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
+def pick(
+    store: str | None,
+    needs: str | None,
+    single: bool,
+    plain: bool,
+    prefer: str,
+    prove: int,
+    max_runs: int,
+    offline: bool,
+    out: Path | None,
+    format_: str,
+    jobs: int | None,
+    timeout: float | None,
+    memory: int | None,
+    locked: bool,
+    **options: Any,
+) -> None:
+    """Find the toolchain to install for a model, prove it by converting, and hand it over as files.
+
+    Toolchains are ranked by what is known of the model's operators and tried, the best first, until one is proven.
+    Without a model: what carried most models of the zoo, from stored evidence.
+
+    \b
+    Examples:
+      python -m matrix pick --model net.onnx --tensorflow '~=2.8'
+      python -m matrix pick --model models.py:build --input 1x3x224x224 --python '>=3.8,<3.11'
+      python -m matrix pick --model mobilehairnet --needs tflite --prefer smallest
+      python -m matrix pick --tensorflow '<2'
+    """
+    from matrix.driver import Options
+    from matrix.pick.constraints import read_constraint
+
+    given = {name: options.pop(name.replace("-", "_")) for name in _RANGES}
+    constraints = tuple(read_constraint(name, text) for name, text in given.items() if text is not None)
+    session = make_session(**options)
+    running = Options(
+        store=store,
+        jobs=jobs or os.cpu_count() or 2,
+        seconds=timeout,
+        memory_mb=memory,
+        locked=locked,
+        tflite=needs == "tflite",
+        command=f"python -m matrix {shlex.join(sys.argv[1:])}",
+    )
+    model = _model(session)
+    if model is None:
+        _over_the_zoo(session, running, constraints, prefer, format_)
+        return
+    from matrix.pick.choose import Wanted
+
+    wanted = Wanted(model, constraints, prefer, prove, max_runs, single, not plain)  # type: ignore[arg-type]
+    if offline:
+        _from_evidence(session, running, wanted, format_)
+        return
+    _prove(session, running, wanted, out, format_)
+
+
+def _model(session: Session) -> ModelSpec | None:
+    """The one model that was named. Raises UsageError for several."""
+    from fnmatch import fnmatchcase
+
+    from matrix.errors import UsageError
+
+    named = [m for m in session.config.models if any(fnmatchcase(m.id, name) for name in session.models)]
+    named = [*named, *(model for model in session.given if model not in named)]
+    if len(named) > 1:
+        raise UsageError(f"pick takes one --model, not {', '.join(model.id for model in named)}")
+    if not named and session.models:
+        known = ", ".join(model.id for model in session.config.models)
+        raise UsageError(f"--model {session.models[0]}: the table has {known}; a file or a factory may be named too")
+    return named[0] if named else None
+
+
+def _prove(session: Session, running: Options, wanted: Wanted, out: Path | None, format_: str) -> None:
+    from matrix.driver import choose_toolchain
+    from matrix.errors import Interrupted, NothingProven
+    from matrix.views.picked import document, print_picked
+
+    folder = out or Path("toolchain-" + re.sub(r"[^\w.-]+", "-", wanted.model.id))
+    _check_out(folder)
+    picked, run = choose_toolchain(session, running, wanted)
+    if picked.stopped:
+        raise Interrupted("interrupted; what had finished is stored, the same command continues")
+    handed_over = str(folder) if picked.proofs else None
+    if picked.proofs:
+        _hand_over(session, picked, run, folder, running.tflite)
+    if format_ == "json":
+        click.echo(json.dumps(document(picked, wanted, handed_over), indent=1))
+    else:
+        print_picked(picked, wanted, handed_over)
+    if not picked.proofs or picked.given_up:
+        asked = " and ".join(map(str, wanted.constraints))
+        raise NothingProven(f"no toolchain {f'with {asked} ' if asked else ''}was seen to convert {wanted.model.id}")
+
+
+def _check_out(folder: Path) -> None:
+    """Before anything runs. Raises UsageError for a folder that holds something else."""
+    from matrix.errors import UsageError
+
+    if folder.exists() and not (folder.is_dir() and ((folder / "EVIDENCE.md").exists() or not any(folder.iterdir()))):
+        raise UsageError(
+            f"--out {folder} is there already and was not handed over by this program; name another folder"
+        )
+
+
+def _hand_over(session: Session, picked: Picked, run: RunRecord, folder: Path, tflite: bool) -> None:
+    from matrix.handover import Choice, write
+    from matrix.results import tolerances_of
+
+    proof = picked.proofs[0]
+    cell, locks = proof.cell, session.locks
+    write(
+        folder,
+        Choice(
+            cell=cell,
+            result=proof.result,
+            converter=locks[cell.converter.id],
+            exporter=None if cell.exporter.via == "file" else locks[session.exporter_environment(cell)],
+            reference=locks[session.config.reference.id],
+            tolerances=tolerances_of(session.config, cell.model.id),
+            root=session.table.absolute().parent,
+            run=run,
+            tflite=tflite,
+        ),
+    )
+
+
+def _from_evidence(session: Session, running: Options, wanted: Wanted, format_: str) -> None:
+    """The best candidates as stored evidence has it."""
+    from matrix.errors import NothingProven
+    from matrix.pick.choose import ranking
+    from matrix.views.picked import expected, print_expected
+
+    evidence = _evidence(session, running)
+    ranked = ranking(session, wanted, evidence)(wanted.constraints)
+    seen = {entry.cell for entry in evidence.entries if entry.model == wanted.model.id and entry.verdict == "match"}
+    # What was seen is better than what is expected; the preference decides among it.
+    ranked = sorted(ranked, key=lambda item: item.cell.id not in seen)
+    if not ranked:
+        asked = " and ".join(map(str, wanted.constraints))
+        raise NothingProven(f"no row of the table is within {asked}; without --offline rows are made and tried")
+    if format_ == "json":
+        found = [{**expected(item), "seen": item.cell.id in seen} for item in ranked]
+        click.echo(json.dumps({"schema": 1, "model": wanted.model.id, "offline": True, "candidates": found}, indent=1))
+        return
+    print_expected(ranked, seen)
+    click.echo("from stored evidence alone, nothing was run; without --offline the best is proven and handed over")
+    if not any(key[0] == wanted.model.id for key in evidence.profiles):
+        click.echo(f"the operators of {wanted.model.id} are not known yet: this says how toolchains do in general")
+
+
+def _over_the_zoo(
+    session: Session, running: Options, constraints: tuple[Constraint, ...], prefer: str, format_: str
+) -> None:
+    from matrix.errors import NothingProven
+    from matrix.pick.candidates import Candidates
+    from matrix.pick.overall import overall
+    from matrix.pick.ranking import Preferences
+    from matrix.views.picked import overall_document, print_overall
+
+    evidence = _evidence(session, running)
+    models = frozenset(model.id for model in session.stated.models)
+    cells = Candidates(session.config, session.locks, session.build).cells(session.stated.models[0], constraints)
+    key = Preferences(evidence.entries).key(prefer)  # type: ignore[arg-type]
+    found = overall(cells, evidence.entries, key, models)
+    if not found:
+        raise NothingProven(
+            "no stored evidence about any toolchain within the constraints; "
+            "`python -m matrix run --tier evidence` makes some, and with --model it is made as needed"
+        )
+    if format_ == "json":
+        click.echo(json.dumps(overall_document(found), indent=1))
+    else:
+        print_overall(found)
+
+
+def _evidence(session: Session, running: Options) -> Any:
+    from matrix.driver import open_store
+    from matrix.evidence import Source
+    from matrix.evidence.gather import gather
+    from matrix.results import Judge
+
+    store = open_store(session, running.store)
+    try:
+        return gather(session, Source(store, Judge(session.config, store), session.config, session.locks))
+    finally:
+        store.close()

@@ -1,0 +1,70 @@
+"""Evidence that comes with the project, so that a fresh clone knows something: `evidence/` beside the table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matrix import durable
+from matrix.evidence.known import Evidence
+from matrix.evidence.packed import fits, pack
+
+if TYPE_CHECKING:
+    from matrix.config.model import Config
+    from matrix.coverage import Coverage
+
+_CELLS = "cells.json"
+_COVERAGE = "coverage.json"
+
+
+def folder(table: Path) -> Path:
+    """Where a table's evidence lies."""
+    return table.parent / "evidence"
+
+
+def write(place: Path, evidence: Evidence, config: Config) -> list[Path]:
+    """Write what may leave the machine: findings of rows and models that the table declares. The same evidence gives
+    the same bytes. Run numbers are left out: they count only in the store they are of."""
+    models = {model.id for model in config.models}
+    rows = {row.id for row in config.converters}
+    entries = [
+        entry._replace(run=0)
+        for entry in sorted(evidence.entries, key=lambda entry: entry.cell)
+        if entry.model in models and entry.converter in rows and not entry.indeterminate
+    ]
+    written = {entry.profile for entry in entries}
+    profiles = {key: profile for key, profile in sorted(evidence.profiles.items()) if key in written}
+    coverage = {row: found.to_json() for row, found in sorted(evidence.coverage.items()) if row in rows}
+    place.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, value in ((_CELLS, pack(entries, profiles)), (_COVERAGE, {"schema": 1, "rows": coverage})):
+        paths.append(place / name)
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+        durable.write_bytes(paths[-1], f"{text}\n".encode())
+    return paths
+
+
+def read_cells(place: Path) -> dict[str, Any] | None:
+    """Packed evidence for `stored.read`; None where there is none of this schema."""
+    value = _json(place / _CELLS)
+    return value if value is not None and fits(value) else None
+
+
+def read_coverage(place: Path) -> Mapping[str, Coverage]:
+    """By converter row; {} where there is none."""
+    value = _json(place / _COVERAGE)
+    if value is None or not value.get("rows"):
+        return {}
+    from matrix.coverage import Coverage
+
+    return {row: Coverage.from_json(found) for row, found in value["rows"].items()}
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,134 @@
+"""Evidence of a store: a value for each run, kept beside the observations it was derived from."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matrix.config.exporters import expand, from_file
+from matrix.evidence.derive import derive, identity_of
+from matrix.evidence.known import Evidence
+from matrix.evidence.packed import fits, newest, pack
+
+if TYPE_CHECKING:
+    from matrix.config.model import Config
+    from matrix.coverage import Coverage
+    from matrix.locks.lockfile import Lock
+    from matrix.results import Judge
+    from matrix.store import Store
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where evidence comes from: a store, its judge, and the table with its present locks."""
+
+    store: Store
+    judge: Judge
+    config: Config
+    locks: Mapping[str, Lock]
+
+
+def keep(source: Source, run: int) -> None:
+    """Derive the evidence of a run that is over, so that nobody has to wait for it."""
+    source.store.keep_derived({_key(source.config, run): _derived(source, run)})
+
+
+def read(
+    source: Source, shipped: Mapping[str, Any] | None = None, coverage: Mapping[str, Coverage] | None = None
+) -> Evidence:
+    """All evidence that still holds: cells measured with the present locks, each as the newest run found it. `shipped`
+    fills in cells that the store has no finding of. What a run has no derived value of yet is computed, and kept once
+    the run is over.
+
+    Rows that have no lock now (made on the spot, gone from the table) hold too: nothing says that they changed.
+    """
+    runs = source.store.runs()
+    keys = {run.id: _key(source.config, run.id) for run in runs}
+    present = _present(source.config, source.locks)
+    with _without_collector():
+        stored = source.store.derived(keys.values())
+        values = []
+        for run in runs:
+            value = stored.get(keys[run.id])
+            if value is None:
+                value = _derived(source, run.id)
+                if run.status != "running":
+                    source.store.keep_derived({keys[run.id]: value})
+            values.append(_outdated_removed(value, present))
+        if shipped is not None and fits(shipped):
+            values.append(_outdated_removed(shipped, present))
+        entries, profiles = newest(values)
+    return Evidence(tuple(entries), profiles, coverage or {})
+
+
+def _derived(source: Source, run: int) -> dict[str, Any]:
+    return pack(*derive(source.judge.cells(source.store.cells(run), source.locks, run), run))
+
+
+def _outdated_removed(value: Mapping[str, Any], present: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:
+    """Without the cells that were measured with another lock than their row has now."""
+    columns, shared = value["columns"], value["shared"]
+    outdated: set[int] = set()
+    for row, lock in (("converter", "converter_lock"), ("exporter", "exporter_lock")):
+        pairs = list(zip(columns[row], columns[lock], strict=True))
+        wrong = {pair for pair in set(pairs) if not _holds(shared[row][pair[0]], shared[lock][pair[1]], present)}
+        if wrong:
+            outdated.update(index for index, pair in enumerate(pairs) if pair in wrong)
+    if not outdated:
+        return value
+    kept = {name: [v for i, v in enumerate(column) if i not in outdated] for name, column in columns.items()}
+    return {**value, "columns": kept}
+
+
+def _holds(name: str, lock: str, present: Mapping[str, frozenset[str]]) -> bool:
+    return not lock or not present.get(name) or lock in present[name]
+
+
+def _present(config: Config, locks: Mapping[str, Lock]) -> dict[str, frozenset[str]]:
+    """By converter row and exporter: the identities of its locks, of which an exporter row has one for each build."""
+    rows: dict[str, tuple[str, ...]] = {row.id: (row.id,) for row in config.converters}
+    builds = {row.id: (row.id, *(f"{row.id}.{build}" for build in row.builds)) for row in config.exporters}
+    for exporter in (*expand(config), from_file(config)):
+        rows[exporter.id] = builds.get(exporter.row, (exporter.row,))
+    return {
+        name: frozenset(identity_of(locks[environment]) for environment in environments if environment in locks)
+        for name, environments in rows.items()
+    }
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """A hundred thousand objects that stay are no business of the garbage collector's."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+def _key(config: Config, run: int) -> str:
+    tolerances = [config.model_dump(mode="json", include={"tolerances"})]
+    tolerances += [model.model_dump(mode="json", include={"id", "tolerances"}) for model in config.models]
+    parts = json.dumps(["evidence", _method(), tolerances, run], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+@cache
+def _method() -> str:
+    """Hash of what judges and of what derives: evidence of an older method does not count."""
+    total = hashlib.sha256()
+    verdicts = _HERE.parent / "verdicts"
+    for path in (*sorted(verdicts.glob("*.py")), verdicts / "signatures.yml", *sorted(_HERE.glob("*.py"))):
+        total.update(path.read_bytes())
+    return total.hexdigest()

@@ -1,0 +1,91 @@
+"""The toolchains that come into question for a model: those of the table, and such as are made of its closest rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from matrix.config.exporters import Exporter, expand, from_file
+from matrix.config.model import Config, ConverterRow, ExporterRow, ModelSpec, Role
+from matrix.locks.lockfile import Lock
+from matrix.pick.constraints import Constraint, all_hold
+from matrix.planning.cells import Cell
+from matrix.searches.apply import with_ranges
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every cell of a model that a plan could ask for. `build` is the session's build of torch, `single` asks for
+    one environment that holds exporter and converter."""
+
+    config: Config
+    locks: Mapping[str, Lock]
+    build: str | None
+    single: bool = False
+
+    def cells(self, model: ModelSpec, constraints: Sequence[Constraint] = ()) -> tuple[Cell, ...]:
+        """All cells whose environments are within the constraints. In one environment only its lock can tell, which
+        is made when it is tried: what its rows pin decides here."""
+        return tuple(self._cells(model, tuple(constraints)))
+
+    def _cells(self, model: ModelSpec, constraints: tuple[Constraint, ...]) -> Iterator[Cell]:
+        newest = {release.version: release.opset for release in self.config.onnx}
+        replaced = self.config.resolver.replace
+        for converter in self.config.converters:
+            lock = self.locks.get(converter.id)
+            if lock is None or lock.outcome != "resolved":
+                continue
+            for exporter in self._exporters(model):
+                other = self.locks.get(self.environment(exporter))
+                if other is None or other.outcome != "resolved":
+                    continue
+                involved: dict[Role, Lock] = {"converter": lock}
+                if exporter.via != "file":
+                    involved["exporter"] = other
+                if not all_hold(constraints, involved, replaced):
+                    continue
+                for opset in exporter.writable if exporter.via != "file" else exporter.askable:
+                    if opset <= newest[converter.pins["onnx"]]:
+                        yield Cell(model, exporter, opset, converter, lock.python)
+
+    def environment(self, exporter: Exporter) -> str:
+        """Name of the environment that an exporter runs in."""
+        rows = {row.id: row for row in self.config.exporters}
+        row = rows.get(exporter.row)
+        return f"{row.id}.{self.build}" if row is not None and self.build in row.builds else exporter.row
+
+    def _exporters(self, model: ModelSpec) -> list[Exporter]:
+        if model.onnx is not None:
+            return [from_file(self.config)]
+        # A builder is no way out for a user's own model.
+        return [exporter for exporter in expand(self.config) if exporter.via != "builder"]
+
+    def joined(self, cell: Cell, constraints: Sequence[Constraint] = ()) -> Cell:
+        """The cell with both sides in one environment, on the converter's Python; what no row pins is resolved anew,
+        within the constraints."""
+        rows = {row.id: row for row in self.config.exporters}
+        exporter = rows[cell.exporter.row]
+        row = joint_row(cell.converter, exporter, self.build, cell.python)
+        ranges = {
+            item.name: str(item.versions) for item in constraints if item.name != "python" and item.name not in row.pins
+        }
+        if ranges:
+            row = row.model_copy(update={"id": with_ranges(row.id, ranges), "add": {**row.add, **ranges}})
+        return replace(cell, exporter=replace(cell.exporter, row=row.id), converter=row)
+
+
+def joint_row(converter: ConverterRow, exporter: ExporterRow, build: str | None, python: str) -> ConverterRow:
+    """One row of both rows' pins; where they differ, the converter's. Its date is left to the resolver."""
+    pins = {**exporter.pins, **converter.pins}
+    # A build's version is not on the index, so no date is asked of it: arbitrary equality, which is no pin of a row.
+    built = {package: f"==={version}" for package, version in exporter.builds.get(build or "", {}).items()}
+    return converter.model_copy(
+        update={
+            "id": f"{converter.id}+{exporter.id}",
+            "pins": pins,
+            "add": {**exporter.add, **converter.add, **built},
+            "python": python,
+            "as_of": None,
+            "note": f"{converter.id} and {exporter.id} in one environment",
+        }
+    )

@@ -1,0 +1,166 @@
+"""From a model and constraints to a proven toolchain: read the model, rank, try; else make rows; else relax."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from packaging.version import Version
+
+from matrix.config.model import ModelSpec
+from matrix.evidence import Evidence
+from matrix.evidence.derive import entry_of
+from matrix.index import UploadDates
+from matrix.pick.candidates import Candidates
+from matrix.pick.constraints import Constraint
+from matrix.pick.ranking import Preference, Preferences, Ranked, rank
+from matrix.pick.relax import relaxations
+from matrix.pick.search import Picks, Proof
+from matrix.pick.stretch import Releases, stretched
+from matrix.planning.cells import Cell
+from matrix.prediction import Predictor
+from matrix.results import CellResult
+from matrix.searches.apply import Table
+from matrix.session import Session
+from matrix.workshop import Underway
+
+# A model whose first exporter cannot write it is read with another one.
+_READINGS = 3
+
+# What is only recommended instead of what was asked for is proven too, but not at any price.
+_RELAXED_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asks for."""
+
+    model: ModelSpec
+    constraints: tuple[Constraint, ...] = ()
+    prefer: Preference = "newest"
+    prove: int = 1
+    limit: int = 12
+    single: bool = False
+    remedy: bool = True
+
+
+@dataclass
+class Picked:
+    """What came of it. `ranked` is what was expected of the candidates before anything ran, `results` what ran.
+    `given_up` are constraints that the `proofs` do not fulfil, because nothing was found that fulfils all. `made` are
+    the rows made on the spot, each with why it cannot be installed, or ''. `stopped`: a signal ended it."""
+
+    ranked: list[Ranked] = field(default_factory=list)
+    proofs: list[Proof] = field(default_factory=list)
+    results: list[CellResult] = field(default_factory=list)
+    given_up: tuple[Constraint, ...] = ()
+    made: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+
+    @property
+    def conversions(self) -> int:
+        """How often a file was really given to a converter, now or in the past."""
+        tried = [trial for result in self.results for trial in (result, *result.tried)]
+        return sum(trial.convert is not None and bool(trial.convert.passes) for trial in tried)
+
+
+def ranking(session: Session, wanted: Wanted, evidence: Evidence) -> Callable[[Sequence[Constraint]], list[Ranked]]:
+    """Candidates for constraints, best first, by this evidence."""
+    predictor = Predictor(session.config, evidence)
+    prefer = Preferences(evidence.entries).key(wanted.prefer)
+    candidates = Candidates(session.config, session.locks, session.build)
+
+    def ranked(constraints: Sequence[Constraint]) -> list[Ranked]:
+        return rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)
+
+    return ranked
+
+
+def pick(session: Session, wanted: Wanted, run: Underway, gather: Callable[[], Evidence]) -> Picked:
+    """Try toolchains inside a run of the history. `gather` reads the evidence there is by then. Raises what the making
+    of locks does."""
+    picked = Picked()
+    evidence = _with_model(session, wanted, run, gather, picked)
+    if picked.stopped:
+        return picked
+    picked.ranked = ranking(session, wanted, evidence)(wanted.constraints)
+    _try(picked.ranked, session, wanted, run, picked, wanted.limit)
+    if _open(picked) and wanted.constraints:
+        rows = stretched(session.config, session.locks, wanted.constraints, _releases(session))
+        if rows:
+            run.shop.events.say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
+            picked.made = session.adopt(rows, run.shop.events.say, not run.shop.options.locked)
+            old = {item.cell.id for item in picked.ranked}
+            fresh = ranking(session, wanted, evidence)(wanted.constraints)
+            _try([item for item in fresh if item.cell.id not in old], session, wanted, run, picked, wanted.limit)
+    if _open(picked) and wanted.constraints:
+        for given_up, ranked in relaxations(wanted.constraints, ranking(session, wanted, evidence)):
+            run.shop.events.say(f"nothing satisfies all of it; without {' and '.join(map(str, given_up))}:")
+            _try(ranked, session, wanted, run, picked, _RELAXED_TRIES)
+            if picked.proofs:
+                picked.given_up = given_up
+            if not _open(picked):
+                break
+    return picked
+
+
+def _open(picked: Picked) -> bool:
+    return not picked.proofs and not picked.stopped
+
+
+def _with_model(
+    session: Session, wanted: Wanted, run: Underway, gather: Callable[[], Evidence], picked: Picked
+) -> Evidence:
+    """The evidence, with the model's operators read by an exporter if no earlier run has done it."""
+    tried: set[str] = set()
+    while True:
+        evidence = gather()
+        if len(tried) >= _READINGS or any(key[0] == wanted.model.id for key in evidence.profiles):
+            return evidence
+        ranked = ranking(session, wanted, evidence)
+        writers = [constraint for constraint in wanted.constraints if constraint.name == "torch"]
+        within = ranked(wanted.constraints) or ranked(writers) or ranked(())
+        unread = [item for item in within if item.cell.exporter.id not in tried]
+        if not unread:
+            return evidence
+        cell = unread[0].cell
+        tried.add(cell.exporter.id)
+        run.shop.events.say(f"reading {wanted.model.id}, as {cell.exporter.id} writes it at opset {cell.opset}")
+        if not run.run(run.shop.locked([cell]), exports_only=True):
+            picked.stopped = True
+            return evidence
+
+
+def _try(ranked: Sequence[Ranked], session: Session, wanted: Wanted, run: Underway, picked: Picked, limit: int) -> None:
+    """Convert with one candidate after the other; what comes of it is added to `picked`."""
+    candidates = Candidates(session.config, session.locks, session.build)
+
+    def prepare(cell: Cell) -> Cell:
+        return candidates.joined(cell, wanted.constraints) if wanted.single and cell.exporter.via != "file" else cell
+
+    picks = Picks(ranked, Table(session.config, session.locks), wanted.prove, limit, wanted.remedy, prepare)
+    results: list[CellResult] = []
+    while cells := picks.next(results):
+        if not run.run(run.shop.locked(cells)):
+            picked.stopped = True
+            break
+        results = run.results()
+    picked.results = run.results()
+    picked.proofs = _preferred(picks.proven(picked.results), wanted.prefer, run.number)
+
+
+def _preferred(proofs: list[Proof], preference: Preference, run: int) -> list[Proof]:
+    """By what was measured of them, now that it was."""
+    key = Preferences([entry_of(proof.result, run) for proof in proofs]).key(preference)
+    return sorted(proofs, key=lambda proof: key(proof.cell))
+
+
+def _releases(session: Session) -> Releases:
+    dates = UploadDates(session.settings)
+
+    def releases(package: str) -> dict[Version, dt.date]:
+        """Raises Indeterminate where the index does not answer."""
+        return {version: date for version, date in dates.of(package).items() if not version.is_prerelease}
+
+    return releases

@@ -1,0 +1,132 @@
+"""Rows made of the closest ones of the table, for constraints that none of them meets."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, product
+from typing import TypeVar
+
+from packaging.version import Version
+
+from matrix.config.model import Config, Role, Row
+from matrix.locks.lockfile import Lock
+from matrix.pick.constraints import Constraint
+from matrix.planning import with_pins
+from matrix.searches.apply import with_ranges
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+# Each made row has to be resolved, and a converter of it to be built: as many as one waits for.
+_VERSIONS = 2
+_ROWS = 4
+
+# What rows pin; every other package is asked for as a range.
+_PINNED: dict[Role, tuple[str, ...]] = {"converter": ("tensorflow", "onnx-tf", "onnx"), "exporter": ("torch",)}
+
+Releases = Callable[[str], Mapping[Version, dt.date]]
+"""All released versions of a package, with the dates of their uploads."""
+
+
+def stretched(
+    config: Config, locks: Mapping[str, Lock], constraints: Sequence[Constraint], releases: Releases
+) -> tuple[Row, ...]:
+    """Rows within the constraints, converters before exporters, closest to those of the table; none for a side that
+    no constraint is about."""
+    return (
+        *_side("converter", config, config.converters, locks, constraints, releases),
+        *_side("exporter", config, config.exporters, locks, constraints, releases),
+    )
+
+
+def _side(
+    role: Role,
+    config: Config,
+    rows: Sequence[AnyRow],
+    locks: Mapping[str, Lock],
+    constraints: Sequence[Constraint],
+    releases: Releases,
+) -> list[Row]:
+    mine = [constraint for constraint in constraints if constraint.decides(role)]
+    if not mine:
+        return []
+    pinned = {item.name: _versions(item, config, rows, releases) for item in mine if item.name in _PINNED[role]}
+    ranges = [item for item in mine if item.name not in ("python", *_PINNED[role])]
+    python = next((item for item in mine if item.name == "python"), None)
+    known = {row.id for row in rows}
+    made: dict[str, Row] = {}
+    for pins in _combinations(pinned):
+        for row in _with(config, role, rows, pins):
+            for changed in _on_pythons(row, python, config.resolver.pythons):
+                final = _ranged(changed, ranges, locks.get(changed.id), config.resolver.margin_days, releases)
+                if final.id not in known:
+                    made.setdefault(final.id, final)
+    return list(islice(made.values(), _ROWS))
+
+
+def _versions(constraint: Constraint, config: Config, rows: Sequence[Row], releases: Releases) -> list[str]:
+    """Those that rows pin, newest first; where there is none, the newest micro of every released minor."""
+    fits = constraint.versions.contains
+    pinned = {row.pins[constraint.name] for row in rows if constraint.name in row.pins}
+    within = [version for version in pinned if fits(version)]
+    if not within:
+        known = {
+            "onnx": [release.version for release in config.onnx],
+            "torch": [release.version for release in config.torch],
+        }
+        offered = known.get(constraint.name) or [str(version) for version in releases(constraint.name)]
+        newest: dict[tuple[int, ...], str] = {}
+        for version in sorted((text for text in offered if fits(text)), key=Version):
+            newest[Version(version).release[:2]] = version
+        within = list(newest.values())
+    return sorted(within, key=Version, reverse=True)[:_VERSIONS]
+
+
+def _combinations(choices: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    for versions in product(*choices.values()):
+        yield dict(zip(choices, versions, strict=True))
+
+
+def _with(config: Config, role: Role, rows: Sequence[Row], pins: Mapping[str, str]) -> list[Row]:
+    """Rows of the table with these pins instead of their own; without any, the newest rows as they are."""
+    if not pins:
+        return list(reversed(rows))[:_ROWS]
+    changed, names = with_pins(config, pins)
+    of_role: Sequence[Row] = changed.converters if role == "converter" else changed.exporters
+    return [row for row in of_role if row.id in names]
+
+
+def _on_pythons(row: AnyRow, constraint: Constraint | None, pythons: Sequence[str]) -> Iterator[AnyRow]:
+    if constraint is None:
+        yield row
+        return
+    able = [python for python in pythons if constraint.versions.contains(python)]
+    for python in sorted(able, key=Version, reverse=True)[:_VERSIONS]:
+        yield row.model_copy(update={"id": f"{row.id}+python{python}", "python": python, "as_of": None})
+
+
+def _ranged(
+    row: AnyRow, constraints: Sequence[Constraint], lock: Lock | None, margin_days: int, releases: Releases
+) -> AnyRow:
+    """With ranges of packages that no row pins, on the Python the row has, and as of a day on which they could be met:
+    its own, or later."""
+    if not constraints:
+        return row
+    ranges = {item.name: str(item.versions) for item in constraints}
+    as_of = row.as_of or (lock.as_of if lock else None)
+    if as_of is not None:
+        as_of = max([as_of, *(_possible_from(item, margin_days, releases) for item in constraints)])
+    return row.model_copy(
+        update={
+            "id": with_ranges(row.id, ranges),
+            "add": {**row.add, **ranges},
+            "python": row.python or (lock.python if lock else None),
+            "as_of": as_of,
+        }
+    )
+
+
+def _possible_from(constraint: Constraint, margin_days: int, releases: Releases) -> dt.date:
+    """The day on which the oldest version within a range was out for as long as a row's rest is given."""
+    dates = [date for version, date in releases(constraint.name).items() if constraint.versions.contains(version)]
+    return min(dates) + dt.timedelta(days=margin_days) if dates else dt.date.min

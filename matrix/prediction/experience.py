@@ -1,0 +1,207 @@
+"""What past cells and backend test cases say of a converter. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from matrix.config.model import Config, ConverterRow, OnnxRelease
+from matrix.coverage import Coverage
+from matrix.evidence import Entry, Evidence, Profile
+from matrix.evidence.known import ProfileKey
+from matrix.operators import History
+from matrix.prediction.features import Feature, Reader, shapes
+from matrix.prediction.frequencies import Failure, Frequencies, Index, Shares, Trial, kind_priors, suspects
+from matrix.prediction.rows import nearest, release_of
+
+# How likely a file gets past a feature that nothing is known of. Most of what is new works.
+KINDS = {
+    "writer": 0.98,
+    "form": 0.96,
+    "mode": 0.99,
+    "together": 0.99,
+    "given": 0.99,
+    "beyond": 0.9,
+    "odd": 0.3,
+    "alien": 0.05,
+    "unclaimed": 0.1,
+    "limit": 0.03,
+}
+
+# So many files is worth what all rows say to one release of onnx-tf, and that to one of its rows.
+_STRENGTHS = (1.0, 2.0, 2.0)
+
+# Stages of a converter that do not depend on the file.
+_BEFORE = frozenset({"lock", "build", "import"})
+
+
+class Experience:
+    """Chances of features by converter row, learned when they are first asked for. Features of the kinds `ignored`
+    are not looked at."""
+
+    def __init__(self, config: Config, evidence: Evidence, ignored: frozenset[str] = frozenset()) -> None:
+        self._config = config
+        self._ignored = ignored
+        self._rows = {row.id: row for row in config.converters}
+        self._coverage = evidence.coverage
+        self._history = _history(evidence.coverage)
+        cases = [(dict(case.forms), case.uses) for found in evidence.coverage.values() for case in found.cases]
+        self._shapes = shapes(evidence.profiles.values(), cases, self._history)
+        self._index = Index()
+        self._readers: dict[str, Reader] = {}
+        self._releases: dict[str, OnnxRelease] = {}
+        self._learned: dict[str, Frequencies] = {}
+        self._broken: dict[str, Failure] = {}
+        self._cells: dict[str, list[Trial]] = defaultdict(list)
+        self._add(evidence.entries, evidence.profiles)
+
+    def release(self, row: ConverterRow) -> OnnxRelease:
+        """What its onnx knows."""
+        if row.id not in self._releases:
+            self._releases[row.id] = release_of(self._config, row)
+        return self._releases[row.id]
+
+    def broken(self, row: ConverterRow) -> Failure | None:
+        """Why its environment cannot be made or imported, as cells of it or of the row nearest to it showed."""
+        near = nearest(row, self._rows, self._cells.keys() | self._broken.keys())
+        return self._broken.get(near) if near is not None else None
+
+    def chances(self, row: ConverterRow, profile: Profile) -> dict[Feature, float]:
+        """How likely the row gets past each feature of a file."""
+        learned, features = self._of_row(row), self._reader(row).features(profile)
+        numbers = self._index.numbers(features)
+        size = len(learned.chances)
+        return {
+            feature: float(learned.chances[number]) if number < size else KINDS[feature.kind]
+            for feature, number in zip(features, numbers, strict=True)
+        }
+
+    def failures(self, row: ConverterRow, feature: Feature) -> list[Failure]:
+        """What was blamed on a feature, in the row or else with the same release of onnx-tf, or with any."""
+        number = int(self._index.numbers((feature,))[0])
+        for scope in (self._of_row(row), self._of_release(row.pins["onnx-tf"]), self._of_all()):
+            if found := scope.blamed_on(number):
+                return found
+        return []
+
+    def basis(self, row: ConverterRow) -> str:
+        """What the chances of this row rest on, in words."""
+        near = nearest(row, self._rows, self._cells.keys())
+        name = "this row" if near == row.id else near or "no row"
+        covered = " and backend test cases" if self._covered(row) is not None else ""
+        return f"cells of {name}{covered}"
+
+    def _add(self, entries: tuple[Entry, ...], profiles: Mapping[ProfileKey, Profile]) -> None:
+        """Files of the same content that came to the same are one trial, seen several times."""
+        seen: dict[tuple[Any, ...], int] = {}
+        examples: dict[tuple[Any, ...], tuple[Entry, Profile]] = {}
+        for entry in entries:
+            if entry.role not in (None, "converter") or entry.indeterminate or entry.converter not in self._rows:
+                continue
+            if entry.stage in _BEFORE:
+                failure = Failure(entry.verdict, entry.reason or "", entry.said, entry.converter)
+                self._broken.setdefault(entry.converter, failure)
+            elif (profile := profiles.get(entry.profile)) is not None:
+                what = (entry.converter, entry.exporter, id(profile.uses), profile.opset_written, profile.ir_version)
+                key = (*what, entry.verdict, entry.reason, entry.said)
+                if key not in seen:
+                    examples[key] = entry, profile
+                seen[key] = seen.get(key, 0) + 1
+        for key, (entry, profile) in examples.items():
+            row = self._rows[entry.converter]
+            if (profile.ir_version or 0) <= self.release(row).ir:
+                self._cells[row.id].append(self._trial(row, entry, profile, seen[key]))
+
+    def _trial(self, row: ConverterRow, entry: Entry, profile: Profile, count: int) -> Trial:
+        features = self._reader(row).features(profile)
+        if entry.verdict == "match":
+            return Trial(self._index.numbers(features), None, count)
+        failure = Failure(entry.verdict, entry.reason or "", entry.said, entry.model)
+        return Trial(self._index.numbers(suspects(features, failure)), failure, count)
+
+    def _reader(self, row: ConverterRow) -> Reader:
+        if row.id not in self._readers:
+            covered = self._covered(row)
+            handlers: History = covered.handlers if covered is not None else {}
+            newest = self.release(row).opset
+            self._readers[row.id] = Reader(
+                row.pins["onnx-tf"], newest, self._history, self._shapes, handlers, self._ignored
+            )
+        return self._readers[row.id]
+
+    def _covered(self, row: ConverterRow) -> Coverage | None:
+        """Its coverage, or that of another row with the same onnx-tf."""
+        same = [name for name in self._coverage if name in self._rows and _same_release(self._rows[name], row)]
+        near = nearest(row, self._rows, same)
+        return self._coverage[near] if near is not None else None
+
+    def _of_row(self, row: ConverterRow) -> Frequencies:
+        if row.id not in self._learned:
+            own = self._cells.get(row.id)
+            if own is None:
+                near = nearest(row, self._rows, [n for n in self._cells if _same_release(self._rows[n], row)])
+                own = self._cells[near] if near is not None else []
+            cases = self._cases(row)
+            above = self._of_release(row.pins["onnx-tf"])
+            self._learned[row.id] = Frequencies([*own, *cases], self._priors(above), _STRENGTHS[2])
+        return self._learned[row.id]
+
+    def _of_release(self, onnx_tf: str) -> Frequencies:
+        key = f"onnx-tf=={onnx_tf}"
+        if key not in self._learned:
+            trials = [
+                trial
+                for name in self._cells
+                if self._rows[name].pins["onnx-tf"] == onnx_tf
+                for trial in self._cells[name]
+            ]
+            self._learned[key] = Frequencies(trials, self._priors(self._of_all()), _STRENGTHS[1])
+        return self._learned[key]
+
+    def _of_all(self) -> Frequencies:
+        if "" not in self._learned:
+            trials = [trial for found in self._cells.values() for trial in found]
+            self._learned[""] = Frequencies(trials, kind_priors(self._index.features, KINDS), _STRENGTHS[0])
+        return self._learned[""]
+
+    def _priors(self, above: Frequencies) -> Shares:
+        priors = kind_priors(self._index.features, KINDS)
+        priors[: len(above.chances)] = above.chances
+        return priors
+
+    def _cases(self, row: ConverterRow) -> list[Trial]:
+        """Of a row without coverage, what the nearest release got through says something too; not what it did not."""
+        covered = self._covered(row)
+        if covered is not None:
+            return self._trials(row, covered, failures=True)
+        near = nearest(row, self._rows, self._coverage.keys())
+        return self._trials(row, self._coverage[near], failures=False) if near is not None else []
+
+    def _trials(self, row: ConverterRow, covered: Coverage, failures: bool) -> list[Trial]:
+        reader, trials = self._reader(row), []
+        for case in covered.cases:
+            if case.verdict == "unavailable" or (case.verdict != "match" and not failures):
+                continue
+            forms = dict(case.forms)
+            of_uses = (feature for use in case.uses for feature in reader.of_form(use, forms.get(use.operator)))
+            features = tuple(dict.fromkeys(of_uses))
+            if case.verdict == "match":
+                trials.append(Trial(self._index.numbers(features)))
+            else:
+                failure = Failure(case.verdict, case.reason, case.said, case.name)
+                trials.append(Trial(self._index.numbers(suspects(features, failure)), failure, single=True))
+        return trials
+
+
+def _same_release(one: ConverterRow, two: ConverterRow) -> bool:
+    return one.pins["onnx-tf"] == two.pins["onnx-tf"]
+
+
+def _history(coverage: Mapping[str, Coverage]) -> History:
+    """The forms of operators that any of the rows' onnx knows."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for covered in coverage.values():
+        for operator, versions in covered.schemas.items():
+            found[operator].update(versions)
+    return {operator: sorted(versions) for operator, versions in found.items()}

@@ -1,0 +1,112 @@
+"""What a view of operator coverage shows, and the same as one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from matrix.coverage.kept import Unmeasured
+from matrix.coverage.releases import Release, releases
+from matrix.coverage.summary import UNAVAILABLE, Coverage, Support
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was read: coverage and what could not be measured; each row's TensorFlow, and the wall-clock seconds that
+    measuring took."""
+
+    coverages: tuple[Coverage, ...]
+    unmeasured: tuple[Unmeasured, ...]
+    tensorflow: Mapping[str, str]
+    seconds: Mapping[str, float]
+
+    def label(self, row: str) -> str:
+        """`onnx 1.10.2, TensorFlow 2.8.0`."""
+        onnx = next((coverage.onnx for coverage in self.coverages if coverage.converter == row), "")
+        return f"onnx {onnx}, TF {self.tensorflow.get(row, '?')}"
+
+
+def elsewhere(coverage: Coverage) -> tuple[float, float]:
+    """Share of passed cases, 0 to 1, as a scoreboard has it that counts `not implemented` as passed, and ours."""
+    counted = coverage.counted
+    total = counted.total() - counted[UNAVAILABLE]
+    if not total:
+        return 0.0, 0.0
+    return (counted["match"] + counted["unsupported"]) / total, counted["match"] / total
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The same as one JSON object, with every case."""
+    return {
+        "schema": 1,
+        "rows": [_row(coverage, report) for coverage in report.coverages],
+        "unmeasured": [asdict(item) for item in report.unmeasured],
+        "releases": [_release(release) for release in releases(report.coverages)],
+    }
+
+
+def _row(coverage: Coverage, report: Report) -> dict[str, Any]:
+    there, here = elsewhere(coverage)
+    return {
+        "row": coverage.converter,
+        "onnx": coverage.onnx,
+        "onnx-tf": coverage.onnx_tf,
+        "tensorflow": report.tensorflow.get(coverage.converter),
+        "opset": coverage.opset,
+        "seconds": report.seconds.get(coverage.converter),
+        "verdicts": dict(coverage.counted),
+        "match_share": here,
+        "share_with_not_implemented_as_passed": there,
+        "cases": [
+            {
+                "name": case.name,
+                "suite": case.suite,
+                "operators": dict(case.forms),
+                "verdict": case.verdict,
+                "stage": case.stage,
+                "reason": case.reason,
+                "said": case.said,
+            }
+            for case in coverage.cases
+        ],
+    }
+
+
+def _release(release: Release) -> dict[str, Any]:
+    return {
+        "onnx-tf": release.onnx_tf,
+        "rows": list(release.rows),
+        "claims_measured": release.measured,
+        "claims_holding": release.agreeing,
+        "support": [
+            {
+                "operator": form.operator,
+                "since": form.since,
+                "claimed": form.claimed,
+                "found": {
+                    row: _support_data(support)
+                    for found in form.found
+                    for row, support in zip(found.rows, found.counts, strict=True)
+                },
+            }
+            for form in release.forms
+        ],
+        "disagreements": [
+            {
+                "operator": item.claim.operator,
+                "since": item.claim.since,
+                "standing": item.claim.standing,
+                "proof": item.claim.proof.name if item.claim.proof else None,
+                "verdict": item.claim.proof.verdict if item.claim.proof else None,
+                "reason": item.claim.proof.reason if item.claim.proof else None,
+                "said": item.claim.proof.said if item.claim.proof else None,
+                "rows": list(item.rows),
+            }
+            for item in release.disagreements
+        ],
+    }
+
+
+def _support_data(support: Support) -> dict[str, Any]:
+    return {"status": support.status, "cases": support.cases, "matching": support.matching}

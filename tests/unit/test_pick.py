@@ -1,0 +1,354 @@
+"""Picking a toolchain: constraints, candidates, their order, and what is tried next. Pure: nothing runs here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from test_changed_cells import IR, outcome
+
+from matrix.config.model import Config
+from matrix.errors import UsageError
+from matrix.evidence import Entry
+from matrix.pick.candidates import Candidates
+from matrix.pick.constraints import Constraint, read_constraint
+from matrix.pick.overall import overall
+from matrix.pick.ranking import Preferences, Ranked, rank
+from matrix.pick.relax import relaxations
+from matrix.pick.search import Picks
+from matrix.pick.stretch import stretched
+from matrix.planning.cells import Cell
+from matrix.prediction import Prediction
+from matrix.results import CellResult
+from matrix.searches.apply import Table
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return small.config(tmp_path)
+
+
+@pytest.fixture
+def candidates(config: Config) -> Candidates:
+    return Candidates(config, small.locks(config), None)
+
+
+def cells(candidates: Candidates, *constraints: Constraint) -> tuple[Cell, ...]:
+    return candidates.cells(candidates.config.models[0], constraints)
+
+
+# --- constraints
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("3.9", "==3.9.*"), ("2.8.1", "==2.8.1"), ("<2", "<2"), (">=3.8,<3.11", "<3.11,>=3.8"), ("2", "==2.*")],
+)
+def test_a_bare_version_means_any_release_of_it(text: str, meant: str) -> None:
+    assert read_constraint("tensorflow", text).versions == SpecifierSet(meant)
+
+
+def test_what_is_no_range_is_said_with_its_option() -> None:
+    with pytest.raises(UsageError, match="--numpy 'new'"):
+        read_constraint("numpy", "new")
+
+
+def test_a_constraint_is_about_the_environments_where_it_decides(candidates: Candidates) -> None:
+    locks = candidates.locks
+    both: Any = {"exporter": locks["torch-1.12.1"], "converter": locks["old"]}
+    replaced = {"tensorflow": "tensorflow-cpu"}
+    assert read_constraint("tensorflow", "1.13").holds(both, replaced)
+    assert not read_constraint("tensorflow", ">=2").holds(both, replaced)
+    assert not read_constraint("torch", "<1.12").holds(both, replaced)
+    # torch-1.12.1 is on 3.9, old on 3.8: Python is meant everywhere.
+    assert not read_constraint("python", "3.8").holds(both, replaced)
+    assert read_constraint("python", ">=3.8").holds(both, replaced)
+    # Nothing is known of a package that is nowhere: that is no fulfilment.
+    assert not read_constraint("numpy", "<2").holds(both, replaced)
+
+
+def test_a_distribution_in_a_packages_place_counts_for_it(config: Config) -> None:
+    lock = small.lock("old", body=f"tensorflow-cpu==2.8.0 \\\n    {small.HASH}\n")
+    constraint = read_constraint("tensorflow", "2.8")
+    assert constraint.holds({"converter": lock}, {"tensorflow": "tensorflow-cpu"})
+    assert not constraint.holds({"converter": lock}, {})
+
+
+# --- candidates
+
+
+def test_candidates_are_all_that_the_converters_onnx_can_read(candidates: Candidates) -> None:
+    found = cells(candidates)
+    assert {cell.converter.id for cell in found} == {"old", "new"}
+    assert max(cell.opset for cell in found if cell.converter.id == "old") == 10
+    assert not any(cell.exporter.via == "dynamo" for cell in found)  # it writes nothing that either of them reads
+    assert len({cell.id for cell in found}) == len(found)
+
+
+def test_candidates_are_within_the_constraints(candidates: Candidates) -> None:
+    found = cells(candidates, read_constraint("tensorflow", ">=2"), read_constraint("torch", "1.12"))
+    assert {(cell.exporter.id, cell.converter.id) for cell in found} == {("torch-1.12.1", "new")}
+
+
+def test_an_unsatisfiable_row_is_no_candidate(config: Config) -> None:
+    locks = {**small.locks(config), "new": small.lock("new", body="", explanation="no")}
+    found = Candidates(config, locks, None).cells(config.models[0])
+    assert {cell.converter.id for cell in found} == {"old"}
+
+
+def test_a_file_has_no_exporter_to_choose(candidates: Candidates) -> None:
+    model = candidates.config.models[0].model_copy(update={"factory": None, "onnx": "net.onnx", "builder": None})
+    assert [cell.converter.id for cell in candidates.cells(model)] == ["old", "new"]
+    assert candidates.cells(model, (read_constraint("torch", "1.12"),)) == ()
+
+
+def test_one_environment_has_the_pins_of_both_rows(config: Config) -> None:
+    candidates = Candidates(config, small.locks(config), "cpu")
+    cell = next(cell for cell in cells(candidates) if cell.exporter.torch == "2.13.0" and cell.converter.id == "new")
+    joined = candidates.joined(cell, (read_constraint("numpy", "<2"), read_constraint("python", "3.9")))
+    assert joined.exporter.row == joined.converter.id
+    assert joined.converter.pins == {"onnx-tf": "1.10.0", "onnx": "1.10", "tensorflow": "2.8.0", "torch": "2.13.0"}
+    assert joined.converter.add == {"torch": "===2.13.0+cpu", "numpy": "<2"}
+    assert joined.converter.python == cell.python
+
+
+# --- order
+
+
+def predicted(probability: float) -> Prediction:
+    return Prediction(probability, (), ())
+
+
+def test_likely_ones_come_first_and_then_the_newest(candidates: Candidates) -> None:
+    chances = {"old": 0.95, "new": 0.4}
+    newest = Preferences(()).key("newest")
+    ranked = rank(cells(candidates), lambda cell: predicted(chances[cell.converter.id]), newest)
+    assert [item.cell.converter.id for item in (ranked[0], ranked[-1])] == ["old", "new"]
+    assert ranked[0].cell.exporter.torch == "2.13.0" and ranked[0].cell.opset == 10
+    chances["new"] = 0.91
+    ranked = rank(cells(candidates), lambda cell: predicted(chances[cell.converter.id]), newest)
+    assert ranked[0].cell.converter.id == "new"
+
+
+def entry(cell: Cell, verdict: str = "match", **changes: Any) -> Entry:
+    facts: dict[str, Any] = {
+        "role": None, "stage": None, "reason": None, "said": "", "remedies": (), "margin": None,
+        "inference_seconds": None, "converter_mb": None, "exporter_mb": None, "exporter_lock": "",
+        "converter_lock": "", "date": dt.date(2026, 1, 1), "run": 1,
+    }  # fmt: skip
+    known = {"model": cell.model.id, "exporter": cell.exporter.id, "opset": cell.opset, "converter": cell.converter.id}
+    return Entry(cell=cell.id, verdict=verdict, **{**known, **facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("preference", "better"),
+    [
+        ("smallest", {"converter_mb": 10.0}),
+        ("fastest", {"inference_seconds": 0.1}),
+        ("most-accurate", {"margin": 90.0}),
+    ],
+)
+def test_a_preference_goes_by_what_was_measured(
+    candidates: Candidates, preference: Any, better: dict[str, float]
+) -> None:
+    usual = {"converter_mb": 20.0, "exporter_mb": 1.0, "inference_seconds": 0.2, "margin": 9.0}
+    old, new = (next(cell for cell in cells(candidates) if cell.converter.id == name) for name in ("old", "new"))
+    key = Preferences([entry(old, **{**usual, **better}), entry(new, **usual)]).key(preference)
+    assert key(old) < key(new)
+    key = Preferences([entry(old, **usual), entry(new, **{**usual, **better})]).key(preference)
+    assert key(new) < key(old)
+
+
+def test_speed_is_compared_on_the_same_model(candidates: Candidates) -> None:
+    """A converter that was only measured with a small model is not the fastest for that."""
+    config = candidates.config
+    old, new = (next(cell for cell in cells(candidates) if cell.converter.id == name) for name in ("old", "new"))
+    large = config.models[1]
+    entries = [
+        entry(old, inference_seconds=0.2),
+        entry(new, inference_seconds=0.1),
+        entry(replace(new, model=large), inference_seconds=50.0),
+    ]
+    key = Preferences(entries).key("fastest")
+    assert key(new) < key(old)
+
+
+def test_the_best_over_the_zoo_carried_most_models(candidates: Candidates) -> None:
+    config = candidates.config
+    old, new = (next(cell for cell in cells(candidates) if cell.converter.id == name) for name in ("old", "new"))
+    entries = [entry(old), entry(replace(old, model=config.models[1])), entry(new), entry(new, "error", model="other")]
+    found = overall(cells(candidates), entries, Preferences(()).key("newest"), frozenset({"net", "other"}))
+    assert [(item.cell.converter.id, item.matched, item.failed) for item in found] == [
+        ("old", ("net", "other"), ()),
+        ("new", ("net",), ("other",)),
+    ]
+    assert not overall(cells(candidates), [entry(new, "infra")], Preferences(()).key("newest"), frozenset({"net"}))
+
+
+# --- what is tried
+
+
+class Trying:
+    """A search whose conversions come out as told."""
+
+    def __init__(self, candidates: Candidates, probabilities: Sequence[float], **more: Any) -> None:
+        self.cells = cells(candidates)[: len(probabilities)]
+        ranked = [Ranked(cell, predicted(p)) for cell, p in zip(self.cells, probabilities, strict=True)]
+        self.picks = Picks(ranked, Table(candidates.config, candidates.locks), **more)
+        self.results: list[CellResult] = []
+
+    def next(self) -> str | None:
+        found = self.picks.next(self.results)
+        self.asked = found[0] if found else None
+        return found[0].id if found else None
+
+    def came_out(self, verdict: Any, *changes: Any, **more: Any) -> Trying:
+        assert self.asked is not None
+        result = outcome(self.asked, verdict, *changes, **more)
+        result = replace(result, record=small.cell_record(self.asked.id))
+        if self.asked.base is None:
+            self.results.append(result)
+        else:
+            of = next(item for item in self.results if item.record.cell == self.asked.base)
+            self.results[self.results.index(of)] = replace(of, tried=(*of.tried, result))
+        return self
+
+
+def test_the_first_that_matches_ends_the_search(candidates: Candidates) -> None:
+    trying = Trying(candidates, [0.9, 0.8])
+    assert trying.next() == trying.cells[0].id
+    assert trying.came_out("match").next() is None
+    assert [proof.cell.id for proof in trying.picks.proven(trying.results)] == [trying.cells[0].id]
+
+
+def test_more_are_proven_where_more_are_asked_for(candidates: Candidates) -> None:
+    trying = Trying(candidates, [0.9, 0.9, 0.9], prove=2)
+    trying.next()
+    assert trying.came_out("match").next() == trying.cells[1].id
+    assert trying.came_out("match").next() is None
+
+
+def test_what_failed_before_it_was_measured_says_nothing(candidates: Candidates) -> None:
+    trying = Trying(candidates, [0.9, 0.9])
+    trying.next()
+    assert trying.came_out("infra").next() == trying.cells[1].id
+
+
+def test_there_is_an_end_to_it(candidates: Candidates) -> None:
+    trying = Trying(candidates, [0.9, 0.9, 0.9], limit=2)
+    trying.next()
+    trying.came_out("error").next()
+    assert trying.came_out("error").next() is None
+    assert not trying.picks.proven(trying.results)
+
+
+def test_a_remedy_is_tried_before_what_is_unlikely(candidates: Candidates) -> None:
+    trying = Trying(candidates, [0.9, 0.1])
+    trying.next()
+    changed = trying.came_out("error", IR).next()
+    assert changed is not None and changed.startswith(f"{trying.cells[0].id}+")
+    assert trying.came_out("match").next() is None
+    (proof,) = trying.picks.proven(trying.results)
+    assert [step.kind for step in proof.cell.changes] == ["ir_version"]
+
+
+def test_without_remedies_the_unlikely_is_tried(candidates: Candidates) -> None:
+    trying = Trying(candidates, [0.9, 0.1], remedy=False)
+    trying.next()
+    assert trying.came_out("error", IR).next() == trying.cells[1].id
+
+
+def test_a_failure_speaks_against_the_same_file_and_release(candidates: Candidates) -> None:
+    """Of two that were equally likely the one that shares nothing with what failed is next."""
+    found = cells(candidates)
+    old = [cell for cell in found if cell.converter.id == "old"][:2]
+    new = next(cell for cell in found if cell.converter.id == "new" and cell.opset != old[0].opset)
+    picks = Picks(
+        [Ranked(cell, predicted(0.9)) for cell in (old[0], old[1], new)], Table(candidates.config, candidates.locks)
+    )
+    assert picks.next([]) == (old[0],)
+    failed = replace(outcome(old[0], "unsupported"), record=small.cell_record(old[0].id))
+    assert picks.next([failed]) == (new,)
+
+
+def test_what_an_exporter_cannot_write_is_not_asked_for_again(candidates: Candidates) -> None:
+    found = cells(candidates)
+    first = found[0]
+    same = next(cell for cell in found if cell.converter.id == "new" and cell.opset == first.opset)
+    assert same.exporter.id == first.exporter.id
+    picks = Picks([Ranked(cell, predicted(0.9)) for cell in (first, same)], Table(candidates.config, candidates.locks))
+    picks.next([])
+    failed = replace(outcome(first, "error", role="exporter"), record=small.cell_record(first.id))
+    assert picks.next([failed]) == ()
+
+
+# --- where nothing fits
+
+
+def released(package: str) -> dict[Version, dt.date]:
+    versions = {"tensorflow": ["2.8.0", "2.11.0", "2.11.1", "2.12.0"], "numpy": ["1.17.0", "1.19.0", "2.0.0"]}[package]
+    return {Version(text): dt.date(2018 + number, 6, 1) for number, text in enumerate(versions)}
+
+
+def test_rows_are_made_of_the_closest_ones(config: Config) -> None:
+    rows = stretched(config, small.locks(config), (read_constraint("tensorflow", "2.11"),), released)
+    assert rows and all(row.pins["tensorflow"] == "2.11.1" for row in rows)
+    assert rows[0].id.startswith("new+")
+
+
+def test_a_python_that_no_row_has_is_asked_of_the_resolver(config: Config) -> None:
+    rows = stretched(config, small.locks(config), (read_constraint("python", "3.9"),), released)
+    assert {row.python for row in rows} == {"3.9"}
+    assert all(row.as_of is None and row.id.endswith("+python3.9") for row in rows)
+
+
+def test_a_range_of_another_package_goes_into_both_sides(config: Config) -> None:
+    rows = stretched(config, small.locks(config), (read_constraint("numpy", "<2"),), released)
+    assert {row.add["numpy"] for row in rows} == {"<2"}
+    assert {type(row).__name__ for row in rows} == {"ConverterRow", "ExporterRow"}
+    old = next(row for row in rows if row.id.startswith("old"))
+    assert (old.python, old.as_of) == ("3.8", dt.date(2019, 8, 20))
+
+
+def test_a_range_that_came_later_than_a_row_moves_its_date(config: Config) -> None:
+    rows = stretched(config, small.locks(config), (read_constraint("numpy", ">=2"),), released)
+    old = next(row for row in rows if row.id.startswith("old"))
+    assert old.as_of == dt.date(2020, 6, 1) + dt.timedelta(days=config.resolver.margin_days)
+
+
+def test_no_row_is_made_for_a_python_that_the_table_does_not_have(config: Config) -> None:
+    assert stretched(config, small.locks(config), (read_constraint("python", "3.13"),), released) == ()
+
+
+def test_the_least_is_given_up_and_the_nearest_proposed(candidates: Candidates) -> None:
+    old, new = (next(cell for cell in cells(candidates) if cell.converter.id == name) for name in ("old", "new"))
+    tensorflow, python = read_constraint("tensorflow", "2.11"), read_constraint("python", "3.9")
+
+    def ranked(kept: Sequence[Constraint]) -> list[Ranked]:
+        return [] if tensorflow in kept else [Ranked(old, predicted(0.99)), Ranked(new, predicted(0.9))]
+
+    ((given_up, found),) = relaxations((tensorflow, python), ranked)
+    assert given_up == (tensorflow,)
+    assert [item.cell.converter.id for item in found] == ["new", "old"]
+
+
+def test_two_are_given_up_where_one_is_not_enough(candidates: Candidates) -> None:
+    constraints = tuple(read_constraint(name, "1.0") for name in ("onnx", "torch", "numpy"))
+    found = cells(candidates)
+
+    def ranked(kept: Sequence[Constraint]) -> list[Ranked]:
+        return [Ranked(found[0], predicted(0.9))] if [item.name for item in kept] == ["torch"] else []
+
+    assert [[item.name for item in given_up] for given_up, _ in relaxations(constraints, ranked)] == [["onnx", "numpy"]]
+
+
+def test_what_is_unlikely_is_not_recommended(candidates: Candidates) -> None:
+    found = cells(candidates)
+    assert relaxations((read_constraint("onnx", "1"),), lambda kept: [Ranked(found[0], predicted(0.1))]) == []
