@@ -1,14 +1,15 @@
-"""How well cells of a model are predicted that was never converted: leave one model out, over all stored cells.
+"""How well cells of a model are foretold that was never converted: one model left out at a time, over all stored cells.
 
-    python benchmarks/prediction.py STATE [--one EXPORTER@OPSET]
+    python benchmarks/prediction.py STATE [--one EXPORTER@OPSET] [--coverage FOLDER]
 
-STATE is the state folder of a run of tier `evidence`; it is copied, not changed. Each model's cells are taken out of the
-evidence and predicted from those of the others. What each exporter wrote of the model stays known, as reading a model
-gives it; with --one only what that exporter wrote at that opset does. Cells whose export fails are predicted too.
+STATE is the state folder of a run of tier `evidence`; its database is copied, not changed. Each model's cells are taken
+out of the evidence and foretold from those of the others. What each exporter wrote of the model stays known; with --one
+only what that one did, as when a model was read once. Cells whose export failed are foretold too.
 
-The plain rule: a cell fails where the file's IR version is newer than the converter's onnx knows, where the environment
-does not import, or where an operator of the file never got through in other cells or test cases of the row; everything
-else matches. Beside it the majority class, and each kind of knowledge left out.
+The plain rule: a cell fails where the file's IR version is newer than the converter's onnx knows, where the exporter
+cannot write the opset, where the converter's environment does not import, and where an operator of the file is
+unsupported, wrong or failing in the operator coverage of the row (or of another row with its onnx-tf); everything else
+matches. --coverage names a folder of raw coverage results, a folder for each row, for a state that holds none.
 """
 
 from __future__ import annotations
@@ -18,38 +19,186 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from matrix.config.exporters import expand  # noqa: E402
 from matrix.config.model import Config  # noqa: E402
-from matrix.evidence import Entry, Evidence  # noqa: E402
-from matrix.evidence import gathering  # noqa: E402
+from matrix.coverage import Coverage  # noqa: E402
+from matrix.coverage.judging import judge_cases  # noqa: E402
+from matrix.driver import open_store  # noqa: E402
+from matrix.evidence import Entry, Evidence, Source  # noqa: E402
+from matrix.evidence.gather import gather  # noqa: E402
 from matrix.index import IndexSettings  # noqa: E402
+from matrix.operators import since  # noqa: E402
 from matrix.planning.cells import Cell  # noqa: E402
-from matrix.prediction import Prediction, Predictor, experience, features  # noqa: E402
+from matrix.prediction import Prediction, Predictor  # noqa: E402
+from matrix.prediction.experience import KINDS  # noqa: E402
+from matrix.prediction.rows import nearest, release_of  # noqa: E402
+from matrix.results import Judge, tolerances_of  # noqa: E402
 from matrix.session import Session  # noqa: E402
 from matrix.state import State  # noqa: E402
 
+Foretold = list[tuple[Entry, float, Prediction | None]]
+Foreteller = Callable[[Evidence], Callable[[Cell], tuple[float, Prediction | None]]]
 
-@dataclass(frozen=True)
-class Score:
-    """`accuracy` is balanced: the mean of how many matches and how many failures are told right."""
+_BAD = frozenset({"unsupported", "wrong", "failing"})
 
-    accuracy: float
-    brier: float
-    cells: int
+LEFT_OUT = {
+    "what onnx-tf refuses by its code": {"limit"},
+    "attributes": {"mode", "together", "limit", "odd"},
+    "the exporter": {"writer"},
+    "newer forms": {"beyond", "odd"},
+    "claims and unknown operators": {"unclaimed", "alien"},
+}
 
-    def __str__(self) -> str:
-        return f"{100 * self.accuracy:5.1f} %   {self.brier:.3f}"
+
+def evidence_of(state: Path, raw: Path | None) -> tuple[Config, Evidence]:
+    """All evidence in a copy of the state's database."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in state.glob("matrix.db*"):
+            shutil.copy(path, folder)
+        (Path(folder) / "blobs").symlink_to((state / "blobs").absolute())
+        settings = IndexSettings.resolve(index=None, find_links=())
+        session = Session(table=ROOT / "matrix.yml", state=State(Path(folder)), settings=settings)
+        store = open_store(session, None)
+        try:
+            judge = Judge(session.config, store)
+            evidence = gather(session, Source(store, judge, session.config, session.locks))
+        finally:
+            store.close()
+    if raw is not None:
+        covered = {
+            path.name: _judged(session.config, path) for path in sorted(raw.iterdir()) if (path / "cases.json").exists()
+        }
+        evidence = replace(evidence, coverage={**covered, **evidence.coverage})
+    return session.config, evidence
 
 
-Foretold = list[tuple[Entry, Prediction]]
+def _judged(config: Config, path: Path) -> Coverage:
+    cases, expected, actual = (path / name for name in ("cases.json", "expected.npz", "actual.npz"))
+    return judge_cases(path.name, cases, expected, actual, tolerances_of(config, ""))
+
+
+def learned(config: Config, ignored: frozenset[str] = frozenset()) -> Foreteller:
+    def of(evidence: Evidence) -> Callable[[Cell], tuple[float, Prediction | None]]:
+        predictor = Predictor(config, evidence, ignored)
+
+        def foretell(cell: Cell) -> tuple[float, Prediction | None]:
+            found = predictor.predict(cell)
+            return found.probability, found
+
+        return foretell
+
+    return of
+
+
+def plain(config: Config) -> Foreteller:
+    def of(evidence: Evidence) -> Callable[[Cell], tuple[float, Prediction | None]]:
+        rows = {row.id: row for row in config.converters}
+        broken = {e.converter for e in evidence.entries if e.role == "converter" and e.stage in ("build", "import")}
+
+        def foretell(cell: Cell) -> tuple[float, Prediction | None]:
+            profile = evidence.profiles.get((cell.model.id, cell.exporter.id, cell.opset))
+            if cell.opset not in cell.exporter.askable or cell.converter.id in broken:
+                return 0.0, None
+            release = release_of(config, cell.converter)
+            if profile is None:
+                return 1.0, None
+            if (profile.ir_version or 0) > release.ir:
+                return 0.0, None
+            same = [n for n in evidence.coverage if rows[n].pins["onnx-tf"] == cell.converter.pins["onnx-tf"]]
+            near = nearest(cell.converter, rows, same)
+            if near is None:
+                return 1.0, None
+            covered, known = evidence.coverage[near], min(profile.opset_written or cell.opset, release.opset)
+            forms = {(use.operator, since(covered.schemas, use.operator, known) or 0) for use in profile.uses}
+            support = covered.support()
+            return float(not any(form in support and support[form].status in _BAD for form in forms)), None
+
+        return foretell
+
+    return of
+
+
+def left_out(config: Config, evidence: Evidence, foreteller: Foreteller, one: tuple[str, int] | None) -> Foretold:
+    """Every measured cell of the table's models with what is foretold of it from other models."""
+    rows = {row.id: row for row in config.converters}
+    exporters = {exporter.id: exporter for exporter in expand(config)}
+    found: Foretold = []
+    for model in config.models:
+        others = evidence.without(model.id)
+        if one is not None:
+            kept = {key: item for key, item in others.profiles.items() if key[0] != model.id or key[1:] == one}
+            others = replace(others, profiles=kept)
+        foretell = foreteller(others)
+        for entry in evidence.entries:
+            if entry.model != model.id or entry.indeterminate:
+                continue
+            told = entry.role == "exporter" or entry.profile in evidence.profiles
+            if told and entry.exporter in exporters and entry.converter in rows:
+                cell = Cell(model, exporters[entry.exporter], entry.opset, rows[entry.converter], "")
+                found.append((entry, *foretell(cell)))
+    return found
+
+
+def arrays(found: Foretold) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    return np.array([entry.verdict == "match" for entry, *_ in found]), np.array([chance for _, chance, _ in found])
+
+
+def score(truth: NDArray[np.bool_], chances: NDArray[np.float64]) -> str:
+    """Balanced accuracy (the mean of the shares of matches and of failures told right) and Brier score."""
+    accuracy = ((chances[truth] >= 0.5).mean() + (chances[~truth] < 0.5).mean()) / 2
+    return f"{accuracy:7.1%}   {((chances - truth) ** 2).mean():.3f}"
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    asked.add_argument("state", type=Path)
+    asked.add_argument("--one", metavar="EXPORTER@OPSET")
+    asked.add_argument("--coverage", type=Path, metavar="FOLDER")
+    options = asked.parse_args()
+    one = None
+    if options.one:
+        exporter, _, opset = options.one.rpartition("@")
+        one = (exporter, int(opset))
+    config, evidence = evidence_of(options.state, options.coverage)
+    found = left_out(config, evidence, learned(config), one)
+    truth, chances = arrays(found)
+    cases = sum(len(covered.cases) for covered in evidence.coverage.values())
+    print(f"{len(found)} cells, {truth.mean():.1%} match; coverage of {len(evidence.coverage)} rows, {cases} cases\n")
+    print("balanced accuracy, Brier score")
+    print(f"{score(truth, np.full(len(truth), truth.mean()))}  majority class (with its share as the probability)")
+    print(f"{score(*arrays(left_out(config, evidence, plain(config), one)))}  plain operator rule")
+    print(f"{score(truth, chances)}  this predictor")
+    for name, kinds in LEFT_OUT.items():
+        assert kinds <= KINDS.keys()
+        print(f"{score(*arrays(left_out(config, evidence, learned(config, frozenset(kinds)), one)))}    without {name}")
+    bare = replace(evidence, coverage={})
+    print(f"{score(*arrays(left_out(config, bare, learned(config), one)))}    without coverage")
+    print("\nforetold     cells   mean    matched")
+    for low in range(10):
+        inside = (chances >= low / 10) & (chances < (low + 1) / 10)
+        if inside.any():
+            mean, real = chances[inside].mean(), truth[inside].mean()
+            print(f"{low / 10:.1f} to {(low + 1) / 10:.1f} {inside.sum():8}   {mean:.2f}    {real:.2f}")
+    print("\nmost frequent mistakes")
+    mistakes = [item for item in found if (item[1] >= 0.5) != (item[0].verdict == "match")]
+    counted = Counter((entry.model, entry.verdict, entry.role, entry.reason) for entry, *_ in mistakes)
+    for (model, verdict, role, reason), count in counted.most_common(10):
+        print(f"{count:5}  {model}: {verdict} {role or ''} {reason or ''}")
+    print("\nworst mistakes")
+    for entry, chance, told in sorted(mistakes, key=lambda item: -abs(item[1] - (item[0].verdict == "match")))[:8]:
+        why = "; ".join(blocker.text for blocker in told.blockers) if told else ""
+        print(f"  {chance:.2f}  {entry.cell}: {entry.verdict} {entry.reason or ''} {f'[{why}]' if why else ''}")
+
+
+if __name__ == "__main__":
+    main()

@@ -136,7 +136,7 @@ class Underway:
             id=self.number,
             names=names,
             locks=self.shop.session.locks,
-            limits=Limits(seconds=max(limits.seconds, _COVERAGE_SECONDS), memory_mb=limits.memory_mb),
+            limits=Limits(seconds=self.shop.options.seconds or _COVERAGE_SECONDS, memory_mb=limits.memory_mb),
             **self._common(),
         )
         self.shop.engine.ready({self.shop.session.locks[name].python for name in names})

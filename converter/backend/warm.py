@@ -2,8 +2,9 @@
 rewrite onnx-tf's own functions (AutoGraph), which takes seconds where the rest takes a tenth of one; TensorFlow keeps
 the rewritten functions, and a forked child inherits them.
 
-Tracing a model in a graph of its own is enough for that. It starts none of TensorFlow's threads, which no child would
-inherit, and leaves nothing else behind: operators whose handlers keep something of the last model are left out."""
+Calling the rewritten functions in a graph of their own is enough for that, and leaves nothing else behind: operators
+whose handlers keep something of the last model are left out. It must not start TensorFlow's threads: no child inherits
+those, and it would wait for them for ever."""
 import os
 
 import numpy
@@ -14,6 +15,10 @@ from converter.backend.cases import data_sets
 # onnx-tf keeps one recurrent cell for all models of a process; the other three hold whole graphs of operators.
 _LEFT_OUT = {"LSTM", "GRU", "RNN", "If", "Loop", "Scan"}
 _WORTH = 3
+
+
+class ThreadsStarted(Exception):
+    """From here on every case would seem to hang."""
 
 
 class Warmth:
@@ -41,6 +46,8 @@ class Warmth:
                 self._trace(case)
             except Exception as problem:
                 print("%s could not be traced ahead: %r" % (case.name, problem))
+            if self._packages.started():
+                raise ThreadsStarted("TensorFlow started its threads while it traced %s" % case.name)
 
     def _read(self, case):
         try:
@@ -58,4 +65,7 @@ class Warmth:
             with tensorflow.Graph().as_default():
                 representation = self._packages.backend.prepare(model, device="CPU")
                 fed = {name: tensorflow.constant(value) for name, value in zip(representation.inputs, inputs)}
-                representation.tf_module.__call__.get_concrete_function(**fed)
+                # Not get_concrete_function(): in TensorFlow 2.15, unlike 2.8, that registers what it made, which starts
+                # the threads.
+                call = vars(type(representation.tf_module))["__call__"].python_function
+                tensorflow.autograph.to_graph(call)(representation.tf_module, **fed)

@@ -18,6 +18,7 @@ import functools
 import json
 import os
 import shutil
+import sys
 from types import SimpleNamespace
 
 import numpy
@@ -44,7 +45,15 @@ def framework():
     import onnx.numpy_helper
     import onnx_tf.backend
 
-    return SimpleNamespace(tensorflow=packages.tensorflow, onnx=onnx, backend=onnx_tf.backend)
+    return SimpleNamespace(
+        tensorflow=packages.tensorflow, onnx=onnx, backend=onnx_tf.backend, started=_threads_started
+    )
+
+
+def _threads_started():
+    """Whether TensorFlow 2 has set up what it runs operations with; False where it has no such thing."""
+    context = sys.modules.get("tensorflow.python.eager.context")
+    return bool(context and getattr(context.context(), "_initialized", False))
 
 
 def load(job, packages, _):

@@ -13,7 +13,7 @@ from matrix.operators import uses
 if TYPE_CHECKING:
     from matrix.locks.lockfile import Lock
     from matrix.results import CellResult
-    from matrix.store import Observation
+    from matrix.store import CellRecord, Observation
 
 # Numbers that are equal bit for bit have a margin of this much: JSON knows no infinity.
 MOST_MARGIN = 1e9
@@ -51,20 +51,19 @@ def entry_of(result: CellResult, run: int) -> Entry:
     )
 
 
-def profile_of(result: CellResult) -> Profile | None:
+def profile_of(record: CellRecord, export: Observation) -> Profile | None:
     """What the exporter wrote, or what an .onnx file holds; None where nothing was written."""
-    facts = result.export.facts
-    if result.export.file("model.onnx") is None and result.export.kind == "export":
+    facts = export.facts
+    if export.file("model.onnx") is None and export.kind == "export":
         return None
     found = uses(facts)
     if not found:
         return None
-    record = result.record
     return Profile(
         record.model,
         record.exporter,
         record.opset,
-        result.opset_written,
+        written if isinstance(written := facts.get("opset_written"), int) else None,
         ir if isinstance(ir := facts.get("ir_version"), int) else None,
         found,
     )
@@ -76,7 +75,7 @@ def derive(results: Iterable[CellResult], run: int) -> tuple[list[Entry], dict[P
     for result in results:
         entries.append(entry_of(result, run))
         key = (result.record.model, result.record.exporter, result.record.opset)
-        if key not in profiles and (profile := profile_of(result)) is not None:
+        if key not in profiles and (profile := profile_of(result.record, result.export)) is not None:
             profiles[key] = profile
     return entries, profiles
 

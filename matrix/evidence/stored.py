@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix.config.exporters import expand, from_file
-from matrix.evidence.derive import derive, identity_of
+from matrix.evidence.derive import derive, identity_of, profile_of
 from matrix.evidence.known import Evidence
 from matrix.evidence.packed import fits, newest, pack
 
@@ -71,7 +71,15 @@ def read(
 
 
 def _derived(source: Source, run: int) -> dict[str, Any]:
-    return pack(*derive(source.judge.cells(source.store.cells(run), source.locks, run), run))
+    records = source.store.cells(run)
+    entries, profiles = derive(source.judge.cells(records, source.locks, run), run)
+    # Models that were only read are kept like what a search did: they decide no cell.
+    read_only = [record for record in records if record.converter == ""]
+    exports = source.store.observations(record.export for record in read_only)
+    for record in read_only:
+        if (profile := profile_of(record, exports[record.export])) is not None:
+            profiles.setdefault(profile.key, profile)
+    return pack(entries, profiles)
 
 
 def _outdated_removed(value: Mapping[str, Any], present: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:

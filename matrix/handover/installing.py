@@ -107,7 +107,9 @@ def dockerfile(choice: Choice) -> str:
     ]
     for part in choice.parts:
         lines += ["", *_stage(part, part is native)]
-    lines += ["", f"FROM ${{{_base(native)}}}", f"COPY --from={native.name} /usr/local /usr/local"]
+    # What the base has of older packages would stay beside what is copied.
+    lines += ["", f"FROM ${{{_base(native)}}}", "RUN rm -rf /usr/local/*"]
+    lines += [f"COPY --from={native.name} /usr/local /usr/local"]
     lines += [f"COPY --from={part.name} / {_ROOTS}/{part.name}" for part in others]
     # `toolkit` is read by whatever user the container has.
     lines += ["COPY convert.py /handover/convert.py", "COPY toolkit /handover/toolkit"]
@@ -130,9 +132,9 @@ def _stage(part: Part, native: bool) -> list[str]:
         "COPY extra /extra",
         f"COPY {part.prefix}requirements.txt /requirements.txt",
         # The pip of an old base knows neither the index of today nor the names of wheels that came after it.
-        "RUN export PIP_CONFIG_FILE=/extra/pip.conf PIP_FIND_LINKS=/extra PIP_NO_CACHE_DIR=1 && \\",
-        "    pip3 install --quiet --upgrade pip && \\",
-        "    pip3 install --quiet --no-deps --require-hashes -r /requirements.txt && \\",
+        "RUN export PIP_CONFIG_FILE=/extra/pip.conf PIP_FIND_LINKS=/extra && \\",
+        "    pip3 install --quiet --no-cache-dir --upgrade pip && \\",
+        "    pip3 install --quiet --no-cache-dir --no-deps --require-hashes -r /requirements.txt && \\",
         "    rm -rf /extra /root/.cache",
     ]
     if not native:

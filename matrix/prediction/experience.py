@@ -21,7 +21,6 @@ KINDS = {
     "form": 0.96,
     "mode": 0.99,
     "together": 0.99,
-    "given": 0.99,
     "beyond": 0.9,
     "odd": 0.3,
     "alien": 0.05,
@@ -46,6 +45,7 @@ class Experience:
         self._rows = {row.id: row for row in config.converters}
         self._coverage = evidence.coverage
         self._history = _history(evidence.coverage)
+        self._told = max((covered.opset for covered in evidence.coverage.values()), default=0)
         cases = [(dict(case.forms), case.uses) for found in evidence.coverage.values() for case in found.cases]
         self._shapes = shapes(evidence.profiles.values(), cases, self._history)
         self._index = Index()
@@ -126,7 +126,7 @@ class Experience:
             handlers: History = covered.handlers if covered is not None else {}
             newest = self.release(row).opset
             self._readers[row.id] = Reader(
-                row.pins["onnx-tf"], newest, self._history, self._shapes, handlers, self._ignored
+                row.pins["onnx-tf"], newest, self._history, self._told, self._shapes, handlers, self._ignored
             )
         return self._readers[row.id]
 

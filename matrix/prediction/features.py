@@ -25,7 +25,6 @@ class Feature(NamedTuple):
     - "form": an operator in its form
     - "mode": a form with a value of an attribute
     - "together": a form with exactly these texts among its attributes
-    - "given": a form with some inputs and not others
     - "beyond": an operator in a form newer than the converter's onnx knows, which may pass as an older one
     - "odd": the same with an attribute or an input that the older form is not known to have
     - "alien": an operator that no ONNX release defines
@@ -50,8 +49,6 @@ class Feature(NamedTuple):
                 return f"files of {self.detail}"
             case "mode" | "together" | "limit" | "odd":
                 return f"{form} with {self.detail}"
-            case "given":
-                return f"{form} with {self.detail.count('1')} of {len(self.detail)} inputs given"
             case _:
                 return form
 
@@ -94,12 +91,13 @@ def shapes(profiles: Iterable[Profile], cases: Iterable[tuple[Mapping[str, int |
 @dataclass(frozen=True)
 class Reader:
     """How one converter sees files. `newest` is the newest opset its onnx knows, `handlers` what its onnx-tf claims, {}
-    where nobody asked it. `history` may be empty: then a form is the opset itself. Kinds that are `ignored` are left
-    out."""
+    where nobody asked it. `history` tells the forms up to the opset `told`: beyond that a form is the opset itself.
+    Kinds that are `ignored` are left out."""
 
     onnx_tf: str
     newest: int
     history: History
+    told: int
     shapes: Shapes
     handlers: History = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
@@ -122,7 +120,7 @@ class Reader:
 
     def _of_use(self, use: Use, opset: int) -> Iterator[Feature]:
         known = min(opset, self.newest)
-        if not self.history:
+        if known > self.told:
             yield from self.of_form(use, known)
             return
         if use.operator not in self.history:
@@ -146,7 +144,7 @@ class Reader:
     def of_form(self, use: Use, form: int | None) -> Iterator[Feature]:
         """The features of a use whose form is known, as in a backend test case."""
         yield Feature("form", use.operator, form)
-        if self.handlers and form not in self.handlers.get(use.operator, ()):
+        if self.handlers and form in self.history.get(use.operator, (None,)) and not self._claims(use.operator, form):
             yield Feature("unclaimed", use.operator, form)
         if (limit := limit_on(use, self._limits)) is not None:  # type: ignore[attr-defined]
             yield Feature("limit", use.operator, form, f"{limit.attribute}={limit.value}")
@@ -154,5 +152,6 @@ class Reader:
             yield Feature("mode", use.operator, form, f"{name}={value}")
         if texts := ", ".join(f"{name}={value}" for name, value in use.modes if isinstance(value, str)):
             yield Feature("together", use.operator, form, texts)
-        if use.given and use.operator not in _VARIADIC:
-            yield Feature("given", use.operator, form, use.given)
+
+    def _claims(self, operator: str, form: int | None) -> bool:
+        return form in self.handlers.get(operator, ())

@@ -57,7 +57,7 @@ def suspects(features: Iterable[Feature], failure: Failure) -> tuple[Feature, ..
     told = tuple(
         feature for feature in named if feature.kind in ("mode", "limit", "odd") and feature.attribute in words
     )
-    counted = tuple(feature for feature in named if feature.kind in ("given", "odd") and failure.reason in _COUNTS)
+    counted = tuple(feature for feature in named if feature.kind == "odd" and failure.reason in _COUNTS)
     return told or counted or named or found
 
 

@@ -1,7 +1,7 @@
 """What onnx-tf refuses by its own code, whatever the rest of the file is.
 
-Source: the exceptions that the handlers of each release raise (onnx_tf/handlers/backend/: gru_mixin.py, rnn_mixin.py,
-resize.py, batch_normalization.py, pool_mixin.py). Only what one attribute decides is here; coverage tells the rest.
+Source: the exceptions that the handlers of each release raise (gru.py, resize.py, batch_normalization.py and
+pool_mixin.py of onnx_tf/handlers/backend/). Only what one attribute decides is here; coverage tells the rest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIMITS = (
     Limit("GRU", "linear_before_reset", 1, SpecifierSet(">=1.2")),
     Limit("Resize", "coordinate_transformation_mode", "pytorch_half_pixel", SpecifierSet(">=1.6")),
     Limit("BatchNormalization", "training_mode", 1, SpecifierSet(">=1.9")),
-    Limit("MaxPool", "storage_order", 1, SpecifierSet(">=1.2")),
+    Limit("MaxPool", "storage_order", 1, SpecifierSet(">=1.6")),
 )
 
 

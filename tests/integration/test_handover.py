@@ -257,7 +257,7 @@ def test_by_docker(old: Choice, theirs: Theirs, folder: Path, engine: docker.Doc
         for part in old.parts:
             base = own[part.lock.python].format(python=part.lock.python)
             arguments += ["--build-arg", f"{part.name.upper()}_BASE={base}"]
-        call(folder, "docker", "build", "--quiet", "--network", "host", "--tag", image, *arguments, ".")
+        call(folder, "docker", "build", "--quiet", "--force-rm", "--network", "host", "--tag", image, *arguments, ".")
         mounts = ["-v", f"{theirs.folder}:{theirs.folder}:ro", "-v", f"{out}:/out"]
         user = ["--user", f"{os.getuid()}:{os.getgid()}"]
         said = call(folder, "docker", "run", "--rm", "--network", "none", "--read-only", *user, *mounts, image)

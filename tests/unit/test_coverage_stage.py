@@ -19,7 +19,7 @@ import pytest
 from converter.backend import claims
 from converter.backend.alone import End, each_alone
 from converter.backend.cases import Case, NoCasesShipped, flat, shipped
-from converter.backend.warm import Warmth
+from converter.backend.warm import ThreadsStarted, Warmth
 from converter.job import Job
 from converter.stages import coverage
 from matrix.converter_code import ConverterCode
@@ -166,6 +166,7 @@ def packages(tmp_path: Path) -> SimpleNamespace:
     return SimpleNamespace(
         tensorflow=None,
         backend=_Backend,
+        started=lambda: False,
         onnx=SimpleNamespace(
             __file__=str(tmp_path / "onnx/__init__.py"),
             __version__="1.4.1",
@@ -325,23 +326,37 @@ class _Graph:
     def __exit__(self, *_: object) -> None: ...
 
 
+def _traced(packages: SimpleNamespace) -> list[list[str]]:
+    """The operators of each model that is traced from now on. Abs cannot be."""
+    traced: list[list[str]] = []
+
+    class Module:
+        def __init__(self, operators: list[str]) -> None:
+            self.operators = operators
+
+        def call(self, x: Any) -> None:
+            traced.append(self.operators)
+            if "Abs" in self.operators:
+                raise ValueError("not in a graph")
+
+    setattr(Module, "__call__", SimpleNamespace(python_function=Module.call))  # noqa: B010
+
+    def prepare(model: Any, device: str) -> SimpleNamespace:
+        return SimpleNamespace(inputs=["x"], tf_module=Module([node.op_type for node in model.graph.node]))
+
+    packages.backend = SimpleNamespace(prepare=prepare)
+    packages.tensorflow = SimpleNamespace(
+        Graph=_Graph, constant=lambda value: value, autograph=SimpleNamespace(to_graph=lambda function: function)
+    )
+    return traced
+
+
 @pytest.mark.parametrize("rewrites", [True, False])
 def test_what_is_traced_ahead(
     tmp_path: Path, packages: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, rewrites: bool
 ) -> None:
     """Once per operator that enough cases have, never one that leaves something behind; a failure costs nothing."""
-    traced = []
-
-    def prepare(model: Any, device: str) -> SimpleNamespace:
-        operators = [node.op_type for node in model.graph.node]
-        traced.append(operators)
-        if "Abs" in operators:
-            raise ValueError("not in a graph")
-        call = SimpleNamespace(get_concrete_function=lambda x: x)
-        return SimpleNamespace(inputs=["x"], tf_module=SimpleNamespace(__call__=call))
-
-    packages.backend = SimpleNamespace(prepare=prepare)
-    packages.tensorflow = SimpleNamespace(Graph=_Graph, constant=lambda value: value)
+    traced = _traced(packages)
     monkeypatch.setitem(sys.modules, "onnx_tf", ModuleType("onnx_tf"))
     if rewrites:
         monkeypatch.setitem(sys.modules, "onnx_tf.backend_tf_module", ModuleType("onnx_tf.backend_tf_module"))
@@ -354,6 +369,20 @@ def test_what_is_traced_ahead(
     for case in cases:
         warmth.add(case)
     assert traced == ([["Abs"], ["Add"]] if rewrites else [])
+
+
+def test_threads_that_no_child_has_end_the_job(
+    tmp_path: Path, packages: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced = _traced(packages)
+    packages.started = lambda: bool(traced)
+    for name in ("onnx_tf", "onnx_tf.backend_tf_module"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for number in range(3):
+        _ship(tmp_path, f"test_add_{number}", "Add")
+    cases = shipped(packages.onnx)
+    with pytest.raises(ThreadsStarted, match="test_add_0"):
+        Warmth(cases, packages).add(cases[0])
 
 
 def test_the_driver_sees_all_that_the_pass_runs() -> None:

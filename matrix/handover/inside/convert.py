@@ -123,7 +123,8 @@ def run(step, conversion, python, output, log, notes):
         raise Failed("%s failed at %s: %s: %s" % (name, stage, error["type"], first_line(error["message"])))
     if status != 0 or not report.get("done"):
         raise Failed("%s ended %s" % (name, "by signal %d" % -status if status < 0 else "with status %d" % status))
-    notes.extend(differing(step["role"], report["versions"], conversion["packages"][step["role"]]))
+    found = differing(step["role"], report["versions"], conversion["packages"][step["role"]])
+    notes.extend(note for note in found if note not in notes)
     for made, target in step["leaves"].items():
         move(os.path.join(folder, made), os.path.join(output, target))
     return {"pass": name, "facts": report["facts"], "versions": report["versions"]}

@@ -1,0 +1,224 @@
+"""What is remembered of runs: from judged cells to entries and back from the store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix.config.model import Tolerance
+from matrix.evidence import Entry, Evidence, Profile, Source, keep, read, shipped
+from matrix.evidence.derive import identity_of, lock_identity
+from matrix.evidence.packed import newest, pack
+from matrix.operators import Use
+from matrix.results import Judge
+from matrix.store import Store
+from tests.unit import small
+
+USE = Use("Resize", (("coordinate_transformation_mode", "half_pixel"), ("mode", "nearest")), "1011")
+USES = [{"operator": "Resize", "modes": dict(USE.modes), "given": "1011"}]
+DAY = dt.date(2026, 11, 24)
+
+
+def entry(model: str = "net", converter: str = "old", verdict: str = "match", **changes: object) -> Entry:
+    facts = {
+        "cell": f"{model}/torch-1.2.0@9/{converter}",
+        "model": model,
+        "exporter": "torch-1.2.0",
+        "opset": 9,
+        "converter": converter,
+        "verdict": verdict,
+        "role": None,
+        "stage": None,
+        "reason": None,
+        "said": "",
+        "remedies": (),
+        "margin": 300.0,
+        "inference_seconds": 0.01,
+        "converter_mb": 900.0,
+        "exporter_mb": None,
+        "exporter_lock": "",
+        "converter_lock": "",
+        "date": DAY,
+        "run": 1,
+    }
+    return Entry(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def profile(model: str = "net", exporter: str = "torch-1.2.0", opset: int = 9, *uses: Use) -> Profile:
+    return Profile(model, exporter, opset, opset, 4, uses or (USE,))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    config = small.config(tmp_path)
+    store = Store(f"sqlite:///{tmp_path / 'matrix.db'}", tmp_path / "blobs")
+    return Source(store, Judge(config, store), config, small.locks(config))
+
+
+def record(source: Source, error: str | None = None, status: str = "complete", lock: str = "old") -> int:
+    """A run with one cell, net/torch-1.2.0@9/old, whose conversion raised `error` or was never reached."""
+    store, locks = source.store, source.locks
+    run = store.begin_run("known", "venv", "test", 1, {"state": "s"})
+    facts = {"uses": USES, "opset_written": 9, "ir_version": 4}
+    exported = small.passed("export", small.report("export", facts=facts), files={"model.onnx": "0" * 64})
+    installed = {"installed": locks["torch-1.2.0"].packages, "python": f"{locks['torch-1.2.0'].python}.1"}
+    export = store.add(run, small.observation("export", exported, **installed), True, None)
+    convert = None
+    if error is not None:
+        raised = small.passed("convert", small.report("import", "convert", error=small.raised(error)))
+        installed = {"installed": locks[lock].packages, "python": f"{locks[lock].python}.1"}
+        convert = store.add(run, small.observation("convert", raised, **installed), True, None)
+    store.add_cells(run, [small.cell_record(export=export, convert=convert)])
+    if status != "running":
+        store.end_run(run, status, 1, 0)
+    return run
+
+
+def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: Source) -> None:
+    run = record(source, "Resize version 10 is not implemented.")
+    found = read(source)
+    (only,) = found.entries
+    assert (only.cell, only.role, only.stage, only.run) == ("net/torch-1.2.0@9/old", "converter", "convert", run)
+    assert only.verdict in ("error", "unsupported")
+    assert "Resize" in only.said
+    assert only.converter_lock == identity_of(source.locks["old"])
+    assert found.profiles == {("net", "torch-1.2.0", 9): profile()}
+
+
+def test_what_was_never_converted_leaves_a_profile_but_counts_for_nothing(source: Source) -> None:
+    record(source)
+    found = read(source)
+    assert [item.indeterminate for item in found.entries] == [True]
+    assert list(found.profiles) == [("net", "torch-1.2.0", 9)]
+
+
+def test_a_finding_stays_before_a_newer_run_that_found_nothing(source: Source) -> None:
+    first = record(source, "broken")
+    record(source)
+    assert [(item.run, item.indeterminate) for item in read(source).entries] == [(first, False)]
+
+
+def test_the_newest_finding_wins(source: Source) -> None:
+    record(source, "broken")
+    second = record(source, "broken otherwise")
+    assert [(item.run, "otherwise" in item.said) for item in read(source).entries] == [(second, True)]
+
+
+def test_a_row_that_was_locked_anew_is_not_judged_by_the_old_lock(source: Source) -> None:
+    record(source, "broken")
+    assert read(source).entries
+    other = small.lock("old", python="3.9")
+    changed = replace(source, locks={**source.locks, "old": other})
+    assert read(changed).entries == ()
+    # No lock: made on the spot or not locked yet, nothing says that it changed.
+    bare = replace(source, locks={name: lock for name, lock in source.locks.items() if name != "old"})
+    assert len(read(bare).entries) == 1
+
+
+def test_a_build_of_an_exporter_is_one_of_its_locks(source: Source) -> None:
+    lock = source.locks["torch-2.13.0.cpu"]
+    own = entry(exporter="torch-2.13.0-dynamo", exporter_lock=identity_of(lock))
+    stranger = entry(exporter="torch-2.13.0-dynamo", exporter_lock="0" * 16, cell="x", model="other")
+    found = read(source, pack([own, stranger], {}))
+    assert [item.cell for item in found.entries] == [own.cell]
+
+
+def test_what_was_kept_is_read_without_judging_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = record(source, "broken")
+    keep(source, run)
+    monkeypatch.setattr(Judge, "cells", lambda *_: pytest.fail("judged again"))
+    assert len(read(source).entries) == 1
+
+
+def test_a_run_under_way_is_judged_every_time(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = record(source, "broken", status="running")
+    assert len(read(source).entries) == 1
+    source.store.add_cells(run, [replace(small.cell_record("net/torch-1.2.0@10/old", export=1), opset=10)])
+    assert len(read(source).entries) == 2
+
+
+def test_other_tolerances_are_other_evidence(source: Source, tmp_path: Path) -> None:
+    run = record(source, "broken")
+    keep(source, run)
+    stated = source.config.model_copy(update={"tolerances": {"float32": Tolerance(rtol=1, atol=1)}})
+    calls = []
+
+    class Counting(Judge):
+        def cells(self, *args: object) -> list:  # type: ignore[type-arg, override]
+            calls.append(args)
+            return super().cells(*args)  # type: ignore[arg-type]
+
+    read(replace(source, config=stated, judge=Counting(stated, source.store)))
+    assert len(calls) == 1
+
+
+def test_packed_evidence_survives_json() -> None:
+    entries = [
+        entry(),
+        entry("other", verdict="error", role="converter", stage="run", reason="x", said="é", margin=None),
+        entry(converter="new", verdict="mismatch", remedies=(("opset", "opset 13→11"), ("ir", "IR 8→7"))),
+    ]
+    profiles = {item.key: item for item in (profile(), profile("other"), profile("net", "torch-1.12.1", 13))}
+    again = json.loads(json.dumps(pack(entries, profiles)))
+    assert newest([again]) == (entries, profiles)
+
+
+def test_equal_uses_are_one_object_whatever_run_they_come_from() -> None:
+    one, two = pack([entry()], {profile().key: profile()}), pack([], {profile("other").key: profile("other")})
+    _, profiles = newest([json.loads(json.dumps(one)), json.loads(json.dumps(two))])
+    first, second = profiles.values()
+    assert first.uses is second.uses
+
+
+def test_without_a_model_its_cells_are_gone_and_its_profiles_stay() -> None:
+    evidence = Evidence((entry(), entry("other")), {profile().key: profile()})
+    left = evidence.without("net")
+    assert [item.model for item in left.entries] == ["other"]
+    assert left.profiles == evidence.profiles
+
+
+def test_a_lock_and_what_was_installed_from_it_are_the_same() -> None:
+    lock = small.lock("old", python="3.8")
+    assert lock_identity("3.8.18", lock.packages) == identity_of(lock)
+    assert lock_identity("3.9.1", lock.packages) != identity_of(lock)
+    assert lock_identity("3.8.18", {"onnx": "1.5.1"}) != identity_of(lock)
+    assert identity_of(small.lock("old", body="", explanation="no")) == ""
+
+
+class TestShipped:
+    def test_only_what_the_table_declares_leaves_the_machine(self, source: Source, tmp_path: Path) -> None:
+        mine = entry("secret-model")
+        stranger = entry("other", converter="made-on-the-spot")
+        vague = entry("other", verdict="infra")
+        evidence = Evidence((mine, entry(), stranger, vague), {p.key: p for p in (profile(), profile("secret-model"))})
+        paths = shipped.write(tmp_path / "evidence", evidence, source.config)
+        assert all(b"secret" not in path.read_bytes() for path in paths)
+        value = shipped.read_cells(tmp_path / "evidence")
+        assert value is not None
+        entries, profiles = newest([value])
+        assert [(item.cell, item.run) for item in entries] == [(entry().cell, 0)]
+        assert list(profiles) == [profile().key]
+
+    def test_the_order_of_the_evidence_does_not_show(self, source: Source, tmp_path: Path) -> None:
+        entries = (entry(), entry("other", verdict="error"))
+        one, two = Evidence(entries), Evidence(entries[::-1])
+        first, second = (
+            [path.read_bytes() for path in shipped.write(tmp_path / name, evidence, source.config)]
+            for name, evidence in (("a", one), ("b", two))
+        )
+        assert first == second
+
+    def test_the_store_knows_better(self, source: Source) -> None:
+        run = record(source, "broken")
+        found = read(source, pack([entry(run=0), entry("other", run=0)], {}))
+        assert {item.cell: item.run for item in found.entries} == {entry().cell: run, entry("other").cell: 0}
+
+    def test_a_folder_that_is_not_there_or_damaged_is_no_evidence(self, tmp_path: Path) -> None:
+        assert shipped.read_cells(tmp_path) is None
+        assert shipped.read_coverage(tmp_path) == {}
+        (tmp_path / "cells.json").write_text("{")
+        assert shipped.read_cells(tmp_path) is None
