@@ -37,11 +37,10 @@ from matrix.pick.ranking import Preferences, Ranked, rank
 from matrix.pick.search import Picks
 from matrix.planning.cells import Cell
 from matrix.prediction import Predictor
-from matrix.results import CellResult, Judge
+from matrix.results import CellResult
 from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.state import State
-from matrix.workshop import open_store
 
 TIER = "evidence"
 WAYS = ("pick", "newest", "same", "random")
@@ -55,9 +54,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     session = Session(options.table, State(options.state.absolute()), IndexSettings.resolve())
-    store = open_store(session, None)
+    store = session.state.open_store()
     try:
-        source = Source(store, Judge(session.config, store), session.config, session.locks)
+        source = Source(store, session.config, session.locks)
         run = next((run for run in store.runs() if run.tier == TIER and run.status == "complete"), None)
         if run is None:
             print(f"{options.state} holds no complete run of tier {TIER}", file=sys.stderr)

@@ -33,7 +33,6 @@ from matrix.config.exporters import expand  # noqa: E402
 from matrix.config.model import Config  # noqa: E402
 from matrix.coverage import Coverage  # noqa: E402
 from matrix.coverage.judging import judge_cases  # noqa: E402
-from matrix.driver import open_store  # noqa: E402
 from matrix.evidence import Entry, Evidence, Source  # noqa: E402
 from matrix.evidence.gather import gather  # noqa: E402
 from matrix.index import IndexSettings  # noqa: E402
@@ -68,10 +67,10 @@ def evidence_of(state: Path, raw: Path | None) -> tuple[Config, Evidence]:
         (Path(folder) / "blobs").symlink_to((state / "blobs").absolute())
         settings = IndexSettings.resolve(index=None, find_links=())
         session = Session(table=ROOT / "matrix.yml", state=State(Path(folder)), settings=settings)
-        store = open_store(session, None)
+        store = session.state.open_store()
         try:
             judge = Judge(session.config, store)
-            evidence = gather(session, Source(store, judge, session.config, session.locks))
+            evidence = gather(session, Source(store, session.config, session.locks, judge))
         finally:
             store.close()
     if raw is not None:

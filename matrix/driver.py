@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.evidence.gather import gather
 from matrix.locks.keep import stale
-from matrix.pick.choose import Picked, Wanted, pick
+from matrix.pick.choose import Picked, pick
+from matrix.pick.wanted import Wanted
 from matrix.planning.cells import Cell
 from matrix.reporting import report_on
 from matrix.searches import Searches
@@ -15,9 +16,9 @@ from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.store import Observation, RunRecord
 from matrix.views.document import Report
-from matrix.workshop import Options, open_store, workshop
+from matrix.workshop import Options, workshop
 
-__all__ = ["Options", "choose_toolchain", "execute", "measure_coverage", "open_store", "read_models"]
+__all__ = ["Options", "choose_toolchain", "execute", "measure_coverage", "read_models"]
 
 
 def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
@@ -46,7 +47,7 @@ def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tupl
     """Find and prove a toolchain for a model; and the run that did it. Raises what `workshop` and making locks do."""
     with workshop(session, options) as shop:
         with shop.recorded("pick", None) as run:
-            picked = pick(session, wanted, run, lambda: gather(session, shop.source))
+            picked = pick(session, wanted, run, lambda: gather(session, shop.source, wanted.model.id))
         return picked, shop.store.run(run.number)
 
 

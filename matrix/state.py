@@ -9,9 +9,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.errors import ConfigError, StateInUse
 from matrix.untrusted import remove_tree
+
+if TYPE_CHECKING:
+    from matrix.store import Store
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,13 @@ class State:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--state {self.root}: {error.strerror}; name a folder that can be written") from error
+
+    def open_store(self, url: str | None = None) -> Store:
+        """The store at `url`, a SQLAlchemy URL, or the SQLite file of this folder."""
+        from matrix.store import Store
+
+        self.create()
+        return Store(url or f"sqlite:///{self.database}", self.blobs)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

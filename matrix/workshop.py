@@ -53,12 +53,6 @@ class Options:
     command: str = ""
 
 
-def open_store(session: Session, url: str | None) -> Store:
-    """The store at `url`, or the SQLite file of the state folder."""
-    session.state.create()
-    return Store(url or f"sqlite:///{session.state.database}", session.state.blobs)
-
-
 @dataclass
 class Workshop:
     """An open workshop; only one can be open on a state folder."""
@@ -97,7 +91,7 @@ class Workshop:
     @property
     def source(self) -> evidence.Source:
         """Where evidence is read from."""
-        return evidence.Source(self.store, self.judge, self.session.config, self.session.locks)
+        return evidence.Source(self.store, self.session.config, self.session.locks, self.judge)
 
 
 @dataclass
@@ -189,7 +183,7 @@ def workshop(session: Session, options: Options) -> Iterator[Workshop]:
         engine, why = session.engine()
         with session.state.held():
             engine.recover()
-            store = open_store(session, options.store)
+            store = session.state.open_store(options.store)
             try:
                 judge = Judge(session.config, store)
                 with progress(judge.speak) as events:

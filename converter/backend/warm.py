@@ -10,6 +10,7 @@ import os
 import numpy
 
 from converter import graph
+from converter.backend.alone import each_alone
 from converter.backend.cases import data_sets
 
 # onnx-tf keeps one recurrent cell for all models of a process; the other three hold whole graphs of operators.
@@ -18,14 +19,17 @@ _WORTH = 3
 
 
 class ThreadsStarted(Exception):
-    """From here on every case would seem to hang."""
+    """After this every case would seem to hang."""
 
 
 class Warmth:
-    """cases -- all that will be tried. An operator is worth the trouble where `_WORTH` of them have it."""
+    """cases -- all that will be tried. An operator is worth the trouble where `_WORTH` of them have it.
+    seconds, megabytes -- the limits of one."""
 
-    def __init__(self, cases, packages):
+    def __init__(self, cases, packages, seconds, megabytes):
         self._packages = packages
+        self._seconds = seconds
+        self._megabytes = megabytes
         self._operators = {case: self._read(case) for case in cases}
         count = {}
         for operators in self._operators.values():
@@ -42,12 +46,18 @@ class Warmth:
         operators = self._operators[case]
         if operators & self._cold and not operators & _LEFT_OUT:
             self._cold -= operators
-            try:
+            # Rehearsed in a child: of some operators the tracing starts the threads, in TensorFlow 2.15 of Gather.
+            rehearsal = (case, lambda: self._rehearse(case), os.devnull)
+            (_, end), = each_alone([rehearsal], self._seconds, self._megabytes)
+            if end.code == 0:
                 self._trace(case)
-            except Exception as problem:
-                print("%s could not be traced ahead: %r" % (case.name, problem))
-            if self._packages.started():
-                raise ThreadsStarted("TensorFlow started its threads while it traced %s" % case.name)
+            else:
+                print("%s is not traced ahead: %r" % (case.name, end))
+
+    def _rehearse(self, case):
+        self._trace(case)
+        if self._packages.started():
+            raise ThreadsStarted
 
     def _read(self, case):
         try:

@@ -95,7 +95,7 @@ def _try(job, packages, cases, folders):
         for number, (case, folder) in enumerate(zip(cases, folders))
     ]
     seconds, megabytes = job.params.get("case_seconds", CASE_SECONDS), job.params.get("case_mb", CASE_MB)
-    warmth = Warmth(cases, packages)
+    warmth = Warmth(cases, packages, seconds, megabytes)
     ends = {}
     for number, end in each_alone(tasks, seconds, megabytes, job.params.get("parallel", 1)):
         ends[number] = end

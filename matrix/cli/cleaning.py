@@ -32,7 +32,6 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
     """
     import datetime as dt
 
-    from matrix.driver import open_store
     from matrix.environments.engine import BuildFailed, Engine
     from matrix.errors import Indeterminate, UsageError
     from matrix.retention import Keep, size, superfluous
@@ -71,7 +70,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             )
             if stuck:
                 click.echo(f"  in use, or part of a take-away image, so not removed: {', '.join(stuck)}")
-        history = open_store(session, store)
+        history = session.state.open_store(store)
         files = bytes_ = 0
         try:
             if history.blobs.users() == {history.name}:

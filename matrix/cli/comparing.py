@@ -39,14 +39,13 @@ def compare(one: int | None, two: int | None, store: str | None, common: bool, f
     import json
 
     from matrix.comparison import compare_runs
-    from matrix.driver import open_store
     from matrix.errors import Indeterminate, NothingSelected, RunsDiffer
     from matrix.results import Judge
     from matrix.views import comparison as view
 
     session = make_session(**options)
     config = session.config
-    history = open_store(session, store)
+    history = session.state.open_store(store)
     try:
         runs = _chosen(history.runs(), one, two)
         judge = Judge(config, history)

@@ -60,7 +60,7 @@ def coverage(
     """
     from matrix.coverage.kept import Coverages, Unmeasured
     from matrix.coverage.summary import Coverage
-    from matrix.driver import Options, measure_coverage, open_store
+    from matrix.driver import Options, measure_coverage
     from matrix.errors import Interrupted, NothingSelected
     from matrix.views.coverage_document import Report
 
@@ -84,7 +84,7 @@ def coverage(
                 ),
                 wanted,
             )
-    history = open_store(session, store)
+    history = session.state.open_store(store)
     try:
         reader = Coverages(session.config, history)
         if observations is None:
@@ -124,10 +124,9 @@ def chosen(session: Session, patterns: Sequence[str]) -> list[str]:
 
 def _default(session: Session, store: str | None) -> list[str]:
     """What to measure where no row was named; nothing where coverage of any is stored."""
-    from matrix.driver import open_store
 
     known = [row.id for row in session.config.converters]
-    history = open_store(session, store)
+    history = session.state.open_store(store)
     try:
         if any(history.newest("coverage", row) for row in known):
             click.echo("no row was named: this is what is stored", err=True)

@@ -25,7 +25,6 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
     """
     from matrix.cli.running import show_report
     from matrix.cli.runs import chosen
-    from matrix.driver import open_store
     from matrix.errors import NothingSelected
     from matrix.reporting import report_on
     from matrix.results import Judge
@@ -33,7 +32,7 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
 
     session = make_session(**options)
     config = session.config
-    history = open_store(session, store)
+    history = session.state.open_store(store)
     try:
         runs = history.runs()
         if not runs:
@@ -70,7 +69,6 @@ def show(cell: str, store: str | None, number: int | None, format_: str, **optio
     import json
 
     from matrix.cli.cells import like
-    from matrix.driver import open_store
     from matrix.errors import NothingSelected, UsageError
     from matrix.results import Judge
     from matrix.store.records import Observation
@@ -79,7 +77,7 @@ def show(cell: str, store: str | None, number: int | None, format_: str, **optio
 
     session = make_session(**options)
     config = session.config
-    history = open_store(session, store)
+    history = session.state.open_store(store)
     try:
         fitting = like(cell, history.cell_ids())
         if not fitting:

@@ -57,7 +57,6 @@ def judge(
     import json
 
     from matrix.cli.runs import chosen
-    from matrix.driver import open_store
     from matrix.errors import NothingSelected, UsageError
     from matrix.reporting import report_on
     from matrix.results import Judge
@@ -71,7 +70,7 @@ def judge(
     session = make_session(**options)
     stated = session.config
     asked = with_tolerances(stated, kinds, rtol, atol)
-    history = open_store(session, store)
+    history = session.state.open_store(store)
     try:
         runs = history.runs()
         if not runs:

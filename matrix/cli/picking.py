@@ -16,8 +16,9 @@ from matrix.cli.options import engine_options, make_session, model_options, stor
 
 if TYPE_CHECKING:
     from matrix.config.model import ModelSpec
-    from matrix.pick.choose import Picked, Wanted
+    from matrix.pick.choose import Picked
     from matrix.pick.constraints import Constraint
+    from matrix.pick.wanted import Wanted
     from matrix.session import Session
     from matrix.store.records import RunRecord
     from matrix.workshop import Options
@@ -100,12 +101,23 @@ def pick(
       python -m matrix pick --model mobilehairnet --needs tflite --prefer smallest
       python -m matrix pick --tensorflow '<2'
     """
-    from matrix.driver import Options
     from matrix.pick.constraints import read_constraint
 
     given = {name: options.pop(name.replace("-", "_")) for name in _RANGES}
     constraints = tuple(read_constraint(name, text) for name, text in given.items() if text is not None)
     session = make_session(**options)
+    model = _model(session)
+    if model is None:
+        _over_the_zoo(session, store, constraints, prefer, format_)
+        return
+    from matrix.pick.wanted import Wanted
+
+    wanted = Wanted(model, constraints, prefer, prove, max_runs, single, not plain)  # type: ignore[arg-type]
+    if offline:
+        _from_evidence(session, store, wanted, format_)
+        return
+    from matrix.driver import Options
+
     running = Options(
         store=store,
         jobs=jobs or os.cpu_count() or 2,
@@ -115,16 +127,6 @@ def pick(
         tflite=needs == "tflite",
         command=f"python -m matrix {shlex.join(sys.argv[1:])}",
     )
-    model = _model(session)
-    if model is None:
-        _over_the_zoo(session, running, constraints, prefer, format_)
-        return
-    from matrix.pick.choose import Wanted
-
-    wanted = Wanted(model, constraints, prefer, prove, max_runs, single, not plain)  # type: ignore[arg-type]
-    if offline:
-        _from_evidence(session, running, wanted, format_)
-        return
     _prove(session, running, wanted, out, format_)
 
 
@@ -198,13 +200,14 @@ def _hand_over(session: Session, picked: Picked, run: RunRecord, folder: Path, t
     )
 
 
-def _from_evidence(session: Session, running: Options, wanted: Wanted, format_: str) -> None:
+def _from_evidence(session: Session, store: str | None, wanted: Wanted, format_: str) -> None:
     """The best candidates as stored evidence has it."""
     from matrix.errors import NothingProven
-    from matrix.pick.choose import ranking
-    from matrix.views.picked import expected, print_expected
+    from matrix.evidence.gather import look_up
+    from matrix.pick.wanted import ranking
+    from matrix.views.expected import expected, print_expected
 
-    evidence = _evidence(session, running)
+    evidence = look_up(session, store, wanted.model.id)
     ranked = ranking(session, wanted, evidence)(wanted.constraints)
     seen = {entry.cell for entry in evidence.entries if entry.model == wanted.model.id and entry.verdict == "match"}
     # What was seen is better than what is expected; the preference decides among it.
@@ -223,15 +226,16 @@ def _from_evidence(session: Session, running: Options, wanted: Wanted, format_: 
 
 
 def _over_the_zoo(
-    session: Session, running: Options, constraints: tuple[Constraint, ...], prefer: str, format_: str
+    session: Session, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
 ) -> None:
     from matrix.errors import NothingProven
+    from matrix.evidence.gather import look_up
     from matrix.pick.candidates import Candidates
     from matrix.pick.overall import overall
     from matrix.pick.ranking import Preferences
-    from matrix.views.picked import overall_document, print_overall
+    from matrix.views.expected import overall_document, print_overall
 
-    evidence = _evidence(session, running)
+    evidence = look_up(session, store)
     models = frozenset(model.id for model in session.stated.models)
     cells = Candidates(session.config, session.locks, session.build).cells(session.stated.models[0], constraints)
     key = Preferences(evidence.entries).key(prefer)  # type: ignore[arg-type]
@@ -245,16 +249,3 @@ def _over_the_zoo(
         click.echo(json.dumps(overall_document(found), indent=1))
     else:
         print_overall(found)
-
-
-def _evidence(session: Session, running: Options) -> Any:
-    from matrix.driver import open_store
-    from matrix.evidence import Source
-    from matrix.evidence.gather import gather
-    from matrix.results import Judge
-
-    store = open_store(session, running.store)
-    try:
-        return gather(session, Source(store, Judge(session.config, store), session.config, session.locks))
-    finally:
-        store.close()

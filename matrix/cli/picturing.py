@@ -94,14 +94,13 @@ def picture(
 def _cell(session: Session, store: str | None, text: str) -> Cell:
     """The one cell of the table that `text` means; of several, the one that was run before."""
     from matrix.cli.cells import like
-    from matrix.driver import open_store
     from matrix.errors import UsageError
     from matrix.picture.one_cell import cells_like
 
     cells = {cell.id: cell for cell in cells_like(session, text).cells}
     fitting = like(text, cells)
     if len(fitting) > 1:
-        history = open_store(session, store)
+        history = session.state.open_store(store)
         try:
             known = set(history.cell_ids())
         finally:

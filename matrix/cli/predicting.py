@@ -90,9 +90,10 @@ def _known(session: Session, running: Any, plan: Plan, offline: bool) -> Evidenc
     is not allowed or no exporter could."""
     from matrix.driver import read_models
     from matrix.errors import Interrupted, NothingSelected
+    from matrix.evidence.gather import look_up
 
     model = plan.cells[0].model.id
-    evidence = _gather(session, running)
+    evidence = look_up(session, running.store, model)
     tried: list[str] = []
     # The newest exporters write most models.
     for cell in sorted(plan.cells, key=lambda cell: cell.exporter.released, reverse=True):
@@ -105,28 +106,16 @@ def _known(session: Session, running: Any, plan: Plan, offline: bool) -> Evidenc
         tried.append(cell.exporter.id)
         if not read_models(session, running, [cell]):
             raise Interrupted("interrupted; the same command continues")
-        evidence = _gather(session, running)
+        evidence = look_up(session, running.store, model)
     if not any(key[0] == model for key in evidence.profiles):
         raise NothingSelected(f"{model} could not be written by {', '.join(tried)}; `python -m matrix status` says why")
     return evidence
 
 
-def _gather(session: Session, running: Any) -> Evidence:
-    from matrix.driver import open_store
-    from matrix.evidence import Source
-    from matrix.evidence.gather import gather
-    from matrix.results import Judge
-
-    store = open_store(session, running.store)
-    try:
-        return gather(session, Source(store, Judge(session.config, store), session.config, session.locks))
-    finally:
-        store.close()
-
-
 def _export(session: Session, running: Any) -> None:
     from matrix.evidence import shipped
+    from matrix.evidence.gather import look_up
 
-    evidence = _gather(session, running)
+    evidence = look_up(session, running.store)
     for path in shipped.write(shipped.folder(session.table), evidence, session.stated):
         click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from matrix.evidence.known import Entry, Profile, ProfileKey
 from matrix.operators import uses
+from matrix.verdicts.judge import LITE_ONLY, TFLITE_LEG
 
 if TYPE_CHECKING:
     from matrix.locks.lockfile import Lock
@@ -28,13 +29,15 @@ def entry_of(result: CellResult, run: int) -> Entry:
     remedied = result.remedied
     parts = [part for part in (result.export, result.reference, result.convert) if part is not None]
     shown = remedied or result
+    # What fails in TensorFlow Lite alone has carried the model into TensorFlow.
+    lite_only = LITE_ONLY in judgement.remarks or judgement.leg == TFLITE_LEG
     return Entry(
         cell=record.cell,
         model=record.model,
         exporter=record.exporter,
         opset=record.opset,
         converter=record.converter,
-        verdict=judgement.verdict,
+        verdict="match" if lite_only else judgement.verdict,
         role=judgement.role,
         stage=judgement.stage,
         reason=judgement.reason,

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from matrix.coverage import Coverage
-from matrix.coverage.kept import Coverages
 from matrix.evidence import shipped
 from matrix.evidence.known import Evidence
 from matrix.evidence.stored import Source, read
-from matrix.session import Session
+
+if TYPE_CHECKING:
+    from matrix.session import Session
 
 
-def gather(session: Session, source: Source) -> Evidence:
-    """Cells and operator coverage; what the store has itself comes before what was shipped."""
+def gather(session: Session, source: Source, model: str | None = None) -> Evidence:
+    """Cells and operator coverage, of `model` all there is; what the store has itself comes before what was shipped."""
     place = shipped.folder(session.table)
-    coverage = {**shipped.read_coverage(place), **_stored_coverage(session, source)}
-    return read(source, shipped.read_cells(place), coverage)
+    coverage = {**shipped.read_coverage(place), **_stored_coverage(source)}
+    return read(source, shipped.read_cells(place), coverage, model)
 
 
-def _stored_coverage(session: Session, source: Source) -> dict[str, Coverage]:
+def look_up(session: Session, url: str | None, model: str | None = None) -> Evidence:
+    """The evidence of a session whose store, at `url` or in its state folder, nobody has open."""
+    store = session.state.open_store(url)
+    try:
+        return gather(session, Source(store, session.config, session.locks), model)
+    finally:
+        store.close()
+
+
+def _stored_coverage(source: Source) -> dict[str, Coverage]:
     """Of the converters whose locks are still those it was measured with."""
-    newest = {row.id: source.store.newest("coverage", row.id) for row in session.config.converters}
+    newest = {row.id: source.store.newest("coverage", row.id) for row in source.config.converters}
     current = {
         row: observation
         for row, observation in newest.items()
-        if observation is not None and row in session.locks and observation.installed == session.locks[row].packages
+        if observation is not None and row in source.locks and observation.installed == source.locks[row].packages
     }
-    judged = Coverages(session.config, source.store).of(current)
+    if not current:
+        return {}
+    from matrix.coverage.kept import Coverages
+
+    judged = Coverages(source.config, source.store).of(current)
     return {row: found for row, found in judged.items() if isinstance(found, Coverage)}

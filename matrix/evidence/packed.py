@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
+from types import EllipsisType
 from typing import Any
 
 from matrix.evidence.known import Entry, Profile, ProfileKey
@@ -61,25 +63,37 @@ def fits(value: Mapping[str, Any]) -> bool:
     return value.get("schema") == SCHEMA and all(name in value.get("columns", {}) for name in _COLUMNS)
 
 
-def newest(packed: Iterable[Mapping[str, Any]]) -> tuple[list[Entry], dict[ProfileKey, Profile]]:
+def newest(
+    packed: Iterable[Mapping[str, Any]], enough: int | None = None, model: str | None = None
+) -> tuple[list[Entry], dict[ProfileKey, Profile]]:
     """Every cell and every profile once, as the first of these values has them; a finding goes before what is
-    indeterminate, whichever came first."""
+    indeterminate, whichever came first. Once there are `enough` cells, of further values only those of `model`."""
     found: dict[str, Entry] = {}
     profiles: dict[ProfileKey, Profile] = {}
     contents: dict[tuple[Use, ...], tuple[Use, ...]] = {}
     for value in packed:
-        for entry in map(Entry._make, _rows(value)):
+        only = model if enough is not None and len(found) >= enough else ...
+        for entry in map(Entry._make, _rows(value, only)):
             known = found.get(entry.cell)
             if known is None or (known.indeterminate and not entry.indeterminate):
                 found[entry.cell] = entry
-        _add_profiles(value, profiles, contents)
+        _add_profiles(value, profiles, contents, only)
     return list(found.values()), profiles
 
 
-def _rows(value: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _rows(value: Mapping[str, Any], only: str | EllipsisType | None) -> Iterator[tuple[Any, ...]]:
+    """`only` a model, none of them (None), or all (...)."""
+    if only is not ... and only not in value["shared"]["model"]:
+        return iter(())
+    chosen: list[bool] | None = None
+    if only is not ...:
+        number = value["shared"]["model"].index(only)
+        chosen = [item == number for item in value["columns"]["model"]]
     columns = []
     for name in _COLUMNS:
         column = value["columns"][name]
+        if chosen is not None:
+            column = list(compress(column, chosen))
         if name in _SHARED:
             table = value["shared"][name]
             if name == "date":
@@ -95,9 +109,12 @@ def _add_profiles(
     value: Mapping[str, Any],
     profiles: dict[ProfileKey, Profile],
     contents: dict[tuple[Use, ...], tuple[Use, ...]],
+    only: str | EllipsisType | None,
 ) -> None:
     """`contents` makes equal uses one object, in all values: much is remembered by it."""
-    rows = [row for row in value["profiles"] if (row[0], row[1], row[2]) not in profiles]
+    rows = [
+        row for row in value["profiles"] if (only is ... or row[0] == only) and (row[0], row[1], row[2]) not in profiles
+    ]
     if not rows:
         return
     uses = [Use(operator, tuple(sorted(modes.items())), given) for operator, modes, given in value["uses"]]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +26,25 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 
+# So many of the newest cells tell how toolchains do; more would only take time. Of the model in question all count.
+_ENOUGH = 20_000
 
-@dataclass(frozen=True)
+
+@dataclass
 class Source:
-    """Where evidence comes from: a store, its judge, and the table with its present locks."""
+    """Where evidence comes from: a store, and the table with its present locks. `judging` is a judge that is there
+    already; where everything was derived before, none is needed."""
 
     store: Store
-    judge: Judge
     config: Config
     locks: Mapping[str, Lock]
+    judging: Judge | None = None
+
+    @cached_property
+    def judge(self) -> Judge:
+        from matrix.results import Judge
+
+        return self.judging or Judge(self.config, self.store)
 
 
 def keep(source: Source, run: int) -> None:
@@ -43,11 +53,14 @@ def keep(source: Source, run: int) -> None:
 
 
 def read(
-    source: Source, shipped: Mapping[str, Any] | None = None, coverage: Mapping[str, Coverage] | None = None
+    source: Source,
+    shipped: Mapping[str, Any] | None = None,
+    coverage: Mapping[str, Coverage] | None = None,
+    model: str | None = None,
 ) -> Evidence:
     """All evidence that still holds: cells measured with the present locks, each as the newest run found it. `shipped`
-    fills in cells that the store has no finding of. What a run has no derived value of yet is computed, and kept once
-    the run is over.
+    fills in cells that the store has no finding of. Of `model` all cells are read, of others enough. What a run has no
+    derived value of yet is computed, and kept once the run is over.
 
     Rows that have no lock now (made on the spot, gone from the table) hold too: nothing says that they changed.
     """
@@ -66,7 +79,7 @@ def read(
             values.append(_outdated_removed(value, present))
         if shipped is not None and fits(shipped):
             values.append(_outdated_removed(shipped, present))
-        entries, profiles = newest(values)
+        entries, profiles = newest(values, _ENOUGH, model)
     return Evidence(tuple(entries), profiles, coverage or {})
 
 

@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 
 from packaging.version import Version
 
-from matrix.config.model import ModelSpec
 from matrix.evidence import Evidence
 from matrix.evidence.derive import entry_of
 from matrix.index import UploadDates
 from matrix.pick.candidates import Candidates
 from matrix.pick.constraints import Constraint
-from matrix.pick.ranking import Preference, Preferences, Ranked, rank
+from matrix.pick.ranking import Preference, Preferences, Ranked
 from matrix.pick.relax import relaxations
 from matrix.pick.search import Picks, Proof
 from matrix.pick.stretch import Releases, stretched
+from matrix.pick.wanted import Wanted, ranking
 from matrix.planning.cells import Cell
-from matrix.prediction import Predictor
 from matrix.results import CellResult
 from matrix.searches.apply import Table
 from matrix.session import Session
@@ -30,19 +29,6 @@ _READINGS = 3
 
 # What is only recommended instead of what was asked for is proven too, but not at any price.
 _RELAXED_TRIES = 3
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a user asks for."""
-
-    model: ModelSpec
-    constraints: tuple[Constraint, ...] = ()
-    prefer: Preference = "newest"
-    prove: int = 1
-    limit: int = 12
-    single: bool = False
-    remedy: bool = True
 
 
 @dataclass
@@ -63,18 +49,6 @@ class Picked:
         """How often a file was really given to a converter, now or in the past."""
         tried = [trial for result in self.results for trial in (result, *result.tried)]
         return sum(trial.convert is not None and bool(trial.convert.passes) for trial in tried)
-
-
-def ranking(session: Session, wanted: Wanted, evidence: Evidence) -> Callable[[Sequence[Constraint]], list[Ranked]]:
-    """Candidates for constraints, best first, by this evidence."""
-    predictor = Predictor(session.config, evidence)
-    prefer = Preferences(evidence.entries).key(wanted.prefer)
-    candidates = Candidates(session.config, session.locks, session.build)
-
-    def ranked(constraints: Sequence[Constraint]) -> list[Ranked]:
-        return rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)
-
-    return ranked
 
 
 def pick(session: Session, wanted: Wanted, run: Underway, gather: Callable[[], Evidence]) -> Picked:

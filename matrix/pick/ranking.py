@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import median
 from typing import Literal
 
@@ -53,11 +54,24 @@ class Preferences:
     """Keys of cells by what was measured of their environments with any model."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        matched = [entry for entry in entries if entry.verdict == "match"]
-        self._sizes = {entry.converter: entry.converter_mb for entry in entries if entry.converter_mb is not None}
-        self._sizes |= {entry.exporter: entry.exporter_mb for entry in entries if entry.exporter_mb is not None}
-        self._times = _relative(matched, lambda entry: entry.inference_seconds)
-        self._margins = _relative(matched, lambda entry: entry.margin)
+        self._entries = entries
+
+    @cached_property
+    def _sizes(self) -> dict[str, float]:
+        found = {entry.converter: entry.converter_mb for entry in self._entries if entry.converter_mb is not None}
+        return found | {entry.exporter: entry.exporter_mb for entry in self._entries if entry.exporter_mb is not None}
+
+    @cached_property
+    def _times(self) -> dict[str, float]:
+        return _relative(self._matched, lambda entry: entry.inference_seconds)
+
+    @cached_property
+    def _margins(self) -> dict[str, float]:
+        return _relative(self._matched, lambda entry: entry.margin)
+
+    @property
+    def _matched(self) -> list[Entry]:
+        return [entry for entry in self._entries if entry.verdict == "match"]
 
     def key(self, preference: Preference) -> Callable[[Cell], Key]:
         """What was never measured comes last."""

@@ -52,4 +52,4 @@ BARE = SIGNALS | {"exit-without-result", "no-result", "unrecognised"}
 
 def known_reasons() -> frozenset[str]:
     """What `expect` in matrix.yml may name."""
-    return OWN | SIGNALS | {signature.id for signature in signatures.load()}
+    return OWN | SIGNALS | signatures.ids()

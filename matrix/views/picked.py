@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.pick.choose import Picked, Wanted
-from matrix.pick.overall import Overall
-from matrix.pick.ranking import Ranked
+from matrix.pick.choose import Picked
 from matrix.pick.search import Proof
-from matrix.planning.cells import Cell
+from matrix.pick.wanted import Wanted
 from matrix.results import CellResult
 from matrix.verdicts.judge import Judgement
 from matrix.views import words
 from matrix.views.document import cell as cell_document
+from matrix.views.expected import SHOWN, console_for_output, expected
 
 SCHEMA = 1
-
-# Of what was expected, as many lines as fit into one look.
-_SHOWN = 5
-
-_PIPE_WIDTH = 160
 
 
 def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
     """To standard output: what ran, then the toolchain, or why there is none."""
-    console = _console()
+    console = console_for_output()
     if picked.results:
         console.print(_table(picked.results))
         console.print()
@@ -53,26 +46,6 @@ def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
         console.print(f"handed over in {folder}: begin with {folder}/EVIDENCE.md")
 
 
-def print_expected(ranked: Sequence[Ranked], stored: Set[str]) -> None:
-    """Without running anything: the best candidates and what is expected of them. `stored` are the cells that a past
-    run saw to match."""
-    console = _console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("toolchain", "python", "expected", "why"):
-        table.add_column(name, overflow="fold")
-    for item in ranked[:_SHOWN]:
-        seen = item.cell.id in stored
-        expected = "seen to match" if seen else f"{item.prediction.probability:.0%}"
-        table.add_row(toolchain(item.cell), item.cell.python, expected, _why(item))
-    console.print(table)
-
-
-def toolchain(cell: Cell) -> str:
-    """What a person installs, in one line."""
-    pins = " ".join(f"{package}=={version}" for package, version in cell.converter.pins.items())
-    return pins if cell.exporter.via == "file" else f"torch=={cell.exporter.torch} opset {cell.opset}, {pins}"
-
-
 def document(picked: Picked, wanted: Wanted, folder: str | None) -> dict[str, Any]:
     """As JSON-ready data. Keys may be added, never renamed."""
     return {
@@ -84,7 +57,7 @@ def document(picked: Picked, wanted: Wanted, folder: str | None) -> dict[str, An
         "made": picked.made,
         "conversions": picked.conversions,
         "candidates": len(picked.ranked),
-        "expected": [expected(item) for item in picked.ranked[:_SHOWN]],
+        "expected": [expected(item) for item in picked.ranked[:SHOWN]],
         "tried": [cell_document(result) for result in picked.results],
         "proven": [
             {
@@ -96,20 +69,6 @@ def document(picked: Picked, wanted: Wanted, folder: str | None) -> dict[str, An
         ],
         "folder": folder,
     }
-
-
-def expected(item: Ranked) -> dict[str, Any]:
-    return {
-        "cell": item.cell.id,
-        "probability": round(item.prediction.probability, 3),
-        "blockers": [blocker.text for blocker in item.prediction.blockers],
-        "basis": list(item.prediction.basis),
-    }
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH, no_color=True, highlight=False)
 
 
 def _table(results: Sequence[CellResult]) -> Table:
@@ -152,45 +111,9 @@ def _proof(proof: Proof) -> Text:
     return text.append(f"\n    the numbers match, largest difference {words.max_abs(result)}")
 
 
-def _why(item: Ranked) -> str:
-    prediction = item.prediction
-    return "; ".join([blocker.text for blocker in prediction.blockers] or prediction.basis)
-
-
 def _minor(python: str) -> str:
     return ".".join(python.split(".")[:2])
 
 
 def _first(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), text)
-
-
-def print_overall(found: Sequence[Overall]) -> None:
-    """Toolchains by how many models they carried."""
-    console = _console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("toolchain", "python", "models", "not"):
-        table.add_column(name, overflow="fold")
-    for item in found[:_SHOWN]:
-        carried = f"{len(item.matched)} of {len(item.matched) + len(item.failed)}"
-        table.add_row(toolchain(item.cell), item.cell.python, carried, ", ".join(item.failed))
-    console.print(table)
-    console.print("from stored evidence; with --model yours is tried and the toolchain handed over")
-
-
-def overall_document(found: Sequence[Overall]) -> dict[str, Any]:
-    """As JSON-ready data. Keys may be added, never renamed."""
-    return {
-        "schema": SCHEMA,
-        "toolchains": [
-            {
-                "exporter": item.cell.exporter.id,
-                "opset": item.cell.opset,
-                "converter": item.cell.converter.id,
-                "python": item.cell.python,
-                "matched": list(item.matched),
-                "failed": list(item.failed),
-            }
-            for item in found
-        ],
-    }

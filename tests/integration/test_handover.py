@@ -24,7 +24,7 @@ from tables import ROOT, TF1, TF2, need_cpu_torch
 
 from matrix import interpreters, uv
 from matrix.config.model import ModelInput, ModelSpec
-from matrix.driver import Options, execute, open_store
+from matrix.driver import Options, execute
 from matrix.handover.choice import Choice
 from matrix.handover.write import write
 from matrix.index import IndexSettings, local_folder
@@ -95,7 +95,7 @@ class Theirs:
         self._checkpoint(session)
         execute(session, options)
         (cell,) = session.plan().cells
-        store = open_store(session, None)
+        store = session.state.open_store()
         try:
             run = max(store.runs(), key=lambda item: item.id)
             judge = Judge(session.config, store)

@@ -19,7 +19,7 @@ import pytest
 from converter.backend import claims
 from converter.backend.alone import End, each_alone
 from converter.backend.cases import Case, NoCasesShipped, flat, shipped
-from converter.backend.warm import ThreadsStarted, Warmth
+from converter.backend.warm import Warmth
 from converter.job import Job
 from converter.stages import coverage
 from matrix.converter_code import ConverterCode
@@ -365,24 +365,27 @@ def test_what_is_traced_ahead(
             _ship(tmp_path, f"test_{operator}_{number}", operator)
     _ship(tmp_path, "test_rare", "Rare")
     cases: list[Case] = shipped(packages.onnx)
-    warmth = Warmth(cases, packages)
+    warmth = Warmth(cases, packages, 20, 4000)
     for case in cases:
         warmth.add(case)
-    assert traced == ([["Abs"], ["Add"]] if rewrites else [])
+    assert traced == ([["Add"]] if rewrites else [])
 
 
-def test_threads_that_no_child_has_end_the_job(
+def test_what_would_start_threads_is_not_traced_here(
     tmp_path: Path, packages: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     traced = _traced(packages)
-    packages.started = lambda: bool(traced)
+    packages.started = lambda: ["Gather"] in traced
     for name in ("onnx_tf", "onnx_tf.backend_tf_module"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     for number in range(3):
         _ship(tmp_path, f"test_add_{number}", "Add")
+        _ship(tmp_path, f"test_gather_{number}", "Gather")
     cases = shipped(packages.onnx)
-    with pytest.raises(ThreadsStarted, match="test_add_0"):
-        Warmth(cases, packages).add(cases[0])
+    warmth = Warmth(cases, packages, 20, 4000)
+    for case in reversed(cases):
+        warmth.add(case)
+    assert traced == [["Add"]]
 
 
 def test_the_driver_sees_all_that_the_pass_runs() -> None:

@@ -56,7 +56,7 @@ def profile(model: str = "net", exporter: str = "torch-1.2.0", opset: int = 9, *
 def source(tmp_path: Path) -> Source:
     config = small.config(tmp_path)
     store = Store(f"sqlite:///{tmp_path / 'matrix.db'}", tmp_path / "blobs")
-    return Source(store, Judge(config, store), config, small.locks(config))
+    return Source(store, config, small.locks(config))
 
 
 def record(source: Source, error: str | None = None, status: str = "complete", lock: str = "old") -> int:

@@ -404,3 +404,7 @@ def test_a_wrong_entry_is_named(text: str, complaint: str) -> None:
 def test_the_file_is_read_once() -> None:
     assert load() is load()
     assert signatures.FILE.name == "signatures.yml"
+
+
+def test_the_ids_alone_are_those_of_all_entries() -> None:
+    assert signatures.ids() == {signature.id for signature in signatures.load()}

@@ -1,0 +1,42 @@
+"""What a user asks for, and the candidates for it by what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matrix.config.model import ModelSpec
+from matrix.evidence import Evidence
+from matrix.pick.candidates import Candidates
+from matrix.pick.constraints import Constraint
+from matrix.pick.ranking import Preference, Preferences, Ranked, rank
+from matrix.prediction import Predictor
+
+if TYPE_CHECKING:
+    from matrix.session import Session
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asks for."""
+
+    model: ModelSpec
+    constraints: tuple[Constraint, ...] = ()
+    prefer: Preference = "newest"
+    prove: int = 1
+    limit: int = 12
+    single: bool = False
+    remedy: bool = True
+
+
+def ranking(session: Session, wanted: Wanted, evidence: Evidence) -> Callable[[Sequence[Constraint]], list[Ranked]]:
+    """Candidates for constraints, best first, by this evidence."""
+    predictor = Predictor(session.config, evidence)
+    prefer = Preferences(evidence.entries).key(wanted.prefer)
+    candidates = Candidates(session.config, session.locks, session.build)
+
+    def ranked(constraints: Sequence[Constraint]) -> list[Ranked]:
+        return rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)
+
+    return ranked
