@@ -108,7 +108,10 @@ def _proof(proof: Proof) -> Text:
     text = Text.assemble(("Proven: ", "bold green"), exported, f"{words.pins(result)} on Python {result.python}")
     if cell.changes:
         text.append(f"\n    with {', '.join(step.words for step in cell.changes)}")
-    return text.append(f"\n    the numbers match, largest difference {words.max_abs(result)}")
+    text.append(f"\n    the numbers match, largest difference {words.max_abs(result)}")
+    if lite := words.tflite(result):
+        text.append(f"; so do those of TensorFlow Lite, {lite}")
+    return text
 
 
 def _minor(python: str) -> str:

@@ -156,6 +156,7 @@ def report(
         "versions": {},
         "files": [],
         "peak_rss_mb": 100.0,
+        "disk_mb": 900.0,
         "done": done,
     }
 

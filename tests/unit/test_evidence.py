@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import small
 
 from matrix.config.model import Tolerance
 from matrix.evidence import Entry, Evidence, Profile, Source, keep, read, shipped
-from matrix.evidence.derive import identity_of, lock_identity
+from matrix.evidence.derive import entry_of, identity_of, lock_identity
 from matrix.evidence.packed import newest, pack
 from matrix.operators import Use
 from matrix.results import Judge
 from matrix.store import Store
-from tests.unit import small
+from matrix.verdicts.judge import LITE_ONLY, TFLITE_LEG, Judgement
 
 USE = Use("Resize", (("coordinate_transformation_mode", "half_pixel"), ("mode", "nearest")), "1011")
 USES = [{"operator": "Resize", "modes": dict(USE.modes), "given": "1011"}]
@@ -152,7 +153,7 @@ def test_other_tolerances_are_other_evidence(source: Source, tmp_path: Path) -> 
             calls.append(args)
             return super().cells(*args)  # type: ignore[arg-type]
 
-    read(replace(source, config=stated, judge=Counting(stated, source.store)))
+    read(replace(source, config=stated, judging=Counting(stated, source.store)))
     assert len(calls) == 1
 
 
@@ -222,3 +223,41 @@ class TestShipped:
         assert shipped.read_coverage(tmp_path) == {}
         (tmp_path / "cells.json").write_text("{")
         assert shipped.read_cells(tmp_path) is None
+
+
+def test_a_model_that_was_only_read_is_known_and_counts_for_nothing(source: Source) -> None:
+    run = source.store.begin_run("read", "venv", "test", 0, {"state": "s"})
+    facts = {"uses": USES, "opset_written": 9, "ir_version": 4}
+    exported = small.passed("export", small.report("export", facts=facts), files={"model.onnx": "0" * 64})
+    export = source.store.add(run, small.observation("export", exported), True, None)
+    base = "net/torch-1.2.0@9"
+    source.store.add_cells(run, [small.cell_record(f"{base}+read", base=base, converter="", export=export)])
+    source.store.end_run(run, "complete", 1, 0)
+    found = read(source)
+    assert found.entries == () and found.profiles == {("net", "torch-1.2.0", 9): profile()}
+
+
+def test_of_the_model_in_question_all_cells_are_read_of_others_enough() -> None:
+    mine = [entry(cell=f"mine{number}", model="mine") for number in range(3)]
+    others = [entry(cell=f"other{number}", model="other") for number in range(3)]
+    written = {key: profile(*key) for key in (("mine", "torch-1.2.0", 9), ("other", "torch-1.2.0", 9))}
+    values = [pack(others[:2], {}), pack([mine[0], others[2]], written), pack(mine[1:], {})]
+    entries, profiles = newest(values, 2, "mine")
+    assert [item.cell for item in entries] == ["other0", "other1", "mine0", "mine1", "mine2"]
+    assert list(profiles) == [("mine", "torch-1.2.0", 9)]
+    assert len(newest(values)[0]) == 6
+    assert [item.cell for item in newest(values, 2)[0]] == ["other0", "other1"]
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        Judgement("unsupported", "converter", "tflite", "no-such-op", remarks=(LITE_ONLY,)),
+        Judgement("mismatch", "converter", "compare", "values-differ", leg=TFLITE_LEG),
+    ],
+)
+def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: Source, failed: Judgement) -> None:
+    run = record(source, "broken")
+    (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
+    assert entry_of(replace(result, judgement=failed), run).verdict == "match"
+    assert entry_of(replace(result, judgement=replace(failed, leg=None, remarks=())), run).verdict == failed.verdict

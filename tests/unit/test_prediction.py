@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import small
+from test_evidence import entry, profile
 
 from matrix.config.exporters import expand
 from matrix.config.model import Config
@@ -16,8 +18,6 @@ from matrix.planning.cells import Cell
 from matrix.prediction import Predictor
 from matrix.prediction.features import Feature
 from matrix.prediction.frequencies import Failure, Frequencies, Index, Trial, suspects
-from tests.unit import small
-from tests.unit.test_evidence import entry, profile
 
 CONV = Use("Conv", (("group", 1),), "111")
 RELU = Use("Relu", (), "1")
