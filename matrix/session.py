@@ -79,8 +79,11 @@ class Session:
 
     @property
     def variants(self) -> frozenset[str]:
+        """Names of environments that are no row's of the table, builds included."""
         rows = {row.id for row in (*self.stated.exporters, *self.stated.converters)}
-        return frozenset(name for name in (*self._varied[1], *self._searched) if name not in rows)
+        made = {name for name in (*self._varied[1], *self._searched) if name not in rows}
+        builds = {f"{row.id}.{build}" for row in self.config.exporters if row.id in made for build in row.builds}
+        return frozenset(made | builds)
 
     @cached_property
     def folders(self) -> LockFolders:
@@ -171,8 +174,11 @@ class Session:
     def exporter_environment(self, cell: Cell) -> str:
         """Name of the environment that exports for a cell: that of its row, or of the build chosen for it."""
         rows = {row.id: row for row in self.config.exporters}
-        row = rows.get(cell.exporter.row)
-        return f"{row.id}.{self.build}" if row is not None and self.build in row.builds else cell.exporter.row
+        return self._built(rows[cell.exporter.row]) if cell.exporter.row in rows else cell.exporter.row
+
+    def _built(self, row: Row) -> str:
+        """Name of a row's environment, which may be that of a build."""
+        return f"{row.id}.{self.build}" if isinstance(row, ExporterRow) and self.build in row.builds else row.id
 
     def adopt(self, rows: Sequence[Row], tell: Callable[[str], None], allowed: bool = True) -> dict[str, str]:
         """Take in rows that are made of the table's, each with a lock; row to why no packages fulfil it, or ''.
@@ -180,11 +186,11 @@ class Session:
         Raises what `refresh` does.
         """
         self._searched |= {row.id: row for row in rows if isinstance(row, (ExporterRow, ConverterRow))}
-        names = [row.id for row in rows]
-        outdated = stale(self.requests(names), self.locks)
+        names = {row.id: self._built(row) for row in rows}
+        outdated = stale(self.requests(names.values()), self.locks)
         if outdated:
             self.refresh(outdated, tell, allowed)
-        return {name: self.locks[name].explanation for name in names}
+        return {row: self.locks[name].explanation for row, name in names.items()}
 
     def engine(self) -> tuple[Engine, str]:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""

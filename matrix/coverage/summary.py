@@ -19,6 +19,9 @@ _COMPANION = "Constant"
 
 Key = TypeVar("Key")
 
+# What fails because of how something in a file is called says nothing of operators.
+OF_NAMES = frozenset({"input-name-lost", "invalid-node-name"})
+
 Form = tuple[str, int | None]
 """An operator and the opset that gave it the form a file has; None where the converter's onnx knows no form of it."""
 
@@ -43,7 +46,9 @@ class CaseResult:
 
     @property
     def about(self) -> Form | None:
-        """The one operator that this case is about; None where several take part."""
+        """The one operator that this case is about; None where several take part, or names are what failed."""
+        if self.reason in OF_NAMES:
+            return None
         others = [form for form in self.forms if form[0] != _COMPANION] or list(self.forms)
         return others[0] if len(others) == 1 else None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from matrix.config.model import Config, ConverterRow, OnnxRelease
 from matrix.coverage import Coverage
+from matrix.coverage.summary import OF_NAMES
 from matrix.evidence import Entry, Evidence, Profile
 from matrix.evidence.known import ProfileKey
 from matrix.operators import History
@@ -181,7 +182,7 @@ class Experience:
     def _trials(self, row: ConverterRow, covered: Coverage, failures: bool) -> list[Trial]:
         reader, trials = self._reader(row), []
         for case in covered.cases:
-            if case.verdict == "unavailable" or (case.verdict != "match" and not failures):
+            if case.verdict == "unavailable" or case.reason in OF_NAMES or (case.verdict != "match" and not failures):
                 continue
             forms = dict(case.forms)
             of_uses = (feature for use in case.uses for feature in reader.of_form(use, forms.get(use.operator)))

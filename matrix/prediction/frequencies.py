@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from matrix.coverage.summary import OF_NAMES
 from matrix.prediction.features import Feature
 
 Numbers = NDArray[np.intp]
@@ -29,7 +30,7 @@ _WORD = re.compile(r"(?<![/\w.])[A-Za-z]\w*(?![/\w])")
 _VALUE = re.compile(r"(\w+)=\w")
 
 # Reasons that lie in how an exporter writes, whatever it is that is written.
-_WRITERS = frozenset({"invalid-node-name"})
+_WRITERS = OF_NAMES
 
 # Reasons that lie in how many inputs an operator is given.
 _COUNTS = frozenset({"node-input-count"})

@@ -261,3 +261,10 @@ def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: Sourc
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
     assert entry_of(replace(result, judgement=failed), run).verdict == "match"
     assert entry_of(replace(result, judgement=replace(failed, leg=None, remarks=())), run).verdict == failed.verdict
+
+
+def test_what_is_shipped_does_not_say_where_environments_lie(source: Source, tmp_path: Path) -> None:
+    said = 'KeyError in "/home/me/.matrix/envs/1/lib/python3.9/site-packages/onnx_tf/backend.py", line 3'
+    shipped.write(tmp_path / "evidence", Evidence((entry(verdict="error", said=said),)), source.config)
+    text = (tmp_path / "evidence" / "cells.json").read_text()
+    assert "onnx_tf/backend.py" in text and "/home" not in text
