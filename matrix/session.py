@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,7 @@ class Session:
     given: tuple[ModelSpec, ...] = ()
     _locks: dict[str, Lock] | None = field(default=None, repr=False)
     _searched: dict[str, ExporterRow | ConverterRow] = field(default_factory=dict, repr=False)
+    _adopted: dict[str, ExporterRow | ConverterRow] = field(default_factory=dict, repr=False)
 
     @cached_property
     def stated(self) -> Config:
@@ -66,22 +67,19 @@ class Session:
     @property
     def config(self) -> Config:
         """The table with the models that were named on the spot and the rows that `--with` and searches add."""
-        config = self._varied[0]
-        if not self._searched:
-            return config
-        rows = self._searched.values()
-        return config.model_copy(
-            update={
-                "exporters": (*config.exporters, *(row for row in rows if isinstance(row, ExporterRow))),
-                "converters": (*config.converters, *(row for row in rows if isinstance(row, ConverterRow))),
-            }
-        )
+        return _with_rows(self.offered, self._searched.values())
+
+    @property
+    def offered(self) -> Config:
+        """The same without the rows that a search made for single cells, such as those with a remedy's packages:
+        nothing else is to be tried with them."""
+        return _with_rows(self._varied[0], self._adopted.values())
 
     @property
     def variants(self) -> frozenset[str]:
         """Names of environments that are no row's of the table, builds included."""
         rows = {row.id for row in (*self.stated.exporters, *self.stated.converters)}
-        made = {name for name in (*self._varied[1], *self._searched) if name not in rows}
+        made = {name for name in (*self._varied[1], *self._adopted, *self._searched) if name not in rows}
         builds = {f"{row.id}.{build}" for row in self.config.exporters if row.id in made for build in row.builds}
         return frozenset(made | builds)
 
@@ -185,7 +183,7 @@ class Session:
 
         Raises what `refresh` does.
         """
-        self._searched |= {row.id: row for row in rows if isinstance(row, (ExporterRow, ConverterRow))}
+        self._adopted |= {row.id: row for row in rows if isinstance(row, (ExporterRow, ConverterRow))}
         names = {row.id: self._built(row) for row in rows}
         outdated = stale(self.requests(names.values()), self.locks)
         if outdated:
@@ -249,6 +247,17 @@ class Session:
                 if name in (row.id, *(f"{row.id}.{build}" for build in getattr(row, "builds", ()))):
                     return f"{source.where((section, index, 'pins', package))}: "
         return f"{source.where(('reference', 'pins', package))}: " if name == self.stated.reference.id else ""
+
+
+def _with_rows(config: Config, rows: Collection[Row]) -> Config:
+    if not rows:
+        return config
+    return config.model_copy(
+        update={
+            "exporters": (*config.exporters, *(row for row in rows if isinstance(row, ExporterRow))),
+            "converters": (*config.converters, *(row for row in rows if isinstance(row, ConverterRow))),
+        }
+    )
 
 
 def _pin(text: str) -> tuple[str, str]:

@@ -114,6 +114,13 @@ def pick(
 
     wanted = Wanted(model, constraints, prefer, prove, max_runs, single, not plain)  # type: ignore[arg-type]
     if offline:
+        if needs or single:
+            from matrix.errors import UsageError
+
+            raise UsageError(
+                "--offline: evidence tells nothing of TensorFlow Lite or of one environment; leave out "
+                f"{'--needs' if needs else '--single-environment'}, or --offline"
+            )
         _from_evidence(session, store, wanted, format_)
         return
     from matrix.driver import Options

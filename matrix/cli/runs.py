@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from matrix.errors import NothingSelected, UsageError
 from matrix.store import RunRecord
 
+# Tiers of runs that nobody means who names none: they draw a picture, or decide no cell.
+_OTHERS = frozenset({"picture", "read", "coverage"})
+
 
 def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
-    """Run `number` of `runs`, which are newest first; None: the newest, but for those that drew a picture.
+    """Run `number` of `runs`, which are newest first; None: the newest that is about cells.
 
     Raises UsageError for a number that is none of theirs, NothingSelected where there is no run to choose.
     """
-    found = next((run for run in runs if number == run.id or (number is None and run.tier != "picture")), None)
+    found = next((run for run in runs if number == run.id or (number is None and run.tier not in _OTHERS)), None)
     if found is None:
         if number is None:
-            raise NothingSelected("there are only runs of pictures yet; name one with --run")
+            raise NothingSelected("there are only runs of pictures, coverage or reading yet; name one with --run")
         raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
     from matrix.config.model import Config
     from matrix.coverage import Coverage
 
-_PLACE = re.compile(r"[^\s\"']*/site-packages/")
-
 _CELLS = "cells.json"
 _COVERAGE = "coverage.json"
+
+# Where an environment lay on the machine that measured is nobody's business; what follows says which file it was.
+_PLACE = re.compile(r"/[^\s\"'\\]*/(?=site-packages/)")
 
 
 def folder(table: Path) -> Path:
@@ -34,29 +34,20 @@ def write(place: Path, evidence: Evidence, config: Config) -> list[Path]:
     models = {model.id for model in config.models}
     rows = {row.id for row in config.converters}
     entries = [
-        entry._replace(run=0, said=_anywhere(entry.said))
+        entry._replace(run=0)
         for entry in sorted(evidence.entries, key=lambda entry: entry.cell)
         if entry.model in models and entry.converter in rows and not entry.indeterminate
     ]
     written = {entry.profile for entry in entries}
     profiles = {key: profile for key, profile in sorted(evidence.profiles.items()) if key in written}
-    coverage = {row: _said_anywhere(found).to_json() for row, found in sorted(evidence.coverage.items()) if row in rows}
+    coverage = {row: found.to_json() for row, found in sorted(evidence.coverage.items()) if row in rows}
     place.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, value in ((_CELLS, pack(entries, profiles)), (_COVERAGE, {"schema": 1, "rows": coverage})):
         paths.append(place / name)
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-        durable.write_bytes(paths[-1], f"{text}\n".encode())
+        durable.write_bytes(paths[-1], _PLACE.sub("", f"{text}\n").encode())
     return paths
-
-
-def _anywhere(text: str) -> str:
-    """Without the folder that this machine's environments lie in."""
-    return _PLACE.sub("", text)
-
-
-def _said_anywhere(coverage: Coverage) -> Coverage:
-    return replace(coverage, cases=tuple(replace(case, said=_anywhere(case.said)) for case in coverage.cases))
 
 
 def read_cells(place: Path) -> dict[str, Any] | None:

@@ -140,7 +140,9 @@ def _without_collector() -> Iterator[None]:
 
 def _key(config: Config, run: int) -> str:
     tolerances = [config.model_dump(mode="json", include={"tolerances"})]
-    tolerances += [model.model_dump(mode="json", include={"id", "tolerances"}) for model in config.models]
+    # Only models that state some: a model named on the spot must not make all that was derived a stranger.
+    stating = [model for model in config.models if model.tolerances]
+    tolerances += [model.model_dump(mode="json", include={"id", "tolerances"}) for model in stating]
     parts = json.dumps(["evidence", _method(), tolerances, run], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()
 

@@ -15,17 +15,15 @@ from matrix.searches.apply import with_ranges
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every cell of a model that a plan could ask for. `build` is the session's build of torch, `single` asks for
-    one environment that holds exporter and converter."""
+    """Every cell of a model that a plan could ask for. `build` is the session's build of torch."""
 
     config: Config
     locks: Mapping[str, Lock]
     build: str | None
-    single: bool = False
 
     def cells(self, model: ModelSpec, constraints: Sequence[Constraint] = ()) -> tuple[Cell, ...]:
-        """All cells whose environments are within the constraints. In one environment only its lock can tell, which
-        is made when it is tried: what its rows pin decides here."""
+        """All cells whose environments are within the constraints. Of a cell that is to be in one environment too it
+        is the locks of its two rows that decide: its own is made when it is tried."""
         return tuple(self._cells(model, tuple(constraints)))
 
     def _cells(self, model: ModelSpec, constraints: tuple[Constraint, ...]) -> Iterator[Cell]:

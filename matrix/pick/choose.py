@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 
 from packaging.version import Version
 
+from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.evidence import Evidence
 from matrix.evidence.derive import entry_of
 from matrix.index import UploadDates
@@ -35,13 +36,15 @@ _RELAXED_TRIES = 3
 class Picked:
     """What came of it. `ranked` is what was expected of the candidates before anything ran, `results` what ran.
     `given_up` are constraints that the `proofs` do not fulfil, because nothing was found that fulfils all. `made` are
-    the rows made on the spot, each with why it cannot be installed, or ''. `stopped`: a signal ended it."""
+    the rows made on the spot, each with why it cannot be installed, or ''. `asked` counts the cells that were
+    asked for. `stopped`: a signal ended it."""
 
     ranked: list[Ranked] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     results: list[CellResult] = field(default_factory=list)
     given_up: tuple[Constraint, ...] = ()
     made: dict[str, str] = field(default_factory=dict)
+    asked: int = 0
     stopped: bool = False
 
     @property
@@ -59,28 +62,38 @@ def pick(session: Session, wanted: Wanted, run: Underway, gather: Callable[[], E
     if picked.stopped:
         return picked
     picked.ranked = ranking(session, wanted, evidence)(wanted.constraints)
-    _try(picked.ranked, session, wanted, run, picked, wanted.limit)
-    if _open(picked) and wanted.constraints:
-        rows = stretched(session.config, session.locks, wanted.constraints, _releases(session))
+    within = {item.cell.id for item in picked.ranked}
+    _try(picked.ranked, session, wanted, run, picked)
+    if _open(picked, wanted):
+        rows = stretched(session.offered, session.locks, wanted.constraints, _releases(session))
         if rows:
             run.shop.events.say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
             picked.made = session.adopt(rows, run.shop.events.say, not run.shop.options.locked)
-            old = {item.cell.id for item in picked.ranked}
-            fresh = ranking(session, wanted, evidence)(wanted.constraints)
-            _try([item for item in fresh if item.cell.id not in old], session, wanted, run, picked, wanted.limit)
-    if _open(picked) and wanted.constraints:
-        for given_up, ranked in relaxations(wanted.constraints, ranking(session, wanted, evidence)):
+            fresh = _but(within, ranking(session, wanted, evidence))(wanted.constraints)
+            within |= {item.cell.id for item in fresh}
+            _try(fresh, session, wanted, run, picked)
+    if _open(picked, wanted):
+        others = _but(within, ranking(session, wanted, evidence))
+        for given_up, ranked in relaxations(wanted.constraints, others):
             run.shop.events.say(f"nothing satisfies all of it; without {' and '.join(map(str, given_up))}:")
-            _try(ranked, session, wanted, run, picked, _RELAXED_TRIES)
+            _try(ranked, session, wanted, run, picked, given_up)
             if picked.proofs:
                 picked.given_up = given_up
-            if not _open(picked):
+            if not _open(picked, wanted):
                 break
     return picked
 
 
-def _open(picked: Picked) -> bool:
-    return not picked.proofs and not picked.stopped
+def _but(
+    known: Set[str], ranked: Callable[[Sequence[Constraint]], list[Ranked]]
+) -> Callable[[Sequence[Constraint]], list[Ranked]]:
+    """Without the cells that came into question before: what fulfils all constraints fulfils fewer of them too."""
+    return lambda constraints: [item for item in ranked(constraints) if item.cell.id not in known]
+
+
+def _open(picked: Picked, wanted: Wanted) -> bool:
+    """Whether less than what was asked for is worth looking for."""
+    return bool(wanted.constraints) and not picked.proofs and not picked.stopped and picked.asked < wanted.limit
 
 
 def _with_model(
@@ -106,20 +119,45 @@ def _with_model(
             return evidence
 
 
-def _try(ranked: Sequence[Ranked], session: Session, wanted: Wanted, run: Underway, picked: Picked, limit: int) -> None:
+def _try(
+    ranked: Sequence[Ranked],
+    session: Session,
+    wanted: Wanted,
+    run: Underway,
+    picked: Picked,
+    given_up: tuple[Constraint, ...] = (),
+) -> None:
     """Convert with one candidate after the other; what comes of it is added to `picked`."""
-    candidates = Candidates(session.config, session.locks, session.build)
+    candidates = Candidates(session.offered, session.locks, session.build)
+    kept = [constraint for constraint in wanted.constraints if constraint not in given_up]
+    left = wanted.limit - picked.asked
 
     def prepare(cell: Cell) -> Cell:
-        return candidates.joined(cell, wanted.constraints) if wanted.single and cell.exporter.via != "file" else cell
+        return candidates.joined(cell, kept) if wanted.single and cell.exporter.via != "file" else cell
 
-    picks = Picks(ranked, Table(session.config, session.locks), wanted.prove, limit, wanted.remedy, prepare)
+    picks = Picks(
+        ranked,
+        Table(session.config, session.locks),
+        wanted.prove,
+        min(left, _RELAXED_TRIES) if given_up else left,
+        wanted.remedy,
+        prepare,
+    )
     results: list[CellResult] = []
     while cells := picks.next(results):
-        if not run.run(run.shop.locked(cells)):
+        try:
+            plan = run.shop.locked(cells)
+        except (LockStale, Indeterminate, ConfigError) as error:
+            if not picks.proven(results):
+                raise
+            # What is proven stays, whatever becomes of the search for more.
+            run.shop.events.say(f"no further search: {error}")
+            break
+        if not run.run(plan):
             picked.stopped = True
             break
         results = run.results()
+    picked.asked += picks.conversions
     picked.results = run.results()
     picked.proofs = _preferred(picks.proven(picked.results), wanted.prefer, run.number)
 

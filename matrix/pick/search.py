@@ -83,8 +83,8 @@ class Picks:
             for result in results
             if result.record.cell in self._asked and not result.judgement.indeterminate
         ]
-        tried = {id(item) for item in self._candidates.values()}
-        rest = [item.less(_doubt(item.cell, failed)) for item in self.ranked if id(item) not in tried]
+        tried = {item.cell.id for item in self._candidates.values()}
+        rest = [item.less(_doubt(item.cell, failed)) for item in self.ranked if item.cell.id not in tried]
         # Stable: within a class of likely the user's preference stays.
         return sorted((item for item in rest if item.prediction.probability > 0), key=lambda item: item.likelihood)
 

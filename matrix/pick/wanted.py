@@ -34,7 +34,7 @@ def ranking(session: Session, wanted: Wanted, evidence: Evidence) -> Callable[[S
     """Candidates for constraints, best first, by this evidence."""
     predictor = Predictor(session.config, evidence)
     prefer = Preferences(evidence.entries).key(wanted.prefer)
-    candidates = Candidates(session.config, session.locks, session.build)
+    candidates = Candidates(session.offered, session.locks, session.build)
 
     def ranked(constraints: Sequence[Constraint]) -> list[Ranked]:
         return rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)

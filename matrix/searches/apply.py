@@ -144,7 +144,8 @@ def _with_packages(
 ) -> tuple[Cell, str] | None:
     """The cell in an environment with these packages too. `pins` of the row stay what they are."""
     row: ExporterRow | ConverterRow = cell.converter
-    if on_exporter:
+    together = cell.exporter.row == cell.converter.id
+    if on_exporter and not together:
         known = {item.id: item for item in table.config.exporters}
         found = cell.exporter_row or known.get(cell.exporter.row)
         if found is None:
@@ -158,7 +159,8 @@ def _with_packages(
     changed = _extended(row, new, table.locks.get(row.id))
     if isinstance(changed, ExporterRow):
         return replace(cell, exporter=replace(cell.exporter, row=changed.id), exporter_row=changed), words
-    return replace(cell, converter=changed), words
+    exporter = replace(cell.exporter, row=changed.id) if together else cell.exporter
+    return replace(cell, exporter=exporter, converter=changed), words
 
 
 def _extended(row: AnyRow, new: dict[str, str], lock: Lock | None) -> AnyRow:

@@ -192,6 +192,14 @@ def test_packages_are_added_where_it_failed(table: Table) -> None:
     assert again[0].exporter_row.add == {"protobuf": "<4", "numpy": "<2"}
 
 
+def test_what_is_in_one_environment_stays_in_one(table: Table) -> None:
+    of = cell(table)
+    of = replace(of, exporter=replace(of.exporter, row=of.converter.id))
+    for role in ("exporter", "converter"):
+        changed = applied(of, OLD_PROTOBUF, outcome(of), table, role=role)  # type: ignore[arg-type]
+        assert changed is not None and changed.exporter.row == changed.converter.id == "new+protobuf-below-4"
+
+
 def test_surroundings_are_set_for_the_converter_and_packages_not_for_the_reference(table: Table) -> None:
     """The reference environment is one for all cells, and an exporter's job is given no surroundings."""
     of = cell(table, "torch-1.2.0", 9, "new")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ import small
 from fakes import Deed, npz
 from test_cli import Project, project
 
+from matrix.cli import runs
 from matrix.coverage import kept
 from matrix.environments.engine import PassName
+from matrix.store import Store
 
 __all__ = ["project"]
 
@@ -143,3 +146,11 @@ def test_a_file_that_is_not_there_is_said(project: Project) -> None:
 def test_nothing_stored_is_said(project: Project) -> None:
     code, _, err = project("coverage", "--stored")
     assert code == 4 and "holds no coverage" in err
+
+
+def test_a_run_that_decides_no_cell_is_not_the_one_that_is_meant(tmp_path: Path) -> None:
+    store = Store("sqlite://", tmp_path / "blobs")
+    for tier in ("quick", "coverage", "read"):
+        store.end_run(store.begin_run(tier, "venv", "test", 0, {}), "complete", 0, 0)
+    assert runs.chosen(store.runs(), None).tier == "quick"
+    assert runs.chosen(store.runs(), 2).tier == "coverage"

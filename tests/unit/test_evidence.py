@@ -157,6 +157,24 @@ def test_other_tolerances_are_other_evidence(source: Source, tmp_path: Path) -> 
     assert len(calls) == 1
 
 
+def test_a_model_named_on_the_spot_does_not_make_everything_be_judged_again(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(source, record(source, "broken"))
+    given = source.config.models[0].model_copy(update={"id": "mine"})
+    more = source.config.model_copy(update={"models": (*source.config.models, given)})
+    monkeypatch.setattr(Judge, "cells", lambda *_: pytest.fail("judged again"))
+    assert len(read(replace(source, config=more)).entries) == 1
+
+
+def test_the_margin_is_that_of_tensorflow_whether_or_not_it_went_on_to_tensorflow_lite(source: Source) -> None:
+    run = record(source, "broken")
+    (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
+    legs = {"onnxruntime-tensorflow": {"tightest": 0.01}, TFLITE_LEG: {"tightest": 20.0}}
+    wide = replace(result, judgement=Judgement("mismatch", "converter", "compare", "x", leg=TFLITE_LEG, legs=legs))
+    assert entry_of(wide, run).margin == 100.0
+
+
 def test_packed_evidence_survives_json() -> None:
     entries = [
         entry(),
@@ -203,6 +221,12 @@ class TestShipped:
         entries, profiles = newest([value])
         assert [(item.cell, item.run) for item in entries] == [(entry().cell, 0)]
         assert list(profiles) == [profile().key]
+
+    def test_where_an_environment_lay_stays_at_home(self, source: Source, tmp_path: Path) -> None:
+        said = 'File "/home/me/state/envs/1/lib/python3.8/site-packages/onnx/a.py", line 1'
+        shipped.write(tmp_path, Evidence((entry(verdict="error", said=said),)), source.config)
+        value = shipped.read_cells(tmp_path)
+        assert value is not None and newest([value])[0][0].said == 'File "site-packages/onnx/a.py", line 1'
 
     def test_the_order_of_the_evidence_does_not_show(self, source: Source, tmp_path: Path) -> None:
         entries = (entry(), entry("other", verdict="error"))
@@ -261,10 +285,3 @@ def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: Sourc
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
     assert entry_of(replace(result, judgement=failed), run).verdict == "match"
     assert entry_of(replace(result, judgement=replace(failed, leg=None, remarks=())), run).verdict == failed.verdict
-
-
-def test_what_is_shipped_does_not_say_where_environments_lie(source: Source, tmp_path: Path) -> None:
-    said = 'KeyError in "/home/me/.matrix/envs/1/lib/python3.9/site-packages/onnx_tf/backend.py", line 3'
-    shipped.write(tmp_path / "evidence", Evidence((entry(verdict="error", said=said),)), source.config)
-    text = (tmp_path / "evidence" / "cells.json").read_text()
-    assert "onnx_tf/backend.py" in text and "/home" not in text

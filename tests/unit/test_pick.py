@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import small
+from click.testing import CliRunner
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from test_changed_cells import IR, outcome
 
+from matrix.cli import picking
 from matrix.config.model import Config
-from matrix.errors import UsageError
-from matrix.evidence import Entry
+from matrix.errors import Indeterminate, UsageError
+from matrix.evidence import Entry, Evidence
+from matrix.index import IndexSettings
+from matrix.pick import choose
 from matrix.pick.candidates import Candidates
+from matrix.pick.choose import Picked
 from matrix.pick.constraints import Constraint, read_constraint
 from matrix.pick.overall import overall
 from matrix.pick.ranking import Preferences, Ranked, rank
 from matrix.pick.relax import relaxations
 from matrix.pick.search import Picks
 from matrix.pick.stretch import stretched
+from matrix.pick.wanted import Wanted
 from matrix.planning.cells import Cell
 from matrix.prediction import Prediction
 from matrix.results import CellResult
 from matrix.searches.apply import Table
+from matrix.session import Session
+from matrix.state import State
 
 
 @pytest.fixture
@@ -278,6 +286,15 @@ def test_a_failure_speaks_against_the_same_file_and_release(candidates: Candidat
     assert picks.next([failed]) == (new,)
 
 
+def test_what_a_failure_made_less_likely_is_tried_once(candidates: Candidates) -> None:
+    trying = Trying(candidates, [0.9, 0.9, 0.9], remedy=False)
+    asked = []
+    while (name := trying.next()) is not None and len(asked) < 9:
+        asked.append(name)
+        trying.came_out("unsupported")
+    assert sorted(asked) == sorted(cell.id for cell in trying.cells)
+
+
 def test_what_an_exporter_cannot_write_is_not_asked_for_again(candidates: Candidates) -> None:
     found = cells(candidates)
     first = found[0]
@@ -352,3 +369,117 @@ def test_two_are_given_up_where_one_is_not_enough(candidates: Candidates) -> Non
 def test_what_is_unlikely_is_not_recommended(candidates: Candidates) -> None:
     found = cells(candidates)
     assert relaxations((read_constraint("onnx", "1"),), lambda kept: [Ranked(found[0], predicted(0.1))]) == []
+
+
+# --- the whole of it
+
+
+class Runs:
+    """A session and its run, in which every conversion comes out as told."""
+
+    def __init__(self, config: Config, verdict: Any) -> None:
+        self.offered = self.config = config
+        self.locks, self.build, self.number = small.locks(config), None, 1
+        self.shop = self.events = self.options = self
+        self.verdict = verdict
+        self.asked: list[Cell] = []
+
+    def say(self, text: str) -> None:
+        pass
+
+    def locked(self, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+        return tuple(cells)
+
+    def run(self, cells: Sequence[Cell], exports_only: bool = False) -> bool:
+        self.asked += [] if exports_only else cells
+        return True
+
+    def results(self) -> list[CellResult]:
+        found = [outcome(cell, self.verdict) for cell in self.asked]
+        return [
+            replace(result, record=small.cell_record(cell.id)) for cell, result in zip(self.asked, found, strict=True)
+        ]
+
+
+@pytest.fixture
+def pick_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Picked]:
+    def find(runs: Any, *constraints: Constraint, **wanted: Any) -> Picked:
+        monkeypatch.setattr(choose, "stretched", lambda *_: ())
+        monkeypatch.setattr(choose, "_releases", lambda _: released)
+        what = Wanted(runs.config.models[0], constraints, remedy=False, **wanted)
+        return choose.pick(runs, what, runs, Evidence)
+
+    return find
+
+
+def test_no_toolchain_is_tried_twice(config: Config, pick_with: Callable[..., Picked]) -> None:
+    """What fulfilled all constraints and failed is no way out when one of them is given up."""
+    runs = Runs(config, "unsupported")
+    constraints = read_constraint("tensorflow", "2.8"), read_constraint("torch", "1.12")
+    picked = pick_with(runs, *constraints, limit=100)
+    names = [cell.id for cell in runs.asked]
+    assert len(set(names)) == len(names) == picked.asked > len(picked.ranked)
+    assert {cell.converter.id for cell in runs.asked} == {"old", "new"}
+
+
+def test_the_limit_is_one_for_everything_that_is_tried(config: Config, pick_with: Callable[..., Picked]) -> None:
+    runs = Runs(config, "unsupported")
+    pick_with(runs, read_constraint("tensorflow", "2.8"), limit=2)
+    assert len(runs.asked) == 2
+
+
+def test_in_one_environment_the_constraint_that_was_given_up_is_asked_of_no_resolver(
+    config: Config, pick_with: Callable[..., Picked]
+) -> None:
+    runs = Runs(config, "match")
+    picked = pick_with(runs, read_constraint("numpy", ">=3"), single=True)
+    assert [item.name for item in picked.given_up] == ["numpy"]
+    assert [cell.converter.add for cell in runs.asked] == [{}]
+
+
+def test_what_is_proven_stays_where_no_lock_can_be_made_for_more(
+    config: Config, pick_with: Callable[..., Picked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(config, "match")
+
+    def locked(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+        if runs.asked:
+            raise Indeterminate("the index does not answer")
+        return tuple(cells)
+
+    monkeypatch.setattr(runs, "locked", locked)
+    assert len(pick_with(runs, prove=2).proofs) == 1
+
+
+def test_of_a_made_exporter_the_chosen_build_is_locked_and_not_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(small.table(tmp_path), State(tmp_path / "state"), IndexSettings(), torch_build="cpu")
+    asked: list[str] = []
+
+    def refresh(requests: Sequence[Any], folders: Any, variants: frozenset[str], *_: Any) -> list[Any]:
+        asked.extend(request.name for request in requests if request.name in variants)
+        return [small.lock(request.name, request.role) for request in requests]
+
+    monkeypatch.setattr("matrix.session.refresh", refresh)
+    known = next(row for row in session.config.exporters if row.builds)
+    row = known.model_copy(update={"id": "made", "add": {"numpy": "<2"}})
+    assert session.adopt([row], lambda _: None) == {"made": ""}
+    assert asked == ["made.cpu"]
+    locks = {**small.locks(session.stated), **session.locks}
+    found = Candidates(session.offered, locks, session.build).cells(session.config.models[0])
+    assert "made" in {cell.exporter.row for cell in found}
+
+
+def test_a_remedys_row_is_no_candidate_for_other_cells(tmp_path: Path) -> None:
+    session = Session(small.table(tmp_path), State(tmp_path / "state"), IndexSettings())
+    row = session.config.converters[0].model_copy(update={"id": "old+numpy-below-2", "add": {"numpy": "<2"}})
+    session._searched[row.id] = row
+    assert row in session.config.converters and row not in session.offered.converters
+
+
+@pytest.mark.parametrize("more", [("--needs", "tflite"), ("--single-environment",)])
+def test_offline_does_not_answer_what_evidence_does_not_tell(tmp_path: Path, more: tuple[str, ...]) -> None:
+    where = ["--table", str(small.table(tmp_path)), "--state", str(tmp_path / "state")]
+    done = CliRunner().invoke(picking.pick, ["--model", "net", "--offline", *more, *where])
+    assert isinstance(done.exception, UsageError) and more[0] in str(done.exception)
