@@ -47,7 +47,7 @@ def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tupl
     """Find and prove a toolchain for a model; and the run that did it. Raises what `workshop` and making locks do."""
     with workshop(session, options) as shop:
         with shop.recorded("pick", None) as run:
-            picked = pick(session, wanted, run, lambda: gather(session, shop.source, wanted.model.id))
+            picked = pick(session, wanted, run, gather(session, shop.source, wanted.model.id))
         return picked, shop.store.run(run.number)
 
 

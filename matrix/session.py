@@ -162,8 +162,14 @@ class Session:
         if outdated and not allowed:
             names = {request.name for request in outdated}
             tell(f"not tried, because it needs a new lock (--locked): {', '.join(sorted(names))}")
+            reference = self.config.reference.id
             return replace(
-                part, cells=tuple(c for c in cells if not names & {part.exporter_environment(c), c.converter.id})
+                part,
+                cells=tuple(
+                    cell
+                    for cell in cells
+                    if names.isdisjoint((part.exporter_environment(cell), reference, cell.converter.id))
+                ),
             )
         if outdated:
             self.refresh(outdated, tell)

@@ -142,6 +142,10 @@ class Underway:
         shop = self.shop
         return shop.judge.cells(shop.store.cells(self.number), shop.session.locks, self.number)
 
+    def profiles(self) -> dict[evidence.ProfileKey, evidence.Profile]:
+        """What it read of models until now."""
+        return evidence.profiles_read(self.shop.store, self.number)
+
     def _common(self) -> dict[str, Any]:
         shop = self.shop
         return {

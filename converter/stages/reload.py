@@ -1,7 +1,7 @@
 """The saved artifact, loaded and run by a process that never held the converted model: what the user of the file sees.
 
 Inputs: saved/ (as converter/stages/convert.py describes it), inputs.npz. Output: reloaded.npz. Fact:
-"inference_seconds", what a call with the first case takes once TensorFlow has warmed up: the fastest of several.
+"inference_seconds", the fastest call with a case; not the first one, in which TensorFlow warms up.
 """
 import json
 import os
@@ -12,11 +12,6 @@ from types import SimpleNamespace
 import numpy
 
 from converter.arrays import in_order, read_cases, write_cases
-
-
-# Enough calls that one of them is undisturbed, and no more time than that is worth.
-_CALLS = 10
-_CALLS_SECONDS = 0.3
 
 
 def framework():
@@ -31,23 +26,29 @@ def reload(job, packages, _):
         names = json.load(file)
     cases = read_cases(job.given("inputs.npz"))
     runner = {"frozen-graph": _frozen_graph, "saved-model": _saved_model}[names["kind"]]
-    outputs, again = runner(job.given("saved"), names, cases, packages.tensorflow)
+    watch = _Watch()
+    outputs = runner(job.given("saved"), names, cases, packages.tensorflow, watch)
     write_cases(job.made("reloaded.npz"), outputs)
-    job.facts["inference_seconds"] = again
+    job.facts["inference_seconds"] = watch.fastest()
 
 
-def _fastest(call):
-    """Seconds of the fastest of several calls."""
-    taken = []
-    began = time.perf_counter()
-    while len(taken) < _CALLS and time.perf_counter() - began < _CALLS_SECONDS:
+class _Watch:
+    """Times calls; the first of them, in which TensorFlow warms up, counts only where it is the only one."""
+
+    def __init__(self):
+        self._seconds = []
+
+    def call(self, function, *arguments, **named):
         started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return round(min(taken), 6)
+        value = function(*arguments, **named)
+        self._seconds.append(time.perf_counter() - started)
+        return value
+
+    def fastest(self):
+        return round(min(self._seconds[1:] or self._seconds), 6)
 
 
-def _frozen_graph(folder, names, cases, tensorflow):
+def _frozen_graph(folder, names, cases, tensorflow, watch):
     v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 begins with 1.13
     proto = v1.GraphDef()
     with open(os.path.join(folder, "graph.pb"), "rb") as file:
@@ -61,13 +62,12 @@ def _frozen_graph(folder, names, cases, tensorflow):
     outputs = []
     with v1.Session(graph=graph) as session:
         for case in cases:
-            values = session.run(fetched, dict(zip(placeholders, in_order(case, inputs))))
+            values = watch.call(session.run, fetched, dict(zip(placeholders, in_order(case, inputs))))
             outputs.append({item["onnx"]: numpy.asarray(value) for item, value in zip(names["outputs"], values)})
-        fed = dict(zip(placeholders, in_order(cases[0], inputs)))
-        return outputs, _fastest(lambda: session.run(fetched, fed))
+    return outputs
 
 
-def _saved_model(folder, names, cases, tensorflow):
+def _saved_model(folder, names, cases, tensorflow, watch):
     # Held until the end: a signature does not keep its module's variables alive.
     module = tensorflow.saved_model.load(os.path.join(folder, "model"))
     signature = module.signatures["serving_default"]
@@ -78,12 +78,10 @@ def _saved_model(folder, names, cases, tensorflow):
     outputs = []
     for case in cases:
         given = zip(inputs, in_order(case, inputs))
-        values = signature(**{parameters[name]: tensorflow.constant(array) for name, array in given})
+        fed = {parameters[name]: tensorflow.constant(array) for name, array in given}
+        values = watch.call(signature, **fed)
         outputs.append({name: values[keys[name]].numpy() for name in wanted})
-    fed = {
-        parameters[name]: tensorflow.constant(array) for name, array in zip(inputs, in_order(cases[0], inputs))
-    }
-    return outputs, _fastest(lambda: signature(**fed))
+    return outputs
 
 
 def match(names, keys):

@@ -73,14 +73,19 @@ def compare(one: int | None, two: int | None, store: str | None, common: bool, f
 
 def _chosen(runs: list[RunRecord], one: int | None, two: int | None) -> tuple[RunRecord, RunRecord]:
     """The runs meant, out of all, newest first."""
+    from matrix.cli.runs import NOT_OF_CELLS
     from matrix.errors import NothingSelected, UsageError
 
     if len(runs) < 2:
         raise NothingSelected(f"two runs are needed, and there are {len(runs)}: python -m matrix run --again")
 
     def find(number: int) -> RunRecord:
-        for position, run in enumerate(runs, 1):
-            if number in (run.id, -position):
+        of_cells = [run for run in runs if run.tier not in NOT_OF_CELLS]
+        for position, run in enumerate(of_cells, 1):
+            if number == -position:
+                return run
+        for run in runs:
+            if number == run.id:
                 return run
         raise UsageError(f"there is no run {number}; `python -m matrix status` lists them")
 

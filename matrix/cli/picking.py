@@ -220,7 +220,7 @@ def _from_evidence(session: Session, store: str | None, wanted: Wanted, format_:
     # What was seen is better than what is expected; the preference decides among it.
     ranked = sorted(ranked, key=lambda item: item.cell.id not in seen)
     if not ranked:
-        asked = " and ".join(map(str, wanted.constraints))
+        asked = " and ".join(map(str, wanted.constraints)) or "what a model of this kind needs"
         raise NothingProven(f"no row of the table is within {asked}; without --offline rows are made and tried")
     if format_ == "json":
         found = [{**expected(item), "seen": item.cell.id in seen} for item in ranked]
@@ -228,6 +228,8 @@ def _from_evidence(session: Session, store: str | None, wanted: Wanted, format_:
         return
     print_expected(ranked, seen)
     click.echo("from stored evidence alone, nothing was run; without --offline the best is proven and handed over")
+    if wanted.model in session.given:
+        click.echo(f"of {wanted.model.id} as it was when it was last read: what is in it today, only a run can tell")
     if not any(key[0] == wanted.model.id for key in evidence.profiles):
         click.echo(f"the operators of {wanted.model.id} are not known yet: this says how toolchains do in general")
 

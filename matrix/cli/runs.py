@@ -8,7 +8,7 @@ from matrix.errors import NothingSelected, UsageError
 from matrix.store import RunRecord
 
 # Tiers of runs that nobody means who names none: they draw a picture, or decide no cell.
-_OTHERS = frozenset({"picture", "read", "coverage"})
+NOT_OF_CELLS = frozenset({"picture", "read", "coverage"})
 
 
 def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
@@ -16,7 +16,7 @@ def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
 
     Raises UsageError for a number that is none of theirs, NothingSelected where there is no run to choose.
     """
-    found = next((run for run in runs if number == run.id or (number is None and run.tier not in _OTHERS)), None)
+    found = next((run for run in runs if number == run.id or (number is None and run.tier not in NOT_OF_CELLS)), None)
     if found is None:
         if number is None:
             raise NothingSelected("there are only runs of pictures, coverage or reading yet; name one with --run")

@@ -81,6 +81,11 @@ class Evidence:
     profiles: Mapping[ProfileKey, Profile] = field(default_factory=dict)
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
 
+    def without_anything_of(self, model: str) -> Evidence:
+        """As if this model had never been seen."""
+        profiles = {key: profile for key, profile in self.profiles.items() if key[0] != model}
+        return replace(self.without(model), profiles=profiles)
+
     def without(self, model: str) -> Evidence:
         """As if this model had been read but never converted: its profiles stay, its cells are gone."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry.model != model))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.config.exporters import expand, from_file
 from matrix.evidence.derive import derive, identity_of, profile_of
-from matrix.evidence.known import Evidence
+from matrix.evidence.known import Evidence, Profile, ProfileKey
 from matrix.evidence.packed import fits, newest, pack
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matrix.coverage import Coverage
     from matrix.locks.lockfile import Lock
     from matrix.results import Judge
-    from matrix.store import Store
+    from matrix.store import CellRecord, Store
 
 _HERE = Path(__file__).parent
 
@@ -86,13 +86,20 @@ def read(
 def _derived(source: Source, run: int) -> dict[str, Any]:
     records = source.store.cells(run)
     entries, profiles = derive(source.judge.cells(records, source.locks, run), run)
-    # Models that were only read are kept like what a search did: they decide no cell.
-    read_only = [record for record in records if record.converter == ""]
-    exports = source.store.observations(record.export for record in read_only)
-    for record in read_only:
-        if (profile := profile_of(record, exports[record.export])) is not None:
-            profiles.setdefault(profile.key, profile)
-    return pack(entries, profiles)
+    return pack(entries, {**_read(source.store, records), **profiles})
+
+
+def profiles_read(store: Store, run: int) -> dict[ProfileKey, Profile]:
+    """What a run read of models without converting them."""
+    return _read(store, store.cells(run))
+
+
+def _read(store: Store, records: Iterable[CellRecord]) -> dict[ProfileKey, Profile]:
+    # They are kept like what a search did: they decide no cell.
+    only = [record for record in records if record.converter == ""]
+    exports = store.observations(record.export for record in only)
+    found = (profile_of(record, exports[record.export]) for record in only)
+    return {profile.key: profile for profile in found if profile is not None}
 
 
 def _outdated_removed(value: Mapping[str, Any], present: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:

@@ -165,5 +165,9 @@ def _limits(choice: Choice) -> Iterator[str]:
         "- `convert.py` compares everything with what torch computed (with the reference, for an .onnx file); "
         "the table above goes leg by leg."
     )
+    yield (
+        "- `toolkit/conversion.json` and commands above may name folders of the machine this was made on: look before "
+        "you pass it on."
+    )
     yield "- It is no cage: the model's own code runs as you. The Docker image with `--network none` is one."
     yield ""

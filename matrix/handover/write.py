@@ -57,7 +57,8 @@ def write(folder: Path, choice: Choice) -> list[Path]:
             for name in _OF_A_PART:
                 (part / name).unlink(missing_ok=True)
     written = []
-    for place, data in sorted(content.items()):
+    # The mark comes last: by it the folder is known to be whole.
+    for place, data in sorted(content.items(), key=lambda item: (item[0] == _MARK, item[0])):
         path = folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

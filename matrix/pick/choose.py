@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from packaging.version import Version
 
@@ -54,21 +54,19 @@ class Picked:
         return sum(trial.convert is not None and bool(trial.convert.passes) for trial in tried)
 
 
-def pick(session: Session, wanted: Wanted, run: Underway, gather: Callable[[], Evidence]) -> Picked:
-    """Try toolchains inside a run of the history. `gather` reads the evidence there is by then. Raises what the making
-    of locks does."""
+def pick(session: Session, wanted: Wanted, run: Underway, evidence: Evidence) -> Picked:
+    """Try toolchains inside a run of the history, going by `evidence`. Raises what the making of locks does, where
+    nothing was proven before."""
     picked = Picked()
-    evidence = _with_model(session, wanted, run, gather, picked)
+    evidence = _with_model(session, wanted, run, evidence, picked)
     if picked.stopped:
         return picked
     picked.ranked = ranking(session, wanted, evidence)(wanted.constraints)
     within = {item.cell.id for item in picked.ranked}
     _try(picked.ranked, session, wanted, run, picked)
     if _open(picked, wanted):
-        rows = stretched(session.offered, session.locks, wanted.constraints, _releases(session))
-        if rows:
-            run.shop.events.say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
-            picked.made = session.adopt(rows, run.shop.events.say, not run.shop.options.locked)
+        picked.made = _make_rows(session, wanted, run)
+        if picked.made:
             fresh = _but(within, ranking(session, wanted, evidence))(wanted.constraints)
             within |= {item.cell.id for item in fresh}
             _try(fresh, session, wanted, run, picked)
@@ -84,6 +82,20 @@ def pick(session: Session, wanted: Wanted, run: Underway, gather: Callable[[], E
     return picked
 
 
+def _make_rows(session: Session, wanted: Wanted, run: Underway) -> dict[str, str]:
+    """Have rows made of the closest ones; row to why it cannot be installed, or ''. None where that takes an index
+    that does not answer, or locks that must not be made: what is left to try needs neither."""
+    try:
+        rows = stretched(session.offered, session.locks, wanted.constraints, _releases(session))
+        if not rows:
+            return {}
+        run.shop.events.say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
+        return session.adopt(rows, run.shop.events.say, not run.shop.options.locked)
+    except (LockStale, Indeterminate, ConfigError) as error:
+        run.shop.events.say(f"no rows were made: {error}")
+        return {}
+
+
 def _but(
     known: Set[str], ranked: Callable[[Sequence[Constraint]], list[Ranked]]
 ) -> Callable[[Sequence[Constraint]], list[Ranked]]:
@@ -96,27 +108,29 @@ def _open(picked: Picked, wanted: Wanted) -> bool:
     return bool(wanted.constraints) and not picked.proofs and not picked.stopped and picked.asked < wanted.limit
 
 
-def _with_model(
-    session: Session, wanted: Wanted, run: Underway, gather: Callable[[], Evidence], picked: Picked
-) -> Evidence:
+def _with_model(session: Session, wanted: Wanted, run: Underway, evidence: Evidence, picked: Picked) -> Evidence:
     """The evidence, with the model's operators read by an exporter if no earlier run has done it."""
+    model = wanted.model
+    if model in session.given:
+        # Its name says nothing of what is in the file today. What has not changed is read and converted in no time.
+        evidence = evidence.without_anything_of(model.id)
     tried: set[str] = set()
-    while True:
-        evidence = gather()
-        if len(tried) >= _READINGS or any(key[0] == wanted.model.id for key in evidence.profiles):
-            return evidence
+    while len(tried) < _READINGS and not any(key[0] == model.id for key in evidence.profiles):
         ranked = ranking(session, wanted, evidence)
         writers = [constraint for constraint in wanted.constraints if constraint.name == "torch"]
         within = ranked(wanted.constraints) or ranked(writers) or ranked(())
-        unread = [item for item in within if item.cell.exporter.id not in tried]
+        unread = [item for item in within if item.cell.exporter.row not in tried]
         if not unread:
-            return evidence
+            break
         cell = unread[0].cell
-        tried.add(cell.exporter.id)
-        run.shop.events.say(f"reading {wanted.model.id}, as {cell.exporter.id} writes it at opset {cell.opset}")
+        tried.add(cell.exporter.row)
+        how = "" if cell.exporter.via == "file" else f", as {cell.exporter.id} writes it at opset {cell.opset}"
+        run.shop.events.say(f"reading {model.id}{how}")
         if not run.run(run.shop.locked([cell]), exports_only=True):
             picked.stopped = True
-            return evidence
+            break
+        evidence = replace(evidence, profiles={**evidence.profiles, **run.profiles()})
+    return evidence
 
 
 def _try(

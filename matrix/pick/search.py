@@ -110,7 +110,9 @@ def _doubt(cell: Cell, failed: Sequence[tuple[Cell, CellResult]]) -> float:
             continue
         same_file = (cell.exporter.id, cell.opset) == (other.exporter.id, other.opset)
         if judgement.role == "exporter":
-            left *= 0.0 if same_file else 1.0
+            # Before the export itself it is torch that fails, whatever was to be written.
+            alike = same_file if judgement.stage == "export" else cell.exporter.torch == other.exporter.torch
+            left *= 0.0 if alike else 1.0
         elif judgement.stage in ("lock", "build", "import"):
             left *= 0.0 if cell.converter.id == other.converter.id else 1.0
         elif cell.converter.pins["onnx-tf"] == other.converter.pins["onnx-tf"]:

@@ -66,7 +66,8 @@ class Experience:
     def broken(self, row: ConverterRow) -> Failure | None:
         """Why its environment cannot be made or imported, as cells of it or of the row nearest to it showed."""
         near = nearest(row, self._rows, self._cells.keys() | self._broken.keys())
-        return self._broken.get(near) if near is not None else None
+        # Where others got past the import, it was something else, such as memory, that ended one of them.
+        return self._broken.get(near) if near is not None and near not in self._cells else None
 
     def chances(self, row: ConverterRow, profile: Profile) -> dict[Feature, float]:
         """How likely the row gets past each feature of a file."""

@@ -38,6 +38,8 @@ def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
         console.print(Text(f"The smallest thing to give up: {lost}. Then this does, and was proven:", style="yellow"))
     for proof in picked.proofs:
         console.print(_proof(proof))
+    if 0 < len(picked.proofs) < wanted.prove:
+        console.print(f"no more than {len(picked.proofs)} of the {wanted.prove} asked for")
     if not picked.proofs:
         console.print(Text("No toolchain was proven.", style="bold red"))
     runs = f"{picked.conversions} conversion{'' if picked.conversions == 1 else 's'}"

@@ -379,7 +379,7 @@ class Runs:
 
     def __init__(self, config: Config, verdict: Any) -> None:
         self.offered = self.config = config
-        self.locks, self.build, self.number = small.locks(config), None, 1
+        self.locks, self.build, self.number, self.given = small.locks(config), None, 1, ()
         self.shop = self.events = self.options = self
         self.verdict = verdict
         self.asked: list[Cell] = []
@@ -394,6 +394,9 @@ class Runs:
         self.asked += [] if exports_only else cells
         return True
 
+    def profiles(self) -> dict[Any, Any]:
+        return {}
+
     def results(self) -> list[CellResult]:
         found = [outcome(cell, self.verdict) for cell in self.asked]
         return [
@@ -407,7 +410,7 @@ def pick_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Picked]:
         monkeypatch.setattr(choose, "stretched", lambda *_: ())
         monkeypatch.setattr(choose, "_releases", lambda _: released)
         what = Wanted(runs.config.models[0], constraints, remedy=False, **wanted)
-        return choose.pick(runs, what, runs, Evidence)
+        return choose.pick(runs, what, runs, Evidence())
 
     return find
 
