@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from matrix.views.expected import SHOWN, console_for_output, expected
 
 SCHEMA = 1
 
+_REASON = 240
+
 
 def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
     """To standard output: what ran, then the toolchain, or why there is none."""
@@ -30,7 +33,7 @@ def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
         console.print(line)
     for row, why in picked.made.items():
         if why:
-            console.print(Text.assemble((row, "bold"), f", made on the spot: {_first(why)}"))
+            console.print(Text.assemble((row, "bold"), f", made on the spot: no packages fulfil it: {_why_not(why)}"))
     if picked.given_up:
         asked = " and ".join(map(str, wanted.constraints))
         console.print(Text.assemble(("Nothing satisfies ", "bold"), asked, ".", style="yellow"))
@@ -43,7 +46,7 @@ def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
     if not picked.proofs:
         console.print(Text("No toolchain was proven.", style="bold red"))
     runs = f"{picked.conversions} conversion{'' if picked.conversions == 1 else 's'}"
-    console.print(f"{runs}; {len(picked.ranked)} toolchains came into question")
+    console.print(f"{runs}; {len(picked.ranked)} toolchains of the table came into question")
     if folder is not None:
         console.print(f"handed over in {folder}: begin with {folder}/EVIDENCE.md")
 
@@ -120,5 +123,8 @@ def _minor(python: str) -> str:
     return ".".join(python.split(".")[:2])
 
 
-def _first(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), text)
+def _why_not(text: str) -> str:
+    """Of a resolver's explanation, which has boxes and wraps as it pleases, the beginning of what it says."""
+    words = " ".join(re.sub(r"[│╰─▶×]", " ", text).split())
+    start = max(words.find("Because"), 0)
+    return words[start : start + _REASON] + ("…" if len(words) > start + _REASON else "")
