@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import gc
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from matrix.uncollected import uncollected
 
 
 class ConverterCode:
@@ -62,7 +62,9 @@ class ConverterCode:
 
     def _scan(self, path: Path) -> Iterable[Path]:
         try:
-            with _uncollected():
+            # A finalizer may print a traceback, whose carets CPython 3.11 finds by parsing, and a parser called inside
+            # a parser ends with SystemError there (python/cpython#106905).
+            with uncollected():
                 tree = ast.parse(path.read_bytes(), filename=str(path))
         except SyntaxError:
             return
@@ -79,16 +81,3 @@ class ConverterCode:
                 names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
             for name in names:
                 yield from self._run_by(name)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection: a finalizer may print a traceback, whose carets CPython 3.11 finds by parsing, and
-    a parser called inside a parser ends with SystemError there (python/cpython#106905)."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,6 +14,7 @@ from matrix.config.exporters import expand, from_file
 from matrix.evidence.derive import derive, identity_of, profile_of
 from matrix.evidence.known import Evidence, Profile, ProfileKey
 from matrix.evidence.packed import fits, newest, pack
+from matrix.uncollected import uncollected
 
 if TYPE_CHECKING:
     from matrix.config.model import Config
@@ -67,7 +66,8 @@ def read(
     runs = source.store.runs()
     keys = {run.id: _key(source.config, run.id) for run in runs}
     present = _present(source.config, source.locks)
-    with _without_collector():
+    # A hundred thousand objects that stay are no business of the garbage collector's.
+    with uncollected():
         stored = source.store.derived(keys.values())
         values = []
         for run in runs:
@@ -131,18 +131,6 @@ def _present(config: Config, locks: Mapping[str, Lock]) -> dict[str, frozenset[s
         name: frozenset(identity_of(locks[environment]) for environment in environments if environment in locks)
         for name, environments in rows.items()
     }
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """A hundred thousand objects that stay are no business of the garbage collector's."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
 
 
 def _key(config: Config, run: int) -> str:

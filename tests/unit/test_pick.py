@@ -17,8 +17,8 @@ from test_changed_cells import IR, outcome
 
 from matrix.cli import picking
 from matrix.config.model import Config
-from matrix.errors import Indeterminate, UsageError
-from matrix.evidence import Entry, Evidence
+from matrix.errors import Indeterminate, LockStale, UsageError
+from matrix.evidence import Entry, Evidence, Profile
 from matrix.index import IndexSettings
 from matrix.pick import choose
 from matrix.pick.candidates import Candidates
@@ -379,10 +379,12 @@ class Runs:
 
     def __init__(self, config: Config, verdict: Any) -> None:
         self.offered = self.config = config
-        self.locks, self.build, self.number, self.given = small.locks(config), None, 1, ()
+        self.locks, self.build, self.number = small.locks(config), None, 1
+        self.given: tuple[Any, ...] = ()
         self.shop = self.events = self.options = self
         self.verdict = verdict
         self.asked: list[Cell] = []
+        self.read: list[Cell] = []
 
     def say(self, text: str) -> None:
         pass
@@ -391,7 +393,7 @@ class Runs:
         return tuple(cells)
 
     def run(self, cells: Sequence[Cell], exports_only: bool = False) -> bool:
-        self.asked += [] if exports_only else cells
+        (self.read if exports_only else self.asked).extend(cells)
         return True
 
     def profiles(self) -> dict[Any, Any]:
@@ -406,11 +408,13 @@ class Runs:
 
 @pytest.fixture
 def pick_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Picked]:
-    def find(runs: Any, *constraints: Constraint, **wanted: Any) -> Picked:
-        monkeypatch.setattr(choose, "stretched", lambda *_: ())
+    def find(
+        runs: Any, *constraints: Constraint, known: Evidence | None = None, rows: Any = (), **wanted: Any
+    ) -> Picked:
+        monkeypatch.setattr(choose, "stretched", lambda *_: rows)
         monkeypatch.setattr(choose, "_releases", lambda _: released)
         what = Wanted(runs.config.models[0], constraints, remedy=False, **wanted)
-        return choose.pick(runs, what, runs, Evidence())
+        return choose.pick(runs, what, runs, known or Evidence())
 
     return find
 
@@ -423,6 +427,29 @@ def test_no_toolchain_is_tried_twice(config: Config, pick_with: Callable[..., Pi
     names = [cell.id for cell in runs.asked]
     assert len(set(names)) == len(names) == picked.asked > len(picked.ranked)
     assert {cell.converter.id for cell in runs.asked} == {"old", "new"}
+
+
+def test_a_model_named_on_the_spot_is_read_whatever_was_known_of_its_name(
+    config: Config, pick_with: Callable[..., Picked]
+) -> None:
+    known = Evidence(profiles={("net", "torch-1.12.1", 9): Profile("net", "torch-1.12.1", 9, 9, 4, ())})
+    of_the_table, on_the_spot = Runs(config, "match"), Runs(config, "match")
+    on_the_spot.given = (config.models[0],)
+    pick_with(of_the_table, known=known)
+    pick_with(on_the_spot, known=known)
+    assert not of_the_table.read and on_the_spot.read
+
+
+def test_rows_that_must_not_be_locked_do_not_end_the_search(
+    config: Config, pick_with: Callable[..., Picked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise LockStale("a lock is missing")
+
+    runs = Runs(config, "match")
+    monkeypatch.setattr(runs, "adopt", refused, raising=False)
+    picked = pick_with(runs, read_constraint("numpy", ">=3"), rows=(config.converters[0],))
+    assert [item.name for item in picked.given_up] == ["numpy"] and picked.proofs
 
 
 def test_the_limit_is_one_for_everything_that_is_tried(config: Config, pick_with: Callable[..., Picked]) -> None:
