@@ -101,6 +101,11 @@ def pick(
       python -m matrix pick --model mobilehairnet --needs tflite --prefer smallest
       python -m matrix pick --tensorflow '<2'
     """
+    if offline:
+        from matrix.uncollected import uncollected
+
+        # The answer is there before its garbage is worth a look.
+        click.get_current_context().with_resource(uncollected())
     from matrix.pick.constraints import read_constraint
 
     given = {name: options.pop(name.replace("-", "_")) for name in _RANGES}

@@ -44,8 +44,8 @@ class Coverages:
 
     def observations(self, rows: Iterable[str]) -> dict[str, Observation]:
         """The newest of each row that has any; nothing is measured."""
-        newest = {row: self._store.newest("coverage", row) for row in rows}
-        return {row: observation for row, observation in newest.items() if observation is not None}
+        newest = self._store.newest("coverage")
+        return {row: newest[row] for row in rows if row in newest}
 
     def stored(self, rows: Iterable[str]) -> dict[str, Coverage | Unmeasured]:
         """What those say."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def gather(session: Session, source: Source, model: str | None = None) -> Evidence:
     """Cells and operator coverage, of `model` all there is; what the store has itself comes before what was shipped."""
     place = shipped.folder(session.table)
-    coverage = {**shipped.read_coverage(place), **_stored_coverage(source)}
+    own = _stored_coverage(source)
+    coverage = {**shipped.read_coverage(place, but=own), **own}
     return read(source, shipped.read_cells(place), coverage, model)
 
 
@@ -31,11 +32,11 @@ def look_up(session: Session, url: str | None, model: str | None = None) -> Evid
 
 def _stored_coverage(source: Source) -> dict[str, Coverage]:
     """Of the converters whose locks are still those it was measured with."""
-    newest = {row.id: source.store.newest("coverage", row.id) for row in source.config.converters}
+    rows = {row.id for row in source.config.converters} & source.locks.keys()
     current = {
         row: observation
-        for row, observation in newest.items()
-        if observation is not None and row in source.locks and observation.installed == source.locks[row].packages
+        for row, observation in source.store.newest("coverage").items()
+        if row in rows and observation.installed == source.locks[row].packages
     }
     if not current:
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +56,14 @@ def read_cells(place: Path) -> dict[str, Any] | None:
     return value if value is not None and fits(value) else None
 
 
-def read_coverage(place: Path) -> Mapping[str, Coverage]:
-    """By converter row; {} where there is none."""
+def read_coverage(place: Path, but: Collection[str] = ()) -> Mapping[str, Coverage]:
+    """By converter row, but for some; {} where there is none."""
     value = _json(place / _COVERAGE)
     if value is None or not value.get("rows"):
         return {}
     from matrix.coverage import Coverage
 
-    return {row: Coverage.from_json(found) for row, found in value["rows"].items()}
+    return {row: Coverage.from_json(found) for row, found in value["rows"].items() if row not in but}
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -53,6 +53,7 @@ class Experience:
         self._readers: dict[str, Reader] = {}
         self._releases: dict[str, OnnxRelease] = {}
         self._learned: dict[str, Frequencies] = {}
+        self._tried: dict[tuple[str, str, bool], list[Trial]] = {}
         self._broken: dict[str, Failure] = {}
         self._cells: dict[str, list[Trial]] = defaultdict(list)
         self._add(evidence.entries, evidence.profiles)
@@ -181,7 +182,14 @@ class Experience:
         return self._trials(row, self._coverage[near], failures=False) if near is not None else []
 
     def _trials(self, row: ConverterRow, covered: Coverage, failures: bool) -> list[Trial]:
-        reader, trials = self._reader(row), []
+        # To rows of one release a case shows the same: what their onnx knows plays no part in it.
+        key = covered.converter, row.pins["onnx-tf"], failures
+        if key not in self._tried:
+            self._tried[key] = self._trials_of(self._reader(row), covered, failures)
+        return self._tried[key]
+
+    def _trials_of(self, reader: Reader, covered: Coverage, failures: bool) -> list[Trial]:
+        trials = []
         for case in covered.cases:
             if case.verdict == "unavailable" or case.reason in OF_NAMES or (case.verdict != "match" and not failures):
                 continue

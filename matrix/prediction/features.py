@@ -105,6 +105,7 @@ class Reader:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_limits", limits_of(self.onnx_tf))
         object.__setattr__(self, "_made", {})
+        object.__setattr__(self, "_formed", {})
 
     def features(self, profile: Profile) -> tuple[Feature, ...]:
         """Each once; the writer comes first."""
@@ -141,8 +142,14 @@ class Reader:
                 return Feature("odd", use.operator, form, f"{len(use.given)} inputs")
         return Feature("beyond", use.operator, written)
 
-    def of_form(self, use: Use, form: int | None) -> Iterator[Feature]:
+    def of_form(self, use: Use, form: int | None) -> tuple[Feature, ...]:
         """The features of a use whose form is known, as in a backend test case."""
+        formed: dict[tuple[Use, int | None], tuple[Feature, ...]] = self._formed  # type: ignore[attr-defined]
+        if (use, form) not in formed:
+            formed[use, form] = tuple(self._of_form(use, form))
+        return formed[use, form]
+
+    def _of_form(self, use: Use, form: int | None) -> Iterator[Feature]:
         yield Feature("form", use.operator, form)
         if self.handlers and form in self.history.get(use.operator, (None,)) and not self._claims(use.operator, form):
             yield Feature("unclaimed", use.operator, form)

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Limits, Role
@@ -122,16 +122,16 @@ class Store:
                 return _observation(row)
         return None
 
-    def newest(self, kind: JobKind, environment: str) -> Observation | None:
-        """The newest finding of a kind of job in an environment of this name, whatever engine and lock it had."""
+    def newest(self, kind: JobKind) -> dict[str, Observation]:
+        """By name of the environment the newest finding of a kind of job, whatever engine and lock it had."""
+        newest = (
+            select(func.max(ObservationRow.id))
+            .where(ObservationRow.kind == kind, ObservationRow.finding)
+            .group_by(ObservationRow.environment)
+        )
         with Session(self._engine) as session:
-            row = session.scalars(
-                select(ObservationRow)
-                .where(ObservationRow.kind == kind, ObservationRow.environment == environment, ObservationRow.finding)
-                .order_by(ObservationRow.id.desc())
-                .limit(1)
-            ).first()
-            return _observation(row) if row else None
+            rows = session.scalars(select(ObservationRow).where(ObservationRow.id.in_(newest)))
+            return {row.environment: _observation(row) for row in rows}
 
     def observations(self, ids: Iterable[int]) -> dict[int, Observation]:
         wanted = sorted(set(ids))
