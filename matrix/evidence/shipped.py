@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from matrix import durable
 from matrix.evidence.known import Evidence
 from matrix.evidence.packed import fits, pack
@@ -68,7 +70,7 @@ def read_coverage(place: Path, but: Collection[str] = ()) -> Mapping[str, Covera
 
 def _json(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = from_json(path.read_bytes(), cache_strings="keys")
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None

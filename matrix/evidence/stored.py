@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 # So many of the newest cells tell how toolchains do; more would only take time. Of the model in question all count.
-_ENOUGH = 10_000
+_ENOUGH = 5_000
 
 
 @dataclass

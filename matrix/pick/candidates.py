@@ -10,7 +10,6 @@ from matrix.config.model import Config, ConverterRow, ExporterRow, ModelSpec, Ro
 from matrix.locks.lockfile import Lock
 from matrix.pick.constraints import Constraint, all_hold
 from matrix.planning.cells import Cell
-from matrix.searches.apply import with_ranges
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,9 @@ class Candidates:
             item.name: str(item.versions) for item in constraints if item.name != "python" and item.name not in row.pins
         }
         if ranges:
+            # Not above: who only looks candidates up should not wait for what searches need.
+            from matrix.searches.apply import with_ranges
+
             row = row.model_copy(update={"id": with_ranges(row.id, ranges), "add": {**row.add, **ranges}})
         return replace(cell, exporter=replace(cell.exporter, row=row.id), converter=row)
 
