@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -26,24 +25,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from matrix.config.exporters import expand
+from matrix.config.model import Config
+from matrix.coverage import Coverage
+from matrix.coverage.judging import judge_cases
+from matrix.evidence import Entry, Evidence, Source
+from matrix.evidence.gather import gather
+from matrix.index import IndexSettings
+from matrix.operators import since
+from matrix.planning.cells import Cell
+from matrix.prediction import Prediction, Predictor
+from matrix.prediction.experience import KINDS
+from matrix.prediction.rows import nearest, release_of
+from matrix.results import Judge, tolerances_of
+from matrix.session import Session
+from matrix.state import State
 
-from matrix.config.exporters import expand  # noqa: E402
-from matrix.config.model import Config  # noqa: E402
-from matrix.coverage import Coverage  # noqa: E402
-from matrix.coverage.judging import judge_cases  # noqa: E402
-from matrix.evidence import Entry, Evidence, Source  # noqa: E402
-from matrix.evidence.gather import gather  # noqa: E402
-from matrix.index import IndexSettings  # noqa: E402
-from matrix.operators import since  # noqa: E402
-from matrix.planning.cells import Cell  # noqa: E402
-from matrix.prediction import Prediction, Predictor  # noqa: E402
-from matrix.prediction.experience import KINDS  # noqa: E402
-from matrix.prediction.rows import nearest, release_of  # noqa: E402
-from matrix.results import Judge, tolerances_of  # noqa: E402
-from matrix.session import Session  # noqa: E402
-from matrix.state import State  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 Foretold = list[tuple[Entry, float, Prediction | None]]
 Foreteller = Callable[[Evidence], Callable[[Cell], tuple[float, Prediction | None]]]
