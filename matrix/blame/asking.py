@@ -38,7 +38,7 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Measured:
     """What the cell came out as in one environment. `hints` are the ranges that the remedies of its reason name, the
     likeliest first; `cell` is where it can be looked up."""
 
@@ -70,14 +70,14 @@ class Resolve:
 
 
 @dataclass(frozen=True)
-class Test:
-    """Please run the cell in this environment; answered by Tested. Never asked of one that has no solution."""
+class Measure:
+    """Please run the cell in this environment; answered by Measured. Never asked of one that has no solution."""
 
     environment: Resolved
 
 
-Ask = Resolve | Test
-Answer = tuple[Resolved, ...] | Tested
+Ask = Resolve | Measure
+Answer = tuple[Resolved, ...] | Measured
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Transition:
 
     before: Resolved
     after: Resolved
-    tested: Tested
+    measured: Measured
     changes: tuple[Changed, ...]
     culprits: tuple[Changed, ...] | None
     under: Ranges = ()
@@ -120,7 +120,7 @@ class Attempt:
 
     ranges: Ranges
     environment: Resolved
-    tested: Tested | None
+    measured: Measured | None
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Blame:
     kind: Kind
     then: Resolved
     now: Resolved
-    outcomes: Mapping[str, Tested]
+    outcomes: Mapping[str, Measured]
     timeline: tuple[Resolved, ...] = ()
     transitions: tuple[Transition, ...] = ()
     turns: tuple[Turn, ...] = ()
