@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,19 +61,44 @@ def variables(settings: IndexSettings) -> dict[str, str]:
     return {**env, **settings.variables(), "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
 
 
-def call(arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None) -> Outcome:
-    """Run uv and wait."""
-    done = subprocess.run(
-        [binary(), "--no-config", *arguments],
-        env=variables(settings),
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+def call(
+    arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None, fresh: int | None = None
+) -> Outcome:
+    """Run uv and wait. Pages of the index younger than `fresh` seconds are taken from uv's cache unasked."""
+    with _configured(settings, fresh) as (options, env):
+        done = subprocess.run(
+            [binary(), *options, *arguments],
+            env=env,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     return Outcome(done.returncode == 0, done.stdout, redact(done.stdout + done.stderr))
+
+
+@contextlib.contextmanager
+def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Options and variables of a call. How long a page stays fresh can be said in a configuration file only, and of
+    the indexes that the file itself names."""
+    env = variables(settings)
+    if fresh is None:
+        yield ["--no-config"], env
+        return
+    env = {name: value for name, value in env.items() if name not in ("UV_DEFAULT_INDEX", "UV_INDEX")}
+    # JSON strings are TOML strings.
+    lines = [
+        f'[[index]]\nname = "index-{number}"\nurl = {json.dumps(url)}\n'
+        f'default = {"true" if url is settings.index else "false"}\ncache-control = {{ api = "max-age={fresh}" }}\n'
+        for number, url in enumerate((*settings.extra, settings.index))
+    ]
+    # Readable by its owner alone: an address may hold credentials.
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write("".join(lines))
+        file.flush()
+        yield ["--config-file", file.name], env
 
 
 async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> Outcome:

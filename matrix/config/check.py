@@ -102,7 +102,7 @@ def _pins(config: Config) -> Iterator[Problem]:
         if isinstance(row, ExporterRow):
             needed = ("torch",)
         elif isinstance(row, ConverterRow):
-            needed = ("onnx-tf", "onnx", "tensorflow")
+            needed = ("onnx-tf", "onnx", "tensorflow") if row.companions else ("onnx-tf", "tensorflow")
         for package in needed:
             if package not in row.pins:
                 yield (*place, "pins"), f"{row.id} must pin {package}"
@@ -161,7 +161,7 @@ def _companions(config: Config) -> Iterator[Problem]:
     rows = [row for _, row in rows_with_places(config)]
     for i, rule in enumerate(config.companions):
         place = ("companions", i)
-        matching = [row for row in rows if applies(rule.when, row.pins)]
+        matching = [row for row in rows if row.companions and applies(rule.when, row.pins)]
         if not rule.when:
             yield place, "a companion rule needs a non-empty `when`"
         elif not matching:

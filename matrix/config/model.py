@@ -133,12 +133,16 @@ class Companion(Strict):
 class Row(Strict):
     """What every environment row states: pins, and optionally the Python and the date its rest is resolved for.
 
-    `add` names ranges of further packages that go with this row alone, as `companions` do with many.
+    `add` names ranges of further packages that go with this row alone, as `companions` do with many; `within` ranges
+    that hold only where something needs the package. `companions` False: the rules do not apply, the row is what
+    someone installs who knows no more than its pins.
     """
 
     id: Identifier
     pins: dict[PackageName, PinnedVersion]
     add: dict[PackageName, SpecifierText] = {}
+    within: dict[PackageName, SpecifierText] = {}
+    companions: bool = True
     python: PythonVersion | None = None
     as_of: dt.date | None = None
     note: str = ""
@@ -157,7 +161,8 @@ class ReferenceRow(Row):
 
 
 class ConverterRow(Row):
-    """One ONNX / onnx-tf / TensorFlow combination."""
+    """One ONNX / onnx-tf / TensorFlow combination. One without companions may leave onnx open; it is in no tier that
+    does not name it, and nobody is recommended it."""
 
 
 # What a narrow type holds; the upper bound of a range is not drawn.
@@ -268,13 +273,15 @@ CellSelector = dict[str, SelectorValue | tuple[SelectorValue, ...]]
 
 
 class Tier(Strict):
-    """A named part of the table: either `cells`, selectors over the full table, or a `rule` with bounds."""
+    """A named part of the table: either `cells`, selectors over the full table, or a `rule` with bounds. `bare`: rows
+    without companions too."""
 
     about: str
     cells: tuple[CellSelector, ...] | None = None
     rule: Literal["nearest", "documented", "full"] | None = None
     converters: tuple[Identifier, ...] | None = None
     models: tuple[Identifier, ...] | None = None
+    bare: bool = False
 
     @model_validator(mode="after")
     def _one_of(self) -> Tier:

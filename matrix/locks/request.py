@@ -28,9 +28,10 @@ class ImpossiblePin(ConfigError):
 class Request:
     """Everything that decides a lock, and nothing else.
 
-    `requirements` are `name<specifier>` texts, sorted. `pinned` are those of exactly one version, companions
-    included: their upload dates give the default `as_of`. `python` or `as_of` None means: left open, `lock` chooses
-    and records. `find_links` False keeps the user's own wheels out, where a row has a build of its own for them.
+    `requirements` are `name<specifier>` texts, sorted; `constraints` are the same, but hold only where something
+    needs the package. `pinned` are the requirements of exactly one version, companions included: their upload dates
+    give the default `as_of`. `python` or `as_of` None means: left open, `lock` chooses and records. `find_links` False
+    keeps the user's own wheels out, where a row has a build of its own for them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Request:
     replace: tuple[tuple[str, str], ...]
     wheels_only: tuple[str, ...]
     find_links: bool
+    constraints: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -57,6 +59,8 @@ class Request:
             "wheels_only": self.wheels_only,
             "find_links": self.find_links,
         }
+        if self.constraints:
+            parts["constraints"] = self.constraints
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -80,7 +84,7 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
         pins |= row.builds[build]
         name = f"{row.id}.{build}"
     wanted: dict[str, SpecifierSet] = {package: SpecifierSet(spec) for package, spec in row.add.items()}
-    for rule in config.companions:
+    for rule in config.companions if row.companions else ():
         if applies(rule.when, row.pins):
             for package, spec in rule.add.items():
                 if package not in pins:
@@ -104,6 +108,7 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
         replace=tuple(sorted((k, v) for k, v in resolver.replace.items() if k in row.pins)),
         wheels_only=tuple(sorted(resolver.wheels_only)),
         find_links=not (isinstance(row, ExporterRow) and row.builds and build is None),
+        constraints=tuple(sorted(f"{package}{spec}" for package, spec in row.within.items() if spec)),
     )
 
 

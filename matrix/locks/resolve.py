@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from matrix import interpreters, uv
@@ -30,8 +32,10 @@ def resolve(
     settings: IndexSettings,
     dates: UploadDates,
     tell: Callable[[str], None] = lambda _: None,
+    fresh: int | None = None,
 ) -> Lock:
-    """Resolve for the row's Python, or the newest for which a solution exists.
+    """Resolve for the row's Python, or the newest for which a solution exists. Pages of the index that were read less
+    than `fresh` seconds ago are not asked for again; None: as the index says.
 
     No solution is a result (`outcome: unsatisfiable`). Raises Indeterminate where the index cannot be reached,
     ConfigError where a pin is not on the index.
@@ -52,7 +56,7 @@ def resolve(
         assert python is not None
         for replace in _replacements(request, dates):
             tell(f"{request.name}: resolving for Python {python} as of {as_of}")
-            outcome = _compile(request, python, as_of, replace, settings)
+            outcome = _compile(request, python, as_of, replace, settings, fresh)
             if outcome.ok:
                 return _lock(request, python, as_of, newest, outcome.out, "")
             known = match(request.role, "lock", ErrorText(message=outcome.text))
@@ -104,14 +108,12 @@ def _replacements(request: Request, dates: UploadDates) -> list[dict[str, str]]:
 
 
 def _compile(
-    request: Request, python: str, as_of: dt.date, replace: dict[str, str], settings: IndexSettings
+    request: Request, python: str, as_of: dt.date, replace: dict[str, str], settings: IndexSettings, fresh: int | None
 ) -> uv.Outcome:
-    requirements = []
-    for requirement in request.requirements:
-        name = requirement.split("==")[0]
-        requirements.append(requirement.replace(name, replace[name], 1) if name in replace else requirement)
+    requirements = [_replaced(text, replace) for text in request.requirements]
     with tempfile.TemporaryDirectory() as folder:
-        overrides = Path(folder) / "overrides.txt"
+        overrides, constraints = Path(folder) / "overrides.txt", Path(folder) / "constraints.txt"
+        constraints.write_text("".join(f"{_replaced(text, replace)}\n" for text in request.constraints))
         # A marker that never holds removes a package wherever another depends on it.
         overrides.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in replace))
         interpreter = interpreters.find(python)
@@ -125,6 +127,7 @@ def _compile(
                 *["--python-platform", PLATFORM],
                 *["--exclude-newer", f"{as_of.isoformat()}T00:00:00Z"],
                 *(["--overrides", str(overrides)] if replace else []),
+                *(["--constraints", str(constraints)] if request.constraints else []),
                 *[flag for package in request.wheels_only for flag in ("--only-binary", package)],
                 "--generate-hashes",
                 "--no-annotate",
@@ -134,7 +137,14 @@ def _compile(
             ],
             settings,
             stdin="\n".join(requirements) + "\n",
+            fresh=fresh,
         )
+
+
+def _replaced(text: str, replace: Mapping[str, str]) -> str:
+    """A requirement of what is installed in the package's place."""
+    name = canonicalize_name(Requirement(text).name)
+    return text.replace(name, replace[name], 1) if name in replace else text
 
 
 def _lock(request: Request, python: str, as_of: dt.date, newest: dt.date | None, body: str, explanation: str) -> Lock:

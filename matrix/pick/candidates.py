@@ -30,7 +30,7 @@ class Candidates:
         replaced = self.config.resolver.replace
         for converter in self.config.converters:
             lock = self.locks.get(converter.id)
-            if lock is None or lock.outcome != "resolved":
+            if lock is None or lock.outcome != "resolved" or not converter.companions:
                 continue
             for exporter in self._exporters(model):
                 other = self.locks.get(self.environment(exporter))

@@ -34,7 +34,7 @@ def stretched(
     """Rows within the constraints, converters before exporters, closest to those of the table; none for a side that
     no constraint is about."""
     return (
-        *_side("converter", config, config.converters, locks, constraints, releases),
+        *_side("converter", config, [row for row in config.converters if row.companions], locks, constraints, releases),
         *_side("exporter", config, config.exporters, locks, constraints, releases),
     )
 

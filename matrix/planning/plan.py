@@ -12,6 +12,7 @@ from matrix.config.exporters import EXPORTER_KEYS, Exporter, expand, from_file
 from matrix.config.model import Config, ConverterRow, ModelSpec, Tier
 from matrix.errors import NothingSelected, UsageError
 from matrix.locks.lockfile import Lock
+from matrix.locks.versions import release_of
 from matrix.planning.cells import Cell, Selection
 from matrix.selectors import Selector
 
@@ -78,11 +79,14 @@ class _Table:
         self.locks = locks
         self.exporters = expand(config)
         self.file = from_file(config)
-        self.onnx_opset = {release.version: release.opset for release in config.onnx}
 
     def tier(self, tier: Tier, notes: list[str], wanted: Selector) -> Iterator[Cell]:
         models = [m for m in self.config.models if tier.models is None or m.id in tier.models or m.id in self.given]
-        converters = [c for c in self.config.converters if tier.converters is None or c.id in tier.converters]
+        converters = [
+            c
+            for c in self.config.converters
+            if (c.id in tier.converters if tier.converters is not None else c.companions or tier.bare)
+        ]
         if tier.cells is not None:
             for mapping in tier.cells:
                 yield from self._cut(selectors.from_mapping(mapping), wanted, models, converters)
@@ -100,7 +104,7 @@ class _Table:
         return [exporter for exporter in self.exporters if exporter.via != "builder"]
 
     def _asked(self, rule: str, converter: ConverterRow, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
-        newest = self.onnx_opset[converter.pins["onnx"]]
+        newest = release_of(self.config, converter, self.locks).opset
         match rule:
             case "nearest":
                 yield from self._nearest(newest, date)

@@ -25,7 +25,7 @@ def with_pins(config: Config, pins: Mapping[str, str]) -> tuple[Config, tuple[st
     on_converter = {p: v for p, v in pins.items() if p not in on_exporter}
     made: list[str] = []
     if on_converter:
-        for row in _neighbours(config.converters, on_converter):
+        for row in _neighbours(tuple(row for row in config.converters if row.companions), on_converter):
             rows, name = _added(config.converters, _variant(row, on_converter))
             config = config.model_copy(update={"converters": rows})
             made.append(name)

@@ -11,10 +11,11 @@ from matrix.coverage import Coverage
 from matrix.coverage.summary import OF_NAMES
 from matrix.evidence import Entry, Evidence, Profile
 from matrix.evidence.known import ProfileKey
+from matrix.locks.versions import release_of
 from matrix.operators import History
 from matrix.prediction.features import Feature, Reader, shapes
 from matrix.prediction.frequencies import Failure, Frequencies, Index, Shares, Trial, kind_priors, suspects
-from matrix.prediction.rows import nearest, release_of
+from matrix.prediction.rows import nearest
 
 # How likely a file gets past a feature that nothing is known of. Most of what is new works.
 KINDS = {
@@ -43,7 +44,7 @@ class Experience:
     def __init__(self, config: Config, evidence: Evidence, ignored: frozenset[str] = frozenset()) -> None:
         self._config = config
         self._ignored = ignored
-        self._rows = {row.id: row for row in config.converters}
+        self._rows = {row.id: row for row in config.converters if row.companions}
         self._coverage = evidence.coverage
         self._history = _history(evidence.coverage)
         self._told = max((covered.opset for covered in evidence.coverage.values()), default=0)
@@ -61,7 +62,7 @@ class Experience:
     def release(self, row: ConverterRow) -> OnnxRelease:
         """What its onnx knows."""
         if row.id not in self._releases:
-            self._releases[row.id] = release_of(self._config, row)
+            self._releases[row.id] = release_of(self._config, row, {})
         return self._releases[row.id]
 
     def broken(self, row: ConverterRow) -> Failure | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from packaging.version import Version
 
-from matrix.config.model import Config, ConverterRow, OnnxRelease
+from matrix.config.model import ConverterRow
 
 
 def nearest(row: ConverterRow, rows: Mapping[str, ConverterRow], among: Collection[str]) -> str | None:
@@ -14,13 +14,6 @@ def nearest(row: ConverterRow, rows: Mapping[str, ConverterRow], among: Collecti
     if row.id in among:
         return row.id
     return min((name for name in among if name in rows), key=lambda name: (*_far(row, rows[name]), name), default=None)
-
-
-def release_of(config: Config, row: ConverterRow) -> OnnxRelease:
-    """What its onnx knows: by the table, or as the newest release before it does."""
-    wanted = Version(row.pins["onnx"])
-    known = sorted(config.onnx, key=lambda release: Version(release.version))
-    return max((r for r in known if Version(r.version) <= wanted), key=lambda r: Version(r.version), default=known[0])
 
 
 def _far(one: ConverterRow, two: ConverterRow) -> tuple[float, float, float]:

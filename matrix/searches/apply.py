@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from matrix.config.exporters import Exporter, expand
 from matrix.config.model import Config, ConverterRow, ExporterRow, Role, Row
 from matrix.locks.lockfile import Lock
+from matrix.locks.versions import release_of
 from matrix.planning.cells import Cell, Step
 from matrix.results import CellResult
 from matrix.verdicts.changes import Change, facts
@@ -33,7 +34,7 @@ class Table:
 
     def knows(self, cell: Cell) -> tuple[int, int]:
         """IR version and opset of the converter's onnx."""
-        release = next(item for item in self.config.onnx if item.version == cell.converter.pins["onnx"])
+        release = release_of(self.config, cell.converter, self.locks)
         return release.ir, release.opset
 
     def torchscript(self, cell: Cell) -> Exporter | None:

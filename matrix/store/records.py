@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 JobKind = Literal["export", "inspect", "alter", "reference", "expose", "convert", "trace", "coverage"]
 
+Resolution = Literal["then", "now", "both"]
+
 SCHEMA = 1
 
 
@@ -137,7 +139,7 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One execution of the plan."""
+    """One execution of the plan. `as_of` is the day that `now` was, None where nothing was resolved as of it."""
 
     id: int
     started: dt.datetime
@@ -149,3 +151,5 @@ class RunRecord:
     planned: int
     jobs_run: int
     jobs_cached: int
+    resolution: Resolution = "then"
+    as_of: dt.date | None = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy import JSON, Date, DateTime, ForeignKey, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 class Base(DeclarativeBase):
@@ -35,6 +35,9 @@ class RunRow(Base):
     jobs_run: Mapped[int] = mapped_column(Integer, default=0)
     jobs_cached: Mapped[int] = mapped_column(Integer, default=0)
     host: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # then, now or both; and the day that now was, None where nothing was resolved as of it.
+    resolution: Mapped[str] = mapped_column(String(10), default="then", server_default="then")
+    as_of: Mapped[dt.date | None] = mapped_column(Date)
 
 
 class ObservationRow(Base):
@@ -75,6 +78,49 @@ class CellRow(Base):
     base: Mapped[str | None] = mapped_column(String(500))
     # What only a search adds: changes, alter, expose, trace.
     further: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class LockRow(Base):
+    """What an environment consists of. Many resolutions come to the same, and it is long."""
+
+    __tablename__ = "lock"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(20))
+    python: Mapped[str] = mapped_column(String(10))
+    outcome: Mapped[str] = mapped_column(String(20))
+    body: Mapped[str] = mapped_column(Text)
+    explanation: Mapped[str] = mapped_column(Text)
+
+
+class ResolutionRow(Base):
+    """A lock that a run made for an environment of its own, which no file holds."""
+
+    __tablename__ = "resolution"
+    __table_args__ = (Index(None, "run", "name", unique=True), Index(None, "name"))
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    name: Mapped[str] = mapped_column(String(300))
+    as_of: Mapped[dt.date] = mapped_column(Date)
+    request: Mapped[str] = mapped_column(String(64))
+    resolver: Mapped[str] = mapped_column(String(60))
+    find_links: Mapped[bool] = mapped_column()
+    lock: Mapped[str] = mapped_column(ForeignKey("lock.digest"))
+
+
+class BlameRow(Base):
+    """What a search for the culprit concluded about a cell. The runs it made are cells of `run`."""
+
+    __tablename__ = "blame"
+    __table_args__ = (Index(None, "cell"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    cell: Mapped[str] = mapped_column(String(500))
+    created: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    story: Mapped[dict[str, Any]] = mapped_column(JSON)
+    picture: Mapped[str] = mapped_column(Text)
 
 
 class DerivedRow(Base):

@@ -13,16 +13,19 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Limits, Role
+from matrix.store.blames import Blames
 from matrix.store.blobs import Blobs
 from matrix.store.database import connect
 from matrix.store.records import (
     CellRecord,
     JobKind,
     Observation,
+    Resolution,
     RunRecord,
     obstacle_from,
     passes_from,
 )
+from matrix.store.resolutions import Resolutions
 from matrix.store.schema import CellRow, DerivedRow, ObservationRow, RunRow
 
 _CHUNK = 500
@@ -33,13 +36,24 @@ class Store:
 
     def __init__(self, url: str, blobs: Path) -> None:
         self._engine = connect(url)
+        self.resolutions = Resolutions(self._engine)
+        self.blames = Blames(self._engine)
         self.blobs = Blobs(blobs)
         self.name = hashlib.sha256(url.encode()).hexdigest()[:16]
         self.blobs.used_by(self.name)
 
     # -- runs
 
-    def begin_run(self, tier: str, engine: str, command: str, planned: int, host: Mapping[str, Any]) -> int:
+    def begin_run(
+        self,
+        tier: str,
+        engine: str,
+        command: str,
+        planned: int,
+        host: Mapping[str, Any],
+        resolution: Resolution = "then",
+        as_of: dt.date | None = None,
+    ) -> int:
         """Open a run. Runs that a killed driver of the same `host["state"]` left open are closed as `killed`."""
         with Session(self._engine) as session, session.begin():
             for left in session.scalars(select(RunRow).where(RunRow.status == "running")):
@@ -53,6 +67,8 @@ class Store:
                 command=command,
                 planned=planned,
                 host=dict(host),
+                resolution=resolution,
+                as_of=as_of,
             )
             session.add(row)
             session.flush()
@@ -200,6 +216,20 @@ class Store:
         with Session(self._engine) as session:
             return sorted(session.scalars(select(CellRow.cell).where(CellRow.base.is_(None)).distinct()))
 
+    def newest_cells(self, names: Iterable[str], before: int | None = None) -> dict[int, list[CellRecord]]:
+        """Of each of these cells the newest record of a run, older than `before` where that is given; by run."""
+        wanted = sorted(set(names))
+        found: dict[int, list[CellRecord]] = {}
+        with Session(self._engine) as session:
+            for start in range(0, len(wanted), _CHUNK):
+                newest = select(func.max(CellRow.id)).where(CellRow.cell.in_(wanted[start : start + _CHUNK]))
+                if before is not None:
+                    newest = newest.where(CellRow.run < before)
+                rows = session.scalars(select(CellRow).where(CellRow.id.in_(newest.group_by(CellRow.cell))))
+                for row in rows:
+                    found.setdefault(row.run, []).append(_cell(row))
+        return found
+
     # -- derived
 
     def derived(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -233,6 +263,8 @@ def _run(row: RunRow) -> RunRecord:
         row.planned,
         row.jobs_run,
         row.jobs_cached,
+        cast(Resolution, row.resolution),
+        row.as_of,
     )
 
 

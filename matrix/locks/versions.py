@@ -1,0 +1,27 @@
+"""Which version of a package a row has: the pinned one, or where the row leaves it open the one in its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from packaging.version import Version
+
+from matrix.config.model import Config, OnnxRelease, Row
+from matrix.locks.lockfile import Lock
+
+
+def version_of(row: Row, package: str, locks: Mapping[str, Lock]) -> str | None:
+    """None where neither the row nor its lock has it."""
+    if package in row.pins:
+        return row.pins[package]
+    lock = locks.get(row.id)
+    return lock.packages.get(package) if lock else None
+
+
+def release_of(config: Config, row: Row, locks: Mapping[str, Lock]) -> OnnxRelease:
+    """What the row's onnx knows: by the table, or as the newest release before it does. Of a row without a version,
+    the oldest in the table, as of one older than all."""
+    known = sorted(config.onnx, key=lambda release: Version(release.version))
+    wanted = version_of(row, "onnx", locks)
+    fitting = [release for release in known if wanted is not None and Version(release.version) <= Version(wanted)]
+    return fitting[-1] if fitting else known[0]

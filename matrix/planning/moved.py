@@ -1,0 +1,100 @@
+"""The same cells at another time: one environment of a cell resolved as of another day. Pure.
+
+Only one of the two moves, so that what comes of it speaks of that one: a cell of `now` has the converter of now and the
+exporter of then, and every exporter has cells of now of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Literal, TypeVar
+
+from matrix.config.model import ExporterRow, Row
+from matrix.locks.lockfile import Lock
+from matrix.planning.cells import Cell
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+Side = Literal["exporter", "converter"]
+
+# No id of the table has it.
+_MARK = "~"
+NOW = "now"
+
+
+def is_moved(name: str) -> bool:
+    """Whether a row, an environment or a cell of this name is that of another time than its own."""
+    return _MARK in name
+
+
+def unmoved(name: str) -> str:
+    """The cell, row or environment at its own time, of whatever other time `name` is."""
+    return "/".join(_stem(part) for part in name.split("/"))
+
+
+def moved_side(cell: str) -> Side | None:
+    """Which environment of the cell with this id is of another time."""
+    parts = cell.split("/")
+    if is_moved(parts[-1]):
+        return "converter"
+    return "exporter" if is_moved(cell) else None
+
+
+def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapping[str, str] | None = None) -> AnyRow:
+    """The row resolved as of a day for the same Python, under further ranges."""
+    return row.model_copy(
+        update={
+            "id": f"{row.id}{_MARK}{label}",
+            "as_of": as_of,
+            "python": python,
+            "within": {**row.within, **(within or {})},
+            "note": f"{row.id} as of {as_of}",
+        }
+    )
+
+
+def moved_cell(cell: Cell, row: Row) -> Cell:
+    """The cell with a row of another time in the place of its converter's or its exporter's."""
+    if not isinstance(row, ExporterRow):
+        return replace(cell, converter=row)
+    label = row.id.partition(_MARK)[2]
+    exporter = replace(cell.exporter, id=f"{cell.exporter.id}{_MARK}{label}", row=row.id)
+    return replace(cell, exporter=exporter, exporter_row=row)
+
+
+def cells_of_now(
+    cells: Iterable[Cell],
+    exporters: Mapping[str, ExporterRow],
+    lock_of: Callable[[Row], Lock | None],
+    as_of: dt.date,
+) -> tuple[Cell, ...]:
+    """Every cell with its converter of now, and of each model, exporter and opset one cell with its exporter of now.
+
+    `exporters` are rows by id; `lock_of` gives the lock of then, whose Python stays.
+    """
+    rows: dict[str, Row] = {}
+
+    def now(row: AnyRow) -> AnyRow:
+        if row.id not in rows:
+            lock = lock_of(row)
+            rows[row.id] = moved_row(row, NOW, as_of, lock.python if lock else row.python or "")
+        made = rows[row.id]
+        assert isinstance(made, type(row))
+        return made
+
+    found: list[Cell] = []
+    written: set[tuple[str, str, int]] = set()
+    for cell in cells:
+        found.append(moved_cell(cell, now(cell.converter)))
+        export = (cell.model.id, cell.exporter.id, cell.opset)
+        if cell.exporter.row in exporters and export not in written:
+            written.add(export)
+            found.append(moved_cell(cell, now(exporters[cell.exporter.row])))
+    return tuple(found)
+
+
+def _stem(part: str) -> str:
+    """`torch-1.12.1~now@15` → `torch-1.12.1@15`."""
+    before, mark, after = part.partition(_MARK)
+    return f"{before}@{after.partition('@')[2]}" if mark and "@" in after else before

@@ -1,0 +1,43 @@
+"""What searches for the culprit concluded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from matrix.store.schema import BlameRow
+
+
+@dataclass(frozen=True)
+class BlameRecord:
+    """The story of one search as data, and its timeline as SVG text. `run` made its environments."""
+
+    cell: str
+    run: int
+    created: dt.datetime
+    story: Mapping[str, Any]
+    picture: str
+
+
+class Blames:
+    """By cell; what was found before stays."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, run: int, cell: str, story: Mapping[str, Any], picture: str) -> None:
+        with Session(self._engine) as session, session.begin():
+            created = dt.datetime.now(dt.UTC)
+            session.add(BlameRow(run=run, cell=cell, created=created, story=dict(story), picture=picture))
+
+    def newest(self, cells: Iterable[str]) -> dict[str, BlameRecord]:
+        """The newest of each of these cells."""
+        newest = select(func.max(BlameRow.id)).where(BlameRow.cell.in_(sorted(set(cells)))).group_by(BlameRow.cell)
+        with Session(self._engine) as session:
+            rows = session.scalars(select(BlameRow).where(BlameRow.id.in_(newest)))
+            return {row.cell: BlameRecord(row.cell, row.run, row.created, row.story, row.picture) for row in rows}

@@ -1,0 +1,93 @@
+"""Locks of resolutions that no file holds: those of `now`, and those a search tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, cast
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from matrix.config.model import Role
+from matrix.store.schema import LockRow, ResolutionRow
+
+if TYPE_CHECKING:
+    from matrix.locks.lockfile import Lock
+
+
+class Resolutions:
+    """By run and environment. What an environment consists of is stored once, however often it came out."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def keep(self, run: int, locks: Iterable[Lock]) -> None:
+        """Store locks that a run made; of those it stored before the names are known, and nothing changes."""
+        with Session(self._engine) as session, session.begin():
+            known = set(session.scalars(select(ResolutionRow.name).where(ResolutionRow.run == run)))
+            for lock in locks:
+                if lock.name in known:
+                    continue
+                known.add(lock.name)
+                if session.get(LockRow, lock.digest) is None:
+                    session.add(
+                        LockRow(
+                            digest=lock.digest,
+                            role=lock.role,
+                            python=lock.python,
+                            outcome=lock.outcome,
+                            body=lock.body,
+                            explanation=lock.explanation,
+                        )
+                    )
+                    session.flush()
+                session.add(
+                    ResolutionRow(
+                        run=run,
+                        name=lock.name,
+                        as_of=lock.as_of,
+                        request=lock.request,
+                        resolver=lock.resolver,
+                        find_links=lock.find_links,
+                        lock=lock.digest,
+                    )
+                )
+
+    def of_run(self, run: int) -> dict[str, Lock]:
+        """The locks that a run made, by name of the environment."""
+        return self._read(select(ResolutionRow.id).where(ResolutionRow.run == run))
+
+    def newest(self, names: Iterable[str], before: int | None = None) -> dict[str, Lock]:
+        """The newest lock of each environment, of a run older than `before` where that is given."""
+        newest = select(func.max(ResolutionRow.id)).where(ResolutionRow.name.in_(sorted(set(names))))
+        if before is not None:
+            newest = newest.where(ResolutionRow.run < before)
+        return self._read(newest.group_by(ResolutionRow.name))
+
+    def _read(self, ids: object) -> dict[str, Lock]:
+        query = (
+            select(ResolutionRow, LockRow)
+            .join(LockRow, ResolutionRow.lock == LockRow.digest)
+            .where(ResolutionRow.id.in_(ids))  # type: ignore[arg-type]
+        )
+        with Session(self._engine) as session:
+            return {row.name: _lock(row, lock) for row, lock in session.execute(query)}
+
+
+def _lock(row: ResolutionRow, lock: LockRow) -> Lock:
+    # Not above: a store is opened by commands that never see a lock.
+    from matrix.locks.lockfile import Lock
+
+    return Lock(
+        name=row.name,
+        role=cast(Role, lock.role),
+        request=row.request,
+        python=lock.python,
+        as_of=row.as_of,
+        newest_pin=None,
+        resolver=row.resolver,
+        outcome=cast(Literal["resolved", "unsatisfiable"], lock.outcome),
+        body=lock.body,
+        explanation=lock.explanation,
+        find_links=row.find_links,
+    )
