@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.evidence.gather import gather
 from matrix.locks.keep import stale
+from matrix.locks.live import LiveResolver
+from matrix.locks.lockfile import Lock
 from matrix.pick.choose import Picked, pick
 from matrix.pick.wanted import Wanted
+from matrix.planning import Plan
 from matrix.planning.cells import Cell
 from matrix.reporting import report_on
 from matrix.searches import Searches
@@ -16,7 +20,7 @@ from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.store import Observation, RunRecord
 from matrix.views.document import Report
-from matrix.workshop import Options, workshop
+from matrix.workshop import Options, Workshop, workshop
 
 __all__ = ["Options", "choose_toolchain", "execute", "measure_coverage", "read_models"]
 
@@ -28,7 +32,9 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
         plan = session.locked_plan(shop.events.say, allowed=not options.locked)
         for note in plan.notes:
             shop.events.say(f"note: {note}")
+        plan, made = resolved_now(shop, plan)
         with shop.recorded(plan.tier, len(plan.cells)) as run:
+            shop.store.resolutions.keep(run.number, made)
             done = run.run(plan)
             searches = Searches(plan, Table(session.config, session.locks), options.remedy)
             while done and (cells := searches.next(run.results())):
@@ -41,6 +47,24 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
                 done = run.run(part)
         order = [cell.id for cell in plan.cells]
         return report_on(shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order)
+
+
+def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock]]:
+    """The plan with cells of the resolutions that were asked for, and the locks of now, which are made anew every time:
+    what was there yesterday may be gone today. Raises what resolving does."""
+    options, session = shop.options, shop.session
+    if options.as_of is None:
+        return plan, []
+    began = time.monotonic()
+    cells = session.cells_of_now(plan, options.as_of)
+    requests = session.take_in(cells)
+    made = LiveResolver(session.settings).resolve(requests)
+    session.use(made)
+    shop.events.say(
+        f"now, as of {options.as_of}: {len(made)} environments resolved in {time.monotonic() - began:.1f} s"
+    )
+    before = plan.cells if options.resolution == "both" else ()
+    return session.further(plan, (*before, *cells), shop.events.say, not options.locked), made
 
 
 def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tuple[Picked, RunRecord]:

@@ -15,6 +15,7 @@ from matrix.config.model import Config, OnnxRelease
 from matrix.legs import compare_files
 from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock
+from matrix.planning.moved import unmoved
 from matrix.store import CellRecord, Observation, Store
 from matrix.verdicts.compare import Tolerances
 from matrix.verdicts.judge import ARRAYS_MISSING, Judgement, Leg, judge
@@ -180,7 +181,7 @@ class Judge:
     def _versions(
         self, record: CellRecord, convert: Observation | None, names: Mapping[str, str]
     ) -> dict[str, str | None]:
-        pins = self._pins.get(record.converter, {})
+        pins = self._pins.get(unmoved(record.converter), {})
         installed = convert.installed if convert else {}
         return {package: installed.get(names.get(package, package)) or pins.get(package) for package in SHOWN}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +25,7 @@ from matrix.locks.lockfile import Lock
 from matrix.locks.request import ImpossiblePin, Request, make_request
 from matrix.planning import Plan, Selection, make_plan, with_pins
 from matrix.planning.cells import Cell
+from matrix.planning.moved import cells_of_now, is_moved
 from matrix.state import State
 from matrix.verdicts.reasons import known_reasons
 
@@ -195,6 +197,26 @@ class Session:
         if outdated:
             self.refresh(outdated, tell, allowed)
         return {row: self.locks[name].explanation for row, name in names.items()}
+
+    def cells_of_now(self, plan: Plan, as_of: dt.date) -> tuple[Cell, ...]:
+        """The plan's cells with one environment each resolved as of a day."""
+        exporters = {row.id: row for row in self.config.exporters}
+        return cells_of_now(plan.cells, exporters, lambda row: self.locks.get(self._built(row)), as_of)
+
+    def take_in(self, cells: Iterable[Cell]) -> list[Request]:
+        """Make the rows known that a search, or another time, made for these cells; the requests of all environments
+        of theirs that are of another time."""
+        known = {row.id for row in (*self.config.exporters, *self.config.converters)}
+        new: dict[str, Row] = {}
+        for cell in cells:
+            for row in (cell.converter, cell.exporter_row):
+                if row is not None and row.id not in known:
+                    self._searched[row.id] = new[row.id] = row
+        return self.requests(self._built(row) for row in new.values() if is_moved(row.id))
+
+    def use(self, locks: Iterable[Lock]) -> None:
+        """Go by these locks, which no file holds."""
+        self._locks = {**self.locks, **{lock.name: lock for lock in locks}}
 
     def engine(self) -> tuple[Engine, str]:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import platform
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -31,6 +32,7 @@ from matrix.results import CellResult, Judge
 from matrix.session import Session
 from matrix.state import State
 from matrix.store import Observation, Store
+from matrix.store.records import Resolution
 from matrix.views.progress import LiveProgress, PlainProgress, progress
 
 # A row's backend test cases are one pass, and there are up to two thousand of them.
@@ -39,7 +41,7 @@ _COVERAGE_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, as opposed to what (the session). None: as the table says."""
+    """How to run, as opposed to what (the session). None: as the table says. `as_of` is the day that now is."""
 
     store: str | None = None
     jobs: int = 2
@@ -51,6 +53,8 @@ class Options:
     remedy: bool = False
     tflite: bool = False
     command: str = ""
+    resolution: Resolution = "then"
+    as_of: dt.date | None = None
 
 
 @dataclass
@@ -72,7 +76,13 @@ class Workshop:
     def recorded(self, tier: str, planned: int | None) -> Iterator[Underway]:
         """A run in the history, ended with this block. `planned` None: only its end shows how many cells it has."""
         number = self.store.begin_run(
-            tier, self.engine.name, redact(self.options.command), planned or 0, _host(self.session.state)
+            tier,
+            self.engine.name,
+            redact(self.options.command),
+            planned or 0,
+            _host(self.session.state),
+            self.options.resolution,
+            self.options.as_of,
         )
         disk = self.engine.disk()
         underway = Underway(self, number, Watermark(disk) if disk else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shlex
 import sys
@@ -14,6 +15,7 @@ from matrix.cli.options import engine_options, make_session, selection_options, 
 
 if TYPE_CHECKING:
     from matrix.results import CellResult
+    from matrix.store.records import Resolution
     from matrix.views.document import Report
 
 
@@ -44,6 +46,20 @@ if TYPE_CHECKING:
 @click.option(
     "--tflite", is_flag=True, help="Carry what was converted on to TensorFlow Lite, run and compare that too."
 )
+@click.option(
+    "--resolution",
+    type=click.Choice(["then", "now", "both"]),
+    default="then",
+    show_default=True,
+    help="then: every environment from its committed lock. now: one environment of each cell resolved as of today, "
+    "its pins and its Python as they are. both: side by side.",
+)
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day that `now` is; default: today. Only what the index had before that day (UTC) counts.",
+)
 @click.option("--strict", is_flag=True, help="For CI: a missing interpreter or wheel ends with exit code 7 too.")
 def run(
     store: str | None,
@@ -56,6 +72,8 @@ def run(
     evict: bool,
     remedy: bool,
     tflite: bool,
+    resolution: Resolution,
+    as_of: dt.datetime | None,
     strict: bool,
     **options: Any,
 ) -> None:
@@ -75,6 +93,7 @@ def run(
     from matrix.driver import Options, execute
 
     session = make_session(**options)
+    day = day_of_now(resolution, as_of)
     report, stated = execute(
         session,
         Options(
@@ -87,12 +106,29 @@ def run(
             evict=evict,
             remedy=remedy,
             tflite=tflite,
+            resolution=resolution,
+            as_of=day,
             command=f"python -m matrix {shlex.join(sys.argv[1:])}",
         ),
     )
     show_report(report, stated, format_)
     _usable(report, [model.id for model in session.given])
     _end(report, session.table, strict)
+
+
+def day_of_now(resolution: Resolution, as_of: dt.datetime | None) -> dt.date | None:
+    """The day that now is, None where nothing is resolved as of it. Raises UsageError for one that is to come."""
+    from matrix.errors import UsageError
+
+    if resolution == "then":
+        if as_of is not None:
+            raise UsageError("--as-of says when `now` is; add --resolution now or both")
+        return None
+    today = dt.datetime.now(dt.UTC).date()
+    day = as_of.date() if as_of else today
+    if day > today:
+        raise UsageError(f"--as-of {day}: nobody knows yet what the index will have; today is {today} (UTC)")
+    return day
 
 
 def _usable(report: Report, given: list[str]) -> None:

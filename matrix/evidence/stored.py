@@ -14,6 +14,7 @@ from matrix.config.exporters import expand, from_file
 from matrix.evidence.derive import derive, identity_of, profile_of
 from matrix.evidence.known import Evidence, Profile, ProfileKey
 from matrix.evidence.packed import fits, newest, pack
+from matrix.planning.moved import is_moved
 from matrix.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def read(
 
 
 def _derived(source: Source, run: int) -> dict[str, Any]:
-    records = source.store.cells(run)
+    # Of another time than its own, a row says nothing about what its lock installs.
+    records = [record for record in source.store.cells(run) if not is_moved(record.cell)]
     entries, profiles = derive(source.judge.cells(records, source.locks, run), run)
     return pack(entries, {**_read(source.store, records), **profiles})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,14 +22,12 @@ class LiveResolver:
 
     settings: IndexSettings
     fresh: int = 600
-    _dates: dict[int, UploadDates] = field(default_factory=dict)
+    _dates: UploadDates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._dates = UploadDates(self.settings)
 
     def resolve(self, requests: Sequence[Request], tell: Callable[[str], None] = lambda _: None) -> list[Lock]:
         """In the order of the requests. Raises what `matrix.locks.resolve.resolve` does."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(lambda request: self._one(request, tell), requests))
-
-    def _one(self, request: Request, tell: Callable[[str], None]) -> Lock:
-        # One for each thread: they remember what they asked, and are not made for two askers.
-        dates = self._dates.setdefault(threading.get_ident(), UploadDates(self.settings))
-        return resolve(request, self.settings, dates, tell, self.fresh)
+            return list(pool.map(lambda one: resolve(one, self.settings, self._dates, tell, self.fresh), requests))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeVar
 
-from matrix.config.model import ExporterRow, Row
+from matrix.config.model import ConverterRow, ExporterRow, Row
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
 
@@ -56,11 +56,12 @@ def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapp
 
 def moved_cell(cell: Cell, row: Row) -> Cell:
     """The cell with a row of another time in the place of its converter's or its exporter's."""
-    if not isinstance(row, ExporterRow):
-        return replace(cell, converter=row)
-    label = row.id.partition(_MARK)[2]
-    exporter = replace(cell.exporter, id=f"{cell.exporter.id}{_MARK}{label}", row=row.id)
-    return replace(cell, exporter=exporter, exporter_row=row)
+    if isinstance(row, ExporterRow):
+        label = row.id.partition(_MARK)[2]
+        exporter = replace(cell.exporter, id=f"{cell.exporter.id}{_MARK}{label}", row=row.id)
+        return replace(cell, exporter=exporter, exporter_row=row)
+    assert isinstance(row, ConverterRow)
+    return replace(cell, converter=row)
 
 
 def cells_of_now(
