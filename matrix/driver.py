@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Sequence
 
+from matrix.blame.account import Story
+from matrix.blame.blaming import Bounds, blame_cell
 from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.evidence.gather import gather
 from matrix.locks.keep import stale
@@ -22,7 +25,7 @@ from matrix.store import Observation, RunRecord
 from matrix.views.document import Report
 from matrix.workshop import Options, Workshop, workshop
 
-__all__ = ["Options", "choose_toolchain", "execute", "measure_coverage", "read_models"]
+__all__ = ["Bounds", "Options", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
 
 
 def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
@@ -73,6 +76,14 @@ def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tupl
         with shop.recorded("pick", None) as run:
             picked = pick(session, wanted, run, gather(session, shop.source, wanted.model.id))
         return picked, shop.store.run(run.number)
+
+
+def blame(
+    session: Session, options: Options, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
+) -> Story:
+    """Who broke a cell. Raises what `workshop` and `blame_cell` do."""
+    with workshop(session, options) as shop, shop.recorded("blame", None) as run:
+        return blame_cell(session, run, cell, now, bounds, good)
 
 
 def read_models(session: Session, options: Options, cells: Sequence[Cell]) -> bool:

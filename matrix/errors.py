@@ -98,6 +98,18 @@ class NothingProven(MatrixError):
     exit_code = 15
 
 
+class NewReleases(MatrixError):
+    """`update --check` found a release that the table does not know and that could be a row."""
+
+    exit_code = 16
+
+
+class NoCure(MatrixError):
+    """`blame` found no ranges with which today's resolution works again."""
+
+    exit_code = 17
+
+
 class Interrupted(MatrixError):
     """Ctrl-C: what had finished is stored, `run` again continues."""
 
@@ -120,5 +132,7 @@ ALL: tuple[type[MatrixError], ...] = (
     NoPicture,
     ModelUnusable,
     NothingProven,
+    NewReleases,
+    NoCure,
     Interrupted,
 )

@@ -201,7 +201,7 @@ class Session:
     def cells_of_now(self, plan: Plan, as_of: dt.date) -> tuple[Cell, ...]:
         """The plan's cells with one environment each resolved as of a day."""
         exporters = {row.id: row for row in self.config.exporters}
-        return cells_of_now(plan.cells, exporters, lambda row: self.locks.get(self._built(row)), as_of)
+        return cells_of_now(plan.cells, exporters, self.lock_of, as_of)
 
     def take_in(self, cells: Iterable[Cell]) -> list[Request]:
         """Make the rows known that a search, or another time, made for these cells; the requests of all environments
@@ -213,6 +213,15 @@ class Session:
                 if row is not None and row.id not in known:
                     self._searched[row.id] = new[row.id] = row
         return self.requests(self._built(row) for row in new.values() if is_moved(row.id))
+
+    def request(self, row: Row) -> Request:
+        """The lock request of a row, known or not, of the build that is used of it."""
+        build = self.build if isinstance(row, ExporterRow) and self.build in row.builds else None
+        return make_request(self.config, row, build)
+
+    def lock_of(self, row: Row) -> Lock | None:
+        """The lock that is used of a row."""
+        return self.locks.get(self._built(row))
 
     def use(self, locks: Iterable[Lock]) -> None:
         """Go by these locks, which no file holds."""

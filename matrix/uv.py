@@ -33,6 +33,9 @@ _KEPT = {
     "UV_CONCURRENT_DOWNLOADS",
 }
 
+# A file of a release is what its hash says, for ever.
+_A_YEAR = 31_536_000
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -91,7 +94,8 @@ def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[li
     # JSON strings are TOML strings.
     lines = [
         f'[[index]]\nname = "index-{number}"\nurl = {json.dumps(url)}\n'
-        f'default = {"true" if url is settings.index else "false"}\ncache-control = {{ api = "max-age={fresh}" }}\n'
+        f'default = {"true" if url is settings.index else "false"}\n'
+        f'cache-control = {{ api = "max-age={fresh}", files = "max-age={_A_YEAR}" }}\n'
         for number, url in enumerate((*settings.extra, settings.index))
     ]
     # Readable by its owner alone: an address may hold credentials.

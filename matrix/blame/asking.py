@@ -141,7 +141,7 @@ class Blame:
     the distinct environments between them, oldest first, as far as they were looked at, and `outcomes` what the
     tested ones came out as, by digest. `transitions[0]` is the one next to the good date; those after it were
     uncovered while mending, each under the ranges that mended the ones before. `tests` counts the environments in
-    which the cell was run, the two ends included."""
+    which the cell was run, the two ends included; `stopped` says that the limit on them cut the search short."""
 
     kind: Kind
     then: Resolved
@@ -154,3 +154,4 @@ class Blame:
     cure: Cure | None = None
     tests: int = 0
     resolutions: int = 0
+    stopped: bool = False

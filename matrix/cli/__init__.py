@@ -15,7 +15,8 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
 8 state folder in use, 9 a lock is stale (--locked), 10 runs that differ (compare),
 11 no packages fulfil the pins (image), 12 a failure of no known kind (explain),
 13 no picture to draw (picture), 14 the model that was given is unusable,
-15 no toolchain within the constraints was proven (pick), 130 interrupted.
+15 no toolchain within the constraints was proven (pick), 16 releases that the table does not know
+(update --check), 17 no cure was found (blame), 130 interrupted.
 """
 
 
@@ -24,11 +25,13 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
     commands_in={
         "plan": "matrix.cli.planning",
         "lock": "matrix.cli.locking",
+        "update": "matrix.cli.updating",
         "build": "matrix.cli.building",
         "run": "matrix.cli.running",
         "coverage": "matrix.cli.covering",
         "predict": "matrix.cli.predicting",
         "pick": "matrix.cli.picking",
+        "blame": "matrix.cli.blaming",
         "status": "matrix.cli.history",
         "show": "matrix.cli.history",
         "compare": "matrix.cli.comparing",
@@ -44,11 +47,13 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
     summaries={
         "plan": "Show what a run would do, without doing it.",
         "lock": "Resolve environments with uv and write their locks to envs/.",
+        "update": "Add rows for new releases of torch, onnx, onnx-tf and tensorflow to the table.",
         "build": "Build the environments a run would need.",
         "run": "Convert in every selected combination and print the table of verdicts.",
         "coverage": "Measure which operators each converter gets right.",
         "predict": "Say what a model will come to with each toolchain, without converting it.",
         "pick": "Find the toolchain for a model, prove it, and hand it over as files.",
+        "blame": "Find out who broke a cell that once worked, and what cures it today.",
         "status": "Show past runs, or the table of one.",
         "show": "Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.",
         "compare": "Say whether two runs found the same, verdicts and numbers.",

@@ -8,7 +8,7 @@ from matrix.errors import NothingSelected, UsageError
 from matrix.store import RunRecord
 
 # Tiers of runs that nobody means who names none: they draw a picture, or decide no cell.
-NOT_OF_CELLS = frozenset({"picture", "read", "coverage"})
+NOT_OF_CELLS = frozenset({"blame", "picture", "read", "coverage"})
 
 
 def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
@@ -19,6 +19,6 @@ def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
     found = next((run for run in runs if number == run.id or (number is None and run.tier not in NOT_OF_CELLS)), None)
     if found is None:
         if number is None:
-            raise NothingSelected("there are only runs of pictures, coverage or reading yet; name one with --run")
+            raise NothingSelected("no run is about the cells of a plan yet; name another one with --run")
         raise UsageError(f"there is no run {number}; the newest is {runs[0].id}")
     return found

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -22,13 +22,14 @@ PassName = Literal[
 @dataclass(frozen=True)
 class Environment:
     """A built environment. `id` is its identity, `place` its folder or image, `installed` what was read back after
-    the build."""
+    the build; `new` says that it was not there before."""
 
     id: str
     lock: Lock
     place: str
     interpreter: str
     installed: Mapping[str, str]
+    new: bool = field(default=False, compare=False)
 
 
 class BuildFailed(Exception):

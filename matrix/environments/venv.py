@@ -107,9 +107,10 @@ class VenvEngine:
         folder = self.folder(name)
         stamp = read_stamp(folder)
         # An interpreter that was moved away leaves a link that leads nowhere.
-        if stamp is None or stamp.get("id") != name or not (folder / "bin" / "python").exists():
+        new = stamp is None or stamp.get("id") != name or not (folder / "bin" / "python").exists()
+        if stamp is None or new:
             stamp = await self._build(lock, interpreter, folder, name)
-        return Environment(name, lock, str(folder), interpreter.version, stamp["installed"])
+        return Environment(name, lock, str(folder), interpreter.version, stamp["installed"], new)
 
     async def _build(
         self, lock: Lock, interpreter: interpreters.Interpreter, folder: Path, name: str

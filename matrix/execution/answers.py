@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Engine
+from matrix.environments.engine import BuildFailed, Engine, Environment
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
 from matrix.execution.jobs import Job, observed
@@ -36,10 +36,11 @@ _PRIORITIES: dict[JobKind, int] = {
 
 @dataclass
 class Counts:
-    """Distinct jobs really run and distinct jobs whose stored finding served."""
+    """Distinct jobs really run and distinct jobs whose stored finding served; environments really built."""
 
     run: int = 0
     cached: int = 0
+    made: list[Environment] = field(default_factory=list)
 
 
 @dataclass

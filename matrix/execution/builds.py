@@ -13,12 +13,22 @@ from matrix.locks.lockfile import Lock
 class Builds:
     """Builds in the order they are wanted, `limit` at once.
 
+    `made` receives the environments that were not there before.
+
     With `places`, no more than that many converter environments are there at once: the next one waits until one was
     evicted. Exporters and the reference take no place: converters wait for what they make, never the other way round.
     """
 
-    def __init__(self, engine: Engine, limit: int, events: Events, places: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        limit: int,
+        events: Events,
+        places: int | None = None,
+        made: list[Environment] | None = None,
+    ) -> None:
         self._engine = engine
+        self._made = [] if made is None else made
         self._limit = asyncio.Semaphore(limit)
         self._events = events
         self._places = asyncio.Semaphore(places) if places else None
@@ -101,6 +111,8 @@ class Builds:
         try:
             environment = await self._engine.prepare(lock)
             problem = None
+            if environment.new:
+                self._made.append(environment)
             return environment
         except BuildFailed as failure:
             problem = failure.reason

@@ -39,7 +39,7 @@ class CoverageRun:
 
     async def execute(self) -> None:
         """Run to the end. Cancelling ends all workers; what was observed until then is stored."""
-        builds = Builds(self.engine, max(1, self.parallel), self.events, None)
+        builds = Builds(self.engine, max(1, self.parallel), self.events, None, self.counts.made)
         answers = Answers(
             run=self.id,
             locks=self.locks,

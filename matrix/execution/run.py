@@ -64,7 +64,7 @@ class Run:
 
     def __post_init__(self) -> None:
         places = self.parallel + _AHEAD if self.evict else None
-        self._builds = Builds(self.engine, max(1, self.parallel), self.events, places)
+        self._builds = Builds(self.engine, max(1, self.parallel), self.events, places, self.counts.made)
         self._pending: Counter[str] = Counter()
         self._materials = Materials(self.table.parent, self.store.blobs)
         self._ir_versions = _oldest_ir(self.config)

@@ -12,7 +12,7 @@ from matrix.locks.request import Request
 from matrix.locks.resolve import resolve
 
 # A resolver waits for the index as often as it computes.
-_AT_ONCE = 4
+_AT_ONCE = 8
 
 
 @dataclass

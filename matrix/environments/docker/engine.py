@@ -183,7 +183,8 @@ class DockerEngine:
         base, name = self.base(lock.python), self.identify(lock)
         tag = names.environment_image(name)
         try:
-            if not await asyncio.to_thread(self._exists, tag):
+            new = not await asyncio.to_thread(self._exists, tag)
+            if new:
                 async with self._room.claimed(lock):
                     await self._build(lock, base, name, tag)
         except ImageNotBuilt as error:
@@ -195,7 +196,7 @@ class DockerEngine:
             raise BuildFailed("infra", reason, f"{lock.name}: {redact(str(error))}") from error
         except OSError as error:
             raise machine_fault(lock, error) from error
-        return Environment(name, lock, tag, base.python, lock.packages)
+        return Environment(name, lock, tag, base.python, lock.packages, new)
 
     async def _build(self, lock: Lock, base: bases.Base, name: str, tag: str) -> None:
         """Build under another name first: an image is valid once it is called `tag`."""

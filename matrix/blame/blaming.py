@@ -1,0 +1,111 @@
+"""One cell blamed: the search, its answers, and the story of it, which is stored."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.version import Version
+
+from matrix.blame.account import Story
+from matrix.blame.asking import Blame, Changed
+from matrix.blame.inquiry import Inquiry
+from matrix.blame.search import investigate
+from matrix.config.model import Row
+from matrix.errors import Indeterminate, UsageError
+from matrix.index import UploadDates
+from matrix.locks.live import LiveResolver
+from matrix.planning.cells import Cell
+from matrix.planning.moved import NOW, moved_cell, moved_row, moved_side, unmoved
+from matrix.planning.named import cell_named
+from matrix.session import Session
+from matrix.views.blame_timeline import picture
+from matrix.views.blamed_document import document
+from matrix.workshop import Underway
+
+# Pages of the index that a search reads anew only after this: it asks of the past, which does not change.
+_FRESH_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a search may go: so many environments are run, and none after so many seconds."""
+
+    runs: int
+    seconds: float | None = None
+
+
+def blame_cell(
+    session: Session, run: Underway, name: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
+) -> Story:
+    """Who broke, or mended, the cell `name`, which may be one of then or of now; the row whose environment moves is the
+    one that moved in that, else the converter's. `good` is a day to begin with instead of the row's own.
+
+    The story is stored under the cell of now. Raises UsageError for a cell that the table does not have, Interrupted,
+    and what making locks does.
+    """
+    began, built = time.monotonic(), len(run.counts.made)
+    cell = cell_named(session.config, session.locks, unmoved(name))
+    row = _row(session, cell, name)
+    run.shop.locked((cell,))
+    then = session.lock_of(row)
+    assert then is not None
+    if good is not None and good < then.as_of:
+        raise UsageError(
+            f"--good {good}: {row.id} is resolved as of {then.as_of}, before which its pins were not there"
+        )
+    resolver = LiveResolver(session.settings, _FRESH_SECONDS)
+    deadline = began + bounds.seconds if bounds.seconds is not None else None
+    inquiry = Inquiry(session, run, cell, row, then, resolver, deadline)
+    blame = inquiry.conclude(investigate(good or then.as_of, now, bounds.runs))
+    story = Story(
+        cell=moved_cell(cell, moved_row(row, NOW, now, then.python)).id,
+        role=then.role,
+        row=row.id,
+        blame=blame,
+        uploaded=_uploads(blame, UploadDates(session.settings)),
+        builds=len(run.counts.made) - built,
+        seconds=time.monotonic() - began,
+        cured=inquiry.cells.get(blame.cure.environment.digest) if blame.cure else None,
+        run=run.number,
+    )
+    run.shop.store.blames.add(run.number, story.cell, document(story), picture(story))
+    return story
+
+
+def _row(session: Session, cell: Cell, name: str) -> Row:
+    if moved_side(name) != "exporter":
+        return cell.converter
+    rows = {row.id: row for row in session.config.exporters}
+    if cell.exporter.row not in rows:
+        raise UsageError(f"{name}: a file has no exporter that could have broken it")
+    return rows[cell.exporter.row]
+
+
+def _uploads(blame: Blame, dates: UploadDates) -> dict[tuple[str, str], dt.date]:
+    """Upload dates of what is spoken of, as far as the index tells them."""
+    found = {}
+    for changed in _spoken_of(blame):
+        for version in (changed.before, changed.after):
+            if version is None:
+                continue
+            try:
+                uploaded = dates.of(changed.package).get(Version(version))
+            except Indeterminate:
+                # Wheels of the user's own are on no index, and one that is silent now leaves a date out, no more.
+                continue
+            if uploaded is not None:
+                found[changed.package, version] = uploaded
+    return found
+
+
+def _spoken_of(blame: Blame) -> Iterable[Changed]:
+    for transition in blame.transitions:
+        yield from transition.changes
+    if blame.cure is not None:
+        yield from blame.cure.changes
+    for attempt in blame.attempts:
+        for package, _ in attempt.ranges:
+            yield Changed(package, blame.now.packages.get(package), attempt.environment.packages.get(package))
