@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matrix.blame.account import Story
 from matrix.blame.blaming import Bounds, blame_cell
+from matrix.drift import RowDrift
+from matrix.drift.gather import Past, beside_then, drifts
 from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.evidence.gather import gather
 from matrix.locks.keep import stale
@@ -23,7 +26,7 @@ from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.store import Observation, RunRecord
 from matrix.views.document import Report
-from matrix.workshop import Options, Workshop, workshop
+from matrix.workshop import Options, Underway, Workshop, workshop
 
 __all__ = ["Bounds", "Options", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
 
@@ -49,7 +52,22 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
                     break
                 done = run.run(part)
         order = [cell.id for cell in plan.cells]
-        return report_on(shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order)
+        report, stated = report_on(
+            shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order
+        )
+        return (_with_past(shop, run, report, made) if made else report), stated
+
+
+def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock]) -> Report:
+    """The report of a run of now held against then, and against the last such run."""
+    past = Past(shop.session, shop.store, shop.judge, run.number)
+    found: tuple[RowDrift, ...] = ()
+    try:
+        found = drifts(past, made, report.results)
+    except Indeterminate as error:
+        # What was measured does not depend on it.
+        shop.events.say(f"no drift report: {error}")
+    return replace(report, sides=beside_then(past, report.results), drifts=found)
 
 
 def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock]]:

@@ -50,6 +50,8 @@ def report_on(
         planned=run.planned,
         results=results,
         complaints=complaints,
+        resolution=run.resolution,
+        as_of=run.as_of,
     )
     return report, frozenset(stated)
 

@@ -1,4 +1,6 @@
-"""What time did to a row: its lock then and now, what the index did meanwhile, and which verdicts changed. Pure."""
+"""What time did to a row: its lock then and now, what the index did meanwhile, and which verdicts changed. Pure, but
+for `gather`, which reads the store and asks the index.
+"""
 
 from matrix.drift.changes import LockChanges, lock_changes
 from matrix.drift.incidents import KINDS, Incident, Kind, incidents

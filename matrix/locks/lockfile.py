@@ -56,7 +56,7 @@ class Lock:
     def requirements(self) -> dict[str, str]:
         """Normalised name to its lines of the body: the pin with its hashes."""
         starts = [*_PIN.finditer(self.body)]
-        ends = [*(found.start() for found in starts[1:]), len(self.body)]
+        ends = [found.start() for found in starts[1:]] + [len(self.body)] * bool(starts)
         return {
             canonicalize_name(found[1]): self.body[found.start() : end] for found, end in zip(starts, ends, strict=True)
         }

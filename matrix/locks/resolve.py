@@ -79,8 +79,7 @@ def resolve(
 def _refuse_unknown_pins(request: Request, dates: UploadDates) -> None:
     """A version that was never released is a slip of the pen, not a finding about a toolchain."""
     for package, version in request.pinned:
-        known = dates.of(package)
-        if known and Version(version) not in known:
+        if Version(version) not in dates.needed(package):
             raise ImpossiblePin(request.name, package, version)
 
 

@@ -5,18 +5,25 @@ Keys may be added, never renamed.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from matrix.drift import RowDrift
+from matrix.drift.sides import BothSides
 from matrix.results import CellResult
+from matrix.store.records import Resolution
+from matrix.views import drift
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Report:
-    """A finished (or interrupted) run with its judged cells. `complaints` by cell id."""
+    """A finished (or interrupted) run with its judged cells. `complaints` by cell id. Of a run of now: the day that now
+    was, the cells beside those of then, the drift of every row since the last such run, and by cell of now what was
+    found out about who changed it."""
 
     run: int
     status: str
@@ -27,10 +34,16 @@ class Report:
     planned: int
     results: Sequence[CellResult]
     complaints: Mapping[str, tuple[str, ...]]
+    resolution: Resolution = "then"
+    as_of: dt.date | None = None
+    sides: Sequence[BothSides] = ()
+    drifts: Sequence[RowDrift] = ()
+    blames: Mapping[str, str] = field(default_factory=dict)
 
 
 def document(report: Report) -> dict[str, Any]:
     """The report as JSON-ready data."""
+    sides = {side.now.record.cell: side for side in report.sides}
     return {
         "schema": SCHEMA,
         "run": report.run,
@@ -39,7 +52,28 @@ def document(report: Report) -> dict[str, Any]:
         "engine": report.engine,
         "jobs": {"run": report.jobs_run, "cached": report.jobs_cached},
         "planned": report.planned,
-        "cells": [cell(result, report.complaints.get(result.record.cell, ())) for result in report.results],
+        "resolution": report.resolution,
+        "as_of": report.as_of.isoformat() if report.as_of else None,
+        "cells": [
+            {
+                **cell(result, report.complaints.get(result.record.cell, ())),
+                **({"beside": _beside(sides[result.record.cell])} if result.record.cell in sides else {}),
+            }
+            for result in report.results
+        ],
+        **({"drift": drift.document(report.drifts, report.blames)} if report.as_of else {}),
+    }
+
+
+def _beside(side: BothSides) -> dict[str, Any]:
+    """A cell of now beside the same cell of then."""
+    then = side.then.judgement if side.then else None
+    return {
+        "cell": side.cell,
+        "moved": side.side,
+        "standing": side.standing,
+        "verdict": then.verdict if then else None,
+        "reason": then.reason if then else None,
     }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from packaging.version import Version
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from matrix.results import CellResult
-from matrix.views import words
+from matrix.views import drift, sides, words
 from matrix.views.document import Report
 
 # Not a terminal: a log, a pipe. Wide enough that no column is cut.
@@ -31,7 +31,14 @@ def print_report(report: Report, console: Console | None = None) -> None:
     elif console.width < _LEAST_WIDTH:
         console = Console(width=_LEAST_WIDTH)
     results = list(report.results)
-    console.print(Group(_table(results, report), Text(""), *_advice(results), _closing(report, results)))
+    of_now = {side.now.record.cell for side in report.sides}
+    plain = [result for result in results if result.record.cell not in of_now]
+    tables: list[RenderableType] = [_table(plain, report), Text("")] if plain or not of_now else []
+    if of_now:
+        tables += [sides.table(report), Text("")]
+    console.print(Group(*tables, *_advice(results), _closing(report, results)))
+    if report.drifts:
+        console.print(Text(f"\n{drift.text(report.drifts, report.blames)}"), soft_wrap=True)
 
 
 def _table(results: list[CellResult], report: Report) -> Table:

@@ -39,7 +39,9 @@ class Resolver:
         self.asked: list[tuple[str, str, list[str], IndexSettings]] = []
         self.overrides: list[str] = []
 
-    def __call__(self, arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None) -> uv.Outcome:
+    def __call__(
+        self, arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None, fresh: int | None = None
+    ) -> uv.Outcome:
         python = arguments[arguments.index("--python-version") + 1]
         if "--overrides" in arguments:
             self.overrides.append(Path(arguments[arguments.index("--overrides") + 1]).read_text())

@@ -1,0 +1,104 @@
+"""What a run of now is held against: the last one, the cells of then, and what the index says today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from matrix.drift.incidents import Incident, incidents
+from matrix.drift.report import RowDrift, row_drift
+from matrix.drift.sides import BothSides, both_sides
+from matrix.evidence.derive import identity_of, lock_identity
+from matrix.index import Releases
+from matrix.locks.lockfile import Lock
+from matrix.locks.request import Request
+from matrix.planning.moved import is_moved, unmoved
+from matrix.results import CellResult, Judge
+from matrix.session import Session
+from matrix.store import Store
+
+# Of a lock that is committed the rest is known and stays: it was chosen as of its day.
+_OF_THEN = frozenset({"yanked", "file-gone"})
+
+
+@dataclass
+class Past:
+    """The history of a store, read for one run."""
+
+    session: Session
+    store: Store
+    judge: Judge
+    run: int
+
+    def newest(self, cells: Iterable[str]) -> dict[str, CellResult]:
+        """What these cells came out as before this run, each by the newest run that decided it."""
+        found = {}
+        for run, records in self.store.newest_cells(cells, before=self.run).items():
+            for result in self.judge.cells(records, self.session.locks, run):
+                found[result.record.cell] = result
+        return found
+
+
+def beside_then(past: Past, results: Sequence[CellResult]) -> tuple[BothSides, ...]:
+    """The run's cells of now, with what the same cells of then came out as with the locks they have now."""
+    known = {result.record.cell for result in results}
+    wanted = {unmoved(cell) for cell in known if is_moved(cell)} - known
+    earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.session.locks)}
+    return both_sides(results, earlier)
+
+
+def drifts(past: Past, locks: Sequence[Lock], results: Sequence[CellResult]) -> tuple[RowDrift, ...]:
+    """Every environment that was resolved as of now against its last run, with what happened on the index; of the
+    committed locks of the same rows what happened to their releases since. Raises Indeterminate where the index does
+    not answer."""
+    session = past.session
+    before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run)
+    after = {result.record.cell: result for result in results}
+    were = past.newest(after)
+    own = {unmoved(lock.name) for lock in locks}
+    rows = [row for row in (*session.config.exporters, *session.config.converters) if row.id in own]
+    then = [lock for row in rows if (lock := session.lock_of(row)) is not None]
+    requests = {request.name: request for request in session.requests(lock.name for lock in (*locks, *then))}
+    pages = Releases(session.settings).of_all(_packages((*locks, *then), requests))
+
+    def of(lock: Lock, previous: Lock | None) -> tuple[Incident, ...]:
+        return incidents(lock, requests[lock.name], pages, previous, session.settings.elsewhere)
+
+    found = []
+    for lock in locks:
+        mine = {cell: result for cell, result in after.items() if lock.name in _environments(result)}
+        found.append(
+            row_drift(
+                lock.name,
+                before.get(lock.name),
+                lock,
+                {cell: were[cell].judgement for cell in mine if cell in were},
+                {cell: result.judgement for cell, result in mine.items()},
+                of(lock, before.get(lock.name)),
+            )
+        )
+    for lock in then:
+        happened = tuple(incident for incident in of(lock, None) if incident.kind in _OF_THEN)
+        if happened:
+            found.append(row_drift(lock.name, lock, lock, {}, {}, happened))
+    return tuple(found)
+
+
+def _packages(locks: Iterable[Lock], requests: Mapping[str, Request]) -> set[str]:
+    found: set[str] = set()
+    for lock in locks:
+        found |= lock.packages.keys() or {package for package, _ in requests[lock.name].pinned}
+    return found
+
+
+def _environments(result: CellResult) -> set[str]:
+    return {part.environment for part in (result.export, result.convert) if part is not None}
+
+
+def _is_locked_so(result: CellResult, locks: Mapping[str, Lock]) -> bool:
+    """Whether a cell was measured with the locks that its rows have now."""
+    for part in (result.export, result.convert):
+        lock = locks.get(part.environment) if part is not None and part.installed else None
+        if part is not None and lock is not None and lock_identity(part.python, part.installed) != identity_of(lock):
+            return False
+    return True
