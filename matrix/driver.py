@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from matrix.blame.account import Story
-from matrix.blame.blaming import Bounds, blame_cell
+from matrix.blame.blaming import blame_all, blame_cell
 from matrix.drift import RowDrift
 from matrix.drift.gather import Past, beside_then, drifts
 from matrix.errors import ConfigError, Indeterminate, LockStale
@@ -26,9 +26,13 @@ from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.store import Observation, RunRecord
 from matrix.views.document import Report
-from matrix.workshop import Options, Underway, Workshop, workshop
+from matrix.workshop import Bounds, Options, Underway, Workshop, workshop
 
 __all__ = ["Bounds", "Options", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
+
+
+# Who is to blame can be asked of a cell that is good at one time and bad at the other.
+_CHANGED = ("worked then, broken now", "mended")
 
 
 def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
@@ -55,7 +59,13 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
         report, stated = report_on(
             shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order
         )
-        return (_with_past(shop, run, report, made) if made else report), stated
+        if made:
+            report = _with_past(shop, run, report, made)
+        if options.blame is not None and options.as_of is not None and done:
+            changed = [side.now.record.cell for side in report.sides if side.standing in _CHANGED]
+            if changed:
+                report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
+        return report, stated
 
 
 def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock]) -> Report:

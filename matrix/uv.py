@@ -94,7 +94,7 @@ def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[li
     # JSON strings are TOML strings.
     lines = [
         f'[[index]]\nname = "index-{number}"\nurl = {json.dumps(url)}\n'
-        f'default = {"true" if url is settings.index else "false"}\n'
+        f"default = {'true' if url is settings.index else 'false'}\n"
         f'cache-control = {{ api = "max-age={fresh}", files = "max-age={_A_YEAR}" }}\n'
         for number, url in enumerate((*settings.extra, settings.index))
     ]

@@ -40,8 +40,17 @@ _COVERAGE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """How far a search may go: so many runs of a cell, and none after so many seconds."""
+
+    runs: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Options:
-    """How to run, as opposed to what (the session). None: as the table says. `as_of` is the day that now is."""
+    """How to run, as opposed to what (the session). None: as the table says. `as_of` is the day that now is; `blame`
+    how far to look for who changed a verdict since then, None: not at all."""
 
     store: str | None = None
     jobs: int = 2
@@ -55,6 +64,7 @@ class Options:
     command: str = ""
     resolution: Resolution = "then"
     as_of: dt.date | None = None
+    blame: Bounds | None = None
 
 
 @dataclass

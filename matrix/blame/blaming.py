@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from packaging.version import Version
 
@@ -14,7 +14,7 @@ from matrix.blame.asking import Blame, Changed
 from matrix.blame.inquiry import Inquiry
 from matrix.blame.search import investigate
 from matrix.config.model import Row
-from matrix.errors import Indeterminate, UsageError
+from matrix.errors import ConfigError, Indeterminate, LockStale, UsageError
 from matrix.index import UploadDates
 from matrix.locks.live import LiveResolver
 from matrix.planning.cells import Cell
@@ -22,19 +22,12 @@ from matrix.planning.moved import NOW, moved_cell, moved_row, moved_side, unmove
 from matrix.planning.named import cell_named
 from matrix.session import Session
 from matrix.views.blame_timeline import picture
+from matrix.views.blamed import answer
 from matrix.views.blamed_document import document
-from matrix.workshop import Underway
+from matrix.workshop import Bounds, Underway, Workshop
 
 # Pages of the index that a search reads anew only after this: it asks of the past, which does not change.
 _FRESH_SECONDS = 3600
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How far a search may go: so many environments are run, and none after so many seconds."""
-
-    runs: int
-    seconds: float | None = None
 
 
 def blame_cell(
@@ -109,3 +102,37 @@ def _spoken_of(blame: Blame) -> Iterable[Changed]:
     for attempt in blame.attempts:
         for package, _ in attempt.ranges:
             yield Changed(package, blame.now.packages.get(package), attempt.environment.packages.get(package))
+
+
+def blame_all(shop: Workshop, cells: Iterable[str], now: dt.date, bounds: Bounds) -> dict[str, str]:
+    """Cell to what was found out, of those that are of another verdict now than then. One blamed before with the same
+    environment of now is not blamed again; `seconds` are for all together, `runs` for each.
+
+    What is wrong with one is told in its place and takes nothing from the others. Raises Interrupted.
+    """
+    session, told = shop.session, {}
+    ends = time.monotonic() + bounds.seconds if bounds.seconds is not None else None
+    known = shop.store.blames.newest(cells)
+    with shop.recorded("blame", None) as run:
+        for cell in cells:
+            record = known.get(cell)
+            if record is not None and record.story["now"]["digest"] == _digest_of_now(session, cell):
+                told[cell] = f"{record.story['answer']} (found in run {record.run})"
+                continue
+            left = ends - time.monotonic() if ends is not None else None
+            if left is not None and left <= 0:
+                told[cell] = "not looked into: the time for it was used up"
+                continue
+            try:
+                told[cell] = answer(blame_cell(session, run, cell, now, replace(bounds, seconds=left)))
+            except (ConfigError, Indeterminate, LockStale) as error:
+                told[cell] = f"not found out: {error}"
+    return told
+
+
+def _digest_of_now(session: Session, cell: str) -> str | None:
+    """Identity of the environment of now that the cell was run in."""
+    parts = cell.split("/")
+    name = parts[1].partition("@")[0] if moved_side(cell) == "exporter" else parts[2]
+    lock = session.locks.get(name)
+    return lock.digest if lock else None

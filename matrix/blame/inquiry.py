@@ -21,6 +21,9 @@ from matrix.session import Session
 from matrix.verdicts.changes import facts
 from matrix.workshop import Underway
 
+# So many resolutions take long enough to say so.
+_MANY = 20
+
 # Names of environments with more ranges than this are numbers: nobody would read them.
 _SPELLED = 3
 
@@ -69,6 +72,9 @@ class Inquiry:
         match ask:
             case Resolve(recipes):
                 missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self._resolved]
+                if len(missing) > _MANY:
+                    first, last = missing[0].as_of, missing[-1].as_of
+                    self.run.shop.events.say(f"resolving as of {len(missing)} days, {first} to {last}")
                 for recipe, lock in zip(missing, self._locks(missing), strict=True):
                     self._resolved[recipe] = _resolved(recipe, lock)
                 return tuple(self._resolved[recipe] for recipe in recipes)

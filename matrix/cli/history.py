@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from matrix.cli.options import make_session, store_option, table_options
+
+if TYPE_CHECKING:
+    from matrix.results import CellResult
+    from matrix.session import Session
+    from matrix.store import Store
 
 # So many runs fit on a screen.
 _LISTED = 20
@@ -23,8 +28,11 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
 
     Verdicts are drawn anew from what was observed: a tolerance or a signature changed since then counts.
     """
+    from dataclasses import replace
+
     from matrix.cli.running import show_report
     from matrix.cli.runs import chosen
+    from matrix.drift.gather import Past, beside_then
     from matrix.errors import NothingSelected
     from matrix.reporting import report_on
     from matrix.results import Judge
@@ -49,7 +57,12 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
             more = f"{len(runs) - _LISTED} older ones are not listed; " if len(runs) > _LISTED else ""
             click.echo(f"{more}the table of one: python -m matrix status --run N")
             return
-        show_report(*report_on(chosen(runs, number), history, judge, config, session.locks), format_)
+        run = chosen(runs, number)
+        report, stated = report_on(run, history, judge, config, session.locks)
+        if run.as_of is not None:
+            past = Past(session, history, judge, run.id)
+            report = replace(report, sides=beside_then(past, report.results))
+        show_report(report, stated, format_)
     finally:
         history.close()
 
@@ -60,7 +73,8 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
 @store_option
 @click.option("--run", "number", type=int, help="As it came out in this run; default: the newest that decided it.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
-def show(cell: str, store: str | None, number: int | None, format_: str, **options: Any) -> None:
+@click.option("--lock", is_flag=True, help="Print the lock of its converter, or of the environment that was moved.")
+def show(cell: str, store: str | None, number: int | None, format_: str, lock: bool, **options: Any) -> None:
     """Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.
 
     CELL is the id a table prints, `model/exporter@opset/converter`; a part of it or a glob will do where only
@@ -70,6 +84,7 @@ def show(cell: str, store: str | None, number: int | None, format_: str, **optio
 
     from matrix.cli.cells import like
     from matrix.errors import NothingSelected, UsageError
+    from matrix.planning.moved import is_moved, of_now
     from matrix.results import Judge
     from matrix.store.records import Observation
     from matrix.views.detail import print_detail
@@ -90,8 +105,13 @@ def show(cell: str, store: str | None, number: int | None, format_: str, **optio
             raise UsageError(f"run {number} did not decide {fitting[0]}; runs that did: {_numbers(past)}")
         run, records = chosen
         result = Judge(config, history).cells(records, session.locks, run)[0]
+        if lock:
+            click.echo(_lock_text(session, history, result, run), nl=False)
+            return
+        blamed = history.blames.newest([fitting[0]] if is_moved(fitting[0]) else of_now(fitting[0]))
         if format_ == "json":
-            click.echo(json.dumps({"schema": 1, "run": run, **cell_document(result)}, indent=1))
+            stories = {record.cell: dict(record.story) for record in blamed.values()}
+            click.echo(json.dumps({"schema": 1, "run": run, **cell_document(result), "blamed": stories}, indent=1))
             return
 
         def log(observation: Observation) -> str:
@@ -104,9 +124,24 @@ def show(cell: str, store: str | None, number: int | None, format_: str, **optio
             return None
 
         print_detail(result, log, lock_of, history.run(run).command)
+        for record in blamed.values():
+            click.echo(f"\nblame (run {record.run}, {record.created:%Y-%m-%d}): {record.story['answer']}")
         click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, this is run {run} of {_numbers(past)}")
     finally:
         history.close()
+
+
+def _lock_text(session: Session, history: Store, result: CellResult, run: int) -> str:
+    """Of the converter, or of the environment that is of another time. Raises UsageError where none is kept."""
+    from matrix.errors import UsageError
+    from matrix.planning.moved import moved_side
+
+    side = moved_side(result.record.cell) or "converter"
+    part = result.export if side == "exporter" else result.convert
+    known = {**session.locks, **history.resolutions.of_run(run)}
+    if part is None or part.environment not in known:
+        raise UsageError(f"{result.record.cell}: it never came to its {side}, or that has no lock any more")
+    return known[part.environment].text()
 
 
 def _numbers(past: list[tuple[int, Any]]) -> str:

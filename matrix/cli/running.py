@@ -60,6 +60,25 @@ if TYPE_CHECKING:
     metavar="DATE",
     help="The day that `now` is; default: today. Only what the index had before that day (UTC) counts.",
 )
+@click.option(
+    "--blame",
+    is_flag=True,
+    help="With now or both: find out who broke or mended every cell that comes out otherwise than then.",
+)
+@click.option(
+    "--blame-runs",
+    type=click.IntRange(2),
+    default=30,
+    show_default=True,
+    help="Run one blamed cell in so many environments at most.",
+)
+@click.option(
+    "--blame-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Begin no run after so many minutes of blaming, all cells together.",
+)
 @click.option("--strict", is_flag=True, help="For CI: a missing interpreter or wheel ends with exit code 7 too.")
 def run(
     store: str | None,
@@ -74,6 +93,9 @@ def run(
     tflite: bool,
     resolution: Resolution,
     as_of: dt.datetime | None,
+    blame: bool,
+    blame_runs: int,
+    blame_minutes: float,
     strict: bool,
     **options: Any,
 ) -> None:
@@ -90,8 +112,11 @@ def run(
       python -m matrix run --model net.onnx
       python -m matrix run --model models.py:build --checkpoint net.pt --input 1x3x224x224
     """
-    from matrix.driver import Options, execute
+    from matrix.driver import Bounds, Options, execute
+    from matrix.errors import UsageError
 
+    if blame and resolution == "then":
+        raise UsageError("--blame compares now with then; add --resolution now or both")
     session = make_session(**options)
     day = day_of_now(resolution, as_of)
     report, stated = execute(
@@ -108,6 +133,7 @@ def run(
             tflite=tflite,
             resolution=resolution,
             as_of=day,
+            blame=Bounds(blame_runs, blame_minutes * 60) if blame else None,
             command=f"python -m matrix {shlex.join(sys.argv[1:])}",
         ),
     )

@@ -41,6 +41,14 @@ def moved_side(cell: str) -> Side | None:
     return "exporter" if is_moved(cell) else None
 
 
+def of_now(cell: str) -> tuple[str, ...]:
+    """Ids of the cells of now of the cell with this id: with the converter moved, and the exporter if it has one."""
+    model, exporter, converter = unmoved(cell).split("/")
+    name, at, opset = exporter.partition("@")
+    found = (f"{model}/{exporter}/{converter}{_MARK}{NOW}",)
+    return (*found, f"{model}/{name}{_MARK}{NOW}{at}{opset}/{converter}") if at else found
+
+
 def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapping[str, str] | None = None) -> AnyRow:
     """The row resolved as of a day for the same Python, under further ranges."""
     return row.model_copy(

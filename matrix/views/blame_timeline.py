@@ -217,14 +217,15 @@ def _axis(scale: _Scale, members: Sequence[Resolved]) -> Iterator[str]:
 
 
 def _line(points: Sequence[_Point], looked_between: bool) -> Iterator[str]:
-    """Thick where the cell was run, thin where it was the same before and after, dotted where nothing is known."""
+    """Thick where the cell was run, dotted where nobody looked: in colour where it was the same before and after."""
     decided = [point for point in points if point.standing != "unknown"]
     for one, two in pairwise(decided):
         level, other = _LEVELS[one.standing], _LEVELS[two.standing]
         if not looked_between:
             yield _path(one.standing, f"M{one.x:.1f} {level:g}L{two.x:.1f} {other:g}", 2.5, "2 6")
         elif one.standing == two.standing:
-            yield _path(one.standing, f"M{one.x:.1f} {level:g}H{two.x:.1f}", 2.5)
+            between = "2 6" if two.index > one.index + 1 else ""
+            yield _path(one.standing, f"M{one.x:.1f} {level:g}H{two.x:.1f}", 2.5, between)
         elif two.index == one.index + 1:
             yield _path(one.standing, f"M{one.x:.1f} {level:g}H{two.x:.1f}", 6)
             yield _path(two.standing, f"M{two.x:.1f} {level:g}V{other:g}", 2.5)

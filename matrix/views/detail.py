@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from matrix.planning.moved import moved_side
 from matrix.results import CellResult
 from matrix.store.records import Observation
 from matrix.views import words
@@ -126,10 +127,16 @@ def _tail(console: Console, result: CellResult, log: Callable[[Observation], str
 
 def _reproduce(console: Console, result: CellResult, lock_of: Callable[[str], Path | None], command: str) -> None:
     console.print(Text("\nreproduce", style="bold"))
-    only = shlex.quote(f"cell={result.record.cell}")
-    console.print(Text(f"  {command} --only {only} --again"))
-    observation = result.convert or result.export
+    moved = moved_side(result.record.cell)
+    observation = result.export if moved == "exporter" else result.convert or result.export
     lock = lock_of(observation.environment)
+    if moved is None:
+        only = shlex.quote(f"cell={result.record.cell}")
+        console.print(Text(f"  {command} --only {only} --again"))
+    elif observation.installed:
+        # The index of that day cannot be had again, what was installed can.
+        lock = Path("env.lock")
+        console.print(Text(f"  python -m matrix show {shlex.quote(result.record.cell)} --lock > {lock}"))
     if lock is not None and (observation.obstacle is None or observation.obstacle.stage != "lock"):
         minor = ".".join(observation.python.split(".")[:2])
         console.print(Text("  or only its environment, by hand:"))

@@ -57,7 +57,7 @@ def document(report: Report) -> dict[str, Any]:
         "cells": [
             {
                 **cell(result, report.complaints.get(result.record.cell, ())),
-                **({"beside": _beside(sides[result.record.cell])} if result.record.cell in sides else {}),
+                **({"beside": _beside(sides[result.record.cell], report)} if result.record.cell in sides else {}),
             }
             for result in report.results
         ],
@@ -65,7 +65,7 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def _beside(side: BothSides) -> dict[str, Any]:
+def _beside(side: BothSides, report: Report) -> dict[str, Any]:
     """A cell of now beside the same cell of then."""
     then = side.then.judgement if side.then else None
     return {
@@ -74,6 +74,7 @@ def _beside(side: BothSides) -> dict[str, Any]:
         "standing": side.standing,
         "verdict": then.verdict if then else None,
         "reason": then.reason if then else None,
+        "blame": report.blames.get(side.now.record.cell),
     }
 
 

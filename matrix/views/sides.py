@@ -57,8 +57,9 @@ def table(report: Report) -> Group:
         )
     counted = Counter(side.standing for side in report.sides)
     told = ", ".join(f"{counted[name]} {name}" for name in _STANDINGS if counted[name])
+    blamed = [Text.assemble((cell, "bold"), f"\n    {told}") for cell, told in report.blames.items()]
     hint = _next(report)
-    return Group(grid, Text(""), Text(told, style="bold"), *([Text(hint, style="dim")] if hint else []))
+    return Group(grid, Text(""), Text(told, style="bold"), *blamed, *([Text(hint, style="dim")] if hint else []))
 
 
 def _environments(side: BothSides) -> tuple[str, str]:
@@ -76,6 +77,8 @@ def _verdict(result: CellResult | None) -> Text:
 
 def _next(report: Report) -> str:
     """What to do about what was seen."""
+    if report.blames:
+        return "more about one of them: python -m matrix show CELL"
     broken = next((s for s in report.sides if s.standing == "worked then, broken now"), None)
     if broken is not None:
         return f"who broke it, and what cures it: python -m matrix blame '{broken.now.record.cell}'"

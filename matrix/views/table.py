@@ -38,7 +38,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         tables += [sides.table(report), Text("")]
     console.print(Group(*tables, *_advice(results), _closing(report, results)))
     if report.drifts:
-        console.print(Text(f"\n{drift.text(report.drifts, report.blames)}"), soft_wrap=True)
+        console.print(Text(f"\n{drift.text(report.drifts)}"), soft_wrap=True)
 
 
 def _table(results: list[CellResult], report: Report) -> Table:
