@@ -30,6 +30,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
     observation names it. History stays. Without --engine that is done for virtual environments and, where an engine
     answers, for images; of its images and containers only those go that matrix made. Base images stay.
     """
+    import contextlib
     import datetime as dt
 
     from matrix.environments.engine import BuildFailed, Engine
@@ -45,7 +46,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
 
     def current(engine: Engine) -> set[str]:
         names = set()
-        for lock in () if everything else session.locks.values():
+        for lock in () if everything else (*session.locks.values(), *of_now):
             try:
                 names.add(engine.identify(lock))
             except BuildFailed as failure:
@@ -54,7 +55,10 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
                     raise Indeterminate(failure.text) from failure
         return names
 
-    with session.state.held():
+    with session.state.held(), contextlib.closing(session.state.open_store(store)) as history:
+        # The next run of now most likely resolves to what the last one did.
+        last = next((run.id for run in history.runs() if run.as_of is not None and run.tier != "blame"), None)
+        of_now = [] if last is None else [*history.resolutions.of_run(last).values()]
         for engine in session.engines():
             engine.recover()
             there = engine.stored()
@@ -70,13 +74,9 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             )
             if stuck:
                 click.echo(f"  in use, or part of a take-away image, so not removed: {', '.join(stuck)}")
-        history = session.state.open_store(store)
         files = bytes_ = 0
-        try:
-            if history.blobs.users() == {history.name}:
-                files, bytes_ = history.blobs.collect(history.blobs_named())
-            else:
-                click.echo("stored files are kept: more than one --store has used this state folder", err=True)
-        finally:
-            history.close()
+        if history.blobs.users() == {history.name}:
+            files, bytes_ = history.blobs.collect(history.blobs_named())
+        else:
+            click.echo("stored files are kept: more than one --store has used this state folder", err=True)
     click.echo(f"removed {files} stored files ({bytes_ / 2**20:.0f} MB)")
