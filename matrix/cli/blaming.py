@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, store_option, table_options
+from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.blame.account import Story
@@ -24,6 +24,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.command()
 @click.argument("cell")
 @table_options
+@model_options
 @engine_options
 @store_option
 @click.option("--good", type=_DAY, metavar="DATE", help="A day on which it worked; default: the row's own date.")
@@ -71,6 +72,7 @@ def blame(
       python -m matrix blame mobilehairnet/torch-1.12.1@15/onnxtf1.10.0-tf2.8.0-tfp0.16.0
       python -m matrix blame 'mobilehairnet/torch-1.12.1~now@15/onnxtf1.10.0-onnx1.10.2-tf2.8.0'
       python -m matrix blame CELL --fix cure.diff && git apply cure.diff
+      python -m matrix blame net/file/onnxtf1.10.0-onnx1.11.0-tf2.9.1 --model net.onnx
     """
     import json
 

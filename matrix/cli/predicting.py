@@ -77,7 +77,8 @@ def predict(
         raise UsageError(f"one model at a time, not {', '.join(several)}")
     evidence = _known(session, running, plan, offline)
     predictor = Predictor(session.config, evidence)
-    found = [(cell, predictor.predict(cell)) for cell in plan.cells]
+    # Rows without companions leave open what a prediction goes by, and nobody is recommended them.
+    found = [(cell, predictor.predict(cell)) for cell in plan.cells if cell.converter.companions]
     found.sort(key=lambda item: (-item[1].probability, item[0].id))
     if format_ == "json":
         click.echo(json.dumps(document(several[0], found), indent=1))
