@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from matrix.blame.account import Story
 from matrix.blame.blaming import blame_all, blame_cell
-from matrix.drift import RowDrift
 from matrix.drift.gather import Past, beside_then, drifts
 from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.evidence.gather import gather
@@ -26,6 +25,7 @@ from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.store import Observation, RunRecord
 from matrix.views.document import Report
+from matrix.views.drift import document, text
 from matrix.workshop import Bounds, Options, Underway, Workshop, workshop
 
 __all__ = ["Bounds", "Options", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
@@ -59,25 +59,29 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
         report, stated = report_on(
             shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order
         )
-        if made:
-            report = _with_past(shop, run, report, made)
-        if options.blame is not None and options.as_of is not None and done:
-            changed = [side.now.record.cell for side in report.sides if side.standing in _CHANGED]
-            if changed:
-                report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
+        if options.as_of is not None:
+            report = _with_past(shop, run, report, made, done)
         return report, stated
 
 
-def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock]) -> Report:
-    """The report of a run of now held against then, and against the last such run."""
+def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], done: bool) -> Report:
+    """The report of a run of now held against then, and against the last such run. Where that was asked for, and the
+    run is `done`, cells that come out otherwise than then are blamed."""
     past = Past(shop.session, shop.store, shop.judge, run.number)
-    found: tuple[RowDrift, ...] = ()
+    report = replace(report, sides=beside_then(past, report.results))
+    options = shop.options
+    if options.blame is not None and options.as_of is not None and done:
+        changed = [side.now.record.cell for side in report.sides if side.standing in _CHANGED]
+        if changed:
+            report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
     try:
         found = drifts(past, made, report.results)
     except Indeterminate as error:
         # What was measured does not depend on it.
         shop.events.say(f"no drift report: {error}")
-    return replace(report, sides=beside_then(past, report.results), drifts=found)
+        return report
+    shop.store.keep_drift(run.number, document(found, report.blames))
+    return replace(report, drift=shop.store.drift(run.number), drift_text=text(found))
 
 
 def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock]]:

@@ -61,7 +61,9 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
         report, stated = report_on(run, history, judge, config, session.locks)
         if run.as_of is not None:
             past = Past(session, history, judge, run.id)
-            report = replace(report, sides=beside_then(past, report.results))
+            kept = history.drift(run.id)
+            told = kept["conclusion"] if kept else ""
+            report = replace(report, sides=beside_then(past, report.results), drift=kept, drift_text=told)
         show_report(report, stated, format_)
     finally:
         history.close()

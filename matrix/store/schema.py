@@ -38,6 +38,8 @@ class RunRow(Base):
     # then, now or both; and the day that now was, None where nothing was resolved as of it.
     resolution: Mapped[str] = mapped_column(String(10), default="then", server_default="then")
     as_of: Mapped[dt.date | None] = mapped_column(Date)
+    # What became of every row since the last run of now, with what the index said on that day.
+    drift: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
 class ObservationRow(Base):

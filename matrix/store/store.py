@@ -92,6 +92,16 @@ class Store:
         with Session(self._engine) as session:
             return _run(session.scalars(select(RunRow).where(RunRow.id == number)).one())
 
+    def keep_drift(self, run: int, document: Mapping[str, Any]) -> None:
+        """Store the drift report of a run; another day's index would say something else."""
+        with Session(self._engine) as session, session.begin():
+            session.execute(update(RunRow).where(RunRow.id == run).values(drift=dict(document)))
+
+    def drift(self, run: int) -> dict[str, Any] | None:
+        """The drift report of a run, None where it has none."""
+        with Session(self._engine) as session:
+            return session.scalar(select(RunRow.drift).where(RunRow.id == run))
+
     # -- observations
 
     def add(

@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix.drift import RowDrift
 from matrix.drift.sides import BothSides
 from matrix.results import CellResult
 from matrix.store.records import Resolution
-from matrix.views import drift
 
 SCHEMA = 1
 
@@ -22,8 +20,8 @@ SCHEMA = 1
 @dataclass(frozen=True)
 class Report:
     """A finished (or interrupted) run with its judged cells. `complaints` by cell id. Of a run of now: the day that now
-    was, the cells beside those of then, the drift of every row since the last such run, and by cell of now what was
-    found out about who changed it."""
+    was, the cells beside those of then, the drift report (views/drift.py) as data and as text, and by cell of now what
+    was found out about who changed it."""
 
     run: int
     status: str
@@ -37,7 +35,8 @@ class Report:
     resolution: Resolution = "then"
     as_of: dt.date | None = None
     sides: Sequence[BothSides] = ()
-    drifts: Sequence[RowDrift] = ()
+    drift: Mapping[str, Any] | None = None
+    drift_text: str = ""
     blames: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -61,7 +60,7 @@ def document(report: Report) -> dict[str, Any]:
             }
             for result in report.results
         ],
-        **({"drift": drift.document(report.drifts, report.blames)} if report.as_of else {}),
+        **({"drift": dict(report.drift)} if report.drift else {}),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from matrix.views import words
+from collections.abc import Sequence
+
+from matrix.views import sides, words
 from matrix.views.document import Report
 
 _COLUMNS = (
@@ -18,11 +20,14 @@ _COLUMNS = (
     "reason",
     "max abs",
 )
+_BESIDE = ("model", "moved", "with", "then", "standing", "where", "reason")
 
 
 def markdown(report: Report) -> str:
-    lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
-    for result in report.results:
+    of_now = {side.now.record.cell for side in report.sides}
+    plain = [result for result in report.results if result.record.cell not in of_now]
+    lines = _headed(_COLUMNS) if plain or not of_now else []
+    for result in plain:
         verdict = words.verdict(result)
         fields = (
             result.record.model,
@@ -35,9 +40,31 @@ def markdown(report: Report) -> str:
             words.because(result),
             words.max_abs(result),
         )
-        lines.append("| " + " | ".join(_escaped(field) for field in fields) + " |")
+        lines.append(_line(fields))
+    if report.sides:
+        lines += ["", *_sides(report)]
     lines += ["", f"{words.summary(list(report.results))} of {report.planned} cells."]
     return "\n".join(lines)
+
+
+def _sides(report: Report) -> list[str]:
+    """Cells of now beside those of then."""
+    lines = _headed((*_BESIDE[:4], f"now {report.as_of}", *_BESIDE[4:]))
+    for side in report.sides:
+        row, other = sides.environments(side)
+        then = words.verdict(side.then) if side.then else ""
+        because = report.blames.get(side.now.record.cell) or words.because(side.now)
+        fields = (side.now.record.model, row, other, then, words.verdict(side.now), side.standing)
+        lines.append(_line((*fields, words.where(side.now), because)))
+    return lines
+
+
+def _headed(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), "|" + "---|" * len(columns)]
+
+
+def _line(fields: Sequence[str]) -> str:
+    return "| " + " | ".join(_escaped(field) for field in fields) + " |"
 
 
 def _escaped(text: str) -> str:

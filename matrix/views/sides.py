@@ -42,7 +42,7 @@ def table(report: Report) -> Group:
     for name in (*columns, "standing", "where", "reason"):
         grid.add_column(name, no_wrap=name != "reason")
     for side in report.sides:
-        row, other = _environments(side)
+        row, other = environments(side)
         grid.add_row(
             *([side.now.record.model] if several_models else []),
             row,
@@ -62,7 +62,7 @@ def table(report: Report) -> Group:
     return Group(grid, Text(""), Text(told, style="bold"), *blamed, *([Text(hint, style="dim")] if hint else []))
 
 
-def _environments(side: BothSides) -> tuple[str, str]:
+def environments(side: BothSides) -> tuple[str, str]:
     """The row that was moved, and the one that it was measured with."""
     _, exporter, converter = side.cell.split("/")
     exporter = exporter.partition("@")[0]

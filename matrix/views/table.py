@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.results import CellResult
-from matrix.views import drift, sides, words
+from matrix.views import sides, words
 from matrix.views.document import Report
 
 # Not a terminal: a log, a pipe. Wide enough that no column is cut.
@@ -37,8 +37,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if of_now:
         tables += [sides.table(report), Text("")]
     console.print(Group(*tables, *_advice(results), _closing(report, results)))
-    if report.drifts:
-        console.print(Text(f"\n{drift.text(report.drifts)}"), soft_wrap=True)
+    if report.drift_text:
+        console.print(Text(f"\n{report.drift_text}"), soft_wrap=True)
 
 
 def _table(results: list[CellResult], report: Report) -> Table:

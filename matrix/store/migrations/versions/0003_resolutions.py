@@ -12,6 +12,7 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("run", sa.Column("resolution", sa.String(10), nullable=False, server_default="then"))
     op.add_column("run", sa.Column("as_of", sa.Date()))
+    op.add_column("run", sa.Column("drift", sa.JSON()))
     op.create_table(
         "lock",
         sa.Column("digest", sa.String(64), nullable=False),
