@@ -42,7 +42,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
         plan = session.locked_plan(shop.events.say, allowed=not options.locked)
         for note in plan.notes:
             shop.events.say(f"note: {note}")
-        plan, made = resolved_now(shop, plan)
+        plan, made, unresolved = resolved_now(shop, plan)
         with shop.recorded(plan.tier, len(plan.cells)) as run:
             shop.store.resolutions.keep(run.number, made)
             done = run.run(plan)
@@ -61,7 +61,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
         )
         if options.as_of is not None:
             report = _with_past(shop, run, report, made, done)
-        return report, stated
+        return replace(report, unresolved=unresolved), stated
 
 
 def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], done: bool) -> Report:
@@ -84,22 +84,28 @@ def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], 
     return replace(report, drift=shop.store.drift(run.number), drift_text=text(found))
 
 
-def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock]]:
-    """The plan with cells of the resolutions that were asked for, and the locks of now, which are made anew every time:
-    what was there yesterday may be gone today. Raises what resolving does."""
+def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock], dict[str, str]]:
+    """The plan with cells of the resolutions that were asked for; the locks of now, which are made anew every time, for
+    what was there yesterday may be gone today; and by environment why it could not be resolved, which says nothing
+    about it and leaves its cells out. Raises what making locks of then does."""
     options, session = shop.options, shop.session
     if options.as_of is None:
-        return plan, []
+        return plan, [], {}
     began = time.monotonic()
     cells = session.cells_of_now(plan, options.as_of)
     requests = session.take_in(cells)
-    made = LiveResolver(session.settings).resolve(requests)
+    answers = dict(zip(requests, LiveResolver(session.settings).answers(requests), strict=True))
+    made = [answer for answer in answers.values() if isinstance(answer, Lock)]
+    failed = {request.name: str(answer) for request, answer in answers.items() if not isinstance(answer, Lock)}
     session.use(made)
     shop.events.say(
         f"now, as of {options.as_of}: {len(made)} environments resolved in {time.monotonic() - began:.1f} s"
     )
-    before = plan.cells if options.resolution == "both" else ()
-    return session.further(plan, (*before, *cells), shop.events.say, not options.locked), made
+    then = plan.cells if options.resolution == "both" else ()
+    known = tuple(
+        cell for cell in cells if failed.keys().isdisjoint((session.exporter_environment(cell), cell.converter.id))
+    )
+    return session.further(plan, (*then, *known), shop.events.say, not options.locked), made, failed
 
 
 def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tuple[Picked, RunRecord]:

@@ -115,6 +115,8 @@ def run(
     from matrix.driver import Bounds, Options, execute
     from matrix.errors import UsageError
 
+    if locked and resolution != "then":
+        raise UsageError("--locked resolves nothing, and now is what is resolved; leave one of them out")
     if blame and resolution == "then":
         raise UsageError("--blame compares now with then; add --resolution now or both")
     session = make_session(**options)
@@ -227,6 +229,11 @@ def _end(report: Report, table: Path, strict: bool) -> None:
         raise Indeterminate(
             f"{infra} cells could not be measured (network, disk or engine); that says nothing about them, "
             "run the same command again"
+        )
+    if report.unresolved:
+        raise Indeterminate(
+            f"{len(report.unresolved)} environments could not be resolved as of {report.as_of}; that says nothing "
+            "about them, run the same command again"
         )
     missing = verdicts.count("unavailable")
     if missing and (strict or missing == len(verdicts)):

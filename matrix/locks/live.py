@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from matrix.errors import MatrixError
 from matrix.index import IndexSettings, UploadDates
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request
@@ -27,7 +28,21 @@ class LiveResolver:
     def __post_init__(self) -> None:
         self._dates = UploadDates(self.settings)
 
-    def resolve(self, requests: Sequence[Request], tell: Callable[[str], None] = lambda _: None) -> list[Lock]:
+    def resolve(self, requests: Sequence[Request]) -> list[Lock]:
         """In the order of the requests. Raises what `matrix.locks.resolve.resolve` does."""
+        answers = self.answers(requests)
+        for answer in answers:
+            if isinstance(answer, MatrixError):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, Lock)]
+
+    def answers(self, requests: Sequence[Request]) -> list[Lock | MatrixError]:
+        """The same, with what went wrong with one in its place, so that it takes nothing from the others."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(lambda one: resolve(one, self.settings, self._dates, tell, self.fresh), requests))
+            return list(pool.map(self._one, requests))
+
+    def _one(self, request: Request) -> Lock | MatrixError:
+        try:
+            return resolve(request, self.settings, self._dates, fresh=self.fresh)
+        except MatrixError as error:
+            return error

@@ -21,7 +21,7 @@ SCHEMA = 1
 class Report:
     """A finished (or interrupted) run with its judged cells. `complaints` by cell id. Of a run of now: the day that now
     was, the cells beside those of then, the drift report (views/drift.py) as data and as text, and by cell of now what
-    was found out about who changed it."""
+    was found out about who changed it; `unresolved` says why an environment has no cells of now."""
 
     run: int
     status: str
@@ -37,6 +37,7 @@ class Report:
     sides: Sequence[BothSides] = ()
     drift: Mapping[str, Any] | None = None
     drift_text: str = ""
+    unresolved: Mapping[str, str] = field(default_factory=dict)
     blames: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,6 +61,7 @@ def document(report: Report) -> dict[str, Any]:
             }
             for result in report.results
         ],
+        **({"unresolved": dict(report.unresolved)} if report.unresolved else {}),
         **({"drift": dict(report.drift)} if report.drift else {}),
     }
 

@@ -37,6 +37,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if of_now:
         tables += [sides.table(report), Text("")]
     console.print(Group(*tables, *_advice(results), _closing(report, results)))
+    for name, why in report.unresolved.items():
+        console.print(Text(f"not resolved: {name}: {why}", style="dim"), soft_wrap=True)
     if report.drift_text:
         console.print(Text(f"\n{report.drift_text}"), soft_wrap=True)
 
