@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ _KEPT = {
     "UV_OFFLINE",
     "UV_CONCURRENT_DOWNLOADS",
 }
+
+_NAMED = re.compile(r"([\w.-]+)=(.*)")
 
 # A file of a release is what its hash says, for ever.
 _A_YEAR = 31_536_000
@@ -92,12 +95,13 @@ def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[li
         return
     env = {name: value for name, value in env.items() if name not in ("UV_DEFAULT_INDEX", "UV_INDEX")}
     # JSON strings are TOML strings.
-    lines = [
-        f'[[index]]\nname = "index-{number}"\nurl = {json.dumps(url)}\n'
-        f"default = {'true' if url is settings.index else 'false'}\n"
-        f'cache-control = {{ api = "max-age={fresh}", files = "max-age={_A_YEAR}" }}\n'
-        for number, url in enumerate((*settings.extra, settings.index))
-    ]
+    lines = []
+    for text in (*settings.extra, settings.index):
+        # uv lets an index be given as NAME=URL, and looks for credentials under the name.
+        name, url = found.groups() if (found := _NAMED.fullmatch(text)) else (None, text)
+        lines.append("[[index]]\n" + (f"name = {json.dumps(name)}\n" if name else ""))
+        lines.append(f"url = {json.dumps(url)}\ndefault = {'true' if text is settings.index else 'false'}\n")
+        lines.append(f'cache-control = {{ api = "max-age={fresh}", files = "max-age={_A_YEAR}" }}\n')
     # Readable by its owner alone: an address may hold credentials.
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write("".join(lines))

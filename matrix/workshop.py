@@ -18,7 +18,7 @@ from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.durable import is_full
 from matrix.environments.engine import Engine
-from matrix.errors import Indeterminate
+from matrix.errors import Indeterminate, Interrupted
 from matrix.execution.answers import Counts
 from matrix.execution.coverage import CoverageRun
 from matrix.execution.jobs import JobMaker
@@ -100,6 +100,9 @@ class Workshop:
         try:
             yield underway
             status = "complete" if underway.done else "interrupted"
+        except Interrupted:
+            status = "interrupted"
+            raise
         finally:
             if underway.mark is not None and underway.counts.run:
                 self.events.say(underway.mark.text())
