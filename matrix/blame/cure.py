@@ -5,12 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 
-from matrix.blame.asking import Attempt, Cure, Measured, Ranges, Recipe, Resolved, Transition
+from packaging.version import Version
+
+from matrix.blame.asking import Attempt, Changed, Cure, Measured, Ranges, Recipe, Resolved, Transition
 from matrix.blame.delta import changes
 from matrix.blame.ledger import Ledger, Steps
 from matrix.blame.ranges import cap, merged
 from matrix.blame.timeline import timeline
 from matrix.blame.transitions import locate
+
+
+def _raised(one: Changed) -> bool:
+    return one.before is not None and one.after is not None and Version(one.before) < Version(one.after)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,9 @@ class Mending:
         together: Ranges = ()
         for one in single:
             together = merged(together, one)
+        if transition.skipped and transition.culprits is not None:
+            # What lies between the two could not be tested: a cap that lets it in may lead nowhere.
+            single += [((one.package, f"<={one.before}"),) for one in culprits if _raised(one)]
         recipes = [self._recipe(merged(stand.ranges, one)) for one in single]
         resolved = yield from self.ledger.resolve(recipes)
         intrusion = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matrix.drift.incidents import Incident, incidents
+from matrix.drift.incidents import KINDS, Incident, incidents
 from matrix.drift.report import RowDrift, row_drift
 from matrix.drift.sides import BothSides, both_sides
 from matrix.evidence.derive import identity_of, lock_identity
@@ -38,6 +39,18 @@ class Past:
                 found[result.record.cell] = result
         return found
 
+    def told(self) -> set[tuple[str, str, str, str]]:
+        """The incidents that the last report of now has, as (row, kind, package, version)."""
+        earlier = (item.id for item in self.store.runs() if item.id < self.run and item.as_of is not None)
+        report: Mapping[str, Any] = next(
+            (found for number in earlier if (found := self.store.drift(number))), {"rows": []}
+        )
+        return {
+            (row["row"], incident["kind"], incident["package"], incident["version"])
+            for row in report["rows"]
+            for incident in row["incidents"]
+        }
+
 
 def beside_then(past: Past, results: Sequence[CellResult]) -> tuple[BothSides, ...]:
     """The run's cells of now, with what the same cells of then came out as with the locks they have now."""
@@ -61,8 +74,13 @@ def drifts(past: Past, locks: Sequence[Lock], results: Sequence[CellResult]) -> 
     requests = {request.name: request for request in session.requests(lock.name for lock in (*locks, *then))}
     pages = Releases(session.settings).of_all(_packages((*locks, *then), requests))
 
-    def of(lock: Lock, previous: Lock | None) -> tuple[Incident, ...]:
-        return incidents(lock, requests[lock.name], pages, previous, session.settings.elsewhere)
+    told = past.told()
+
+    def of(lock: Lock, previous: Lock | None, kinds: Collection[str] = KINDS) -> list[tuple[Incident, ...]]:
+        seen = incidents(lock, requests[lock.name], pages, previous, session.settings.elsewhere)
+        wanted = [item for item in seen if item.kind in kinds]
+        old = {item for item in wanted if (lock.name, item.kind, item.package, item.version) in told}
+        return [tuple(i for i in wanted if i not in old), tuple(i for i in wanted if i in old)]
 
     found = []
     for lock in locks:
@@ -74,13 +92,13 @@ def drifts(past: Past, locks: Sequence[Lock], results: Sequence[CellResult]) -> 
                 lock,
                 {cell: were[cell].judgement for cell in mine if cell in were},
                 {cell: result.judgement for cell, result in mine.items()},
-                of(lock, before.get(lock.name)),
+                *of(lock, before.get(lock.name)),
             )
         )
     for lock in then:
-        happened = tuple(incident for incident in of(lock, None) if incident.kind in _OF_THEN)
-        if happened:
-            found.append(row_drift(lock.name, lock, lock, {}, {}, happened))
+        happened = of(lock, None, _OF_THEN)
+        if any(happened):
+            found.append(row_drift(lock.name, lock, lock, {}, {}, *happened))
     return tuple(found)
 
 

@@ -49,7 +49,7 @@ class VerdictChange:
 @dataclass(frozen=True)
 class RowDrift:
     """`before` and `after` are the days that the two locks are as of. `unknown` are cells known before of which
-    nothing can be said now."""
+    nothing can be said now. Incidents that the last report told already are `lasting`."""
 
     name: str
     before: dt.date | None
@@ -59,6 +59,7 @@ class RowDrift:
     verdicts: tuple[VerdictChange, ...] = ()
     unknown: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    lasting: tuple[Incident, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.verdicts or self.unknown or self.incidents)
@@ -71,6 +72,7 @@ def row_drift(
     before: Mapping[str, Concluded],
     after: Mapping[str, Concluded],
     incidents: tuple[Incident, ...] = (),
+    lasting: tuple[Incident, ...] = (),
 ) -> RowDrift:
     """The drift of row `name`; `before` and `after` are conclusions by the same cell ids. A cell that was not there
     or indeterminate before has nothing to change from."""
@@ -92,6 +94,7 @@ def row_drift(
         verdicts=tuple(changed),
         unknown=tuple(unknown),
         incidents=incidents,
+        lasting=lasting,
     )
 
 

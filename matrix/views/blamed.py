@@ -55,8 +55,8 @@ def cost(story: Story) -> str:
     """The last line."""
     blame = story.blame
     parts = (
-        _count(story.builds, "environment") + " built",
-        _count(blame.tests, "run"),
+        f"measured in {_count(blame.tests, 'environment')}",
+        f"{story.builds} built for it",
         _count(blame.resolutions, "resolution"),
         f"{story.seconds:.0f} s",
     )

@@ -27,6 +27,9 @@ def text(drifts: Sequence[RowDrift], blames: Mapping[str, str] = _NO_BLAMES) -> 
     for drift in drifts:
         if drift:
             lines += ["", _heading(drift), *(f"  {line}" for line in _row(drift, blames))]
+    if lasting := sum(len(drift.lasting) for drift in drifts):
+        stand = "stands" if lasting == 1 else "stand"
+        lines += ["", f"{_count(lasting, 'incident')} told before still {stand} (--format json has all)"]
     quiet = sum(not drift for drift in drifts)
     if 0 < quiet < len(drifts):
         lines += ["", f"nothing to tell of {_count(quiet, 'other row')}"]
@@ -45,7 +48,7 @@ def conclusion(drifts: Sequence[RowDrift]) -> str:
     parts.append(f"{_count(len(changes), 'cell')} came out otherwise{detail}")
     if unknown := sum(len(drift.unknown) for drift in drifts):
         parts.append(f"{unknown} could not be measured")
-    parts.append(_count(sum(len(drift.incidents) for drift in drifts), "incident"))
+    parts.append(_count(sum(len(drift.incidents) for drift in drifts), "new incident"))
     return "drift: " + ", ".join(parts)
 
 
@@ -69,7 +72,10 @@ def document(drifts: Sequence[RowDrift], blames: Mapping[str, str] = _NO_BLAMES)
                     group: [{"package": c.package, "before": c.before, "after": c.after} for c in changes]
                     for group, changes in _groups(drift)
                 },
-                "incidents": [_incident(incident) for incident in drift.incidents],
+                "incidents": [
+                    *(_incident(incident, True) for incident in drift.incidents),
+                    *(_incident(incident, False) for incident in drift.lasting),
+                ],
                 "verdicts": [
                     {
                         "cell": change.cell,
@@ -189,8 +195,9 @@ def _concluded(concluded: Concluded) -> dict[str, str | None]:
     }
 
 
-def _incident(incident: Incident) -> dict[str, str | None]:
+def _incident(incident: Incident, new: bool) -> dict[str, str | bool | None]:
     return {
+        "new": new,
         "kind": incident.kind,
         "package": incident.package,
         "version": incident.version,

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from matrix.planning.moved import is_moved
 from matrix.results import CellResult
 from matrix.views import sides, words
 from matrix.views.document import Report
@@ -116,7 +117,8 @@ def _tried(trial: CellResult) -> str:
 
 def _closing(report: Report, results: list[CellResult]) -> Text:
     text = Text()
-    best = [result for result in results if result.judgement.verdict == "match"]
+    # One of another time has no lock that a file holds.
+    best = [r for r in results if r.judgement.verdict == "match" and not is_moved(r.record.cell)]
     if best:
         newest = best[-1]
         text.append("Works, for example: ", style="bold")

@@ -161,7 +161,7 @@ def test_what_a_broken_cell_is_told_with() -> None:
         "    protobuf  6.33.1 → 3.20.3",
         "proven: net/torch-1.12.1@15/new",
         "",
-        "6 environments built, 7 runs, 412 resolutions, 81 s; stored in run 17",
+        "measured in 7 environments, 6 built for it, 412 resolutions, 81 s; stored in run 17",
     ]
 
 

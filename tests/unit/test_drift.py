@@ -380,7 +380,7 @@ def test_the_report_on_the_terminal() -> None:
     assert (
         text
         == """\
-drift: 1 lock of 2 changed, 3 cells came out otherwise (2 broken, 1 mended), 2 incidents
+drift: 1 lock of 2 changed, 3 cells came out otherwise (2 broken, 1 mended), 2 new incidents
 
 row as of 2024-07-01, before as of 2024-06-30
   raised: numpy 1.26.4 → 2.0.2
@@ -399,7 +399,7 @@ nothing to tell of 1 other row"""
 
 
 def test_nothing_to_tell_is_one_line() -> None:
-    assert view.text([quiet()]) == "drift: 0 locks of 1 changed, 0 cells came out otherwise, 0 incidents"
+    assert view.text([quiet()]) == "drift: 0 locks of 1 changed, 0 cells came out otherwise, 0 new incidents"
     first = row_drift("first", None, lock({"six": "1.0"}), {}, {})
     assert "1 resolved for the first time" in view.text([first, quiet()])
 
@@ -449,6 +449,7 @@ def test_the_document_has_it_all_as_data() -> None:
     assert row["packages"]["raised"] == [{"package": "numpy", "before": "1.26.4", "after": "2.0.2"}]
     assert row["incidents"] == [
         {
+            "new": True,
             "kind": "yanked",
             "package": "numpy",
             "version": "2.0.2",
