@@ -71,7 +71,7 @@ def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], 
     report = replace(report, sides=beside_then(past, report.results))
     options = shop.options
     if options.blame is not None and options.as_of is not None and done:
-        changed = [side.now.record.cell for side in report.sides if side.standing in _CHANGED]
+        changed = [side for side in report.sides if side.standing in _CHANGED]
         if changed:
             report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
     try:

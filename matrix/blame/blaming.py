@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from packaging.version import Version
@@ -14,6 +14,7 @@ from matrix.blame.asking import Blame, Changed
 from matrix.blame.inquiry import Inquiry
 from matrix.blame.search import investigate
 from matrix.config.model import Row
+from matrix.drift.sides import BothSides
 from matrix.errors import ConfigError, Indeterminate, LockStale, UsageError
 from matrix.index import UploadDates
 from matrix.locks.live import LiveResolver
@@ -45,6 +46,8 @@ def blame_cell(
     run.shop.locked((cell,))
     then = session.lock_of(row)
     assert then is not None
+    if now <= then.as_of:
+        raise UsageError(f"--bad {now}: {row.id} is resolved as of {then.as_of}; name a later day")
     if good is not None and good < then.as_of:
         raise UsageError(
             f"--good {good}: {row.id} is resolved as of {then.as_of}, before which its pins were not there"
@@ -104,19 +107,20 @@ def _spoken_of(blame: Blame) -> Iterable[Changed]:
             yield Changed(package, blame.now.packages.get(package), attempt.environment.packages.get(package))
 
 
-def blame_all(shop: Workshop, cells: Iterable[str], now: dt.date, bounds: Bounds) -> dict[str, str]:
-    """Cell to what was found out, of those that are of another verdict now than then. One blamed before with the same
-    environment of now is not blamed again; `seconds` are for all together, `runs` for each.
+def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: Bounds) -> dict[str, str]:
+    """Cell of now to what was found out, of those that are of another verdict now than then. One blamed before with the
+    same environment of now is not blamed again; `seconds` are for all together, `runs` for each.
 
     What is wrong with one is told in its place and takes nothing from the others. Raises Interrupted.
     """
     session, told = shop.session, {}
     ends = time.monotonic() + bounds.seconds if bounds.seconds is not None else None
-    known = shop.store.blames.newest(cells)
+    known = shop.store.blames.newest(side.now.record.cell for side in sides)
     with shop.recorded("blame", None) as run:
-        for cell in cells:
+        for side in sides:
+            cell, lock = side.now.record.cell, session.locks.get(side.environment)
             record = known.get(cell)
-            if record is not None and record.story["now"]["digest"] == _digest_of_now(session, cell):
+            if record is not None and lock is not None and record.story["now"]["digest"] == lock.digest:
                 told[cell] = f"{record.story['answer']} (found in run {record.run})"
                 continue
             left = ends - time.monotonic() if ends is not None else None
@@ -128,11 +132,3 @@ def blame_all(shop: Workshop, cells: Iterable[str], now: dt.date, bounds: Bounds
             except (ConfigError, Indeterminate, LockStale) as error:
                 told[cell] = f"not found out: {error}"
     return told
-
-
-def _digest_of_now(session: Session, cell: str) -> str | None:
-    """Identity of the environment of now that the cell was run in."""
-    parts = cell.split("/")
-    name = parts[1].partition("@")[0] if moved_side(cell) == "exporter" else parts[2]
-    lock = session.locks.get(name)
-    return lock.digest if lock else None

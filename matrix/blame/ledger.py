@@ -52,7 +52,12 @@ class Ledger:
             if self.tests >= self.limit:
                 self.stopped = True
                 raise LimitReached
-            answer = yield Measure(environment)
+            try:
+                answer = yield Measure(environment)
+            except LimitReached:
+                # Thrown in by who answers, for want of time.
+                self.stopped = True
+                raise
             if not isinstance(answer, Measured):
                 raise TypeError("a Measure is answered by Measured")
             self.tests += 1

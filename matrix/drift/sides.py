@@ -25,6 +25,12 @@ class BothSides:
         return unmoved(self.now.record.cell)
 
     @property
+    def environment(self) -> str:
+        """Name of the environment of now; '' where it was not reached."""
+        part = self.now.export if self.side == "exporter" else self.now.convert
+        return part.environment if part is not None else ""
+
+    @property
     def standing(self) -> Standing:
         return standing(self.then.judgement.verdict if self.then else None, self.now.judgement.verdict)
 
