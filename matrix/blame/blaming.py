@@ -129,6 +129,6 @@ def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: 
                 continue
             try:
                 told[cell] = answer(blame_cell(session, run, cell, now, replace(bounds, seconds=left)))
-            except (ConfigError, Indeterminate, LockStale) as error:
+            except (ConfigError, Indeterminate, LockStale, UsageError) as error:
                 told[cell] = f"not found out: {error}"
     return told
