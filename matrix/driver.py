@@ -10,7 +10,7 @@ from dataclasses import replace
 from matrix.blame.account import Story
 from matrix.blame.blaming import blame_all, blame_cell
 from matrix.drift.gather import Past, beside_then, drifts
-from matrix.errors import ConfigError, Indeterminate, LockStale
+from matrix.errors import ConfigError, Indeterminate, LockStale, NothingSelected
 from matrix.evidence.gather import gather
 from matrix.locks.keep import stale
 from matrix.locks.live import LiveResolver
@@ -19,6 +19,7 @@ from matrix.pick.choose import Picked, pick
 from matrix.pick.wanted import Wanted
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
+from matrix.planning.moved import younger
 from matrix.reporting import report_on
 from matrix.searches import Searches
 from matrix.searches.apply import Table
@@ -93,6 +94,10 @@ def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock], dict[str
         return plan, [], {}
     began = time.monotonic()
     cells = session.cells_of_now(plan, options.as_of)
+    if young := younger(plan.cells, cells):
+        shop.events.say(f"note: younger than {options.as_of}, so without a now: {', '.join(young)}")
+    if not cells and options.resolution == "now":
+        raise NothingSelected(f"every row that was selected is younger than {options.as_of}; name a later --as-of")
     requests = session.take_in(cells)
     answers = dict(zip(requests, LiveResolver(session.settings).answers(requests), strict=True))
     made = [answer for answer in answers.values() if isinstance(answer, Lock)]

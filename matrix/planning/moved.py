@@ -7,7 +7,7 @@ exporter of then, and every exporter has cells of now of its own.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeVar
 
@@ -78,29 +78,37 @@ def cells_of_now(
     lock_of: Callable[[Row], Lock | None],
     as_of: dt.date,
 ) -> tuple[Cell, ...]:
-    """Every cell with its converter of now, and of each model, exporter and opset one cell with its exporter of now.
+    """Every cell with its converter of now, and of each model, exporter and opset one cell with its exporter of now;
+    without rows that are younger than that: before its own time a row's pins were not there.
 
     `exporters` are rows by id; `lock_of` gives the lock of then, whose Python stays.
     """
     rows: dict[str, Row] = {}
 
-    def now(row: AnyRow) -> AnyRow:
-        if row.id not in rows:
-            lock = lock_of(row)
-            rows[row.id] = moved_row(row, NOW, as_of, lock.python if lock else row.python or "")
-        made = rows[row.id]
-        assert isinstance(made, type(row))
-        return made
+    def now(row: Row) -> Row | None:
+        lock = lock_of(row)
+        if lock is None or lock.as_of > as_of:
+            return None
+        return rows.setdefault(row.id, moved_row(row, NOW, as_of, lock.python))
 
     found: list[Cell] = []
     written: set[tuple[str, str, int]] = set()
     for cell in cells:
-        found.append(moved_cell(cell, now(cell.converter)))
+        if (converter := now(cell.converter)) is not None:
+            found.append(moved_cell(cell, converter))
         export = (cell.model.id, cell.exporter.id, cell.opset)
         if cell.exporter.row in exporters and export not in written:
             written.add(export)
-            found.append(moved_cell(cell, now(exporters[cell.exporter.row])))
+            if (exporter := now(exporters[cell.exporter.row])) is not None:
+                found.append(moved_cell(cell, exporter))
     return tuple(found)
+
+
+def younger(cells: Sequence[Cell], of_now: Iterable[Cell]) -> list[str]:
+    """Rows of `cells` that `cells_of_now` left out."""
+    moved = {name for cell in of_now for name in (cell.converter.id, cell.exporter.row) if is_moved(name)}
+    rows = {cell.converter.id for cell in cells} | {cell.exporter.row for cell in cells if cell.exporter.via != "file"}
+    return sorted(rows - {unmoved(name) for name in moved})
 
 
 def _stem(part: str) -> str:

@@ -48,7 +48,7 @@ def table(report: Report) -> Group:
             row,
             other,
             words.opset(side.now),
-            side.now.export.python.rpartition(".")[0] if side.side == "exporter" else side.now.python,
+            ".".join(side.now.export.python.split(".")[:2]) if side.side == "exporter" else side.now.python,
             _verdict(side.then),
             _verdict(side.now),
             Text(side.standing, style=_STYLES[side.standing]),

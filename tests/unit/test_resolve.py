@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from packaging.version import Version
 from matrix import interpreters, uv
 from matrix.errors import ConfigError, Indeterminate
 from matrix.index import IndexSettings, UploadDates
+from matrix.locks import live
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request, all_requests
 from matrix.locks.resolve import resolve
@@ -163,3 +166,91 @@ def test_what_decides_the_answer_is_said_to_uv(monkeypatch: pytest.MonkeyPatch, 
     assert settings.find_links == ("/wheels",)
     lock = solved(monkeypatch, replace(request_of("old"), find_links=False), resolver)
     assert resolver.asked[-1][3].find_links == () and not lock.find_links
+
+
+# --- ranges that hold where needed, several at once, pages that are fresh enough --------------------------------------
+
+
+def test_ranges_that_hold_where_needed_are_constraints(
+    monkeypatch: pytest.MonkeyPatch, request_of: Asked, tmp_path: Path
+) -> None:
+    """Of what is put in another's place they hold for that."""
+    given: list[str] = []
+
+    def call(arguments: Sequence[str], *_: object, **__: object) -> uv.Outcome:
+        if "--constraints" in arguments:
+            given.append(Path(arguments[arguments.index("--constraints") + 1]).read_text())
+        return uv.Outcome(True, BODY, BODY)
+
+    request = request_of("new")
+    bounded = replace(request, constraints=("protobuf<4", "tensorflow<2.9"))
+    solved(monkeypatch, request, call)  # type: ignore[arg-type]
+    assert given == []
+    lock = solved(monkeypatch, bounded, call)  # type: ignore[arg-type]
+    assert given == ["protobuf<4\ntensorflow-cpu<2.9\n"]
+    # They are a part of what was asked, and none are what nobody asked before there were any.
+    assert lock.request == bounded.digest != request.digest
+
+
+def test_several_are_resolved_in_their_order_and_one_takes_nothing_from_the_others(
+    monkeypatch: pytest.MonkeyPatch, request_of: Asked
+) -> None:
+    asked: list[tuple[str, int | None]] = []
+
+    def one(request: Request, settings: IndexSettings, dates: UploadDates, fresh: int | None = None) -> Lock:
+        asked.append((request.name, fresh))
+        if request.name == "old":
+            raise Indeterminate("the index does not answer")
+        return small.lock(request.name, request.role)
+
+    monkeypatch.setattr(live, "resolve", one)
+    requests = [request_of(name) for name in ("new", "old", "torch-1.2.0")]
+    first, second, third = live.LiveResolver(SETTINGS, fresh=7).answers(requests)
+    assert isinstance(first, Lock) and isinstance(third, Lock) and (first.name, third.name) == ("new", "torch-1.2.0")
+    assert isinstance(second, Indeterminate)
+    assert sorted(asked) == [("new", 7), ("old", 7), ("torch-1.2.0", 7)]
+    with pytest.raises(Indeterminate, match="does not answer"):
+        live.LiveResolver(SETTINGS).resolve(requests)
+    assert [lock.name for lock in live.LiveResolver(SETTINGS).resolve(requests[::2])] == ["new", "torch-1.2.0"]
+    assert live.LiveResolver(SETTINGS).resolve([]) == []
+
+
+def test_a_fault_of_ours_is_no_answer(monkeypatch: pytest.MonkeyPatch, request_of: Asked) -> None:
+    def one(*_: object, **__: object) -> Lock:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(live, "resolve", one)
+    with pytest.raises(ZeroDivisionError):
+        live.LiveResolver(SETTINGS).answers([request_of("new")])
+
+
+def test_how_long_a_page_stays_fresh_is_said_of_every_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[list[str], dict[str, str], dict[str, object]]] = []
+
+    def run(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        said = {}
+        if "--config-file" in command:
+            path = Path(command[command.index("--config-file") + 1])
+            assert path.stat().st_mode & 0o077 == 0
+            said = tomllib.loads(path.read_text())
+        calls.append((command, env, said))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(uv, "binary", lambda: "uv")
+    settings = IndexSettings('https://u:p"w@index/simple', extra=("named=https://extra/simple",))
+    uv.call(["pip"], settings, fresh=600)
+    uv.call(["pip"], settings)
+    (command, env, said), (plain, usual, nothing) = calls
+    assert said["index"] == [
+        {"name": "named", "url": "https://extra/simple", "default": False, "cache-control": cached(600)},
+        {"url": 'https://u:p"w@index/simple', "default": True, "cache-control": cached(600)},
+    ]
+    assert "--no-config" not in command and not {"UV_DEFAULT_INDEX", "UV_INDEX"} & env.keys()
+    assert "--no-config" in plain and nothing == {} and usual["UV_DEFAULT_INDEX"] == settings.index
+    assert not any('p"w' in word for word in command), "an address may hold credentials"
+
+
+def cached(seconds: int) -> dict[str, str]:
+    """A file of a release does not change, the page of a package does."""
+    return {"api": f"max-age={seconds}", "files": "max-age=31536000"}
