@@ -82,15 +82,17 @@ class _Table:
 
     def tier(self, tier: Tier, notes: list[str], wanted: Selector) -> Iterator[Cell]:
         models = [m for m in self.config.models if tier.models is None or m.id in tier.models or m.id in self.given]
-        named = {name for c in wanted.conditions if c.key == "converter" for name in c.alternatives}
+        stated = [selectors.from_mapping(mapping) for mapping in tier.cells or ()]
+        asked = [c for selector in (wanted, *stated) for c in selector.conditions if c.key == "converter"]
+        named = {name for c in asked for name in c.alternatives}
         converters = [
             c
             for c in self.config.converters
             if (c.id in tier.converters if tier.converters is not None else c.companions or tier.bare or c.id in named)
         ]
         if tier.cells is not None:
-            for mapping in tier.cells:
-                yield from self._cut(selectors.from_mapping(mapping), wanted, models, converters)
+            for selector in stated:
+                yield from self._cut(selector, wanted, models, converters)
             return
         for converter in self._converters(converters, (wanted,)):
             date = self.date(converter)
