@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from matrix.blame.account import Story
 from matrix.blame.blaming import blame_all, blame_cell
+from matrix.drift import RowDrift
 from matrix.drift.gather import Past, beside_then, drifts
 from matrix.errors import ConfigError, Indeterminate, LockStale, NothingSelected
 from matrix.evidence.gather import gather
@@ -61,8 +62,8 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
             shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order
         )
         if options.as_of is not None:
-            report = _with_past(shop, run, report, made, done)
-        return replace(report, unresolved=unresolved), stated
+            report = _with_past(shop, run, replace(report, unresolved=unresolved), made, done)
+        return report, stated
 
 
 def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], done: bool) -> Report:
@@ -70,16 +71,19 @@ def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], 
     run is `done`, cells that come out otherwise than then are blamed."""
     past = Past(shop.session, shop.store, shop.judge, run.number)
     report = replace(report, sides=beside_then(past, report.results))
-    options = shop.options
-    if options.blame is not None and options.as_of is not None and done:
-        changed = [side for side in report.sides if side.standing in _CHANGED]
-        if changed:
-            report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
+    found: tuple[RowDrift, ...] | None = None
     try:
-        found = drifts(past, made, report.results)
+        found = drifts(past, made, report.results, report.unresolved)
+        # Before anybody is blamed: that takes long, and may be ended.
+        shop.store.keep_drift(run.number, document(found))
     except Indeterminate as error:
-        # What was measured does not depend on it.
+        # What was measured does not depend on it, and the next report tells what this one would have.
         shop.events.say(f"no drift report: {error}")
+    options = shop.options
+    changed = [side for side in report.sides if side.standing in _CHANGED]
+    if options.blame is not None and options.as_of is not None and done and changed:
+        report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
+    if found is None:
         return report
     shop.store.keep_drift(run.number, document(found, report.blames))
     return replace(report, drift=shop.store.drift(run.number), drift_text=text(found))

@@ -8,12 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from matrix import selectors
 from matrix.config import Config, load_config
+from matrix.config.exporters import expand
 from matrix.config.model import ConverterRow, ExporterRow, ModelSpec, Row
 from matrix.config.source import read_source
 from matrix.environments.choose import choose
@@ -25,9 +27,12 @@ from matrix.locks.lockfile import Lock
 from matrix.locks.request import ImpossiblePin, Request, make_request
 from matrix.planning import Plan, Selection, make_plan, with_pins
 from matrix.planning.cells import Cell
-from matrix.planning.moved import cells_of_now, is_moved
+from matrix.planning.moved import MARK, cells_of_now, is_moved
 from matrix.state import State
 from matrix.verdicts.reasons import known_reasons
+
+if TYPE_CHECKING:
+    from matrix.store import CellRecord
 
 # How often a fresh lock may show that another row is needed: its date decides which exporters are of its time.
 _ROUNDS = 5
@@ -185,6 +190,16 @@ class Session:
     def _built(self, row: Row) -> str:
         """Name of a row's environment, which may be that of a build."""
         return f"{row.id}.{self.build}" if isinstance(row, ExporterRow) and self.build in row.builds else row.id
+
+    def environments_of(self, record: CellRecord) -> tuple[str, str]:
+        """Names of the environments that a stored cell exports and converts in. Its observations may name others: what
+        was measured before in one that consists of the same is not measured again."""
+        stem, mark, label = record.exporter.partition(MARK)
+        exporters = {item.id: item.row for item in expand(self.config)}
+        row = next((row for row in self.config.exporters if row.id == exporters.get(stem)), None)
+        if row is None:
+            return self.config.reference.id, record.converter
+        return self._built(row.model_copy(update={"id": f"{row.id}{mark}{label}"})), record.converter
 
     def adopt(self, rows: Sequence[Row], tell: Callable[[str], None], allowed: bool = True) -> dict[str, str]:
         """Take in rows that are made of the table's, each with a lock; row to why no packages fulfil it, or ''.

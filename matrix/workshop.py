@@ -100,7 +100,8 @@ class Workshop:
         try:
             yield underway
             status = "complete" if underway.done else "interrupted"
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
+            # The latter while something is resolved: only what runs listens to signals itself.
             status = "interrupted"
             raise
         finally:

@@ -19,7 +19,8 @@ Standing = Literal["good", "bad", "unknown"]
 class Story:
     """What is told of one cell. `role` and `row` say which environment moved in time. `uploaded` are upload dates by
     (package, version), as far as they are known; `builds` counts the environments that really had to be built,
-    `seconds` is wall time, `cured` the cell that proved the cure, `run` the run in which all of it is stored."""
+    `seconds` is wall time, `cured` the cell that proved the cure, `run` the run in which all of it is stored.
+    `withdrawn` are releases in `blame.then` that were yanked or deleted since; an index does not say when."""
 
     cell: str
     role: Role
@@ -30,6 +31,21 @@ class Story:
     seconds: float
     cured: str | None
     run: int
+    withdrawn: frozenset[tuple[str, str]] = frozenset()
+
+    def undated(self, transition: Transition) -> tuple[tuple[str, str], ...]:
+        """What of the changes may be a withdrawal, so that they can have come on any later day too."""
+        if not on_the_first_day(self.blame, transition):
+            return ()
+        one, other = transition.before.packages, transition.after.packages
+        return tuple((name, version) for name, version in sorted(self.withdrawn) if one.get(name) != other.get(name))
+
+
+def on_the_first_day(blame: Blame, transition: Transition) -> bool:
+    """Whether the first end itself is one side of the transition, and the day after it the other: a lock of then keeps
+    what was withdrawn since, and no other resolution does."""
+    first, second = sorted((transition.before.recipe, transition.after.recipe), key=lambda recipe: recipe.as_of)
+    return first == blame.then.recipe and second.as_of - first.as_of == dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -166,10 +182,15 @@ def why(story: Story) -> str:
     if not transitions:
         return f"found by blame; it holds {story.row} at what it worked with"
     first = transitions[0]
+    reason = first.measured.reason or first.measured.verdict
+    if first.culprits is None:
+        good, bad = days(first)
+        who = f"one or more of {len(first.changes)} packages that" if first.changes else "what"
+        return f"{who} changed between {good} and {bad} broke it ({reason})"
     names = " and ".join(f"{a.package} {a.version or 'missing'}" for a in accused(story, first)[:3])
     known = sorted(a.uploaded for a in accused(story, first) if a.uploaded)
     when = f"uploaded {known[-1]}" if known else f"since {days(first)[1]}"
-    return f"{names}, {when}, broke it ({first.measured.reason or first.measured.verdict})"
+    return f"{names}, {when}, broke it ({reason})"
 
 
 def _below(version: str, other: str | None) -> bool:

@@ -40,7 +40,8 @@ class Resolved:
 @dataclass(frozen=True)
 class Measured:
     """What the cell came out as in one environment. `hints` are the ranges that the remedies of its reason name, the
-    likeliest first; `cell` is where it can be looked up."""
+    likeliest first; `cell` is where it can be looked up. `words` tell apart what has one reason only because that is
+    general or unknown."""
 
     verdict: Verdict
     role: Role | None = None
@@ -50,6 +51,7 @@ class Measured:
     said: str = ""
     hints: tuple[Ranges, ...] = ()
     cell: str = ""
+    words: str = ""
 
     @property
     def good(self) -> bool | None:
@@ -57,9 +59,9 @@ class Measured:
         return None if self.verdict in INDETERMINATE else self.verdict == "match"
 
     @property
-    def failure(self) -> tuple[str | None, str | None, str | None]:
+    def failure(self) -> tuple[str | None, ...]:
         """What tells one failure from another."""
-        return self.role, self.stage, self.reason
+        return self.role, self.stage, self.reason, self.words
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class Blame:
     the distinct environments between them, oldest first, as far as they were looked at, and `outcomes` what the
     tested ones came out as, by digest. `transitions[0]` is the one next to the good date; those after it were
     uncovered while mending, each under the ranges that mended the ones before. `tests` counts the environments in
-    which the cell was run, the two ends included; `stopped` says that the limit on them cut the search short."""
+    which the cell was run, the two ends included; `stopped` says that a limit on them, or on time, cut the search
+    short."""
 
     kind: Kind
     then: Resolved

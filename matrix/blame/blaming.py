@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from packaging.version import Version
 
-from matrix.blame.account import Story
+from matrix.blame.account import Story, on_the_first_day
 from matrix.blame.asking import Blame, Changed
 from matrix.blame.inquiry import Inquiry
 from matrix.blame.search import investigate
 from matrix.config.model import Row
 from matrix.drift.sides import BothSides
 from matrix.errors import ConfigError, Indeterminate, LockStale, UsageError
-from matrix.index import UploadDates
+from matrix.index import IndexSettings, Releases, UploadDates
 from matrix.locks.live import LiveResolver
 from matrix.planning.cells import Cell
 from matrix.planning.moved import NOW, moved_cell, moved_row, moved_side, unmoved
@@ -62,6 +63,7 @@ def blame_cell(
         row=row.id,
         blame=blame,
         uploaded=_uploads(blame, UploadDates(session.settings)),
+        withdrawn=_withdrawn(blame, session.settings),
         builds=len(run.counts.made) - built,
         seconds=time.monotonic() - began,
         cured=inquiry.cells.get(blame.cure.environment.digest) if blame.cure else None,
@@ -107,9 +109,28 @@ def _spoken_of(blame: Blame) -> Iterable[Changed]:
             yield Changed(package, blame.now.packages.get(package), attempt.environment.packages.get(package))
 
 
+def _withdrawn(blame: Blame, settings: IndexSettings) -> frozenset[tuple[str, str]]:
+    """Releases that the first environment has and a resolution made today would not choose."""
+    if not any(on_the_first_day(blame, transition) for transition in blame.transitions):
+        return frozenset()
+    found = set()
+    try:
+        pages = Releases(settings).of_all(blame.then.packages)
+    except Indeterminate:
+        return frozenset()
+    for package, version in blame.then.packages.items():
+        page, release = pages.get(package), Version(version)
+        if page is None or release.local or settings.elsewhere(package, version):
+            continue
+        if page.yanked(release) or release not in page.versions:
+            found.add((package, version))
+    return frozenset(found)
+
+
 def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: Bounds) -> dict[str, str]:
     """Cell of now to what was found out, of those that are of another verdict now than then. One blamed before with the
-    same environment of now is not blamed again; `seconds` are for all together, `runs` for each.
+    same environments of then and now is not blamed again, unless that was cut short or could not be told; `seconds` are
+    for all together, `runs` for each.
 
     What is wrong with one is told in its place and takes nothing from the others. Raises Interrupted.
     """
@@ -118,9 +139,9 @@ def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: 
     known = shop.store.blames.newest(side.now.record.cell for side in sides)
     with shop.recorded("blame", None) as run:
         for side in sides:
-            cell, lock = side.now.record.cell, session.locks.get(side.environment)
+            cell = side.now.record.cell
             record = known.get(cell)
-            if record is not None and lock is not None and record.story["now"]["digest"] == lock.digest:
+            if record is not None and _holds(session, side, record.story):
                 told[cell] = f"{record.story['answer']} (found in run {record.run})"
                 continue
             left = ends - time.monotonic() if ends is not None else None
@@ -132,3 +153,18 @@ def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: 
             except (ConfigError, Indeterminate, LockStale, UsageError) as error:
                 told[cell] = f"not found out: {error}"
     return told
+
+
+def _holds(session: Session, side: BothSides, story: Mapping[str, Any]) -> bool:
+    """Whether a stored blame answers for the environments that a cell was run in, then and now, and for its reason."""
+    if story["kind"] == "indeterminate" or story.get("stopped", True):
+        return False
+    record = side.now.record
+    row = _row(session, cell_named(session.config, session.locks, side.cell), record.cell)
+    place = 0 if side.side == "exporter" else 1
+    locks = session.lock_of(row), session.locks.get(session.environments_of(record)[place])
+    if [lock.digest if lock else None for lock in locks] != [story["then"]["digest"], story["now"]["digest"]]:
+        return False
+    # A signature may have been added since.
+    seen = story["now"]["outcome"]
+    return not story["now"]["solved"] or (seen is not None and seen["reason"] == side.now.judgement.reason)

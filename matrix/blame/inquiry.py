@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from matrix.results import CellResult
 from matrix.searches.apply import with_ranges
 from matrix.session import Session
 from matrix.verdicts.changes import facts
+from matrix.verdicts.judge import Judgement
+from matrix.verdicts.outcome import UNRECOGNISED
 from matrix.workshop import Underway
 
 # So many resolutions take long enough to say so.
@@ -131,7 +134,17 @@ def measured(result: CellResult, cell: Cell) -> Measured:
         said=judgement.said,
         hints=tuple(hint for hint in hints if hint),
         cell=result.record.cell,
+        words=_constant(judgement.said or judgement.title) if _says_little(judgement) else "",
     )
+
+
+def _says_little(judgement: Judgement) -> bool:
+    return judgement.verdict != "match" and (judgement.general or judgement.reason in (None, UNRECOGNISED))
+
+
+def _constant(said: str) -> str:
+    """What is the same in every environment: without places and numbers."""
+    return " ".join(re.sub(r"\S*/\S*|0x[0-9a-fA-F]+|\d+(\.\d+)*", "", said).split())
 
 
 def _resolved(recipe: Recipe, lock: Lock) -> Resolved:

@@ -28,7 +28,7 @@ class Ledger:
     """By digest; what has no solution is in it too, although nothing was run for it."""
     tests: int = 0
     stopped: bool = False
-    """Whether the limit was in the way of a run."""
+    """Whether the limit, or that of whoever answers, was in the way of a run."""
     _resolved: dict[Recipe, Resolved] = field(default_factory=dict)
 
     @property

@@ -91,6 +91,9 @@ def blame(
         raise UsageError(f"--bad {now}: nobody knows yet what the index will have; today is {today} (UTC)")
     if since is not None and since >= now:
         raise UsageError(f"--good {since} is not before {now}")
+    for option, path in (("--fix", fix), ("--picture", picture)):
+        if path is not None and str(path) != "-" and not path.absolute().parent.is_dir():
+            raise UsageError(f"{option} {path}: there is no folder {path.absolute().parent}; make it first")
     story = search(
         session,
         Options(
@@ -118,6 +121,8 @@ def blame(
             click.echo(f"what cures it, as a change of {session.table}: {fix}", err=True)
         elif format_ != "json":
             click.echo(proposed.text, nl=False)
+    if story.blame.kind == "indeterminate" and story.blame.stopped:
+        raise Indeterminate("--runs or --minutes was used up before both days were measured; allow for more")
     if story.blame.kind == "indeterminate":
         raise Indeterminate("one of the two days could not be measured here, so that nothing can be compared")
     if story.blame.kind == "broken" and story.blame.cure is None:

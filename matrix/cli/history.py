@@ -99,6 +99,9 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
         fitting = like(cell, history.cell_ids())
         if not fitting:
             raise NothingSelected(f"no run has decided a cell like {cell!r}; `python -m matrix status` lists runs")
+        # A part of an id means the cell at its own time, unless it says more.
+        own = [name for name in fitting if not is_moved(name)]
+        fitting = own if len(own) == 1 else fitting
         if len(fitting) > 1:
             raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
         past = history.history(fitting[0])
@@ -141,9 +144,11 @@ def _lock_text(session: Session, history: Store, result: CellResult, run: int) -
     side = moved_side(result.record.cell) or "converter"
     part = result.export if side == "exporter" else result.convert
     known = {**session.locks, **history.resolutions.of_run(run)}
-    if part is None or part.environment not in known:
+    exporter, converter = session.environments_of(result.record)
+    name = exporter if side == "exporter" else converter
+    if part is None or name not in known:
         raise UsageError(f"{result.record.cell}: it never came to its {side}, or that has no lock any more")
-    return known[part.environment].text()
+    return known[name].text()
 
 
 def _numbers(past: list[tuple[int, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from matrix.drift.incidents import KINDS, Incident, incidents
@@ -17,6 +18,9 @@ from matrix.planning.moved import is_moved, unmoved
 from matrix.results import CellResult, Judge
 from matrix.session import Session
 from matrix.store import Store
+
+# How many runs are gone back to for what a cell came out as before it could not be measured, and for what was told.
+_BACK = 30
 
 # Of a lock that is committed the rest is known and stays: it was chosen as of its day.
 _OF_THEN = frozenset({"yanked", "file-gone"})
@@ -39,42 +43,63 @@ class Past:
                 found[result.record.cell] = result
         return found
 
-    def told(self) -> set[tuple[str, str, str, str]]:
-        """The incidents that the last report of now has, as (row, kind, package, version)."""
+    def decided(self, cells: Iterable[str]) -> dict[str, CellResult]:
+        """What these cells came out as when a report of now last had something to say of them: a run that could not
+        measure them hides no change, nor does one that was ended before its report."""
+        found: dict[str, CellResult] = {}
+        left = {self.run: set(cells)}
+        for _ in range(_BACK):
+            if not left:
+                break
+            latest = max(left)
+            for run, records in self.store.newest_cells(left.pop(latest), before=latest, told=True).items():
+                for result in self.judge.cells(records, self.session.locks, run):
+                    if result.judgement.indeterminate:
+                        left.setdefault(run, set()).add(result.record.cell)
+                    else:
+                        found[result.record.cell] = result
+        return found
+
+    def told(self, names: Collection[str]) -> set[tuple[str, str, str, str]]:
+        """The incidents that the last report about each of these rows has, as (row, kind, package, version)."""
+        found: set[tuple[str, str, str, str]] = set()
+        left = set(names)
         earlier = (item.id for item in self.store.runs() if item.id < self.run and item.as_of is not None)
-        report: Mapping[str, Any] = next(
-            (found for number in earlier if (found := self.store.drift(number))), {"rows": []}
-        )
-        return {
-            (row["row"], incident["kind"], incident["package"], incident["version"])
-            for row in report["rows"]
-            for incident in row["incidents"]
-        }
+        for report in islice(filter(None, map(self.store.drift, earlier)), _BACK):
+            rows: list[Mapping[str, Any]] = [row for row in report["rows"] if row["row"] in left]
+            for row in rows:
+                found |= {(row["row"], item["kind"], item["package"], item["version"]) for item in row["incidents"]}
+            left -= {row["row"] for row in rows}
+            if not left:
+                break
+        return found
 
 
 def beside_then(past: Past, results: Sequence[CellResult]) -> tuple[BothSides, ...]:
     """The run's cells of now, with what the same cells of then came out as with the locks they have now."""
     known = {result.record.cell for result in results}
     wanted = {unmoved(cell) for cell in known if is_moved(cell)} - known
-    earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.session.locks)}
+    earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.session)}
     return both_sides(results, earlier)
 
 
-def drifts(past: Past, locks: Sequence[Lock], results: Sequence[CellResult]) -> tuple[RowDrift, ...]:
-    """Every environment that was resolved as of now against its last run, with what happened on the index; of the
-    committed locks of the same rows what happened to their releases since. Raises Indeterminate where the index does
-    not answer."""
+def drifts(
+    past: Past, locks: Sequence[Lock], results: Sequence[CellResult], unresolved: Collection[str] = ()
+) -> tuple[RowDrift, ...]:
+    """Every environment that was resolved as of now against the last run that has a report, with what happened on the
+    index; of the committed locks of the same rows, and of those that are `unresolved`, what happened to their releases
+    since. Raises Indeterminate where the index does not answer."""
     session = past.session
-    before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run)
+    before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run, told=True)
     after = {result.record.cell: result for result in results}
-    were = past.newest(after)
-    own = {unmoved(lock.name) for lock in locks}
+    were = past.decided(after)
+    own = {unmoved(name) for name in (*(lock.name for lock in locks), *unresolved)}
     rows = [row for row in (*session.config.exporters, *session.config.converters) if row.id in own]
     then = [lock for row in rows if (lock := session.lock_of(row)) is not None]
     requests = {request.name: request for request in session.requests(lock.name for lock in (*locks, *then))}
     pages = Releases(session.settings).of_all(_packages((*locks, *then), requests))
 
-    told = past.told()
+    told = past.told({lock.name for lock in (*locks, *then)})
 
     def of(lock: Lock, previous: Lock | None, kinds: Collection[str] = KINDS) -> list[tuple[Incident, ...]]:
         seen = incidents(lock, requests[lock.name], pages, previous, session.settings.elsewhere)
@@ -84,7 +109,7 @@ def drifts(past: Past, locks: Sequence[Lock], results: Sequence[CellResult]) -> 
 
     found = []
     for lock in locks:
-        mine = {cell: result for cell, result in after.items() if lock.name in _environments(result)}
+        mine = {cell: result for cell, result in after.items() if lock.name in session.environments_of(result.record)}
         found.append(
             row_drift(
                 lock.name,
@@ -109,14 +134,15 @@ def _packages(locks: Iterable[Lock], requests: Mapping[str, Request]) -> set[str
     return found
 
 
-def _environments(result: CellResult) -> set[str]:
-    return {part.environment for part in (result.export, result.convert) if part is not None}
-
-
-def _is_locked_so(result: CellResult, locks: Mapping[str, Lock]) -> bool:
+def _is_locked_so(result: CellResult, session: Session) -> bool:
     """Whether a cell was measured with the locks that its rows have now."""
-    for part in (result.export, result.convert):
-        lock = locks.get(part.environment) if part is not None and part.installed else None
-        if part is not None and lock is not None and lock_identity(part.python, part.installed) != identity_of(lock):
+    names = session.environments_of(result.record)
+    for name, part in zip(names, (result.export, result.convert), strict=True):
+        if part is None:
+            continue
+        # Nothing is installed where there was no solution.
+        was = lock_identity(part.python, part.installed) if part.installed else ""
+        lock = session.locks.get(name)
+        if lock is None or was != identity_of(lock):
             return False
     return True

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from matrix.drift.standing import Standing, standing
-from matrix.planning.moved import Side, moved_side, unmoved
+from matrix.planning.moved import Side, is_now, moved_side, unmoved
 from matrix.results import CellResult
 
 
@@ -25,12 +25,6 @@ class BothSides:
         return unmoved(self.now.record.cell)
 
     @property
-    def environment(self) -> str:
-        """Name of the environment of now; '' where it was not reached."""
-        part = self.now.export if self.side == "exporter" else self.now.convert
-        return part.environment if part is not None else ""
-
-    @property
     def standing(self) -> Standing:
         return standing(self.then.judgement.verdict if self.then else None, self.now.judgement.verdict)
 
@@ -41,6 +35,6 @@ def both_sides(results: Iterable[CellResult], earlier: Mapping[str, CellResult])
     found = []
     for result in known.values():
         side = moved_side(result.record.cell)
-        if side is not None and result.record.cell not in earlier:
+        if side is not None and is_now(result.record.cell) and result.record.cell not in earlier:
             found.append(BothSides(result, known.get(unmoved(result.record.cell)), side))
     return tuple(found)

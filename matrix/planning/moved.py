@@ -19,13 +19,18 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 Side = Literal["exporter", "converter"]
 
 # No id of the table has it.
-_MARK = "~"
+MARK = "~"
 NOW = "now"
 
 
 def is_moved(name: str) -> bool:
     """Whether a row, an environment or a cell of this name is that of another time than its own."""
-    return _MARK in name
+    return MARK in name
+
+
+def is_now(cell: str) -> bool:
+    """Whether the cell with this id is that of a run of now, not of a day that a search tried."""
+    return any(part.partition(MARK)[2].partition("@")[0] == NOW for part in cell.split("/"))
 
 
 def unmoved(name: str) -> str:
@@ -45,15 +50,15 @@ def of_now(cell: str) -> tuple[str, ...]:
     """Ids of the cells of now of the cell with this id: with the converter moved, and the exporter if it has one."""
     model, exporter, converter = unmoved(cell).split("/")
     name, at, opset = exporter.partition("@")
-    found = (f"{model}/{exporter}/{converter}{_MARK}{NOW}",)
-    return (*found, f"{model}/{name}{_MARK}{NOW}{at}{opset}/{converter}") if at else found
+    found = (f"{model}/{exporter}/{converter}{MARK}{NOW}",)
+    return (*found, f"{model}/{name}{MARK}{NOW}{at}{opset}/{converter}") if at else found
 
 
 def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapping[str, str] | None = None) -> AnyRow:
     """The row resolved as of a day for the same Python, under further ranges."""
     return row.model_copy(
         update={
-            "id": f"{row.id}{_MARK}{label}",
+            "id": f"{row.id}{MARK}{label}",
             "as_of": as_of,
             "python": python,
             "within": {**row.within, **(within or {})},
@@ -65,8 +70,8 @@ def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapp
 def moved_cell(cell: Cell, row: Row) -> Cell:
     """The cell with a row of another time in the place of its converter's or its exporter's."""
     if isinstance(row, ExporterRow):
-        label = row.id.partition(_MARK)[2]
-        exporter = replace(cell.exporter, id=f"{cell.exporter.id}{_MARK}{label}", row=row.id)
+        label = row.id.partition(MARK)[2]
+        exporter = replace(cell.exporter, id=f"{cell.exporter.id}{MARK}{label}", row=row.id)
         return replace(cell, exporter=exporter, exporter_row=row)
     assert isinstance(row, ConverterRow)
     return replace(cell, converter=row)
@@ -113,5 +118,5 @@ def younger(cells: Sequence[Cell], of_now: Iterable[Cell]) -> list[str]:
 
 def _stem(part: str) -> str:
     """`torch-1.12.1~now@15` → `torch-1.12.1@15`."""
-    before, mark, after = part.partition(_MARK)
+    before, mark, after = part.partition(MARK)
     return f"{before}@{after.partition('@')[2]}" if mark and "@" in after else before

@@ -64,6 +64,9 @@ def _migrate(engine: Engine, found: str | None) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # Its driver begins no transaction for a change of the schema, and one half made is never opened again.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")

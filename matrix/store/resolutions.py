@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, cast
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, null, select
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Role
-from matrix.store.schema import LockRow, ResolutionRow
+from matrix.store.schema import LockRow, ResolutionRow, RunRow
 
 if TYPE_CHECKING:
     from matrix.locks.lockfile import Lock
@@ -57,11 +57,14 @@ class Resolutions:
         """The locks that a run made, by name of the environment."""
         return self._read(select(ResolutionRow.id).where(ResolutionRow.run == run))
 
-    def newest(self, names: Iterable[str], before: int | None = None) -> dict[str, Lock]:
-        """The newest lock of each environment, of a run older than `before` where that is given."""
+    def newest(self, names: Iterable[str], before: int | None = None, told: bool = False) -> dict[str, Lock]:
+        """The newest lock of each environment, of a run older than `before` where that is given; `told`: of a run that
+        has a drift report."""
         newest = select(func.max(ResolutionRow.id)).where(ResolutionRow.name.in_(sorted(set(names))))
         if before is not None:
             newest = newest.where(ResolutionRow.run < before)
+        if told:
+            newest = newest.join(RunRow, ResolutionRow.run == RunRow.id).where(RunRow.drift.is_not(null()))
         return self._read(newest.group_by(ResolutionRow.name))
 
     def _read(self, ids: object) -> dict[str, Lock]:

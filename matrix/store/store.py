@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, null, select, update
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Limits, Role
@@ -226,8 +226,11 @@ class Store:
         with Session(self._engine) as session:
             return sorted(session.scalars(select(CellRow.cell).where(CellRow.base.is_(None)).distinct()))
 
-    def newest_cells(self, names: Iterable[str], before: int | None = None) -> dict[int, list[CellRecord]]:
-        """Of each of these cells the newest record of a run, older than `before` where that is given; by run."""
+    def newest_cells(
+        self, names: Iterable[str], before: int | None = None, told: bool = False
+    ) -> dict[int, list[CellRecord]]:
+        """Of each of these cells the newest record of a run, older than `before` where that is given; by run. `told`:
+        of a run that has a drift report."""
         wanted = sorted(set(names))
         found: dict[int, list[CellRecord]] = {}
         with Session(self._engine) as session:
@@ -235,6 +238,8 @@ class Store:
                 newest = select(func.max(CellRow.id)).where(CellRow.cell.in_(wanted[start : start + _CHUNK]))
                 if before is not None:
                     newest = newest.where(CellRow.run < before)
+                if told:
+                    newest = newest.join(RunRow, CellRow.run == RunRow.id).where(RunRow.drift.is_not(null()))
                 rows = session.scalars(select(CellRow).where(CellRow.id.in_(newest.group_by(CellRow.cell))))
                 for row in rows:
                     found.setdefault(row.run, []).append(_cell(row))

@@ -311,7 +311,8 @@ def _labels(story: Story, scale: _Scale) -> list[_Label]:
 def _name(story: Story, scale: _Scale, transition: Transition, to: float, before: str = "") -> _Label:
     who = accused(story, transition)
     step = (transition.before if story.blame.kind == "mended" else transition.after).recipe.as_of
-    name = joined(who) if transition.culprits is not None else f"one of {len(who)} packages"
+    unknown = f"one of {len(who)} packages" if who else "no package"
+    name = joined(who) if transition.culprits is not None else unknown
     known = [one.uploaded for one in who if one.uploaded] if transition.culprits is not None else []
     return _Label(scale(step), before + name, str(max(known, default=max(days(transition)))), to)
 

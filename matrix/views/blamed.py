@@ -45,6 +45,8 @@ def answer(story: Story) -> str:
             return f"never worked: {both}; nobody broke it: `run --remedy` may help"
         case "works":
             return f"works as of {blame.then.recipe.as_of} and as of {blame.now.recipe.as_of}: nothing to blame"
+        case "indeterminate" if blame.stopped:
+            return "not known: the limit on runs or time was reached before both days were measured"
         case "indeterminate":
             open_end = next((end for end in (blame.then, blame.now) if _undecided(story, end)), blame.now)
             return f"not known: {_short(_measured(story, open_end))} as of {open_end.recipe.as_of}; run it again"
@@ -81,11 +83,19 @@ def _by(story: Story, transition: Transition, most: int = _NAMED) -> str:
     who = accused(story, transition)
     if transition.culprits is None:
         good, bad = sorted(days(transition))
-        return f"between {good} and {bad} by one or more of {_count(len(who), 'package')}"
+        return f"between {good} and {bad} {_unnamed(story, transition)}"
     said = [_dated(one) for one in who[:most]]
     if len(who) > most:
         said.append(f"{len(who) - most} more")
     return f"by {' and '.join(said)}{' together' if len(who) > 1 else ''}"
+
+
+def _unnamed(story: Story, transition: Transition) -> str:
+    if transition.changes:
+        return f"by one or more of {_count(len(transition.changes), 'package')}"
+    if transition.before.solved and transition.after.solved:
+        return "by other files of the same versions"
+    return f"{'by' if story.blame.kind == 'mended' else 'for want of'} packages that fulfil the row"
 
 
 def _dated(who: Accused) -> str:
@@ -118,7 +128,8 @@ def remedy(story: Story) -> str:
     if blame.cure is not None:
         return f"cure for today: {ranges_text(blame.cure.ranges)}"
     runs = sum(attempt.measured is not None for attempt in blame.attempts)
-    return f"no cure found in {_count(runs, 'run')}" if blame.attempts else "no cure was tried"
+    found = f"no cure found in {_count(runs, 'run')}" if blame.attempts else "no cure was tried"
+    return f"{found} (cut short)" if blame.stopped else found
 
 
 def _reason(measured: Measured | None) -> str:
@@ -163,11 +174,13 @@ def _transition(story: Story) -> Iterator[str]:
             yield f"last bad day {bad}, first good day {good}{_skipped(transition)}"
         else:
             yield f"last good day {good}, first bad day {bad}{_skipped(transition)}"
+        for package, version in story.undated(transition):
+            yield f"{package} {version} was withdrawn (yanked or deleted) since, nobody knows on which day: maybe then"
         yield from _suspects(story, transition)
 
 
 def _skipped(transition: Transition) -> str:
-    return f" ({_count(transition.skipped, 'environment')} between them could not be tested)" * bool(transition.skipped)
+    return f" ({_count(transition.skipped, 'environment')} between them not tested)" * bool(transition.skipped)
 
 
 def _suspects(story: Story, transition: Transition) -> Iterator[str]:
@@ -175,6 +188,10 @@ def _suspects(story: Story, transition: Transition) -> Iterator[str]:
     culprits = transition.culprits or ()
     others = [change for change in transition.changes if change not in culprits]
     deed = "mended it" if story.blame.kind == "mended" else "broke it"
+    if not transition.changes:
+        broke = "was mended" if story.blame.kind == "mended" else "broke"
+        yield f"changed there: no version of a package; it {broke} {_unnamed(story, transition)}"
+        return
     if transition.culprits is None:
         yield f"changed there: {_count(len(others), 'package')}; which of them {deed} could not be decided"
     else:
@@ -267,10 +284,10 @@ def _more(number: int) -> Iterator[str]:
 
 
 def _measured(story: Story, end: Resolved) -> Measured | None:
-    known = story.blame.outcomes.get(end.digest)
-    if known is None and not end.solved:
+    if not end.solved:
+        # The search needs to know no more; whoever reads it wants the resolver's words.
         return Measured("unsatisfiable", story.role, "lock", said=end.explanation)
-    return known
+    return story.blame.outcomes.get(end.digest)
 
 
 def _undecided(story: Story, end: Resolved) -> bool:

@@ -24,6 +24,7 @@ def document(story: Story) -> dict[str, Any]:
         "row": story.row,
         "run": story.run,
         "kind": blame.kind,
+        "stopped": blame.stopped,
         "answer": answer(story),
         "then": {**_environment(story, blame.then), "packages": dict(sorted(blame.then.packages.items()))},
         "now": {**_environment(story, blame.now), "packages": dict(sorted(blame.now.packages.items()))},
@@ -82,6 +83,7 @@ def _transition(story: Story, transition: Transition) -> dict[str, Any]:
         "bad_day": bad.isoformat(),
         "under": _ranges(transition.under),
         "skipped": transition.skipped,
+        "withdrawn": [{"package": package, "version": version} for package, version in story.undated(transition)],
         "outcome": _measured(transition.measured),
         "decided": transition.culprits is not None,
         "culprits": []

@@ -110,7 +110,7 @@ def _row(drift: RowDrift, blames: Mapping[str, str]) -> Iterator[str]:
             yield f"{group}: {_some([_change(change) for change in changes])}"
     yield from _incidents(drift.incidents)
     for said, cells in _by_change(drift.verdicts).items():
-        yield f"{said}{'' if drift.changes else ', though the lock did not change'}:"
+        yield f"{said}{'' if drift.changes else ', with the lock of the last report'}:"
         # One whose culprit was looked for has more to tell than its name.
         shown = [*filter(blames.__contains__, cells), *(cell for cell in cells if cell not in blames)]
         for place, cell in enumerate(shown):

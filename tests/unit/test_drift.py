@@ -434,7 +434,7 @@ def test_a_solution_that_is_lost_is_told_with_the_gist_of_why() -> None:
 def test_a_verdict_that_changed_under_the_same_lock_says_so() -> None:
     same = lock({"six": "1.0"})
     text = view.text([row_drift("row", same, same, {"a": MATCH}, {"a": NUMPY})])
-    assert "match → error converter/import numpy-too-new, though the lock did not change:" in text
+    assert "match → error converter/import numpy-too-new, with the lock of the last report:" in text
 
 
 def test_the_document_has_it_all_as_data() -> None:
