@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from matrix.blame.asking import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
 from matrix.blame.ledger import LimitReached
 from matrix.config.model import Row
-from matrix.errors import Interrupted
+from matrix.errors import Indeterminate, Interrupted
 from matrix.locks.live import LiveResolver
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
@@ -105,6 +105,8 @@ class Inquiry:
             asked = moved_cell(self.cell, self._moved(recipe))
             # What is run is kept, so that it can be looked up and made again.
             [lock] = self._locks([recipe])
+            if lock.digest != environment.digest:
+                raise Indeterminate(f"{self.row.id} as of {recipe.as_of}: the index changed meanwhile; blame it again")
             self.session.take_in([asked])
             self.session.use([lock])
             self.run.shop.store.resolutions.keep(self.run.number, [lock])

@@ -35,6 +35,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
 
     from matrix.environments.engine import BuildFailed, Engine
     from matrix.errors import Indeterminate, UsageError
+    from matrix.planning.moved import is_now
     from matrix.retention import Keep, size, superfluous
 
     try:
@@ -57,8 +58,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
 
     with session.state.held(), contextlib.closing(session.state.open_store(store)) as history:
         # The next run of now most likely resolves to what the last one did.
-        last = next((run.id for run in history.runs() if run.as_of is not None and run.tier != "blame"), None)
-        of_now = [] if last is None else [*history.resolutions.of_run(last).values()]
+        of_now = [*history.resolutions.newest(name for name in history.resolutions.names() if is_now(name)).values()]
         for engine in session.engines():
             engine.recover()
             there = engine.stored()

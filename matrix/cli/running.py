@@ -68,16 +68,12 @@ if TYPE_CHECKING:
 @click.option(
     "--blame-runs",
     type=click.IntRange(2),
-    default=30,
-    show_default=True,
-    help="Run one blamed cell in so many environments at most.",
+    help="Run one blamed cell in so many environments at most; default: 30.",
 )
 @click.option(
     "--blame-minutes",
     type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Begin no run after so many minutes of blaming, all cells together.",
+    help="Begin no run after so many minutes of blaming, all cells together; default: 60.",
 )
 @click.option("--strict", is_flag=True, help="For CI: a missing interpreter or wheel ends with exit code 7 too.")
 def run(
@@ -94,8 +90,8 @@ def run(
     resolution: Resolution,
     as_of: dt.datetime | None,
     blame: bool,
-    blame_runs: int,
-    blame_minutes: float,
+    blame_runs: int | None,
+    blame_minutes: float | None,
     strict: bool,
     **options: Any,
 ) -> None:
@@ -117,6 +113,8 @@ def run(
 
     if locked and resolution != "then":
         raise UsageError("--locked resolves nothing, and now is what is resolved; leave one of them out")
+    if not blame and (blame_runs or blame_minutes):
+        raise UsageError("--blame-runs and --blame-minutes bound --blame, which is missing")
     if blame and resolution == "then":
         raise UsageError("--blame compares now with then; add --resolution now or both")
     session = make_session(**options)
@@ -135,7 +133,7 @@ def run(
             tflite=tflite,
             resolution=resolution,
             as_of=day,
-            blame=Bounds(blame_runs, blame_minutes * 60) if blame else None,
+            blame=Bounds(blame_runs or 30, (blame_minutes or 60) * 60) if blame else None,
             command=f"python -m matrix {shlex.join(sys.argv[1:])}",
         ),
     )

@@ -7,6 +7,7 @@ exporter of then, and every exporter has cells of now of its own.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeVar
@@ -22,15 +23,18 @@ Side = Literal["exporter", "converter"]
 MARK = "~"
 NOW = "now"
 
+# Behind it come the opset of a cell, or the build of an environment.
+_NOW = re.compile(rf"{MARK}{NOW}(?=[@.]|$)")
+
 
 def is_moved(name: str) -> bool:
     """Whether a row, an environment or a cell of this name is that of another time than its own."""
     return MARK in name
 
 
-def is_now(cell: str) -> bool:
-    """Whether the cell with this id is that of a run of now, not of a day that a search tried."""
-    return any(part.partition(MARK)[2].partition("@")[0] == NOW for part in cell.split("/"))
+def is_now(name: str) -> bool:
+    """Whether the cell, row or environment of this name is that of a run of now, not of a day that a search tried."""
+    return any(_NOW.search(part) for part in name.split("/"))
 
 
 def unmoved(name: str) -> str:
@@ -78,13 +82,14 @@ def moved_cell(cell: Cell, row: Row) -> Cell:
 
 
 def cells_of_now(
-    cells: Iterable[Cell],
+    cells: Sequence[Cell],
     exporters: Mapping[str, ExporterRow],
     lock_of: Callable[[Row], Lock | None],
     as_of: dt.date,
 ) -> tuple[Cell, ...]:
-    """Every cell with its converter of now, and of each model, exporter and opset one cell with its exporter of now;
-    without rows that are younger than that: before its own time a row's pins were not there.
+    """Every cell with its converter of now, and of each model, exporter and opset one cell with its exporter of now,
+    the last: the newest converter is the likeliest to know what is written. Rows that are younger than that are left
+    out: before its own time a row's pins were not there.
 
     `exporters` are rows by id; `lock_of` gives the lock of then, whose Python stays.
     """
@@ -97,15 +102,13 @@ def cells_of_now(
         return rows.setdefault(row.id, moved_row(row, NOW, as_of, lock.python))
 
     found: list[Cell] = []
-    written: set[tuple[str, str, int]] = set()
+    last = {(cell.model.id, cell.exporter.id, cell.opset): cell for cell in cells}
     for cell in cells:
         if (converter := now(cell.converter)) is not None:
             found.append(moved_cell(cell, converter))
-        export = (cell.model.id, cell.exporter.id, cell.opset)
-        if cell.exporter.row in exporters and export not in written:
-            written.add(export)
-            if (exporter := now(exporters[cell.exporter.row])) is not None:
-                found.append(moved_cell(cell, exporter))
+        row = exporters.get(cell.exporter.row) if cell is last[cell.model.id, cell.exporter.id, cell.opset] else None
+        if row is not None and (exporter := now(row)) is not None:
+            found.append(moved_cell(cell, exporter))
     return tuple(found)
 
 

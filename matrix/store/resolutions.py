@@ -57,6 +57,11 @@ class Resolutions:
         """The locks that a run made, by name of the environment."""
         return self._read(select(ResolutionRow.id).where(ResolutionRow.run == run))
 
+    def names(self) -> list[str]:
+        """Of every environment that has a lock here."""
+        with Session(self._engine) as session:
+            return sorted(session.scalars(select(ResolutionRow.name).distinct()))
+
     def newest(self, names: Iterable[str], before: int | None = None, told: bool = False) -> dict[str, Lock]:
         """The newest lock of each environment, of a run older than `before` where that is given; `told`: of a run that
         has a drift report."""
