@@ -26,7 +26,10 @@ class BothSides:
 
     @property
     def standing(self) -> Standing:
-        return standing(self.then.judgement.verdict if self.then else None, self.now.judgement.verdict)
+        """Where the other environment is what fails, then and now, nothing is known of the one that was moved."""
+        found = standing(self.then.judgement.verdict if self.then else None, self.now.judgement.verdict)
+        others = self.now.judgement.role not in (None, self.side)
+        return "not known" if found == "never worked" and others else found
 
 
 def both_sides(results: Iterable[CellResult], earlier: Mapping[str, CellResult]) -> tuple[BothSides, ...]:
