@@ -20,7 +20,8 @@ if ls "$here"/wheels/*.whl >/dev/null 2>&1; then
     export UV_FIND_LINKS="$here/wheels${UV_FIND_LINKS:+,$UV_FIND_LINKS}"
 fi
 export UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
-export UV_CACHE_DIR="$here/cache/uv"
+# One for each Python: a wheel that was built from source by another one has other metadata.
+export UV_CACHE_DIR="$here/cache/uv-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
 # compile_below PATH_NAME: purelib or stdlib, as Python's sysconfig calls it
 compile_below() {
