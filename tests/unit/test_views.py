@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import re
@@ -16,6 +17,7 @@ from rich.console import Console
 from small import observation, passed, report
 
 from matrix.config.model import Verdict
+from matrix.drift.sides import BothSides
 from matrix.results import CellResult
 from matrix.store.records import Exit, Obstacle
 from matrix.verdicts.judge import Judgement
@@ -33,6 +35,7 @@ ERROR = Judgement(
     "error", "converter", "check", "ir-version-too-new", "the file is newer than onnx", "a cause",
     (Remedy(id="lower-ir-version", text="write a lower ir_version"),), remarks=("opset-not-as-asked",),
 )  # fmt: skip
+NO_FILE = Judgement("error", "exporter", "export", "exporter-attribute-not-constant", "no constant")
 ABSENT = Judgement("unavailable", "converter", "build", "interpreter-missing", "needs Python 3.6")
 
 
@@ -360,3 +363,41 @@ def test_how_far_tensorflow_lite_is_stands_in_a_column_of_its_own(capsys: pytest
     lite = replace(MATCH, legs={**MATCH.legs, "reloaded-tflite": {"max_abs": 4.2e-7}})
     lines = printed(run(result(lite), result(ERROR, "mid")), capsys).splitlines()
     assert lines[0].split()[-1] == "tflite" and lines[1].split()[-2:] == ["1.5e-07", "4.2e-07"]
+
+
+# --- then and now ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "standing"),
+    [
+        (MATCH, ERROR, "worked then, broken now"),
+        (ERROR, MATCH, "mended"),
+        (ERROR, ERROR, "never worked"),
+        # The exporter, which was not moved, is what fails: nothing is known of the converter.
+        (NO_FILE, NO_FILE, "not known"),
+        (MATCH, NO_FILE, "worked then, broken now"),
+        (MATCH, ABSENT, "not known"),
+        (None, MATCH, "not known"),
+    ],
+)
+def test_how_a_cell_stands(then: Judgement | None, now: Judgement, standing: str) -> None:
+    side = BothSides(result(now, "old~now"), result(then) if then else None, "converter")
+    assert (side.cell, side.standing) == ("net/torch-1.2.0@9/old", standing)
+
+
+def test_then_and_now_in_markdown_and_junit() -> None:
+    cells = [result(ERROR, "old~now"), result(ERROR, "mid~now"), result(MATCH, "new~now")]
+    sides = [
+        BothSides(cells[0], result(MATCH), "converter"),
+        BothSides(cells[1], result(ERROR, "mid"), "converter"),
+        BothSides(cells[2], result(MATCH, "new"), "converter"),
+    ]
+    told = {cells[0].record.cell: "broken by protobuf 4.21.1"}
+    found = run(*cells, resolution="now", as_of=dt.date(2026, 11, 26), sides=sides, blames=told)
+    lines = [line for line in markdown(found).splitlines() if line]
+    assert lines[0] == "| model | moved | with | then | now 2026-11-26 | standing | where | reason |"
+    assert lines[2].startswith("| net | old | torch-1.2.0 | match | error | worked then, broken now |")
+    assert "broken by protobuf 4.21.1" in lines[2]
+    # What never worked is no news.
+    assert 'failures="1"' in junit(found, frozenset())
