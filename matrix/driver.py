@@ -20,7 +20,8 @@ from matrix.pick.choose import Picked, pick
 from matrix.pick.wanted import Wanted
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
-from matrix.planning.moved import younger
+from matrix.planning.moved import unmoved, younger
+from matrix.planning.named import cell_named
 from matrix.reporting import report_on
 from matrix.searches import Searches
 from matrix.searches.apply import Table
@@ -129,6 +130,8 @@ def blame(
     session: Session, options: Options, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
 ) -> Story:
     """Who broke a cell. Raises what `workshop` and `blame_cell` do."""
+    # A slip of the pen leaves no run behind.
+    cell_named(session.config, session.locks, unmoved(cell))
     with workshop(session, options) as shop, shop.recorded("blame", None) as run:
         return blame_cell(session, run, cell, now, bounds, good)
 

@@ -115,6 +115,9 @@ def blame(
         click.echo(json.dumps({**document(story), **more}, indent=1))
     else:
         click.echo(text(story))
+    if fix is not None and proposed is None:
+        left = "" if str(fix) == "-" else f"; {fix} is left as it was"
+        click.echo(f"there is no cure to write down{left}", err=True)
     if proposed is not None and fix is not None:
         if str(fix) != "-":
             fix.write_text(proposed.text, encoding="utf-8")

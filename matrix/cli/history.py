@@ -83,6 +83,7 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
     one cell fits.
     """
     import json
+    import shlex
 
     from matrix.cli.cells import like
     from matrix.errors import NothingSelected, UsageError
@@ -128,9 +129,13 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
                     return folder / f"{name}.lock"
             return None
 
-        print_detail(result, log, lock_of, history.run(run).command)
+        decided = history.run(run)
+        # A search chose its cells itself; what asks for this one alone is another command.
+        again = f"python -m matrix run --tier full --only converter={shlex.quote(result.record.converter)}"
+        print_detail(result, log, lock_of, again if decided.tier == "blame" else decided.command)
         for record in blamed.values():
-            click.echo(f"\nblame (run {record.run}, {record.created:%Y-%m-%d}): {record.story['answer']}")
+            of = "" if record.cell == fitting[0] else f" of {record.cell}"
+            click.echo(f"\nblame{of} (run {record.run}, {record.created:%Y-%m-%d}): {record.story['answer']}")
         click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, this is run {run} of {_numbers(past)}")
     finally:
         history.close()

@@ -62,7 +62,10 @@ def incidents(
     found += _from_source(lock, releases, {incident.package for incident in found if incident.kind == "sdist-only"})
     # As of an earlier day than before, older versions are what was asked for.
     if previous is not None and previous.as_of <= lock.as_of:
-        found += _lowered(lock, previous, releases, elsewhere)
+        stated = map(Requirement, (*request.requirements, *request.constraints))
+        asked = {canonicalize_name(requirement.name) for requirement in stated if requirement.specifier}
+        # What the row itself holds back did not happen behind its back.
+        found += (item for item in _lowered(lock, previous, releases, elsewhere) if item.package not in asked)
     return tuple(sorted(found, key=lambda incident: (KINDS.index(incident.kind), incident.package)))
 
 
