@@ -135,6 +135,19 @@ def test_wrong_use(broken: TimeProject, arguments: list[str], words: str) -> Non
     assert not broken.engine.worked
 
 
+def test_a_cell_that_is_not_there_leaves_no_run(broken: TimeProject) -> None:
+    assert broken("blame", "net/torch-1.12.1@8/nonsense")[0] == errors.UsageError.exit_code
+    with_nothing, _, err = broken("status")
+    assert with_nothing == errors.NothingSelected.exit_code, err
+
+
+def test_what_a_blame_decided_of_then_is_reproduced_by_a_run(broken: TimeProject) -> None:
+    broken("blame", CELL, *BAD)
+    shown = " ".join(broken("show", CELL)[1].split())
+    assert f"python -m matrix run --tier full --only converter=new --only cell={CELL} --again" in shown
+    assert f"blame of {CELL}~now (run 1" in shown
+
+
 def test_today_is_the_usual_bad_day(broken: TimeProject) -> None:
     found = broken.json("blame", CELL)
     today = dt.datetime.now(dt.UTC).date()
@@ -196,7 +209,8 @@ def test_the_cure_is_a_part_of_the_object(broken: TimeProject) -> None:
 
 
 def test_without_a_cure_there_is_no_change(broken: TimeProject) -> None:
-    assert broken("blame", CELL, *BAD, "--runs", "2", "--fix", "cure.diff")[0] == 17
+    code, _, err = broken("blame", CELL, *BAD, "--runs", "2", "--fix", "cure.diff")
+    assert code == 17 and "there is no cure to write down; cure.diff is left as it was" in err
     assert not (broken.root / "cure.diff").exists()
 
 

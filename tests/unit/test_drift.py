@@ -303,6 +303,12 @@ def test_lower_than_in_the_lock_before(newer: tuple[Any, ...], cause: str) -> No
     assert told(found) == [("downgrade", f"lib went down from 2.0 to 1.0{cause}")]
 
 
+@pytest.mark.parametrize("asked", [request("lib<2"), request(constraints=("lib<2",))])
+def test_what_the_row_holds_back_itself_is_no_incident(asked: Request) -> None:
+    page = package("lib", wheel("lib", "1.0"), wheel("lib", "2.0"))
+    assert incidents(lock({"lib": "1.0"}), asked, pages(page), lock({"lib": "2.0"})) == ()
+
+
 def test_as_of_an_earlier_day_lower_versions_are_what_was_asked_for() -> None:
     before = lock({"lib": "2.0"}, as_of=dt.date(2024, 7, 2))
     assert incidents(lock({"lib": "1.0"}), request(), pages(package("lib", wheel("lib", "1.0"))), before) == ()
