@@ -156,13 +156,7 @@ class Session:
 
         Raises what `refresh` does.
         """
-        known = {row.id: row for row in (*self.config.exporters, *self.config.converters)}
-        for cell in cells:
-            if cell.converter.id not in known:
-                self._searched[cell.converter.id] = cell.converter
-            if cell.exporter.row not in (*known, cell.converter.id, self.config.reference.id):
-                assert cell.exporter_row is not None
-                self._searched[cell.exporter.row] = cell.exporter_row
+        self._learn(cells)
         builds = {row.id: f"{row.id}.{self.build}" for row in self.config.exporters if self.build in row.builds}
         part = replace(plan, cells=cells, notes=(), builds=builds)
         outdated = stale(self.requests(self.environments(part)), self.locks)
@@ -221,13 +215,19 @@ class Session:
     def take_in(self, cells: Iterable[Cell]) -> list[Request]:
         """Make the rows known that a search, or another time, made for these cells; the requests of all environments
         of theirs that are of another time."""
+        return self.requests(self._built(row) for row in self._learn(cells) if is_moved(row.id))
+
+    def _learn(self, cells: Iterable[Cell]) -> list[ExporterRow | ConverterRow]:
+        """Take in the rows of cells that are not known yet; returns those."""
         known = {row.id for row in (*self.config.exporters, *self.config.converters)}
-        new: dict[str, Row] = {}
-        for cell in cells:
-            for row in (cell.converter, cell.exporter_row):
-                if row is not None and row.id not in known:
-                    self._searched[row.id] = new[row.id] = row
-        return self.requests(self._built(row) for row in new.values() if is_moved(row.id))
+        new = {
+            row.id: row
+            for cell in cells
+            for row in (cell.converter, cell.exporter_row)
+            if row is not None and row.id not in known
+        }
+        self._searched |= new
+        return list(new.values())
 
     def request(self, row: Row) -> Request:
         """The lock request of a row, known or not, of the build that is used of it."""

@@ -17,7 +17,7 @@ from matrix.blame.search import investigate
 from matrix.config.model import Row
 from matrix.drift.sides import BothSides
 from matrix.errors import ConfigError, Indeterminate, LockStale, UsageError
-from matrix.index import IndexSettings, Releases, UploadDates
+from matrix.index import Releases, UploadDates
 from matrix.locks.live import LiveResolver
 from matrix.planning.cells import Cell
 from matrix.planning.moved import NOW, moved_cell, moved_row, moved_side, unmoved
@@ -57,13 +57,14 @@ def blame_cell(
     deadline = began + bounds.seconds if bounds.seconds is not None else None
     inquiry = Inquiry(session, run, cell, row, then, resolver, deadline)
     blame = inquiry.conclude(investigate(good or then.as_of, now, bounds.runs))
+    pages = Releases(session.settings)
     story = Story(
         cell=moved_cell(cell, moved_row(row, NOW, now, then.python)).id,
         role=then.role,
         row=row.id,
         blame=blame,
-        uploaded=_uploads(blame, UploadDates(session.settings)),
-        withdrawn=_withdrawn(blame, session.settings),
+        uploaded=_uploads(blame, UploadDates(session.settings, pages)),
+        withdrawn=_withdrawn(blame, pages),
         builds=len(run.counts.made) - built,
         seconds=time.monotonic() - began,
         cured=inquiry.cells.get(blame.cure.environment.digest) if blame.cure else None,
@@ -109,18 +110,18 @@ def _spoken_of(blame: Blame) -> Iterable[Changed]:
             yield Changed(package, blame.now.packages.get(package), attempt.environment.packages.get(package))
 
 
-def _withdrawn(blame: Blame, settings: IndexSettings) -> frozenset[tuple[str, str]]:
+def _withdrawn(blame: Blame, releases: Releases) -> frozenset[tuple[str, str]]:
     """Releases that the first environment has and a resolution made today would not choose."""
     if not any(on_the_first_day(blame, transition) for transition in blame.transitions):
         return frozenset()
     found = set()
     try:
-        pages = Releases(settings).of_all(blame.then.packages)
+        pages = releases.of_all(blame.then.packages)
     except Indeterminate:
         return frozenset()
     for package, version in blame.then.packages.items():
         page, release = pages.get(package), Version(version)
-        if page is None or release.local or settings.elsewhere(package, version):
+        if page is None or release.local or releases.settings.elsewhere(package, version):
             continue
         if page.yanked(release) or release not in page.versions:
             found.add((package, version))

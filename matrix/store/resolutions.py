@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from sqlalchemy import Engine, func, null, select
+from sqlalchemy import Engine, Select, func, null, select
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Role
@@ -72,11 +72,11 @@ class Resolutions:
             newest = newest.join(RunRow, ResolutionRow.run == RunRow.id).where(RunRow.drift.is_not(null()))
         return self._read(newest.group_by(ResolutionRow.name))
 
-    def _read(self, ids: object) -> dict[str, Lock]:
+    def _read(self, ids: Select[Any]) -> dict[str, Lock]:
         query = (
             select(ResolutionRow, LockRow)
             .join(LockRow, ResolutionRow.lock == LockRow.digest)
-            .where(ResolutionRow.id.in_(ids))  # type: ignore[arg-type]
+            .where(ResolutionRow.id.in_(ids))
         )
         with Session(self._engine) as session:
             return {row.name: _lock(row, lock) for row, lock in session.execute(query)}

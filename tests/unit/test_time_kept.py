@@ -300,9 +300,9 @@ def test_withdrawn_is_what_was_yanked_or_deleted(monkeypatch: pytest.MonkeyPatch
     pages = {"kept": page("kept", "1"), "yanked": page("yanked", "1", yanked=True), "gone": page("gone", "2")}
     pages["built"] = page("built", "1")
     monkeypatch.setattr(blaming.Releases, "of_all", lambda _, names: pages)
-    assert blaming._withdrawn(blame, IndexSettings()) == {("yanked", "1"), ("gone", "1")}
+    assert blaming._withdrawn(blame, blaming.Releases(IndexSettings())) == {("yanked", "1"), ("gone", "1")}
     elsewhere = IndexSettings(extra=("https://x.invalid/simple",))
-    assert blaming._withdrawn(blame, elsewhere) == frozenset()
+    assert blaming._withdrawn(blame, blaming.Releases(elsewhere)) == frozenset()
 
 
 def test_a_row_without_a_solution_is_said_to_have_none() -> None:
