@@ -62,10 +62,7 @@ def incidents(
     found += _from_source(lock, releases, {incident.package for incident in found if incident.kind == "sdist-only"})
     # As of an earlier day than before, older versions are what was asked for.
     if previous is not None and previous.as_of <= lock.as_of:
-        stated = map(Requirement, (*request.requirements, *request.constraints))
-        asked = {canonicalize_name(requirement.name) for requirement in stated if requirement.specifier}
-        # What the row itself holds back did not happen behind its back.
-        found += (item for item in _lowered(lock, previous, releases, elsewhere) if item.package not in asked)
+        found += _lowered(lock, request, previous, releases, elsewhere)
     return tuple(sorted(found, key=lambda incident: (KINDS.index(incident.kind), incident.package)))
 
 
@@ -167,9 +164,16 @@ def _from_source(lock: Lock, releases: Mapping[str, Package], told: set[str]) ->
             yield Incident("sdist-only", package, version, text, _first(files), f"{lacks}, built from source")
 
 
-def _lowered(lock: Lock, previous: Lock, releases: Mapping[str, Package], elsewhere: Elsewhere) -> Iterator[Incident]:
+def _lowered(
+    lock: Lock, request: Request, previous: Lock, releases: Mapping[str, Package], elsewhere: Elsewhere
+) -> Iterator[Incident]:
+    stated = [Requirement(text) for text in (*request.requirements, *request.constraints)]
     for change in lock_changes(previous, lock).lowered:
         before, after = change.before or "", change.after or ""
+        asked = (one.specifier for one in stated if canonicalize_name(one.name) == change.package)
+        # What the row itself rules out did not happen behind its back.
+        if any(not specifier.contains(before, prereleases=True) for specifier in asked):
+            continue
         text = f"{change.package} went down from {before} to {after}"
         page = releases.get(change.package)
         if page is not None and page.yanked(Version(before)):

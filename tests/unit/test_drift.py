@@ -303,6 +303,13 @@ def test_lower_than_in_the_lock_before(newer: tuple[Any, ...], cause: str) -> No
     assert told(found) == [("downgrade", f"lib went down from 2.0 to 1.0{cause}")]
 
 
+@pytest.mark.parametrize("asked", [request("lib<3"), request(constraints=("lib<3",))])
+def test_lower_although_what_the_row_asks_for_allows_the_one_before(asked: Request) -> None:
+    page = package("lib", wheel("lib", "1.0"), {"filename": wheel("lib", "2.0"), "yanked": "bad"})
+    found = incidents(lock({"lib": "1.0"}), asked, pages(page), lock({"lib": "2.0"}))
+    assert told(found) == [("downgrade", "lib went down from 2.0 to 1.0: 2.0 was yanked (bad)")]
+
+
 @pytest.mark.parametrize("asked", [request("lib<2"), request(constraints=("lib<2",))])
 def test_what_the_row_holds_back_itself_is_no_incident(asked: Request) -> None:
     page = package("lib", wheel("lib", "1.0"), wheel("lib", "2.0"))
