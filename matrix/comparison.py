@@ -73,6 +73,17 @@ class CellPair:
         return (first.export, first.reference, first.convert) == (second.export, second.reference, second.convert)
 
     @property
+    def regressed(self) -> bool:
+        """Whether the cell matched in the first run, and was seen not to in the second."""
+        one, two = self.one.judgement, self.two.judgement
+        return one.verdict == "match" and two.verdict != "match" and not two.indeterminate
+
+    @property
+    def mended(self) -> bool:
+        one, two = self.one.judgement, self.two.judgement
+        return two.verdict == "match" and one.verdict != "match" and not one.indeterminate
+
+    @property
     def unavailable(self) -> bool:
         return self.one.judgement.verdict == self.two.judgement.verdict == "unavailable"
 
@@ -113,6 +124,15 @@ class RunComparison:
     def unavailable(self) -> int:
         """Cells that count as equal because neither side could measure them, for the same reason."""
         return sum(pair.unavailable and pair.state == "equal" for pair in self.pairs)
+
+    @property
+    def regressed(self) -> int:
+        """Cells that matched in the first run and do not in the second."""
+        return sum(pair.regressed for pair in self.pairs)
+
+    @property
+    def mended(self) -> int:
+        return sum(pair.mended for pair in self.pairs)
 
     @property
     def repeated(self) -> int:

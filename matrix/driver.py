@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from matrix.blame.account import Story
 from matrix.blame.blaming import blame_all, blame_cell
+from matrix.ci.measured import partition
 from matrix.drift import RowDrift
 from matrix.drift.gather import Past, beside_then, drifts
 from matrix.errors import ConfigError, Indeterminate, LockStale, NothingSelected
@@ -45,10 +46,12 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
         plan = session.locked_plan(shop.events.say, allowed=not options.locked)
         for note in plan.notes:
             shop.events.say(f"note: {note}")
-        plan, made, unresolved = resolved_now(shop, plan)
-        with shop.recorded(plan.tier, len(plan.cells)) as run:
+        share, shard = _share(shop, plan)
+        plan, made, unresolved = resolved_now(shop, plan, share)
+        with shop.recorded(plan.tier, len(plan.cells), shard) as run:
             shop.store.resolutions.keep(run.number, made)
-            done = run.run(plan)
+            # A shard may be empty: then there is nothing to make ready for either.
+            done = not plan.cells or run.run(plan)
             searches = Searches(plan, Table(session.config, session.locks), options.remedy)
             while done and (cells := searches.next(run.results())):
                 try:
@@ -90,19 +93,43 @@ def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], 
     return replace(report, drift=shop.store.drift(run.number), drift_text=text(found))
 
 
-def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock], dict[str, str]]:
-    """The plan with cells of the resolutions that were asked for; the locks of now, which are made anew every time, for
-    what was there yesterday may be gone today; and by environment why it could not be resolved, which says nothing
-    about it and leaves its cells out. Raises what making locks of then does."""
+def _share(shop: Workshop, plan: Plan) -> tuple[frozenset[str] | None, dict[str, str | int] | None]:
+    """The cells of the shard that was asked for, by id, and what tells it from the others; None for the whole plan. Cut
+    before anything is resolved: what one machine cannot resolve must not move the cells of another."""
+    options = shop.options
+    if options.shard is None:
+        return None, None
+    index, of = options.shard
+    whole = partition(shop.session, shop.store, plan, options.resolution, options.as_of, of)
+    shard = whole.shards[index - 1]
+    shop.events.say(
+        f"shard {shard.name}: {len(shard.cells)} of {whole.whole} cells, about {shard.seconds / 60:.0f} min"
+        if shard.cells
+        else f"shard {shard.name} is empty: the {whole.whole} cells of the plan are in others"
+    )
+    return frozenset(cell.id for cell in shard.cells), whole.part(shard)
+
+
+def resolved_now(
+    shop: Workshop, plan: Plan, share: frozenset[str] | None = None
+) -> tuple[Plan, list[Lock], dict[str, str]]:
+    """The plan with cells of the resolutions that were asked for, of those only the ones in `share`; the locks of now,
+    which are made anew every time, for what was there yesterday may be gone today; and by environment why it could not
+    be resolved, which says nothing about it and leaves its cells out. Raises what making locks of then does."""
     options, session = shop.options, shop.session
+
+    def shared(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        return cells if share is None else tuple(cell for cell in cells if cell.id in share)
+
     if options.as_of is None:
-        return plan, [], {}
+        return replace(plan, cells=shared(plan.cells)), [], {}
     began = time.monotonic()
     cells = session.cells_of_now(plan, options.as_of)
     if young := younger(plan.cells, cells):
         shop.events.say(f"note: younger than {options.as_of}, so without a now: {', '.join(young)}")
     if not cells and options.resolution == "now":
         raise NothingSelected(f"every row that was selected is younger than {options.as_of}; name a later --as-of")
+    cells = shared(cells)
     requests = session.take_in(cells)
     answers = dict(zip(requests, LiveResolver(session.settings).answers(requests), strict=True))
     made = [answer for answer in answers.values() if isinstance(answer, Lock)]
@@ -111,7 +138,7 @@ def resolved_now(shop: Workshop, plan: Plan) -> tuple[Plan, list[Lock], dict[str
     shop.events.say(
         f"now, as of {options.as_of}: {len(made)} environments resolved in {time.monotonic() - began:.1f} s"
     )
-    then = plan.cells if options.resolution == "both" else ()
+    then = shared(plan.cells) if options.resolution == "both" else ()
     known = tuple(
         cell for cell in cells if failed.keys().isdisjoint((session.exporter_environment(cell), cell.converter.id))
     )

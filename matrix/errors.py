@@ -110,6 +110,12 @@ class NoCure(MatrixError):
     exit_code = 17
 
 
+class Regressed(MatrixError):
+    """A cell that matched before does not match any more (`compare`)."""
+
+    exit_code = 18
+
+
 class Interrupted(MatrixError):
     """Ctrl-C: what had finished is stored, `run` again continues."""
 
@@ -134,5 +140,6 @@ ALL: tuple[type[MatrixError], ...] = (
     NothingProven,
     NewReleases,
     NoCure,
+    Regressed,
     Interrupted,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_CREDENTIALS = re.compile(r"(\w+://)[^/@\s'\"]+@")
+_CREDENTIALS = re.compile(r"(?<!\w)(\w+://)[^/@\s'\"]+@")
 _SECRET_QUERY = re.compile(r"([?&](?:token|key|password|secret|sig|signature)=)[^&\s'\"]+", re.IGNORECASE)
 
 # Colours and cursor movements as a whole, then whatever else is neither text nor the end of a line.

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from matrix import verdicts
+from matrix.comparisons import Asked, Comparisons
 from matrix.config.model import Config, OnnxRelease
-from matrix.legs import compare_files
 from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock
 from matrix.planning.moved import unmoved
 from matrix.store import CellRecord, Observation, Store
 from matrix.verdicts.compare import Tolerances
-from matrix.verdicts.judge import ARRAYS_MISSING, Judgement, Leg, judge
+from matrix.verdicts.judge import Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
 from matrix.verdicts.tolerance import Tolerance
 
 # What a conversion depends on; shown for every cell.
 SHOWN = ("onnx", "onnx-tf", "tensorflow")
+
+# What is compared to judge a cell: a file, another, and whether outputs go by position.
+_LEGS = (
+    ("source", "again", False),
+    ("reference", "twice", False),
+    ("source", "reference", True),
+    ("source", "memory", True),
+    ("reference", "memory", False),
+    ("memory", "reloaded", False),
+    ("reloaded", "tflite", False),
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,12 @@ class CellResult:
     divergence: Located | None = None
 
     @property
+    def observations(self) -> tuple[Observation, ...]:
+        """Those that its own verdict rests on."""
+        parts = (self.export, *self.altered, self.reference, self.convert)
+        return tuple(part for part in parts if part is not None)
+
+    @property
     def opset_written(self) -> int | None:
         written = self.export.facts.get("opset_written")
         return int(written) if isinstance(written, int) else None
@@ -69,8 +82,7 @@ class Judge:
     def __init__(self, config: Config, store: Store) -> None:
         self._store = store
         self._spoken: dict[int, Outcome | None] = {}
-        self._legs: dict[str, Leg] = {}
-        self._fresh: dict[str, dict[str, Any]] = {}
+        self.comparisons = Comparisons(store)
         self._tolerances = {model.id: tolerances_of(config, model.id) for model in config.models}
         self._default = tolerances_of(config, "")
         self._replace = config.resolver.replace
@@ -81,7 +93,7 @@ class Judge:
         """What the observation says by itself; None for success."""
         key = id(observation) if observation.id is None else observation.id
         if observation.id is None or key not in self._spoken:
-            found = outcome(observation, self._log(observation))
+            found = outcome(observation, self._log(observation) if _in_trouble(observation) else "")
             if observation.id is None:
                 return found
             self._spoken[key] = found
@@ -91,6 +103,11 @@ class Judge:
         """Judge the records of a run, what a search did for a cell as a part of that cell. A cell is cached where that
         run made none of its observations. `locks` tell the Python of a converter that was never reached."""
         observations = self._store.observations([number for record in records for number in record.observations])
+        self.comparisons.read_ahead(
+            Asked(*pair, self._tolerances.get(record.model, self._default))
+            for record in records
+            for pair in _pairs(record, observations)
+        )
         searched: dict[str, list[CellRecord]] = {}
         for record in records:
             if record.base is not None:
@@ -174,9 +191,7 @@ class Judge:
 
     def keep(self) -> None:
         """Store the comparisons made since the last time."""
-        if self._fresh:
-            self._store.keep_derived(self._fresh)
-            self._fresh = {}
+        self.comparisons.keep()
 
     def _versions(
         self, record: CellRecord, convert: Observation | None, names: Mapping[str, str]
@@ -194,36 +209,38 @@ class Judge:
         return self._store.blobs.text(blob) if blob else ""
 
     def _leg(self, tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:
-        parts = [_method(), one, two, by_position, asdict(tolerances)]
-        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        if key not in self._legs:
-            stored = self._store.derived([key]).get(key)
-            if stored is None:
-                leg = self._compare(one, two, by_position, tolerances)
-                if leg.reason != ARRAYS_MISSING:
-                    self._fresh[key] = {**asdict(leg), "hints": list(leg.hints)}
-            else:
-                leg = Leg(**{**stored, "hints": tuple(stored["hints"])})
-            self._legs[key] = leg
-        return self._legs[key]
+        return self.comparisons.leg(Asked(one, two, by_position, tolerances))
 
-    def _compare(self, one: str, two: str, by_position: bool, tolerances: Tolerances) -> Leg:
-        return compare_files(self._store.blobs.path(one), self._store.blobs.path(two), by_position, tolerances)
+
+def _in_trouble(observation: Observation) -> bool:
+    """Whether what it printed may have to tell why it is no success."""
+    return any(record.exit is not None or (record.result or {}).get("error") for record in observation.passes)
+
+
+def _pairs(record: CellRecord, observations: Mapping[int, Observation]) -> Iterator[tuple[str, str, bool]]:
+    """The files of arrays that the judge may hold against each other for a record, as `compare` takes them."""
+    export = observations[record.export]
+    reference = observations[record.reference] if record.reference is not None else None
+    convert = observations[record.convert] if record.convert is not None else None
+    source = export.file("torch.npz") or export.file("given.npz")
+    named = {
+        "source": source,
+        "again": export.file("torch-again.npz"),
+        "reference": reference.file("reference.npz") if reference else None,
+        "twice": reference.file("again.npz") if reference else None,
+        "memory": convert.file("memory.npz") if convert else None,
+        "reloaded": convert.file("reloaded.npz") if convert else None,
+        "tflite": convert.file("tflite.npz") if convert else None,
+    }
+    for one, two, by_position in _LEGS:
+        if (first := named[one]) is not None and (second := named[two]) is not None:
+            yield first, second, by_position
 
 
 def tolerances_of(config: Config, model: str) -> Tolerances:
     """Those of a model: the table's, but for what it states itself."""
     own = next((item.tolerances for item in config.models if item.id == model), {})
     return Tolerances().override(_tolerances(config.tolerances)).override(_tolerances(own))
-
-
-@cache
-def _method() -> str:
-    """Hash of the code that compares: a comparison kept from an older method does not count."""
-    total = hashlib.sha256()
-    for path in sorted(Path(str(verdicts.__file__)).parent.glob("*.py")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
 
 
 def _tolerances(stated: Any) -> dict[str, Tolerance]:

@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import platform
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,8 @@ class Bounds:
 @dataclass(frozen=True)
 class Options:
     """How to run, as opposed to what (the session). None: as the table says. `as_of` is the day that now is; `blame`
-    how far to look for who changed a verdict since then, None: not at all."""
+    how far to look for who changed a verdict since then, None: not at all. `shard` is (I, N), the I-th of N parts of
+    the plan; `run_id` the run's name on every machine, None: a new one."""
 
     store: str | None = None
     jobs: int = 2
@@ -65,6 +66,8 @@ class Options:
     resolution: Resolution = "then"
     as_of: dt.date | None = None
     blame: Bounds | None = None
+    shard: tuple[int, int] | None = None
+    run_id: str | None = None
 
 
 @dataclass
@@ -83,8 +86,11 @@ class Workshop:
         return self.session.further(Plan((), tier), tuple(cells), self.events.say, not self.options.locked)
 
     @contextlib.contextmanager
-    def recorded(self, tier: str, planned: int | None) -> Iterator[Underway]:
-        """A run in the history, ended with this block. `planned` None: only its end shows how many cells it has."""
+    def recorded(
+        self, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
+    ) -> Iterator[Underway]:
+        """A run in the history, ended with this block. `planned` None: only its end shows how many cells it has. `part`
+        says which of a run of several machines this is."""
         number = self.store.begin_run(
             tier,
             self.engine.name,
@@ -93,6 +99,8 @@ class Workshop:
             _host(self.session.state),
             self.options.resolution,
             self.options.as_of,
+            uid=self.options.run_id,
+            part=part,
         )
         disk = self.engine.disk()
         underway = Underway(self, number, Watermark(disk) if disk else None)

@@ -16,7 +16,8 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
 11 no packages fulfil the pins (image), 12 a failure of no known kind (explain),
 13 no picture to draw (picture), 14 the model that was given is unusable,
 15 no toolchain within the constraints was proven (pick), 16 releases that the table does not know
-(update --check), 17 no cure was found (blame), 130 interrupted.
+(update --check), 17 no cure was found (blame), 18 a cell that matched before does not any more (compare),
+130 interrupted.
 """
 
 
@@ -35,6 +36,12 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "status": "matrix.cli.history",
         "show": "matrix.cli.history",
         "compare": "matrix.cli.comparing",
+        "dashboard": "matrix.cli.dashboard",
+        "export": "matrix.cli.transferring",
+        "import": "matrix.cli.transferring",
+        "merge": "matrix.cli.transferring",
+        "history": "matrix.cli.pruning",
+        "ci": "matrix.cli.ci",
         "judge": "matrix.cli.judging",
         "explain": "matrix.cli.explaining",
         "picture": "matrix.cli.picturing",
@@ -56,7 +63,13 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
         "blame": "Find out who broke a cell that once worked, and what cures it today.",
         "status": "Show past runs, or the table of one.",
         "show": "Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.",
-        "compare": "Say whether two runs found the same, verdicts and numbers.",
+        "compare": "Say whether two runs found the same, what broke between them, and why.",
+        "dashboard": "Build the static site: matrix, cells, rows, reasons, trends, changes, badges.",
+        "export": "Write runs as plain files, for another machine or a data branch.",
+        "import": "Take in runs that another machine exported.",
+        "merge": "Unite exports of several machines into one.",
+        "history": "Keep changes for ever, and duplicates for a while.",
+        "ci": "What a nightly run in CI needs: shards, summary, issues.",
         "judge": "Judge a stored run again under other tolerances.",
         "explain": "Say what a pasted traceback or log means, and what helps.",
         "picture": "Draw what torch and TensorFlow make of one image, side by side.",

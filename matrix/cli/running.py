@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from matrix.results import CellResult
     from matrix.store.records import Resolution
     from matrix.views.document import Report
+
+# It is the name of a folder in an export.
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @click.command()
@@ -76,6 +80,18 @@ if TYPE_CHECKING:
     help="Begin no run after so many minutes of blaming, all cells together; default: 60.",
 )
 @click.option("--strict", is_flag=True, help="For CI: a missing interpreter or wheel ends with exit code 7 too.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the I-th of N parts of the plan, about equally long by what was measured before. Every machine with the "
+    "same table and the same history cuts it the same way.",
+)
+@click.option(
+    "--run-id",
+    metavar="NAME",
+    help="The run's name on every machine: shards of one name become one run when they are merged. Where this machine "
+    "has a run of that name, it is continued.",
+)
 def run(
     store: str | None,
     format_: str,
@@ -93,6 +109,8 @@ def run(
     blame_runs: int | None,
     blame_minutes: float | None,
     strict: bool,
+    shard: str | None,
+    run_id: str | None,
     **options: Any,
 ) -> None:
     """Convert in every selected combination and print the table of verdicts.
@@ -110,6 +128,7 @@ def run(
     """
     from matrix.driver import Bounds, Options, execute
     from matrix.errors import UsageError
+    from matrix.planning.shards import shard_named
 
     if locked and resolution != "then":
         raise UsageError("--locked resolves nothing, and now is what is resolved; leave one of them out")
@@ -117,6 +136,9 @@ def run(
         raise UsageError("--blame-runs and --blame-minutes bound --blame, which is missing")
     if blame and resolution == "then":
         raise UsageError("--blame compares now with then; add --resolution now or both")
+    if run_id is not None and not _RUN_ID.fullmatch(run_id):
+        raise UsageError(f"--run-id {run_id}: use up to 64 letters, digits, dots, dashes and underscores")
+    part = shard_named(shard) if shard else None
     session = make_session(**options)
     day = day_of_now(resolution, as_of)
     report, stated = execute(
@@ -135,6 +157,8 @@ def run(
             as_of=day,
             blame=Bounds(blame_runs or 30, (blame_minutes or 60) * 60) if blame else None,
             command=f"python -m matrix {shlex.join(sys.argv[1:])}",
+            shard=part,
+            run_id=run_id,
         ),
     )
     show_report(report, stated, format_)

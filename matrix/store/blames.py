@@ -37,7 +37,10 @@ class Blames:
 
     def newest(self, cells: Iterable[str]) -> dict[str, BlameRecord]:
         """The newest of each of these cells."""
-        newest = select(func.max(BlameRow.id)).where(BlameRow.cell.in_(sorted(set(cells)))).group_by(BlameRow.cell)
+        order = (BlameRow.created.desc(), BlameRow.id.desc())
+        place = func.row_number().over(partition_by=BlameRow.cell, order_by=order).label("place")
+        ranked = select(BlameRow.id, place).where(BlameRow.cell.in_(sorted(set(cells)))).subquery()
+        newest = select(ranked.c.id).where(ranked.c.place == 1)
         with Session(self._engine) as session:
             rows = session.scalars(select(BlameRow).where(BlameRow.id.in_(newest)))
             return {row.cell: BlameRecord(row.cell, row.run, row.created, row.story, row.picture) for row in rows}

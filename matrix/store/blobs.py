@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Set
 from pathlib import Path
+from typing import BinaryIO
 
 from matrix import durable
 
@@ -65,6 +66,28 @@ class Blobs:
             held.rename(path)
             durable.sync_folder(path.parent)
         return name
+
+    def add(self, name: str, stream: BinaryIO) -> bool | None:
+        """Copy in a file that came from elsewhere under this name, not yet flushed to disk; False where it is there
+        already, None where its content is not what the name says."""
+        path = self.path(name)
+        if path.exists():
+            return False
+        incoming = self._root / "incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        held = incoming / f"{os.getpid()}-added"
+        total = hashlib.sha256()
+        with held.open("wb") as copy:
+            while piece := stream.read(2**20):
+                total.update(piece)
+                copy.write(piece)
+        if total.hexdigest() != name:
+            held.unlink()
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held.chmod(0o444)
+        held.rename(path)
+        return True
 
     def read(self, name: str) -> bytes:
         return self.path(name).read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -138,8 +139,30 @@ class CellRecord:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One execution that a run consists of: the run itself, or one `shard`, I/N, of it. Parts of the same `partition`
+    belong to the same cut of a plan of `whole` cells."""
+
+    uid: str
+    started: dt.datetime
+    ended: dt.datetime | None
+    status: str
+    tier: str
+    engine: str
+    command: str
+    planned: int
+    jobs_run: int = 0
+    jobs_cached: int = 0
+    host: Mapping[str, Any] = field(default_factory=dict)
+    whole: int | None = None
+    shard: str | None = None
+    partition: str | None = None
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """One execution of the plan. `as_of` is the day that `now` was, None where nothing was resolved as of it."""
+    """One execution of the plan, perhaps in several parts. `as_of` is the day that `now` was, None where nothing was
+    resolved as of it. `id` is the number in this database, `uid` the name on every machine."""
 
     id: int
     started: dt.datetime
@@ -153,3 +176,5 @@ class RunRecord:
     jobs_cached: int
     resolution: Resolution = "then"
     as_of: dt.date | None = None
+    uid: str = ""
+    parts: tuple[Part, ...] = ()

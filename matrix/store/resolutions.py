@@ -9,6 +9,7 @@ from sqlalchemy import Engine, Select, func, null, select
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Role
+from matrix.store.parts import older
 from matrix.store.schema import LockRow, ResolutionRow, RunRow
 
 if TYPE_CHECKING:
@@ -65,12 +66,21 @@ class Resolutions:
     def newest(self, names: Iterable[str], before: int | None = None, told: bool = False) -> dict[str, Lock]:
         """The newest lock of each environment, of a run older than `before` where that is given; `told`: of a run that
         has a drift report."""
-        newest = select(func.max(ResolutionRow.id)).where(ResolutionRow.name.in_(sorted(set(names))))
+        order = (RunRow.started.desc(), RunRow.id.desc())
+        newest = (
+            select(
+                ResolutionRow.id,
+                func.row_number().over(partition_by=ResolutionRow.name, order_by=order).label("place"),
+            )
+            .join(RunRow, ResolutionRow.run == RunRow.id)
+            .where(ResolutionRow.name.in_(sorted(set(names))))
+        )
         if before is not None:
-            newest = newest.where(ResolutionRow.run < before)
+            newest = newest.where(older(before))
         if told:
-            newest = newest.join(RunRow, ResolutionRow.run == RunRow.id).where(RunRow.drift.is_not(null()))
-        return self._read(newest.group_by(ResolutionRow.name))
+            newest = newest.where(RunRow.drift.is_not(null()))
+        ranked = newest.subquery()
+        return self._read(select(ranked.c.id).where(ranked.c.place == 1))
 
     def _read(self, ids: Select[Any]) -> dict[str, Lock]:
         query = (

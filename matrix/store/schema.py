@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Date, DateTime, ForeignKey, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0003"
+HEAD = "0004"
 
 
 class Base(DeclarativeBase):
@@ -23,6 +23,7 @@ class Base(DeclarativeBase):
 
 class RunRow(Base):
     __tablename__ = "run"
+    __table_args__ = (Index(None, "uid", unique=True),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     started: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
@@ -40,6 +41,10 @@ class RunRow(Base):
     as_of: Mapped[dt.date | None] = mapped_column(Date)
     # What became of every row since the last run of now, with what the index said on that day.
     drift: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    # Its name on every machine; the number is this database's own.
+    uid: Mapped[str] = mapped_column(String(64))
+    # The executions it consists of (parts.py); null: it is its own only part.
+    parts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ObservationRow(Base):
@@ -64,7 +69,7 @@ class ObservationRow(Base):
 
 class CellRow(Base):
     __tablename__ = "cell"
-    __table_args__ = (Index(None, "run", "cell", unique=True),)
+    __table_args__ = (Index(None, "run", "cell", unique=True), Index(None, "cell"), Index(None, "base"))
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     run: Mapped[int] = mapped_column(ForeignKey("run.id"))
@@ -80,6 +85,16 @@ class CellRow(Base):
     base: Mapped[str | None] = mapped_column(String(500))
     # What only a search adds: changes, alter, expose, trace.
     further: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class RepeatRow(Base):
+    """A run that came to the same as an earlier one did of a cell: `cell` is the row of that one."""
+
+    __tablename__ = "repeat"
+    __table_args__ = (Index(None, "cell"),)
+
+    run: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    cell: Mapped[int] = mapped_column(ForeignKey("cell.id"), primary_key=True)
 
 
 class LockRow(Base):
@@ -129,6 +144,15 @@ class DerivedRow(Base):
     """Results of pure functions over stored facts; may be emptied at any time."""
 
     __tablename__ = "derived"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ComparisonRow(Base):
+    """What comparing two files of arrays gave, for machines that do not have the arrays."""
+
+    __tablename__ = "comparison"
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from sqlalchemy import func, null, select, update
+from sqlalchemy import func, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Limits, Role
+from matrix.errors import StateInUse, UsageError
+from matrix.store import parts, repeats
 from matrix.store.blames import Blames
 from matrix.store.blobs import Blobs
+from matrix.store.cell_rows import cell_columns
+from matrix.store.cell_rows import cell_record as _cell
 from matrix.store.database import connect
+from matrix.store.decisions import Decisions
+from matrix.store.exchange import Exchange
 from matrix.store.records import (
     CellRecord,
     JobKind,
     Observation,
+    Part,
     Resolution,
     RunRecord,
     obstacle_from,
     passes_from,
 )
 from matrix.store.resolutions import Resolutions
-from matrix.store.schema import CellRow, DerivedRow, ObservationRow, RunRow
+from matrix.store.schema import CellRow, ComparisonRow, DerivedRow, ObservationRow, RunRow
+from matrix.store.thinning import Thinning, thinning
 
 _CHUNK = 500
 
@@ -38,9 +49,14 @@ class Store:
         self._engine = connect(url)
         self.resolutions = Resolutions(self._engine)
         self.blames = Blames(self._engine)
+        self.decisions = Decisions(self._engine)
+        self.exchange = Exchange(self._engine)
         self.blobs = Blobs(blobs)
         self.name = hashlib.sha256(url.encode()).hexdigest()[:16]
         self.blobs.used_by(self.name)
+        # Of the runs that this driver has open: the part that is under way, None where a run is its own only one.
+        self._under_way: dict[int, str | None] = {}
+        self._reopened: set[int] = set()
 
     # -- runs
 
@@ -53,39 +69,67 @@ class Store:
         host: Mapping[str, Any],
         resolution: Resolution = "then",
         as_of: dt.date | None = None,
+        uid: str | None = None,
+        part: Mapping[str, Any] | None = None,
     ) -> int:
-        """Open a run. Runs that a killed driver of the same `host["state"]` left open are closed as `killed`."""
+        """Open a run. Runs that a killed driver of the same `host["state"]` left open are closed as `killed`.
+
+        `uid` is its name on every machine; a run of that name is opened again: what is decided anew takes the place of
+        what was. `part` says which shard of it this is: `shard`, `partition` and `whole` as in Part. Raises StateInUse
+        where the same part of it is under way elsewhere, UsageError for a name that no run can have.
+        """
+        if uid is not None and not parts.UID.fullmatch(uid):
+            raise UsageError(f"--run-id {uid}: at most 64 letters, digits, '.', '_' and '-', not beginning with '.'")
+        begun = Part(
+            uid=_part_uid(uid, part),
+            started=dt.datetime.now(dt.UTC),
+            ended=None,
+            status="running",
+            tier=tier,
+            engine=engine,
+            command=command,
+            planned=planned,
+            host=dict(host),
+            **(part or {}),
+        )
         with Session(self._engine) as session, session.begin():
             for left in session.scalars(select(RunRow).where(RunRow.status == "running")):
-                if left.host.get("state") == host.get("state"):
-                    left.status = "killed"
-            row = RunRow(
-                started=dt.datetime.now(dt.UTC),
-                status="running",
-                tier=tier,
-                engine=engine,
-                command=command,
-                planned=planned,
-                host=dict(host),
-                resolution=resolution,
-                as_of=as_of,
-            )
-            session.add(row)
+                _close_left(left, host.get("state"))
+            row = session.scalar(select(RunRow).where(RunRow.uid == uid)) if uid is not None else None
+            again = row is not None
+            if row is None:
+                row = RunRow(uid=uid or begun.uid, **parts.together([begun]))
+                row.parts = None if part is None else [parts.to_json(begun)]
+                session.add(row)
+            else:
+                _reopen(row, begun, shard=part is not None)
+            row.resolution, row.as_of = resolution, as_of
             session.flush()
+            if again:
+                self._reopened.add(row.id)
+            self._under_way[row.id] = begun.uid if row.parts is not None else None
             return row.id
 
     def end_run(self, run: int, status: str, jobs_run: int, jobs_cached: int, planned: int | None = None) -> None:
-        """Close a run. `planned` where only its end shows how many cells it was about."""
-        values = {"status": status, "jobs_run": jobs_run, "jobs_cached": jobs_cached}
+        """Close a run, or the part of it that this driver began. `planned` where only its end shows how many cells it
+        was about."""
+        values: dict[str, Any] = {"status": status, "jobs_run": jobs_run, "jobs_cached": jobs_cached}
         if planned is not None:
             values["planned"] = planned
+        values["ended"] = dt.datetime.now(dt.UTC)
+        part = self._under_way.get(run)
         with Session(self._engine) as session, session.begin():
-            session.execute(update(RunRow).where(RunRow.id == run).values(ended=dt.datetime.now(dt.UTC), **values))
+            if part is not None:
+                row = session.scalars(select(RunRow).where(RunRow.id == run)).one()
+                _set_parts(row, [replace(one, **values) if one.uid == part else one for one in parts.of_run(row)])
+            else:
+                session.execute(update(RunRow).where(RunRow.id == run).values(**values))
 
     def runs(self) -> list[RunRecord]:
-        """All runs, newest first."""
+        """All runs, newest first: by when they began, for their numbers tell only when they came into this database."""
         with Session(self._engine) as session:
-            return [_run(row) for row in session.scalars(select(RunRow).order_by(RunRow.id.desc()))]
+            newest = select(RunRow).order_by(RunRow.started.desc(), RunRow.id.desc())
+            return [_run(row) for row in session.scalars(newest)]
 
     def run(self, number: int) -> RunRecord:
         """One run. Raises NoResultFound."""
@@ -138,7 +182,7 @@ class Store:
             rows = session.scalars(
                 select(ObservationRow)
                 .where(ObservationRow.job == job, ObservationRow.finding)
-                .order_by(ObservationRow.id.desc())
+                .order_by(ObservationRow.created.desc(), ObservationRow.id.desc())
             )
             for row in rows:
                 if row.bounded == "timeout" and limits.seconds > row.limits_seconds:
@@ -150,11 +194,10 @@ class Store:
 
     def newest(self, kind: JobKind) -> dict[str, Observation]:
         """By name of the environment the newest finding of a kind of job, whatever engine and lock it had."""
-        newest = (
-            select(func.max(ObservationRow.id))
-            .where(ObservationRow.kind == kind, ObservationRow.finding)
-            .group_by(ObservationRow.environment)
-        )
+        order = (ObservationRow.created.desc(), ObservationRow.id.desc())
+        place = func.row_number().over(partition_by=ObservationRow.environment, order_by=order).label("place")
+        ranked = select(ObservationRow.id, place).where(ObservationRow.kind == kind, ObservationRow.finding).subquery()
+        newest = select(ranked.c.id).where(ranked.c.place == 1)
         with Session(self._engine) as session:
             rows = session.scalars(select(ObservationRow).where(ObservationRow.id.in_(newest)))
             return {row.environment: _observation(row) for row in rows}
@@ -181,45 +224,31 @@ class Store:
     # -- cells
 
     def add_cells(self, run: int, cells: Sequence[CellRecord]) -> None:
-        with Session(self._engine) as session, session.begin():
-            session.add_all(
-                CellRow(
-                    run=run,
-                    cell=item.cell,
-                    model=item.model,
-                    exporter=item.exporter,
-                    torch=item.torch,
-                    opset=item.opset,
-                    converter=item.converter,
-                    export=item.export,
-                    reference=item.reference,
-                    convert=item.convert,
-                    base=item.base,
-                    further={
-                        "changes": [list(change) for change in item.changes],
-                        "alter": list(item.alter),
-                        "expose": item.expose,
-                        "trace": item.trace,
-                    }
-                    if item.base
-                    else None,
-                )
-                for item in cells
-            )
+        """Add to what a run decided. In a run that was opened again a cell takes the place of its older self."""
+        with self._engine.begin() as connection:
+            if run in self._reopened:
+                repeats.forget(connection, run, [item.cell for item in cells])
+            if cells:
+                connection.execute(insert(CellRow), [cell_columns(run, item) for item in cells])
 
     def cells(self, run: int) -> list[CellRecord]:
         """The cells of a run, in the order they were decided."""
         with Session(self._engine) as session:
-            return [
-                _cell(row) for row in session.scalars(select(CellRow).where(CellRow.run == run).order_by(CellRow.id))
-            ]
+            rows = session.scalars(select(CellRow).where(repeats.of_run(run)).order_by(CellRow.id))
+            return [_cell(row) for row in rows]
 
     def history(self, cell: str) -> list[tuple[int, list[CellRecord]]]:
         """Every run that decided this cell, newest first: the cell, then what a search did for it."""
+        seen = repeats.shown((CellRow.cell == cell) | (CellRow.base == cell))
+        query = (
+            select(seen.c.run, CellRow)
+            .join(CellRow, CellRow.id == seen.c.row)
+            .join(RunRow, RunRow.id == seen.c.run)
+            .order_by(RunRow.started.desc(), RunRow.id.desc(), CellRow.base.is_not(None), CellRow.id)
+        )
         with Session(self._engine) as session:
-            named = (CellRow.cell == cell) | (CellRow.base == cell)
-            rows = session.scalars(select(CellRow).where(named).order_by(CellRow.run.desc(), CellRow.id))
-            return [(run, [_cell(row) for row in of_run]) for run, of_run in groupby(rows, key=lambda row: row.run)]
+            rows = session.execute(query)
+            return [(run, [_cell(row) for _, row in of_run]) for run, of_run in groupby(rows, key=lambda row: row[0])]
 
     def cell_ids(self) -> list[str]:
         """All cells ever decided, sorted."""
@@ -235,14 +264,27 @@ class Store:
         found: dict[int, list[CellRecord]] = {}
         with Session(self._engine) as session:
             for start in range(0, len(wanted), _CHUNK):
-                newest = select(func.max(CellRow.id)).where(CellRow.cell.in_(wanted[start : start + _CHUNK]))
+                seen = repeats.shown(CellRow.cell.in_(wanted[start : start + _CHUNK]))
+                order = (RunRow.started.desc(), RunRow.id.desc(), seen.c.row.desc())
+                newest = (
+                    select(
+                        seen.c.run,
+                        seen.c.row,
+                        func.row_number().over(partition_by=CellRow.cell, order_by=order).label("place"),
+                    )
+                    .join(CellRow, CellRow.id == seen.c.row)
+                    .join(RunRow, RunRow.id == seen.c.run)
+                )
                 if before is not None:
-                    newest = newest.where(CellRow.run < before)
+                    newest = newest.where(parts.older(before))
                 if told:
-                    newest = newest.join(RunRow, CellRow.run == RunRow.id).where(RunRow.drift.is_not(null()))
-                rows = session.scalars(select(CellRow).where(CellRow.id.in_(newest.group_by(CellRow.cell))))
-                for row in rows:
-                    found.setdefault(row.run, []).append(_cell(row))
+                    newest = newest.where(RunRow.drift.is_not(null()))
+                ranked = newest.subquery()
+                query = (
+                    select(ranked.c.run, CellRow).join(CellRow, CellRow.id == ranked.c.row).where(ranked.c.place == 1)
+                )
+                for run, row in session.execute(query):
+                    found.setdefault(run, []).append(_cell(row))
         return found
 
     # -- derived
@@ -262,6 +304,21 @@ class Store:
             for key, value in values.items():
                 session.merge(DerivedRow(key=key, value=value))
 
+    def comparisons(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What comparing files of arrays gave on other machines."""
+        wanted = sorted(set(keys))
+        found: dict[str, dict[str, Any]] = {}
+        with Session(self._engine) as session:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                for row in session.scalars(select(ComparisonRow).where(ComparisonRow.key.in_(chunk))):
+                    found[row.key] = row.value
+        return found
+
+    def thinning(self, for_good: bool) -> AbstractContextManager[Thinning]:
+        """Take rows out that say nothing new; where it is not `for_good`, only in this block."""
+        return thinning(self._engine, for_good)
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -280,7 +337,49 @@ def _run(row: RunRow) -> RunRecord:
         row.jobs_cached,
         cast(Resolution, row.resolution),
         row.as_of,
+        row.uid,
+        parts.of_run(row),
     )
+
+
+def _part_uid(uid: str | None, part: Mapping[str, Any] | None) -> str:
+    shard = (part or {}).get("shard")
+    return "-".join([uid or uuid.uuid4().hex, *(str(shard).split("/") if shard else ())])
+
+
+def _set_parts(row: RunRow, of_run: Sequence[Part]) -> None:
+    row.parts = [parts.to_json(one) for one in sorted(of_run, key=lambda one: one.uid)]
+    for column, value in parts.together(of_run).items():
+        setattr(row, column, value)
+
+
+def _close_left(row: RunRow, state: object) -> None:
+    """Close what a killed driver of a state folder left open of a run."""
+    if row.parts is None:
+        if row.host.get("state") == state:
+            row.status = "killed"
+        return
+    closed = [
+        replace(one, status="killed") if one.status == "running" and one.host.get("state") == state else one
+        for one in parts.of_run(row)
+    ]
+    _set_parts(row, closed)
+
+
+def _reopen(row: RunRow, begun: Part, shard: bool) -> None:
+    before = {one.uid: one for one in parts.of_run(row)}
+    own = before.get(begun.uid)
+    if own is not None:
+        if own.status == "running":
+            raise StateInUse(
+                f"run {row.uid} is under way with another --state; wait for it, or give this one another --run-id"
+            )
+        begun = replace(begun, started=own.started)
+    if row.parts is not None or shard:
+        _set_parts(row, [*(one for one in before.values() if one.uid != begun.uid), begun])
+    else:
+        for column, value in parts.together([begun]).items():
+            setattr(row, column, value)
 
 
 def _observation(row: ObservationRow) -> Observation:
@@ -299,24 +398,4 @@ def _observation(row: ObservationRow) -> Observation:
         created=row.created,
         id=row.id,
         run=row.run,
-    )
-
-
-def _cell(row: CellRow) -> CellRecord:
-    further = row.further or {}
-    return CellRecord(
-        row.cell,
-        row.model,
-        row.exporter,
-        row.torch,
-        row.opset,
-        row.converter,
-        row.export,
-        row.reference,
-        row.convert,
-        row.base,
-        tuple((kind, value) for kind, value in further.get("changes", [])),
-        tuple(further.get("alter", [])),
-        further.get("expose"),
-        further.get("trace"),
     )

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,6 +128,8 @@ def carried() -> str:
     return json.dumps([asdict(signature) for signature in load()], ensure_ascii=False, indent=1)
 
 
+# Many cells of a run fail in the same words.
+@lru_cache(maxsize=1024)
 def match(role: Role, stage: Stage, error: ErrorText) -> Match | None:
     """The first signature that fits, or None for a failure nobody has described yet.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from matrix.comparison import CellPair, RunComparison, State
+from matrix.comparison import CellPair, RunComparison
+from matrix.history.why import why_between
 from matrix.results import CellResult
 from matrix.views import words
 
@@ -29,7 +30,8 @@ def conclusion(comparison: RunComparison) -> str:
     lone = sum(map(len, comparison.lone))
     if comparison.answer == "different":
         apart = f", {lone} cells are in one of them only" if lone and not comparison.common else ""
-        return f"runs {one} and {two} differ: {states['differs']} of {cells} common cells{apart}"
+        broken = f", {comparison.regressed} of them matched before and do not any more" if comparison.regressed else ""
+        return f"runs {one} and {two} differ: {states['differs']} of {cells} common cells{broken}{apart}"
     if comparison.answer == "equal":
         which = f"{cells} common cells" + (f", {unavailable} of them unavailable in both" if unavailable else "")
         return f"runs {one} and {two} say the same: verdict, stage, reason and numbers of all {which}"
@@ -78,12 +80,14 @@ def markdown(comparison: RunComparison) -> str:
 
 def groups(comparison: RunComparison) -> Iterator[Group]:
     """What is not simply equal, larger groups first within each heading."""
-    headings: tuple[tuple[State, str], ...] = (
-        ("differs", f"different (of numbers, run {comparison.runs[0].id} is the reference)"),
-        ("not-comparable", "not comparable"),
+    differing = f"different (of numbers, run {comparison.runs[0].id} is the reference)"
+    headings: tuple[tuple[str, Callable[[CellPair], bool]], ...] = (
+        ("matched before, and does not any more", lambda pair: pair.regressed),
+        (differing, lambda pair: pair.state == "differs" and not pair.regressed),
+        ("not comparable", lambda pair: pair.state == "not-comparable"),
     )
-    for state, heading in headings:
-        yield from _grouped(heading, [(_change(p), p.cell, _detail(p)) for p in comparison.pairs if p.state == state])
+    for heading, belongs in headings:
+        yield from _grouped(heading, [(_change(p), p.cell, _detail(p)) for p in comparison.pairs if belongs(p)])
     for run, lone in zip(comparison.runs, comparison.lone, strict=True):
         if lone:
             yield Group(f"only in run {run.id}", "", tuple((cell, "") for cell in lone))
@@ -147,7 +151,18 @@ def _change(pair: CellPair) -> str:
     return "; ".join([f"{one} in both" if pair.same_conclusion else f"{one} → {two}", *numbers])
 
 
+def change_of(pair: CellPair) -> str | None:
+    """In one word, from the first run to the second; None where the conclusion is the same or says nothing."""
+    if pair.regressed:
+        return "broke"
+    if pair.mended:
+        return "mended"
+    return "changed" if pair.evidence and not pair.same_conclusion else None
+
+
 def _detail(pair: CellPair) -> str:
+    if pair.state == "differs" and not pair.same_conclusion:
+        return f"why: {why_between(pair.one, pair.two).sentence}"
     return next((f"{a.file}: {a.leg.detail}" for a in pair.arrays if a.leg is not None and a.reason), "")
 
 

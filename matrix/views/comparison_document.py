@@ -9,7 +9,8 @@ import datetime as dt
 from typing import Any
 
 from matrix.comparison import CellPair, RunComparison
-from matrix.views.comparison import conclusion
+from matrix.history.why import why_between
+from matrix.views.comparison import change_of, conclusion
 
 SCHEMA = 1
 
@@ -40,6 +41,8 @@ def document(comparison: RunComparison) -> dict[str, Any]:
             "equal": comparison.states["equal"],
             "unavailable_in_both": comparison.unavailable,
             "differ": comparison.states["differs"],
+            "regressed": comparison.regressed,
+            "mended": comparison.mended,
             "not_comparable": comparison.states["not-comparable"],
             "only_in_one": sum(map(len, comparison.lone)),
             "same_observations": comparison.repeated,
@@ -58,6 +61,15 @@ def _largest(comparison: RunComparison, metric: str) -> dict[str, Any] | None:
     return {"cell": pair.cell, "file": arrays.file, "value": arrays.leg.metrics[metric] if arrays.leg else None}
 
 
+def _why(pair: CellPair) -> dict[str, Any]:
+    found = why_between(pair.one, pair.two)
+    return {
+        "sentence": found.sentence,
+        "packages": [list(package) for package in found.packages],
+        "same_environment": found.same_environment,
+    }
+
+
 def _cell(pair: CellPair) -> dict[str, Any]:
     return {
         "cell": pair.cell,
@@ -66,6 +78,8 @@ def _cell(pair: CellPair) -> dict[str, Any]:
             {"verdict": j.verdict, "role": j.role, "stage": j.stage, "reason": j.reason}
             for j in (pair.one.judgement, pair.two.judgement)
         ],
+        "change": change_of(pair),
+        "why": None if pair.state != "differs" or pair.same_conclusion else _why(pair),
         "same_observations": pair.same_observations,
         "arrays": [
             {

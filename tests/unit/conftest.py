@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import Bench
 
 from matrix.store import database
 
@@ -21,3 +24,11 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(database, "_sqlite_settings", without_waiting)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Bench]:
+    (tmp_path / ".matrix").mkdir()
+    made = Bench(tmp_path, monkeypatch, capsys)
+    yield made
+    made.store.close()

@@ -3,141 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import small
-from fakes import GOOD, npz
-from small import observation, passed, report
+from bench import (
+    BROKEN,
+    DIFFERENT,
+    EQUAL,
+    FAR,
+    FILES,
+    INFRA,
+    LITE,
+    NEAR,
+    NO_PYTHON,
+    NO_WHEEL,
+    REGRESSED,
+    UNSURE,
+    VALUES,
+    Bench,
+    Cell,
+)
+from small import observation
 
-from matrix import cli, errors
+from matrix import errors
 from matrix.comparison import CellPair, RunComparison
 from matrix.results import CellResult
-from matrix.store import Observation, RunRecord, Store
+from matrix.store import RunRecord
 from matrix.store.records import Obstacle
 from matrix.verdicts.judge import Judgement
 from matrix.views.comparison import text
-
-VALUES = [1.0, -2.0, 3.0, 4.0, -5.0]
-NEAR = [1.0, -2.0, 3.0, 4.0, -5.001]  # within float32's tolerance of 1e-3
-FAR = [1.0, -2.0, 3.0, 4.0, -6.0]
-FILES = ("torch.npz", "reference.npz", "memory.npz", "reloaded.npz")
-LITE = "tflite.npz"
-
-Numbers = Mapping[str, Sequence[float] | bytes | None]
-
-
-@dataclass
-class Cell:
-    """A cell as a run leaves it: a match, but for what is said here. `numbers` replaces files, None leaves one out;
-    `failed` is what the converter raised at its last stage; obstacles are by the kind of job."""
-
-    converter: str = "old"
-    numbers: Numbers | None = None
-    failed: str = ""
-    obstacles: Mapping[str, Obstacle] | None = None
-
-    @property
-    def id(self) -> str:
-        return f"net/torch-1.2.0@9/{self.converter}"
-
-
-class Bench:
-    """A folder with a table and a store, and `compare` on it."""
-
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.root = root
-        self.store = Store(f"sqlite:///{root}/.matrix/matrix.db", root / ".matrix" / "blobs")
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-        small.table(root)
-        monkeypatch.chdir(root)
-        for name in ("MATRIX_STATE", "MATRIX_STORE"):
-            monkeypatch.delenv(name, raising=False)
-
-    def run(self, *cells: Cell, planned: int | None = None, engine: str = "venv", cached: int = 0) -> int:
-        number = self.store.begin_run("known", engine, "run", len(cells) if planned is None else planned, {})
-        for cell in cells:
-            parts = [self.store.add(number, part, True, None) for part in self._observed(cell)]
-            self.store.add_cells(number, [self._record(cell, *parts)])
-        self.store.end_run(number, "complete", 3 * len(cells), cached)
-        return number
-
-    def repeat(self, number: int) -> int:
-        """A run that found everything in the store."""
-        records = self.store.cells(number)
-        again = self.store.begin_run("known", "venv", "run", len(records), {})
-        self.store.add_cells(again, records)
-        self.store.end_run(again, "complete", 0, 3 * len(records))
-        return again
-
-    def _record(self, cell: Cell, export: int, reference: int, convert: int) -> Any:
-        facts = {"converter": cell.converter, "export": export, "reference": reference, "convert": convert}
-        return small.cell_record(cell.id, **facts)
-
-    def _observed(self, cell: Cell) -> Iterator[Observation]:
-        numbers = dict.fromkeys((*FILES, "again.npz"), VALUES) | dict(cell.numbers or {})
-        blobs = {
-            name: self.store.blobs.put(value if isinstance(value, bytes) else npz(value))
-            for name, value in numbers.items()
-            if value is not None
-        }
-
-        def files(*names: str) -> dict[str, str]:
-            return {name: blobs[name] for name in names if name in blobs}
-
-        good = report(*GOOD["convert"])
-        convert = report(*GOOD["convert"], error=small.raised(cell.failed)) if cell.failed else good
-        made = (
-            observation(
-                "export", passed("export", report(*GOOD["export"], facts={"opset_written": 9}), files=files(FILES[0]))
-            ),
-            observation(
-                "reference", passed("reference", report(*GOOD["reference"]), files=files(FILES[1], "again.npz"))
-            ),
-            observation(
-                "convert",
-                passed("convert", convert, files=files(FILES[2])),
-                passed("reload", report(*GOOD["reload"]), files=files(FILES[3])),
-                *([passed("tflite", report(*GOOD["tflite"]), files=files(LITE))] if LITE in blobs else []),
-            ),
-        )
-        for part in made:
-            obstacle = (cell.obstacles or {}).get(part.kind)
-            yield replace(part, passes=(), obstacle=obstacle) if obstacle else part
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
-        self._monkeypatch.setattr(sys, "argv", ["matrix", "compare", *arguments])
-        code = cli.main()
-        captured = self._capsys.readouterr()
-        return code, captured.out, captured.err
-
-    def json(self, *arguments: str) -> tuple[int, Any]:
-        code, out, _ = self(*arguments, "--format", "json")
-        return code, json.loads(out)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Bench]:
-    (tmp_path / ".matrix").mkdir()
-    made = Bench(tmp_path, monkeypatch, capsys)
-    yield made
-    made.store.close()
-
-
-EQUAL, DIFFERENT, UNSURE = 0, errors.RunsDiffer.exit_code, errors.Indeterminate.exit_code
-
-INFRA = Obstacle("build", "infra", "index-dns", "no network")
-NO_PYTHON = Obstacle("build", "unavailable", "interpreter-missing", "needs Python 3.8")
-NO_WHEEL = Obstacle("build", "unavailable", "no-wheel", "nothing for this machine")
-BROKEN = Obstacle("build", "error", "no-build", "no compiler")
 
 # --- equal -----------------------------------------------------------------------------------------------------------
 
@@ -239,9 +136,14 @@ def test_a_change_of_the_verdict(bench: Bench) -> None:
     bench.run(Cell("old"), Cell("new"))
     bench.run(Cell("old", failed="no such operator"), Cell("new"))
     code, out, err = bench()
-    assert code == DIFFERENT
-    assert "  net/torch-1.2.0@9/old: match → error converter/save unrecognised\n" in out
-    assert err.startswith("matrix: runs 1 and 2 differ: 1 of 2 common cells; ")
+    assert code == REGRESSED
+    assert (
+        "matched before, and does not any more:\n  net/torch-1.2.0@9/old: match → error converter/save unrecognised\n"
+        in out
+    )
+    assert err.startswith(
+        "matrix: runs 1 and 2 differ: 1 of 2 common cells, 1 of them matched before and do not any more; "
+    )
     assert "say the same" not in out
 
 
@@ -250,13 +152,15 @@ def test_cells_with_the_same_change_are_one_group(bench: Bench) -> None:
     bench.run(*(Cell(name) for name in cells), Cell("alone", failed="x"))
     bench.run(*(Cell(name, failed="x") for name in cells), Cell("alone"))
     code, out, _ = bench()
-    assert code == DIFFERENT
+    assert code == REGRESSED
     assert out.count("match → error") == 1 and "match → error converter/save unrecognised (12 cells)" in out
     assert out.index("(12 cells)") < out.index("net/torch-1.2.0@9/alone: error converter/save unrecognised → match")
     assert "… and 2 more" in out and "@9/c09" in out and "@9/c10" not in out
     code, out, _ = bench("--format", "md")
-    assert code == DIFFERENT and all(f"@9/{name} |" in out for name in cells)
-    assert out.startswith("**runs 1 and 2 differ: 13 of 13 common cells**")
+    assert code == REGRESSED and all(f"@9/{name} |" in out for name in cells)
+    assert out.startswith(
+        "**runs 1 and 2 differ: 13 of 13 common cells, 12 of them matched before and do not any more**"
+    )
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
@@ -384,7 +288,7 @@ def test_a_cell_of_one_run_only_is_a_difference_unless_only_common_ones_matter(b
 def test_a_difference_is_one_among_common_cells_too(bench: Bench) -> None:
     bench.run(Cell("a"), Cell("b"))
     bench.run(Cell("b", failed=FAILS))
-    assert bench("--common")[0] == DIFFERENT
+    assert bench("--common")[0] == REGRESSED
 
 
 def test_nothing_in_common(bench: Bench) -> None:
@@ -455,7 +359,7 @@ def test_a_difference_counts_beside_what_says_nothing(bench: Bench) -> None:
     bench.run(Cell("a"), Cell("b"))
     bench.run(Cell("a", failed=FAILS), Cell("b", obstacles={"convert": INFRA}))
     code, out, _ = bench()
-    assert code == DIFFERENT and "0 equal, 1 differ, 1 not comparable" in out
+    assert code == REGRESSED and "0 equal, 1 differ, 1 not comparable" in out
     assert "not comparable:\n  net/torch-1.2.0@9/b: match → infra converter/build index-dns" in out
     cells = bench.json()[1]["cells"]
     assert [len(cell["arrays"]) for cell in cells] == [4, 0] and cells[1]["arrays_in_one_run"] == []

@@ -1,0 +1,194 @@
+"use strict";
+/* What every page needs: data shards, elements, verdicts, the state in the address, copy buttons, the theme.
+   Texts of logs, models and packages only ever become text nodes or attribute values, never markup. */
+(() => {
+  const html = document.documentElement;
+  const root = html.dataset.root || "";
+
+  // ---- theme: before anything is painted
+  const store = {
+    get() {
+      try { return localStorage.getItem("matrix-theme"); } catch { return null; }
+    },
+    set(value) {
+      try {
+        if (value) localStorage.setItem("matrix-theme", value);
+        else localStorage.removeItem("matrix-theme");
+      } catch { /* blocked: the choice lasts as long as the page */ }
+    },
+  };
+  const chosen = store.get();
+  if (chosen === "light" || chosen === "dark") html.dataset.theme = chosen;
+
+  const THEMES = ["", "light", "dark"];
+  function themeButton() {
+    const button = document.getElementById("theme");
+    if (!button) return;
+    const say = () => {
+      const now = html.dataset.theme || "";
+      button.textContent = now === "light" ? "☀ light" : now === "dark" ? "☾ dark" : "◐ auto";
+      button.setAttribute("aria-label", `Theme: ${now || "as the system"}. Change it`);
+    };
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const next = THEMES[(THEMES.indexOf(html.dataset.theme || "") + 1) % THEMES.length];
+      if (next) html.dataset.theme = next;
+      else delete html.dataset.theme;
+      store.set(next);
+      say();
+      document.dispatchEvent(new CustomEvent("matrix-theme"));
+    });
+    say();
+  }
+
+  // ---- shards: scripts, because a page opened from a folder may not fetch its neighbours
+  const shards = new Map();
+  const waiting = new Map();
+  window.matrixShard = (name, data) => {
+    waiting.get(name)?.(data);
+    waiting.delete(name);
+  };
+  function load(name) {
+    if (!shards.has(name)) {
+      shards.set(name, new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        const file = `${root}data/${name}.js`;
+        waiting.set(name, resolve);
+        script.async = true;
+        script.src = file.split("/").map((part) => (part === ".." ? part : encodeURIComponent(part))).join("/");
+        script.onload = () => {
+          script.remove();
+          if (waiting.delete(name)) reject(new Error(`${file} is damaged: build the site again.`));
+        };
+        script.onerror = () => {
+          script.remove();
+          waiting.delete(name);
+          shards.delete(name);
+          reject(new Error(`${file} could not be loaded: it is missing from this copy of the site, or the server is gone.`));
+        };
+        document.head.append(script);
+      }));
+    }
+    return shards.get(name);
+  }
+
+  // ---- elements
+  function el(tag, attributes, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes || {})) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (name === "class") element.className = value;
+      else if (name === "dataset") Object.assign(element.dataset, value);
+      else if (name === "style") for (const [property, text] of Object.entries(value)) element.style.setProperty(property, text);
+      else if (name === "value" || name === "checked" || name === "selected" || name === "open") element[name] = value;
+      else element.setAttribute(name, value === true ? "" : value);
+    }
+    add(element, children);
+    return element;
+  }
+  function add(element, children) {
+    for (const child of children) {
+      if (child === null || child === undefined || child === false || child === "") continue;
+      if (Array.isArray(child)) add(element, child);
+      else element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    }
+  }
+
+  // ---- verdicts: colour, glyph and text say the same
+  const VERDICTS = {
+    match: "✓", with: "✓+", mismatch: "≠", unsupported: "∅", error: "×", crash: "↯", oom: "M", timeout: "T",
+    unsatisfiable: "⊥", unavailable: "–", infra: "?",
+  };
+  const WORDS = {
+    match: "the numbers agree within tolerance",
+    with: "fails as it is, and was seen to match with a remedy",
+    mismatch: "converted, but the numbers differ",
+    unsupported: "the converter itself says that it cannot",
+    error: "a stage raised an error",
+    crash: "a signal ended the process",
+    oom: "the memory ran out",
+    timeout: "the time ran out",
+    unsatisfiable: "no set of packages fulfils the pins",
+    unavailable: "the interpreter or a wheel is missing here: says nothing of the toolchain",
+    infra: "network, disk or engine failed: says nothing of the toolchain",
+  };
+  const SEEN = Object.fromEntries(Object.entries(VERDICTS).map(([id, glyph]) => [id, Object.freeze({
+    id, glyph, text: id === "with" ? "match with" : id, css: `v-${id}`, words: WORDS[id],
+    indeterminate: id === "unavailable" || id === "infra",
+  })]));
+  function verdict(conclusion) {
+    const id = typeof conclusion === "string" ? conclusion : conclusion.remedied ? "with" : conclusion.verdict;
+    return SEEN[id] || { id, glyph: "?", text: id, css: "v-infra", words: "", indeterminate: true };
+  }
+  function badge(conclusion) {
+    const { glyph, text, css, words } = verdict(conclusion);
+    return el("span", { class: `verdict ${css}`, title: words }, el("span", { class: "glyph", "aria-hidden": "true" }, glyph), text);
+  }
+
+  // ---- cells
+  const cellHref = (id) => `${root}cell.html#${encodeURIComponent(id)}`;
+  const encoder = new TextEncoder();
+  function fnv1a(text) {
+    let hash = 0x811c9dc5;
+    for (const byte of encoder.encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+    return hash >>> 0;
+  }
+
+  // ---- the state of a page, in its address
+  const state = {
+    get: () => Object.fromEntries(new URLSearchParams(location.hash.slice(1))),
+    set(values) {
+      const kept = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+      const hash = new URLSearchParams(kept.map(([name, value]) => [name, String(value)])).toString();
+      history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+    },
+    onchange: (listener) => window.addEventListener("hashchange", () => listener(state.get())),
+  };
+
+  // ---- copying; the old way too, because a page from a folder may lack the clipboard
+  async function copy(button, text) {
+    let done = false;
+    try {
+      await navigator.clipboard.writeText(text);
+      done = true;
+    } catch {
+      const area = el("textarea", { class: "offscreen", readonly: true, value: text });
+      document.body.append(area);
+      area.select();
+      try { done = document.execCommand("copy"); } catch { done = false; }
+      area.remove();
+      button.focus();
+    }
+    const label = button.dataset.label || (button.dataset.label = button.textContent);
+    button.textContent = done ? "Copied" : "Select and copy by hand";
+    tell(done ? "Copied" : "Copying was refused by the browser");
+    clearTimeout(Number(button.dataset.timer));
+    button.dataset.timer = String(setTimeout(() => { button.textContent = label; }, 1800));
+  }
+  let live;
+  function tell(text) {
+    if (!live) document.body.append(live = el("div", { class: "offscreen", role: "status" }));
+    live.textContent = text;
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    const source = button && document.querySelector(button.dataset.copy);
+    if (source) copy(button, "value" in source ? source.value : source.textContent);
+  });
+
+  // ---- words
+  function date(iso) {
+    return iso ? iso.slice(0, 16).replace("T", " ") : "";
+  }
+  const format = new Intl.NumberFormat("en");
+  const number = (value) => format.format(value);
+  const plural = (count, one, many) => `${number(count)} ${count === 1 ? one : many || `${one}s`}`;
+  function fail(element, error) {
+    element.replaceChildren(el("p", { class: "note bad", role: "alert" }, error instanceof Error ? error.message : String(error)));
+    if (!(error instanceof Error) || error.name !== "Error") console.error(error);
+  }
+
+  document.addEventListener("DOMContentLoaded", themeButton);
+  window.Matrix = { root, load, el, verdict, badge, cellHref, fnv1a, state, copy, tell, date, number, plural, fail };
+})();

@@ -1,0 +1,206 @@
+"use strict";
+/* Pick: from what the user is fixed on to the toolchains that were seen to do it; or to what to give up. Answers are
+   made of measurements alone: a model that was not tried with a toolchain is neither a match nor a failure. */
+(() => {
+  const { load, el, cellHref, state, plural, fail, root } = Matrix;
+  const { compare, matches } = Versions;
+  const $ = (id) => document.getElementById(id);
+  const FIELDS = [["torch", "torch"], ["onnx", "onnx"], ["onnx-tf", "onnx-tf"], ["tensorflow", "TensorFlow"], ["python", "Python"]];
+  const AT_ONCE = 12;
+
+  /* As the command line reads it: two numbers mean any release of them. */
+  function range(text) {
+    const spec = text.trim();
+    if (!/^\d+(\.\d+)*$/.test(spec)) return spec;
+    return spec.split(".").length >= 3 ? `==${spec}` : `==${spec}.*`;
+  }
+
+  function main(site, data) {
+    const form = $("wishes");
+    const inputs = new Map(FIELDS.map(([id]) => [id, $(`wish-${id}`)]));
+    const wrong = new Map(FIELDS.map(([id]) => [id, $(`wrong-${id}`)]));
+
+    // ---- toolchains as they were measured
+    const toolchains = data.toolchains.map(([exporter, opset, converter, match, remedied, failing]) => ({
+      exporter: site.exporters[exporter], converter: site.converters[converter], at: [exporter, converter], opset,
+      match: new Set(match), remedied: new Set(remedied), failing: new Set(failing),
+    }));
+    const versionsOf = ({ exporter, converter }, field) => (field === "torch" ? [exporter.torch]
+      : field === "python" ? [exporter.python, converter.python] : [converter[field]]);
+    const newest = (a, b) => ["tensorflow", "onnx-tf", "onnx"].reduce((found, field) => found || compare(b.converter[field], a.converter[field]), 0)
+      || compare(b.exporter.torch, a.exporter.torch) || b.opset - a.opset;
+
+    $("models").replaceChildren(...data.models.map((name, i) => el("label", { class: "choice-item" }, el("input", { type: "checkbox", value: String(i), name: "model" }), el("span", {}, name))));
+    const boxes = [...$("models").querySelectorAll("input")];
+
+    // ---- wishes
+    function wishes() {
+      const found = [];
+      for (const [field, label] of FIELDS) {
+        const input = inputs.get(field);
+        const spec = range(input.value);
+        let told = "";
+        if (spec) {
+          try {
+            matches("1.0", spec);
+            found.push({
+              id: field, words: `${label} ${spec}`, clear: () => { input.value = ""; },
+              holds: (toolchain) => versionsOf(toolchain, field).every((version) => version && matches(version, spec)),
+            });
+          } catch (error) {
+            told = error.message;
+          }
+        }
+        input.setAttribute("aria-invalid", String(Boolean(told)));
+        wrong.get(field).hidden = !told;
+        wrong.get(field).textContent = told;
+      }
+      const changed = $("changed").checked;
+      for (const box of boxes) {
+        if (!box.checked) continue;
+        const model = Number(box.value);
+        found.push({
+          id: `model ${box.value}`, words: `${data.models[model]} matching`, clear: () => { box.checked = false; },
+          holds: (toolchain) => toolchain.match.has(model) || (changed && toolchain.remedied.has(model)),
+        });
+      }
+      return found;
+    }
+
+    /* Opsets of one pair of environments are one answer: the opset that proves most stands for it. */
+    function answers(fitting, order) {
+      const pairs = new Map();
+      for (const toolchain of fitting) {
+        const key = toolchain.at.join();
+        const best = pairs.get(key);
+        const better = !best || toolchain.match.size > best.toolchain.match.size
+          || (toolchain.match.size === best.toolchain.match.size && toolchain.opset > best.toolchain.opset);
+        const opsets = best ? best.opsets : [];
+        opsets.push(toolchain);
+        pairs.set(key, { toolchain: better ? toolchain : best.toolchain, opsets });
+      }
+      const proven = (a, b) => b.match.size - a.match.size || a.failing.size - b.failing.size || b.remedied.size - a.remedied.size;
+      return [...pairs.values()].sort(({ toolchain: a }, { toolchain: b }) => (order === "newest" ? newest(a, b) || proven(a, b) : proven(a, b) || newest(a, b)));
+    }
+
+    // ---- one answer
+    const pins = {
+      exporter: ({ exporter, at }) => data.pins?.exporters?.[at[0]] || `torch==${exporter.torch}`,
+      converter: ({ converter, at }) => data.pins?.converters?.[at[1]] || `onnx==${converter.onnx} onnx-tf==${converter["onnx-tf"]} tensorflow==${converter.tensorflow}`,
+    };
+    let made = 0;
+    function pinsView(title, text, python) {
+      const id = `pins-${++made}`;
+      return el("div", { class: "pins" },
+        el("p", { class: "muted small" }, `${title}, Python ${python}`),
+        el("div", { class: "pins-line" }, el("code", { id }, text), el("button", { type: "button", class: "copy", dataset: { copy: `#${id}` }, "aria-label": `Copy: ${text}` }, "Copy")));
+    }
+    function modelsLine(label, css, toolchain, models) {
+      if (!models.size) return null;
+      const cell = (model) => `${data.models[model]}/${toolchain.exporter.id}@${toolchain.opset}/${toolchain.converter.id}`;
+      return el("p", { class: "models-line small" }, el("span", { class: `models-label ${css}` }, label), " ",
+        [...models].map((model, i) => [i ? ", " : "", el("a", { href: cellHref(cell(model)) }, data.models[model])]));
+    }
+    const decided = ({ match, remedied, failing }) => match.size + remedied.size + failing.size;
+    function answerView({ toolchain, opsets }, first) {
+      const { exporter, converter, opset, match, remedied, failing } = toolchain;
+      const known = decided(toolchain);
+      const others = opsets.filter((other) => other !== toolchain).sort((a, b) => b.opset - a.opset);
+      const unknown = data.models.length - known;
+      return el("li", { class: "toolchain" },
+        el("div", { class: "toolchain-head" },
+          el("h3", {}, `TensorFlow ${converter.tensorflow}`, el("span", { class: "muted" }, ` · onnx-tf ${converter["onnx-tf"]} · onnx ${converter.onnx} ← torch ${exporter.torch}, opset ${opset}`)),
+          el("span", { class: "proof" }, el("strong", {}, `${match.size} of ${known}`), ` ${known === 1 ? "model matches" : "models match"}`)),
+        modelsLine("Match with a change", "is-with", toolchain, remedied),
+        modelsLine("Fail", "is-fail", toolchain, failing),
+        el("p", { class: "muted small" },
+          unknown > 0 ? `${plural(unknown, "model")} not decided with it. ` : "",
+          others.length ? `At other opsets: ${others.map((other) => `${other.opset} (${other.match.size} of ${decided(other)})`).join(", ")}. ` : "",
+          converter.page ? el("a", { href: root + converter.page }, "The row, with every package and hash") : null),
+        el("details", { class: "pins-fold", open: first }, el("summary", {}, "Pins, and what matches"),
+          modelsLine("Match", "is-match", toolchain, match),
+          pinsView(`Exporter ${exporter.id}`, pins.exporter(toolchain), exporter.python),
+          pinsView(`Converter ${converter.id}`, pins.converter(toolchain), converter.python)));
+    }
+
+    // ---- nothing fits: the fewest wishes to give up, and what each way leads to
+    function relaxed(wanted) {
+      const ways = new Map();
+      let least = Infinity;
+      for (const toolchain of toolchains) {
+        const broken = wanted.filter((wish) => !wish.holds(toolchain));
+        if (broken.length > least) continue;
+        if (broken.length < least) { least = broken.length; ways.clear(); }
+        const key = broken.map((wish) => wish.id).join("|");
+        if (!ways.has(key)) ways.set(key, { broken, found: [] });
+        ways.get(key).found.push(toolchain);
+      }
+      const impossible = wanted.filter((wish) => !toolchains.some((toolchain) => wish.holds(toolchain)));
+      return { ways: [...ways.values()].sort((a, b) => b.found.length - a.found.length), impossible };
+    }
+    function relaxedView(wanted) {
+      const { ways, impossible } = relaxed(wanted);
+      const pairs = (found) => new Set(found.map((toolchain) => toolchain.at.join())).size;
+      return el("div", { class: "note bad relaxed" },
+        impossible.map((wish) => el("p", {}, "No toolchain measured here has ", el("strong", {}, wish.words), ", whatever else is given up.")),
+        ways.length ? el("p", {}, ways[0].broken.length === 1 ? "One of these given up is enough:" : `At least ${ways[0].broken.length} have to be given up together:`) : null,
+        el("ul", { class: "ways" }, ways.slice(0, 8).map(({ broken, found }) => el("li", {},
+          el("button", { type: "button", class: "way", onclick: () => { for (const wish of broken) wish.clear(); changed(); } }, `Without ${broken.map((wish) => wish.words).join(" and ")}`),
+          ` ${plural(pairs(found), "toolchain")}`))),
+        el("p", { class: "muted small" }, "What was not measured may still work; this page does not guess."));
+    }
+
+    // ---- the page
+    let shown = [];
+    let upTo = AT_ONCE;
+    function list() {
+      $("answers").replaceChildren(...shown.slice(0, upTo).map((answer, i) => answerView(answer, i === 0)));
+      $("more").hidden = shown.length <= upTo;
+      $("more").textContent = `Show ${Math.min(AT_ONCE, shown.length - upTo)} more`;
+    }
+    function show() {
+      upTo = AT_ONCE;
+      const wanted = wishes();
+      const order = form.elements.order.value;
+      const invalid = FIELDS.filter(([id]) => !wrong.get(id).hidden).map(([, label]) => label);
+      shown = answers(toolchains.filter((toolchain) => wanted.every((wish) => wish.holds(toolchain))), order);
+      const ignored = invalid.length ? ` What stands for ${invalid.join(" and ")} could not be read and is not counted.` : "";
+      $("said").textContent = (shown.length
+        ? `${plural(shown.length, "toolchain")} ${wanted.length ? (shown.length === 1 ? "fits" : "fit") : "measured"}, ${order === "newest" ? "newest" : "most proven"} first.`
+        : toolchains.length ? "No toolchain measured here fulfils all of it." : "No toolchain was measured yet.") + ignored;
+      $("relaxed").replaceChildren(...(shown.length || !toolchains.length ? [] : [relaxedView(wanted)]));
+      list();
+    }
+    function changed() {
+      state.set({
+        ...Object.fromEntries(FIELDS.map(([id]) => [id, inputs.get(id).value.trim()])),
+        models: boxes.filter((box) => box.checked).map((box) => data.models[Number(box.value)]).join(","),
+        changed: $("changed").checked ? "1" : "", order: form.elements.order.value === "newest" ? "newest" : "",
+      });
+      show();
+    }
+    function restore() {
+      const wanted = state.get();
+      for (const [id] of FIELDS) inputs.get(id).value = wanted[id] || "";
+      const models = new Set((wanted.models || "").split(","));
+      for (const box of boxes) box.checked = models.has(data.models[Number(box.value)]);
+      $("changed").checked = wanted.changed === "1";
+      form.elements.order.value = wanted.order === "newest" ? "newest" : "proven";
+      show();
+    }
+    form.addEventListener("input", changed);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("reset", () => setTimeout(changed));
+    $("more").addEventListener("click", () => {
+      const next = upTo;
+      upTo += AT_ONCE;
+      $("answers").append(...shown.slice(next, upTo).map((answer) => answerView(answer, false)));
+      $("more").hidden = shown.length <= upTo;
+      $("more").textContent = `Show ${Math.min(AT_ONCE, shown.length - upTo)} more`;
+    });
+    state.onchange(restore);
+    restore();
+  }
+
+  Promise.all([load("site"), load("pick")]).then(([site, data]) => main(site, data)).catch((error) => fail($("said"), error));
+})();

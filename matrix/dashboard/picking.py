@@ -1,0 +1,34 @@
+"""What every toolchain was seen to do with every model, for the question which of them to install."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matrix.dashboard.cells import THEN, Place
+from matrix.dashboard.shards import SCHEMA
+from matrix.history import History
+
+
+def toolchains(
+    history: History,
+    places: Mapping[str, Place],
+    exporters: Mapping[str, int],
+    converters: Mapping[str, int],
+    models: Mapping[str, int],
+) -> dict[str, Any]:
+    """Newest findings at the toolchains' own time; ids by their positions in the site."""
+    found: dict[tuple[int, int, int], tuple[list[int], list[int], list[int]]] = {}
+    for cell, place in places.items():
+        conclusion = history.conclusions[history.timelines[cell].newest[1]]
+        if place.time != THEN or conclusion.indeterminate:
+            continue
+        key = exporters[place.exporter], place.opset, converters[place.converter]
+        matching, remedied, failing = found.setdefault(key, ([], [], []))
+        kind = matching if conclusion.good else remedied if conclusion.remedied is not None else failing
+        kind.append(models[place.model])
+    return {
+        "schema": SCHEMA,
+        "models": list(models),
+        "toolchains": [[*key, *map(sorted, lists)] for key, lists in sorted(found.items())],
+    }

@@ -1,0 +1,412 @@
+"""The shape of the shards, as models and as the JSON Schema that goes with every site.
+
+Keys may be added, never renamed; what a shard means is in docs/dashboard.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+
+from matrix.config.model import Role, Verdict
+
+Count = int
+Position = int
+Package = tuple[str, str | None, str | None]
+"""Name, version before, version after; None: not installed."""
+RunPair = tuple[Position, int, int]
+"""Run, match, findings."""
+
+
+class _Shard(BaseModel):
+    schema_: Literal[1] = Field(alias="schema")
+
+
+class RunChanges(BaseModel):
+    broke: Count
+    mended: Count
+    changed: Count
+    new: Count
+    silent: Count
+
+
+class Run(BaseModel):
+    id: int
+    uid: str
+    started: str
+    ended: str | None
+    status: str
+    tier: str
+    engine: str
+    resolution: Literal["then", "now", "both"]
+    as_of: str | None
+    planned: Count
+    cells: Count
+    jobs_run: Count
+    jobs_cached: Count
+    seconds: float | None
+    counts: dict[Verdict, Count]
+    changes: RunChanges
+
+
+class Model(BaseModel):
+    id: str
+    cells: Count
+    match: Count
+    findings: Count
+    shard: str
+
+
+class Exporter(BaseModel):
+    id: str
+    torch: str
+    python: str
+
+
+class Converter(BaseModel):
+    id: str
+    onnx_tf: str = Field(alias="onnx-tf")
+    onnx: str
+    tensorflow: str
+    python: str
+    page: str | None
+    match: Count
+    findings: Count
+
+
+class ConclusionShape(BaseModel):
+    verdict: Verdict
+    role: Role | None
+    stage: str | None
+    reason: str | None
+    title: str
+    remedied: list[str] | None
+
+
+class ReasonSummary(BaseModel):
+    title: str
+    page: str
+    cells: Count
+
+
+class VerdictShape(BaseModel):
+    id: Verdict
+    text: str
+    indeterminate: bool
+
+
+class RegressionShape(BaseModel):
+    key: str
+    new: bool
+    run: Position
+    title: str
+    reason: str | None
+    role: Role | None
+    stage: str | None
+    environment: str
+    cells: list[str]
+    count: Count
+    before_run: Position
+    packages: list[Package]
+    blame: str | None
+
+
+class Site(_Shard):
+    """`site`"""
+
+    generated: str
+    title: str
+    version: str
+    runs: list[Run]
+    models: list[Model]
+    exporters: list[Exporter]
+    converters: list[Converter]
+    conclusions: list[ConclusionShape]
+    reasons: dict[str, ReasonSummary]
+    verdicts: list[VerdictShape]
+    cell_shards: int = Field(ge=1)
+    regressions: list[RegressionShape]
+
+
+class Matrix(_Shard):
+    """`matrix/SLUG`"""
+
+    model: str
+    rows: list[Position]
+    columns: list[tuple[Position, int]]
+    cells: list[tuple[Position, Position, Literal[0, 1, 2], Position, Position, list[Position]]]
+
+
+class Words(BaseModel):
+    id: str
+    text: str
+
+
+class Siblings(BaseModel):
+    then: str | None
+    converter_now: str | None
+    exporter_now: str | None
+
+
+class ObstacleShape(BaseModel):
+    stage: str
+    kind: str
+    reason: str
+    text: str
+
+
+class ExitShape(BaseModel):
+    code: int | None
+    signal: int | None
+    oom: bool
+
+
+class StageShape(BaseModel):
+    stage: str
+    status: str
+    seconds: float | None
+
+
+class Raised(BaseModel):
+    type: str
+    message: str
+    traceback: str
+
+
+class LogPlace(BaseModel):
+    shard: str
+    key: str
+    bytes: int
+
+
+class Pass(BaseModel):
+    name: str
+    seconds: float
+    stopped: Literal["timeout", "memory"] | None
+    exit: ExitShape | None
+    stages: list[StageShape]
+    error: Raised | None
+    log: LogPlace | None
+
+
+class ObservationShape(BaseModel):
+    role: Role
+    kind: str
+    environment: str
+    environment_shard: str
+    python: str
+    run: Position | None
+    created: str
+    obstacle: ObstacleShape | None
+    passes: list[Pass]
+
+
+class BlameShape(BaseModel):
+    answer: str
+    created: str
+    picture: str | None
+    culprits: list[dict[str, str | None]]
+    cure: str | None
+
+
+class Trial(BaseModel):
+    changes: list[str]
+    verdict: Verdict
+    role: Role | None
+    stage: str | None
+    reason: str | None
+    title: str
+    metrics: dict[str, Any]
+    legs: dict[str, dict[str, Any]]
+    remarks: list[str]
+
+
+class Cell(BaseModel):
+    cell: str
+    model: str
+    exporter: str
+    torch: str
+    opset_asked: int
+    opset_written: int | None
+    converter: str
+    python: str
+    onnx: str | None
+    onnx_tf: str | None = Field(alias="onnx-tf")
+    tensorflow: str | None
+    distributions: dict[str, str]
+    verdict: Verdict
+    indeterminate: bool
+    role: Role | None
+    stage: str | None
+    reason: str | None
+    title: str
+    cause: str
+    said: str
+    remedies: list[Words]
+    remarks: list[str]
+    leg: str | None
+    metrics: dict[str, Any]
+    legs: dict[str, dict[str, Any]]
+    general: bool
+    onnx_release: dict[str, Any] | None
+    divergence: dict[str, Any] | None
+    remedied: list[str] | None
+    tried: list[Trial]
+    conclusion: Position
+    run: Position
+    siblings: Siblings
+    observations: list[ObservationShape]
+    history: list[tuple[Position, Position]]
+    decided: int = Field(ge=1)
+    reproduce: list[str]
+    blame: BlameShape | None
+
+
+class CellsShard(_Shard):
+    """`cells/N`, N being FNV-1a (32 bits) of the cell's id in UTF-8, modulo `cell_shards`"""
+
+    cells: dict[str, Cell]
+
+
+class Environment(_Shard):
+    """`environments/KEY`"""
+
+    name: str
+    role: Role
+    python: str
+    engine: str | None
+    id: str
+    image: str | None
+    installed: dict[str, str]
+    lock: str | None
+    as_of: str | None
+
+
+class Log(BaseModel):
+    text: str
+    bytes: int
+    left_out: int
+
+
+class LogsShard(_Shard):
+    """`logs/N`"""
+
+    logs: dict[str, Log]
+
+
+class Change(BaseModel):
+    cell: str
+    kind: Literal["broke", "mended", "changed", "new"]
+    before: Position | None
+    after: Position
+    before_run: Position | None
+    packages: list[Package]
+    same_environment: bool
+    why: str
+    blame: str | None
+
+
+class ChangesShard(_Shard):
+    """`changes/RUN`, RUN being the run's position in `site`"""
+
+    run: Position
+    changes: list[Change]
+
+
+class Trends(_Shard):
+    """`trends`"""
+
+    runs: list[Position]
+    by_tier: dict[str, list[RunPair]]
+    by_row: dict[str, list[RunPair]]
+    duration: list[tuple[Position, float]]
+    cache: list[tuple[Position, Count, Count]]
+
+
+class Pick(_Shard):
+    """`pick`"""
+
+    models: list[str]
+    toolchains: list[tuple[Position, int, Position, list[Position], list[Position], list[Position]]]
+
+
+class CoverageRow(BaseModel):
+    row: str
+    onnx_tf: str = Field(alias="onnx-tf")
+    onnx: str
+    tensorflow: str
+    cases: Count
+    match: Count
+    unsupported: Count
+    wrong: Count
+    other: Count
+    share: float
+    share_with_not_implemented_as_passed: float
+    shard: str
+
+
+class Operator(BaseModel):
+    operator: str
+    found: dict[str, tuple[Literal["supported", "partial", "unsupported", "wrong", "failing"], Count, Count]]
+
+
+class UnmeasuredRow(BaseModel):
+    row: str
+    verdict: Verdict
+    stage: str
+    reason: str
+
+
+class CoverageSummary(_Shard):
+    """`coverage`"""
+
+    rows: list[CoverageRow]
+    operators: list[Operator]
+    unmeasured: list[UnmeasuredRow]
+
+
+class Case(BaseModel):
+    name: str
+    suite: str
+    operators: list[str]
+    verdict: str
+    stage: str
+    reason: str
+    said: str
+
+
+class CoverageOfRow(_Shard):
+    """`coverage/SLUG`"""
+
+    row: str
+    cases: list[Case]
+
+
+SHARDS: dict[str, type[_Shard]] = {
+    "site": Site,
+    "matrix/*": Matrix,
+    "cells/*": CellsShard,
+    "environments/*": Environment,
+    "logs/*": LogsShard,
+    "changes/*": ChangesShard,
+    "trends": Trends,
+    "pick": Pick,
+    "coverage": CoverageSummary,
+    "coverage/*": CoverageOfRow,
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """Definitions of all shards; `shards` says which of them a file below data/ is."""
+    references, schema = models_json_schema([(model, "validation") for model in SHARDS.values()])
+    of_model = {model: reference for (model, _), reference in references.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Data of the torch-tf-matrix dashboard",
+        "description": "Every file below data/ is one of these; keys may be added, never renamed.",
+        "anyOf": [of_model[model] for model in SHARDS.values()],
+        "shards": {name: of_model[model] for name, model in SHARDS.items()},
+        "$defs": schema["$defs"],
+    }

@@ -1,0 +1,324 @@
+"""The whole site: history read once, every page and every shard made of it, then put in the place of the old one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matrix import __version__
+from matrix.coverage.kept import Coverages, Unmeasured
+from matrix.coverage.summary import Coverage
+from matrix.dashboard import blames, counting, feed, matrices, picking, reasons, regressions, rows, trends
+from matrix.dashboard.badges import Badge
+from matrix.dashboard.cells import Cells, Ending, Reproducing
+from matrix.dashboard.changes import Changes, ended, started
+from matrix.dashboard.coverages import write_coverages
+from matrix.dashboard.environments import Environments
+from matrix.dashboard.folder import replaced
+from matrix.dashboard.logs import Logs
+from matrix.dashboard.observed import Observed
+from matrix.dashboard.pages import SINGLE, Pages, copy_assets
+from matrix.dashboard.privacy import Cleaner, Public
+from matrix.dashboard.schema import json_schema
+from matrix.dashboard.shards import SCHEMA, Shards, slug
+from matrix.dashboard.tables import Table
+from matrix.dashboard.tally import RowTally, tally
+from matrix.errors import NothingSelected, UsageError
+from matrix.history import History, read_history
+from matrix.results import CellResult, Judge
+from matrix.session import Session
+from matrix.store import RunRecord, Store
+from matrix.verdicts.outcome import INDETERMINATE
+from matrix.views.words import VERDICTS
+
+TITLE = "PyTorch → ONNX → TensorFlow compatibility"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """`include` names models that are no table's and may be shown all the same; `base` is the address that the site
+    will have, '' where nobody knows."""
+
+    out: Path
+    include: tuple[str, ...] = ()
+    title: str = TITLE
+    base: str = ""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What there is now. `left_out` are the cells of models that are private."""
+
+    runs: int
+    cells: int
+    left_out: int
+    files: int
+    bytes: int
+
+
+def build(session: Session, store: Store, wanted: Wanted) -> Built:
+    """Raises NothingSelected where there is nothing to show, and UsageError for what cannot be as wanted."""
+    cleaner = Cleaner(session.state.root, session.table.parent)
+    public = Public((model.id for model in session.stated.models), wanted.include)
+    with replaced(wanted.out) as folder:
+        shards = Shards(folder / "data")
+        logs = Logs(store.blobs, cleaner, shards)
+        numbered = {run.id: run for run in store.runs()}
+        environments = Environments(store, session.locks, numbered, cleaner, shards)
+        cells = Cells(folder / "spill", Observed(logs, environments, cleaner), environments.installable, cleaner)
+        seen = reasons.Reasons()
+        table = Table(session)
+
+        def take(result: CellResult, _: int) -> None:
+            cells.take(result)
+            seen.take(result)
+            table.take(result)
+
+        history = read_history(store, Judge(session.config, store), session.locks, take, public)
+        _check(history, public, wanted, session)
+        logs.close()
+        _write(folder, shards, session, store, wanted, history, cells, seen, table, public, cleaner)
+        cells.close()
+        (folder / "spill").unlink()
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return Built(
+            len(history.runs),
+            len(history.timelines),
+            len(public.left_out),
+            len(files),
+            sum(path.stat().st_size for path in files),
+        )
+
+
+def _check(history: History, public: Public, wanted: Wanted, session: Session) -> None:
+    if unknown := public.unknown(wanted.include):
+        raise UsageError(
+            f"--include {', '.join(unknown)}: no run has a cell of that; name a model as `status` lists it"
+        )
+    if not history.timelines:
+        private = len(public.left_out)
+        why = f"only {private} cells of models that are not in {session.table}" if private else "no cell yet"
+        what = "name those that may be shown: --include NAME" if private else "start a run: python -m matrix run"
+        raise NothingSelected(f"{session.state.root} holds {why}; {what}")
+
+
+def _write(
+    folder: Path,
+    shards: Shards,
+    session: Session,
+    store: Store,
+    wanted: Wanted,
+    history: History,
+    cells: Cells,
+    seen: reasons.Reasons,
+    table: Table,
+    public: Public,
+    cleaner: Cleaner,
+) -> None:
+    places = cells.places
+    counts = counting.count(history, places)
+    tallied = tally(history, places)
+    covered = _coverages(session, store)
+    exporters = table.exporters(places)
+    measured = [item.converter for item in covered if isinstance(item, Coverage)]
+    facts = table.rows([*tallied.rows, *measured])
+    positions = {item.id: number for number, item in enumerate(facts)}
+    exporter_at = {item["id"]: number for number, item in enumerate(exporters)}
+    blamed = blames.gather(store, [cell for cell in places if places[cell].time], folder / "pictures", cleaner)
+    changes = Changes(store, history, blamed)
+    pages_of = {item.id: rows.page(item.id) for item in facts}
+    told = seen.documents(history, pages_of.get, cleaner)
+    titles = reasons.summary(told)
+    jobs = _jobs(store, history, public)
+    models = sorted(tallied.models)
+
+    site = {
+        "schema": SCHEMA,
+        "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
+        "title": wanted.title,
+        "version": __version__,
+        "runs": [_run(history, run, counts, changes, jobs, public) for run in range(len(history.runs))],
+        "models": [
+            {"id": model, **dict(zip(("cells", "match", "findings"), tallied.models[model], strict=True)),
+             "shard": f"matrix/{slug(model)}"}
+            for model in models
+        ],
+        "exporters": exporters,
+        "converters": [
+            {
+                "id": item.id,
+                **item.versions,
+                "python": item.python,
+                "page": pages_of[item.id],
+                **dict(zip(("match", "findings"), tallied.rows.get(item.id, RowTally()).total, strict=True)),
+            }
+            for item in facts
+        ],
+        "conclusions": [
+            {
+                "verdict": item.verdict,
+                "role": item.role,
+                "stage": item.stage,
+                "reason": item.reason,
+                "title": item.title,
+                "remedied": None if item.remedied is None else list(item.remedied),
+            }
+            for item in history.conclusions
+        ],
+        "reasons": titles,
+        "verdicts": [{"id": name, "text": name, "indeterminate": name in INDETERMINATE} for name in VERDICTS],
+        "cell_shards": cells.shard_count(),
+        "regressions": regressions.documents(history, changes),
+    }  # fmt: skip
+    site = cleaner.data(site)
+    shards.write("site", site)
+    matrices.write_matrices(history, places, exporter_at, positions, shards, cleaner.text)
+    shards.write(
+        "pick", picking.toolchains(history, places, exporter_at, positions, {m: n for n, m in enumerate(models)})
+    )
+    shards.write("trends", cleaner.data(trends.trends(history, counts, jobs)))
+    changes.write(shards, cleaner)
+    coverage = write_coverages(
+        [item for item in covered if isinstance(item, Coverage)],
+        [item for item in covered if isinstance(item, Unmeasured)],
+        {item.id: item.versions["tensorflow"] for item in facts},
+        shards,
+        cleaner.data,
+    )
+
+    def ending(cell: str) -> Ending:
+        timeline = history.timelines[cell]
+        run, conclusion = timeline.newest
+        blame = blamed.get(cell)
+        return Ending(conclusion, run, timeline.changes(), len(timeline.runs), blame.data if blame else None)
+
+    at = {run.id: position for position, run in enumerate(history.runs)}
+    cells.write(shards, ending, at, Reproducing(*table.known, history.runs))
+    (folder / "data" / "schema.json").write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
+
+    drifts = rows.drifts(history, places, _reports(store, history))
+    shares = {row["row"]: {key: row[key] for key in ("match", "cases", "share")} for row in coverage["rows"]}
+    documents = [
+        cleaner.data(
+            rows.document(
+                item,
+                tallied.rows.get(item.id, RowTally()),
+                counts,
+                history,
+                titles,
+                drifts.get(item.id),
+                shares.get(item.id),
+                wanted.base,
+            )
+        )
+        for item in facts
+    ]
+    _pages(folder, site, documents, told, coverage)
+    _badges(folder, documents)
+    entries = feed.entries(history, changes)
+    generated = dt.datetime.fromisoformat(site["generated"])
+    (folder / "feed.xml").write_bytes(feed.feed(wanted.title, wanted.base, generated, entries, cleaner.text))
+    copy_assets(folder / "assets")
+    # GitHub's own builder would leave files out.
+    (folder / ".nojekyll").touch()
+
+
+def _run(
+    history: History,
+    run: int,
+    counts: counting.Counts,
+    changes: Changes,
+    jobs: Mapping[int, tuple[int, int]],
+    public: Public,
+) -> dict[str, Any]:
+    record = history.runs[run]
+    begun, over = started(record), ended(record)
+    decided = sum(counts.by_verdict[run].values())
+    return {
+        "id": record.id,
+        "uid": uid(record),
+        "started": begun.isoformat(),
+        "ended": over.isoformat() if over else None,
+        "status": record.status,
+        "tier": record.tier,
+        "engine": record.engine,
+        "resolution": record.resolution,
+        "as_of": record.as_of.isoformat() if record.as_of else None,
+        # What was planned of models that are left out is nobody's business.
+        "planned": decided if public.left_out else max(record.planned, decided),
+        "cells": decided,
+        "jobs_run": jobs[run][0],
+        "jobs_cached": jobs[run][1],
+        "seconds": round((over - begun).total_seconds(), 1) if over else None,
+        "counts": counts.by_verdict[run],
+        "changes": changes.counts(run),
+    }
+
+
+def uid(run: RunRecord) -> str:
+    """What a run is called in every history that it is merged into; its start, where it was given no such name."""
+    return run.uid or started(run).isoformat()
+
+
+def _jobs(store: Store, history: History, public: Public) -> dict[int, tuple[int, int]]:
+    """Jobs that each run ran and those that it found in the store. A run's own count speaks of models that are left
+    out, so where there are any the jobs of the cells that are shown are counted instead."""
+    if not public.left_out:
+        return {run: (record.jobs_run, record.jobs_cached) for run, record in enumerate(history.runs)}
+    positions = {record.id: run for run, record in enumerate(history.runs)}
+    used: dict[int, set[int]] = {}
+    for rest in store.decisions.together(list(positions)):
+        if rest.cell in history.timelines:
+            parts = {part for part in (rest.export, rest.reference, rest.convert) if part is not None}
+            for number in rest.runs:
+                used.setdefault(number, set()).update(parts)
+    made: dict[int, tuple[int, int]] = {}
+    known: dict[int, int | None] = {}
+    for number, run in positions.items():
+        wanted = used.get(number, set())
+        known |= {key: item.run for key, item in store.observations(wanted - known.keys()).items()}
+        fresh = sum(known.get(key) == number for key in wanted)
+        made[run] = fresh, len(wanted) - fresh
+    return made
+
+
+def _coverages(session: Session, store: Store) -> Sequence[Coverage | Unmeasured]:
+    found = Coverages(session.config, store).stored([row.id for row in session.config.converters])
+    return list(found.values())
+
+
+def _reports(store: Store, history: History) -> list[dict[str, Any]]:
+    """Drift reports, newest first."""
+    found = (store.drift(run.id) for run in reversed(history.runs) if run.as_of is not None)
+    return [report for report in found if report]
+
+
+def _pages(
+    folder: Path,
+    site: Mapping[str, Any],
+    documents: Sequence[Mapping[str, Any]],
+    told: Sequence[Mapping[str, Any]],
+    coverage: Mapping[str, Any],
+) -> None:
+    # A template reads `coverage.rows`, which of a dict that lacked it would be something else.
+    about = {key: site[key] for key in ("title", "generated", "version")} | {"run": site["runs"][-1]}
+    pages = Pages(folder, about)
+    for template, page in SINGLE:
+        pages.write(template, template, page, data=site, coverage=coverage)
+    pages.write("rows/index.html", "rows_index.html", "rows", rows=documents)
+    pages.write("reasons/index.html", "reasons_index.html", "reasons", reasons=told)
+    pages.write_each("row.html", "rows", "row", ((rows.page(item["id"]), item) for item in documents))
+    pages.write_each("reason.html", "reasons", "reason", ((reasons.page(item["id"]), item) for item in told))
+
+
+def _badges(folder: Path, documents: Sequence[Mapping[str, Any]]) -> None:
+    for row in documents:
+        badge = Badge(row["id"], row["match"], row["findings"])
+        path = folder / row["badge"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(badge.svg(), encoding="utf-8")
+        path.with_name(f"{path.name.removesuffix('.svg')}.json").write_text(badge.endpoint(), encoding="utf-8")

@@ -1,0 +1,75 @@
+"""Exporters and rows as the site lists them: those of the table, and those that only history knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from matrix.config.exporters import expand
+from matrix.dashboard.cells import Place
+from matrix.dashboard.matrices import version_order
+from matrix.dashboard.rows import RowFacts, site_order
+from matrix.locks.versions import version_of
+from matrix.planning.moved import is_moved
+from matrix.results import SHOWN, CellResult
+from matrix.session import Session
+
+
+class Table:
+    """Takes the newest results in: what was installed says most of a row that is in no table any more."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._rows = {row.id: row for row in session.config.converters}
+        self._versions: dict[str, dict[str, str]] = {}
+        self._python: dict[str, str] = {}
+        self._exporter_python: dict[str, str] = {}
+
+    @property
+    def known(self) -> tuple[list[str], list[str], list[str], list[str]]:
+        """Models, exporters, rows and tiers that a command may name."""
+        config = self._session.stated
+        return (
+            [model.id for model in config.models],
+            [exporter.id for exporter in expand(config)],
+            [row.id for row in config.converters],
+            list(config.tiers),
+        )
+
+    def take(self, result: CellResult) -> None:
+        record = result.record
+        if not is_moved(record.exporter) and result.export.python:
+            self._exporter_python.setdefault(record.exporter, ".".join(result.export.python.split(".")[:2]))
+        if is_moved(record.converter):
+            return
+        versions = self._versions.setdefault(record.converter, {})
+        for package in SHOWN:
+            if version := result.versions.get(package):
+                versions.setdefault(package, version)
+        if result.python:
+            self._python.setdefault(record.converter, result.python)
+
+    def exporters(self, places: Mapping[str, Place]) -> list[dict[str, Any]]:
+        """Of every exporter that has a cell; by torch version, then id."""
+        found = {place.exporter: place.torch for place in places.values()}
+        return [
+            {"id": name, "torch": torch, "python": self._exporter_python.get(name, "")}
+            for name, torch in sorted(found.items(), key=lambda item: (version_order(item[1]), item[0]))
+        ]
+
+    def rows(self, names: Iterable[str]) -> list[RowFacts]:
+        """In the order of the site."""
+        return sorted((self._facts(name) for name in set(names)), key=site_order)
+
+    def _facts(self, name: str) -> RowFacts:
+        row, lock = self._rows.get(name), self._session.locks.get(name)
+        measured = self._versions.get(name, {})
+        stated = {package: version_of(row, package, self._session.locks) if row else None for package in SHOWN}
+        return RowFacts(
+            name,
+            {package: stated[package] or measured.get(package) or "" for package in SHOWN},
+            (lock.python if lock else "") or self._python.get(name, ""),
+            row.note if row else "",
+            row is not None,
+            lock,
+        )

@@ -1,0 +1,140 @@
+"""History read from the store. Everything is judged by today's rules; what rests on the same observations, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from matrix.history.conclusions import Conclusion, conclusion_of
+from matrix.history.timelines import History, Timeline
+from matrix.locks.lockfile import Lock
+from matrix.planning.moved import is_moved, is_now
+from matrix.results import CellResult, Judge
+from matrix.store import RunRecord, Store
+from matrix.uncollected import uncollected
+
+# Runs that draw a picture, or decide no cell.
+_OTHER_TIERS = frozenset({"blame", "picture", "read", "coverage"})
+# So many cells are judged at once: their observations are in memory together.
+_TOGETHER = 2_000
+
+Newest = Callable[[CellResult, int], None]
+
+
+@dataclass(eq=False, slots=True)
+class _Basis:
+    """What one or more runs concluded a cell from: the row of its record, and those of what a search did for it."""
+
+    cell: str
+    row: int
+    searched: tuple[int, ...]
+    conclusion: int = -1
+
+
+# Of one cell: what it rests on, and the positions of the runs in which it does, in order.
+_Bases = list[tuple[_Basis, list[int]]]
+
+
+def read_history(
+    store: Store,
+    judge: Judge,
+    locks: Mapping[str, Lock],
+    newest: Newest | None = None,
+    wanted: Callable[[str], bool] = lambda cell: True,
+) -> History:
+    """Cells at their own time and of now, in every run that decided cells; not those a search tried.
+
+    `newest` is called with the newest result of every cell and the position of its run, in the order of cell ids.
+    `wanted` says by cell id which cells count.
+    """
+    # A million objects that stay are no business of the garbage collector's.
+    with uncollected():
+        runs = [run for run in reversed(store.runs()) if run.tier not in _OTHER_TIERS]
+        decided = _decided(store, [run.id for run in runs], wanted)
+        runs = _only_present(runs, decided.values())
+        judging = _Judging(store, judge, locks)
+        latest = {cell: max(bases, key=lambda item: item[1][-1]) for cell, bases in decided.items()}
+        for basis, result in judging.of([basis for basis, _ in latest.values()]):
+            if newest is not None:
+                position = latest[basis.cell][1][-1]
+                cached = all(seen.run != runs[position].id for seen in result.observations)
+                newest(replace(result, cached=cached), position)
+        for layer in _layers(decided.values()):
+            for _ in judging.of(layer):
+                pass
+        timelines = {cell: _timeline(bases) for cell, bases in decided.items()}
+    return History(tuple(runs), tuple(judging.conclusions), timelines)
+
+
+def _decided(store: Store, runs: list[int], wanted: Callable[[str], bool]) -> dict[str, _Bases]:
+    """By cell, sorted, what it rests on and in which of `runs`, by position."""
+    positions = {run: position for position, run in enumerate(runs)}
+    searched = store.decisions.searched(runs)
+    counts: dict[str, bool] = {}
+    found: dict[str, dict[tuple[object, ...], tuple[_Basis, list[int]]]] = {}
+    for cell, export, reference, convert, row, numbers, origin in store.decisions.together(runs):
+        if cell not in counts:
+            counts[cell] = (not is_moved(cell) or is_now(cell)) and wanted(cell)
+        if not counts[cell]:
+            continue
+        rows = searched.get((origin, cell), ()) if origin is not None else ()
+        bases = found.setdefault(cell, {})
+        key = (export, reference, convert, rows)
+        if key not in bases:
+            bases[key] = _Basis(cell, row, rows), []
+        bases[key][1].extend(positions[number] for number in numbers)
+    for bases in found.values():
+        for _, at in bases.values():
+            at.sort()
+    return {cell: list(found[cell].values()) for cell in sorted(found)}
+
+
+def _only_present(runs: list[RunRecord], of_cells: Collection[_Bases]) -> list[RunRecord]:
+    """The runs that decided any of the cells; positions become those in this list."""
+    present = sorted({position for bases in of_cells for _, at in bases for position in at})
+    if len(present) < len(runs):
+        places = {position: place for place, position in enumerate(present)}
+        for bases in of_cells:
+            for _, at in bases:
+                at[:] = [places[position] for position in at]
+    return [runs[position] for position in present]
+
+
+def _timeline(bases: _Bases) -> Timeline:
+    timeline = Timeline()
+    for position, number in sorted((position, number) for number, (_, at) in enumerate(bases) for position in at):
+        timeline.runs.append(position)
+        timeline.conclusions.append(bases[number][0].conclusion)
+        timeline.rows.append(bases[number][0].row)
+    return timeline
+
+
+def _layers(of_cells: Iterable[_Bases]) -> Iterator[list[_Basis]]:
+    """What is not judged yet, in lists that hold no cell twice."""
+    left = [[basis for basis, _ in bases if basis.conclusion < 0] for bases in of_cells]
+    depth = 0
+    while layer := [bases[depth] for bases in left if depth < len(bases)]:
+        yield layer
+        depth += 1
+
+
+class _Judging:
+    """Fills in conclusions, each of which is kept once, by position."""
+
+    def __init__(self, store: Store, judge: Judge, locks: Mapping[str, Lock]) -> None:
+        self._store = store
+        self._judge = judge
+        self._locks = locks
+        self.conclusions: dict[Conclusion, int] = {}
+
+    def of(self, bases: list[_Basis]) -> Iterator[tuple[_Basis, CellResult]]:
+        """The results, in this order; no two may be of the same cell."""
+        for start in range(0, len(bases), _TOGETHER):
+            part = bases[start : start + _TOGETHER]
+            records = self._store.decisions.records(row for basis in part for row in (basis.row, *basis.searched))
+            results = self._judge.cells(
+                [records[row] for basis in part for row in (basis.row, *basis.searched)], self._locks, 0
+            )
+            for basis, result in zip(part, results, strict=True):
+                basis.conclusion = self.conclusions.setdefault(conclusion_of(result), len(self.conclusions))
+                yield basis, result

@@ -1,0 +1,179 @@
+"""A plan cut into shards for as many machines. Pure: the same cells and costs are cut the same way everywhere.
+
+Converter rows are what is dealt out, so that an environment is built on one machine only; a row that is more than a
+fair share is dealt out by models. The longest goes first, to the shard that has least to do (Graham's rule).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
+from typing import Generic, TypeVar
+
+from matrix.errors import UsageError
+from matrix.planning.cells import Cell
+from matrix.planning.moved import unmoved
+
+# Of what was never measured: about what a conversion and an export of the zoo, and making an environment, take.
+_CONVERT_SECONDS = 3.0
+_EXPORT_SECONDS = 1.0
+_ENVIRONMENT_SECONDS = 20.0
+
+# Of a fair share; a row that is more is split, although its environment is then made twice.
+_HEAVY = 1.25
+
+_NAMED = re.compile(r"(\d{1,6})/(\d{1,6})")
+
+# Model, exporter and opset: what is exported, and read by the reference, once for all converters.
+Exported = tuple[str, str, int]
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds that were measured: of converting a cell, by its id, and of an export with its reference."""
+
+    cells: Mapping[str, float] = field(default_factory=dict)
+    exports: Mapping[Exported, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One machine's part of a plan, the `index`-th of `of`; `seconds` is what it is expected to take."""
+
+    index: int
+    of: int
+    cells: tuple[Cell, ...]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.index}/{self.of}"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A plan cut into shards, some of which may be empty. Every cell is in exactly one."""
+
+    shards: tuple[Shard, ...]
+
+    @property
+    def whole(self) -> int:
+        """How many cells were planned."""
+        return sum(len(shard.cells) for shard in self.shards)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the whole cut: parts of one run that name another one do not fit together."""
+        ids = [sorted(cell.id for cell in shard.cells) for shard in self.shards]
+        return hashlib.sha256(json.dumps(ids).encode()).hexdigest()
+
+    def part(self, shard: Shard) -> dict[str, str | int]:
+        """What is kept with the run of a shard, so that others can tell what is missing."""
+        return {"shard": shard.name, "partition": self.digest, "whole": self.whole}
+
+
+def shard_named(text: str) -> tuple[int, int]:
+    """`2/8`: the second of eight. Raises UsageError."""
+    found = _NAMED.fullmatch(text)
+    index, of = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= index <= of:
+        raise UsageError(f"--shard {text}: write I/N, the I-th of N shards, such as 1/4 to 4/4")
+    return index, of
+
+
+def cut(cells: Sequence[Cell], shards: int, costs: Costs) -> Partition:
+    """Deal out cells, each of which keeps its place among those of its shard."""
+    weigh = _Weighing(cells, costs)
+    rows: dict[str, list[Cell]] = {}
+    for cell in cells:
+        # A row and the same row of now are often one environment.
+        rows.setdefault(unmoved(cell.converter.id), []).append(cell)
+    weights = {row: weigh(of_row) for row, of_row in rows.items()}
+    fair = sum(weights.values()) / shards
+    pieces: list[tuple[str, list[Cell]]] = []
+    for row, of_row in rows.items():
+        for number, piece in enumerate(_by_models(of_row, math.ceil(weights[row] / (fair * _HEAVY)), weigh)):
+            pieces.append((f"{row} {number}", piece))
+    dealt = _dealt([(weigh(piece), name, piece) for name, piece in pieces], shards)
+    places = {cell.id: place for place, cell in enumerate(cells)}
+    return Partition(
+        tuple(
+            Shard(
+                index,
+                shards,
+                tuple(sorted((cell for piece in bin_.items for cell in piece), key=lambda cell: places[cell.id])),
+                bin_.seconds,
+            )
+            for index, bin_ in enumerate(dealt, 1)
+        )
+    )
+
+
+class _Weighing:
+    """How long cells take together: making their converter's environments, their exports once, their conversions."""
+
+    def __init__(self, cells: Sequence[Cell], costs: Costs) -> None:
+        known: dict[str, list[float]] = {}
+        for cell in cells:
+            if (seconds := _measured(cell, costs)) is not None:
+                known.setdefault(unmoved(cell.converter.id), []).append(seconds)
+        self._costs = costs
+        self._of_rows = {row: median(seconds) for row, seconds in known.items()}
+        self._of_all = median(s for of_row in known.values() for s in of_row) if known else _CONVERT_SECONDS
+        self._export = median(costs.exports.values()) if costs.exports else _EXPORT_SECONDS
+
+    def __call__(self, cells: Iterable[Cell]) -> float:
+        environments, exports, seconds = set(), {}, 0.0
+        for cell in cells:
+            environments.add(cell.converter.id)
+            exports[_exported(cell)] = self._costs.exports.get(_exported(cell), self._export)
+            measured = _measured(cell, self._costs)
+            seconds += self._estimate(cell) if measured is None else measured
+        return _ENVIRONMENT_SECONDS * len(environments) + sum(exports.values()) + seconds
+
+    def _estimate(self, cell: Cell) -> float:
+        return self._of_rows.get(unmoved(cell.converter.id), self._of_all)
+
+
+def _measured(cell: Cell, costs: Costs) -> float | None:
+    """Of a cell of now that was never measured, what it took at its own time."""
+    return costs.cells.get(cell.id, costs.cells.get(unmoved(cell.id)))
+
+
+def _exported(cell: Cell) -> Exported:
+    return cell.model.id, cell.exporter.id, cell.opset
+
+
+def _by_models(cells: list[Cell], most: int, weigh: _Weighing) -> list[list[Cell]]:
+    """The cells of a row in at most so many pieces, those of one model in one."""
+    models: dict[str, list[Cell]] = {}
+    for cell in cells:
+        models.setdefault(cell.model.id, []).append(cell)
+    if most <= 1 or len(models) == 1:
+        return [cells]
+    dealt = _dealt([(weigh(piece), model, piece) for model, piece in models.items()], min(most, len(models)))
+    return [[cell for piece in bin_.items for cell in piece] for bin_ in dealt]
+
+
+@dataclass
+class _Bin(Generic[Item]):
+    seconds: float = 0.0
+    items: list[Item] = field(default_factory=list)
+
+
+def _dealt(items: Iterable[tuple[float, str, Item]], number: int) -> list[_Bin[Item]]:
+    """Items, given with their weight and a name, in so many bins. Names decide where weights are equal."""
+    bins: list[_Bin[Item]] = [_Bin() for _ in range(number)]
+    for weight, _, item in sorted(items, key=lambda entry: (-entry[0], entry[1])):
+        lightest = min(bins, key=lambda one: one.seconds)
+        lightest.seconds += weight
+        lightest.items.append(item)
+    return bins

@@ -1,0 +1,223 @@
+"""The rows of a store, read in one go and written in one transaction, for those who carry a history elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.orm import Session
+
+from matrix.store import parts, repeats
+from matrix.store.cell_rows import cell_columns, cell_record
+from matrix.store.records import CellRecord, Part
+from matrix.store.schema import (
+    BlameRow,
+    CellRow,
+    ComparisonRow,
+    LockRow,
+    ObservationRow,
+    ResolutionRow,
+    RunRow,
+)
+
+_CHUNK = 500
+_FETCHED = 1_000
+
+_OBSERVED = (
+    ObservationRow.id,
+    ObservationRow.job,
+    ObservationRow.kind,
+    ObservationRow.role,
+    ObservationRow.environment,
+    ObservationRow.environment_id,
+    ObservationRow.finding,
+    ObservationRow.limits_seconds,
+    ObservationRow.limits_memory_mb,
+    ObservationRow.bounded,
+    ObservationRow.created,
+    ObservationRow.payload,
+)
+
+
+class Reader:
+    """Over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def runs(self) -> list[RunRow]:
+        """Oldest first."""
+        with Session(self._connection) as session:
+            found = [*session.scalars(select(RunRow).order_by(RunRow.started, RunRow.id))]
+            session.expunge_all()
+        return found
+
+    def models(self) -> set[str]:
+        """Of all cells."""
+        return set(self._connection.scalars(select(CellRow.model).distinct()))
+
+    def records(self, run: int) -> list[CellRecord]:
+        """The cells of a run, in the order they were decided."""
+        columns = [column for column in CellRow.__table__.columns if column.name != "id"]
+        query = select(*columns).where(repeats.of_run(run)).order_by(CellRow.id)
+        return [cell_record(row) for row in self._connection.execute(query)]
+
+    def makers(self, observations: Collection[int]) -> dict[int, set[int]]:
+        """The runs that made these observations."""
+        found: dict[int, set[int]] = {}
+        wanted = sorted(observations)
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            query = select(ObservationRow.run, ObservationRow.id).where(ObservationRow.id.in_(chunk))
+            for run, number in self._connection.execute(query):
+                found.setdefault(run, set()).add(number)
+        return found
+
+    def observed(self, runs: Collection[int], kind: str) -> dict[int, set[int]]:
+        """By run the observations of a kind that it made."""
+        query = select(ObservationRow.run, ObservationRow.id).where(ObservationRow.kind == kind)
+        found: dict[int, set[int]] = {}
+        for run, number in self._connection.execute(query):
+            if run in runs:
+                found.setdefault(run, set()).add(number)
+        return found
+
+    def observations(self, run: int, only: Collection[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Number and columns of what a run observed."""
+        chunks: Iterable[Any] = [None]
+        if only is not None:
+            wanted = sorted(only)
+            chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
+        for chunk in chunks:
+            query = select(*_OBSERVED).where(ObservationRow.run == run)
+            if chunk is not None:
+                query = query.where(ObservationRow.id.in_(chunk))
+            rows = self._connection.execution_options(yield_per=_FETCHED).execute(query)
+            for row in rows:
+                columns = dict(row._mapping)
+                yield columns.pop("id"), columns
+
+    def resolutions(self, run: int) -> list[dict[str, Any]]:
+        columns = ("name", "as_of", "request", "resolver", "find_links", "lock")
+        query = select(*(getattr(ResolutionRow, name) for name in columns)).where(ResolutionRow.run == run)
+        return [dict(row._mapping) for row in self._connection.execute(query)]
+
+    def lock(self, digest: str) -> dict[str, Any]:
+        columns = ("role", "python", "outcome", "body", "explanation")
+        query = select(*(getattr(LockRow, name) for name in columns)).where(LockRow.digest == digest)
+        return dict(self._connection.execute(query).one()._mapping)
+
+    def blames(self, run: int) -> list[dict[str, Any]]:
+        columns = ("cell", "created", "story", "picture")
+        query = select(*(getattr(BlameRow, name) for name in columns)).where(BlameRow.run == run)
+        return [dict(row._mapping) for row in self._connection.execute(query)]
+
+    def all_comparisons(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        query = select(ComparisonRow.key, ComparisonRow.value)
+        for row in self._connection.execution_options(yield_per=_FETCHED).execute(query):
+            yield row.key, row.value
+
+
+class Writer(Reader):
+    """Adds to a store what came from elsewhere."""
+
+    def add_run(
+        self, uid: str, of_run: Sequence[Part], resolution: str, as_of: dt.date | None, drift: Mapping[str, Any] | None
+    ) -> int:
+        number = self._connection.scalar(
+            insert(RunRow).returning(RunRow.id),
+            {"uid": uid, **_run_columns(of_run, resolution, as_of, drift)},
+        )
+        assert isinstance(number, int)
+        return number
+
+    def set_run(
+        self,
+        number: int,
+        of_run: Sequence[Part],
+        resolution: str,
+        as_of: dt.date | None,
+        drift: Mapping[str, Any] | None,
+    ) -> None:
+        columns = _run_columns(of_run, resolution, as_of, drift)
+        self._connection.execute(update(RunRow).where(RunRow.id == number).values(**columns))
+
+    def add_observations(self, run: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Their numbers, in the same order."""
+        if not rows:
+            return []
+        query = insert(ObservationRow).returning(ObservationRow.id, sort_by_parameter_order=True)
+        return [*self._connection.scalars(query, [{"run": run, **row} for row in rows])]
+
+    def add_cells(self, run: int, cells: Sequence[CellRecord]) -> None:
+        if cells:
+            self._connection.execute(insert(CellRow), [cell_columns(run, item) for item in cells])
+
+    def forget_cells(self, run: int, cells: Collection[str]) -> None:
+        repeats.forget(self._connection, run, cells)
+
+    def add_lock(self, digest: str, columns: Mapping[str, Any]) -> None:
+        """Unless it is there."""
+        if self._connection.scalar(select(LockRow.digest).where(LockRow.digest == digest)) is None:
+            self._connection.execute(insert(LockRow), {"digest": digest, **columns})
+
+    def set_resolution(self, run: int, columns: Mapping[str, Any], new: bool) -> None:
+        if new:
+            self._connection.execute(insert(ResolutionRow), {"run": run, **columns})
+        else:
+            mine = (ResolutionRow.run == run) & (ResolutionRow.name == columns["name"])
+            self._connection.execute(update(ResolutionRow).where(mine).values(**columns))
+
+    def add_blame(self, run: int, columns: Mapping[str, Any]) -> None:
+        self._connection.execute(insert(BlameRow), {"run": run, **columns})
+
+    def comparisons(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        wanted = sorted(keys)
+        for start in range(0, len(wanted), _CHUNK):
+            query = select(ComparisonRow.key, ComparisonRow.value)
+            for key, value in self._connection.execute(
+                query.where(ComparisonRow.key.in_(wanted[start : start + _CHUNK]))
+            ):
+                found[key] = value
+        return found
+
+    def add_comparisons(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        if values:
+            rows = [{"key": key, "value": dict(value)} for key, value in values.items()]
+            self._connection.execute(insert(ComparisonRow), rows)
+
+    def set_comparison(self, key: str, value: Mapping[str, Any]) -> None:
+        self._connection.execute(update(ComparisonRow).where(ComparisonRow.key == key).values(value=dict(value)))
+
+
+class Exchange:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        with self._engine.connect() as connection:
+            yield Reader(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """All that is written in the block, or nothing of it."""
+        with self._engine.begin() as connection:
+            yield Writer(connection)
+
+
+def _run_columns(
+    of_run: Sequence[Part], resolution: str, as_of: dt.date | None, drift: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        **parts.together(of_run),
+        "parts": [parts.to_json(part) for part in of_run],
+        "resolution": resolution,
+        "as_of": as_of,
+        # A JSON null would count as a report.
+        **({"drift": dict(drift)} if drift is not None else {}),
+    }

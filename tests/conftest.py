@@ -1,0 +1,1 @@
+"""Makes what unit tests, browser tests and benchmarks share importable: synthetic_history."""

@@ -1,0 +1,40 @@
+"""Operator coverage as shards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from matrix.coverage.kept import Unmeasured
+from matrix.coverage.summary import CaseResult, Coverage
+from matrix.dashboard.coverages import write_coverages
+from matrix.dashboard.schema import CoverageOfRow, CoverageSummary
+from matrix.dashboard.shards import Shards
+
+
+def case(name: str, operator: str, since: int, verdict: str) -> CaseResult:
+    return CaseResult(name, "node", ((operator, since),), (), verdict, "compare", "", "")
+
+
+def test_operators_are_counted_over_all_their_forms(tmp_path: Path) -> None:
+    cases = (
+        case("a", "Conv", 1, "match"),
+        case("b", "Conv", 11, "unsupported"),
+        case("c", "Relu", 6, "mismatch"),
+        case("d", "Relu", 6, "error"),
+        case("e", "Mean", 6, "unavailable"),
+    )
+    coverage = Coverage("row", "1.10.2", "1.10.0", 15, cases, {}, {})
+    gone = Unmeasured("other", "error", "build", "unrecognised", "x")
+    found = write_coverages([coverage], [gone], {"row": "2.8.0"}, Shards(tmp_path), lambda value: value)
+    assert json.loads((tmp_path / "coverage.json").read_text()) == found
+    (row,) = found["rows"]
+    assert [row[key] for key in ("cases", "match", "unsupported", "wrong", "other")] == [4, 1, 1, 1, 1]
+    assert (row["share"], row["share_with_not_implemented_as_passed"]) == (0.25, 0.5)
+    assert found["operators"] == [
+        {"operator": "Conv", "found": {"row": ["partial", 1, 2]}},
+        {"operator": "Relu", "found": {"row": ["wrong", 0, 2]}},
+    ]
+    CoverageSummary.model_validate(found)
+    listed = CoverageOfRow.model_validate_json((tmp_path / f"{row['shard']}.json").read_text())
+    assert [(item.name, item.operators) for item in listed.cases][:1] == [("a", ["Conv"])]
