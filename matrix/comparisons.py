@@ -41,7 +41,9 @@ class Comparisons:
 
     def read_ahead(self, asked: Iterable[Asked]) -> None:
         """Look up at once what is going to be asked for."""
-        wanted = {item: _key(item) for item in asked if item not in self._legs and item not in self._sought}
+        wanted = {item: _key(item) for item in asked if item not in self._sought}
+        if not wanted:
+            return
         self._sought.update(wanted)
         self._kept |= self._store.derived(wanted.values())
         missing = [item for item, key in wanted.items() if key not in self._kept]

@@ -10,6 +10,7 @@ from typing import Any
 
 from matrix.dashboard.changes import started
 from matrix.dashboard.privacy import Cleaner
+from matrix.dashboard.recognised import recognised
 from matrix.dashboard.shards import slug
 from matrix.history import History
 from matrix.planning.moved import unmoved
@@ -160,6 +161,8 @@ def _document(
         "models": [{"id": model, "count": count} for model, count in _most(seen.models)],
         "examples": list(seen.examples),
         "some_cells": seen.cells,
+        "recognised": recognised(signature.regex.pattern) if signature else [],
+        "page": page(name),
     }
 
 

@@ -23,7 +23,7 @@ def documents(history: History, changes: Changes) -> list[dict[str, Any]]:
     return [
         {
             "key": item.key,
-            "new": item.run == len(history.runs) - 1,
+            "new": item.new,
             "run": item.run,
             "title": title(item),
             "reason": item.reason,
@@ -33,6 +33,8 @@ def documents(history: History, changes: Changes) -> list[dict[str, Any]]:
             "cells": list(item.cells[:_CELLS]),
             "count": len(item.cells),
             "before_run": item.before_run,
+            "said": item.title,
+            "why": changes.why(item.changes[0]).sentence,
             "packages": [list(package) for package in changes.why(item.changes[0]).packages],
             "blame": first_blame(item, changes),
         }

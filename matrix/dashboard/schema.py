@@ -109,6 +109,8 @@ class RegressionShape(BaseModel):
     cells: list[str]
     count: Count
     before_run: Position
+    said: str
+    why: str
     packages: list[Package]
     blame: str | None
 
@@ -325,10 +327,18 @@ class Trends(_Shard):
     cache: list[tuple[Position, Count, Count]]
 
 
+class Pins(BaseModel):
+    """By position in the site: what to install, as requirements in one line."""
+
+    exporters: dict[str, str]
+    converters: dict[str, str]
+
+
 class Pick(_Shard):
     """`pick`"""
 
     models: list[str]
+    pins: Pins
     toolchains: list[tuple[Position, int, Position, list[Position], list[Position], list[Position]]]
 
 

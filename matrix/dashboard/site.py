@@ -177,9 +177,9 @@ def _write(
     site = cleaner.data(site)
     shards.write("site", site)
     matrices.write_matrices(history, places, exporter_at, positions, shards, cleaner.text)
-    shards.write(
-        "pick", picking.toolchains(history, places, exporter_at, positions, {m: n for n, m in enumerate(models)})
-    )
+    model_at = {model: number for number, model in enumerate(models)}
+    picked = picking.toolchains(history, places, exporter_at, positions, model_at)
+    shards.write("pick", cleaner.data({**picked, "pins": table.pins(exporters, facts)}))
     shards.write("trends", cleaner.data(trends.trends(history, counts, jobs)))
     changes.write(shards, cleaner)
     coverage = write_coverages(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matrix.config.exporters import expand
@@ -24,6 +24,7 @@ class Table:
         self._versions: dict[str, dict[str, str]] = {}
         self._python: dict[str, str] = {}
         self._exporter_python: dict[str, str] = {}
+        self._distributions: dict[str, str] = {}
 
     @property
     def known(self) -> tuple[list[str], list[str], list[str], list[str]]:
@@ -42,6 +43,7 @@ class Table:
             self._exporter_python.setdefault(record.exporter, ".".join(result.export.python.split(".")[:2]))
         if is_moved(record.converter):
             return
+        self._distributions |= result.distributions
         versions = self._versions.setdefault(record.converter, {})
         for package in SHOWN:
             if version := result.versions.get(package):
@@ -56,6 +58,22 @@ class Table:
             {"id": name, "torch": torch, "python": self._exporter_python.get(name, "")}
             for name, torch in sorted(found.items(), key=lambda item: (version_order(item[1]), item[0]))
         ]
+
+    def pins(self, exporters: Sequence[Mapping[str, Any]], rows: Sequence[RowFacts]) -> dict[str, dict[str, str]]:
+        """By position, what to install of each: the distributions that were measured."""
+        return {
+            "exporters": {
+                str(place): f"torch=={item['torch']}" for place, item in enumerate(exporters) if item["torch"]
+            },
+            "converters": {
+                str(place): " ".join(
+                    f"{self._distributions.get(package, package)}=={version}"
+                    for package, version in item.versions.items()
+                    if version
+                )
+                for place, item in enumerate(rows)
+            },
+        }
 
     def rows(self, names: Iterable[str]) -> list[RowFacts]:
         """In the order of the site."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -46,6 +47,14 @@ class Tolerances:
     bfloat16: Tolerance = Tolerance(rtol=5e-2, atol=1e-2)
     integer: Tolerance = EXACT
     boolean: Tolerance = EXACT
+
+    # Every comparison is looked up by its tolerances, and there are fourteen numbers in them.
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def of(self, dtype_name: str) -> Tolerance:
         """The tolerance for a numpy dtype by its name; ``KeyError`` for a type that is no number."""

@@ -114,10 +114,10 @@
     return el("article", { class: `change k-broke${regression.new ? " is-new" : ""}` },
       el("header", { class: "change-head" },
         regression.new ? el("span", { class: "tag" }, "new") : null,
-        el("h3", { class: "change-name" }, rowLink(site, regression.environment), ": ", reasonLink(site, regression.reason, site.reasons[regression.reason]?.title || regression.title)),
+        el("h3", { class: "change-name" }, rowLink(site, regression.environment), ": ", reasonLink(site, regression.reason, regression.said || site.reasons[regression.reason]?.title || regression.title)),
         el("span", { class: "change-n muted" }, plural(regression.count, "cell"))),
       el("p", { class: "small muted" }, [regression.reason, where(regression), known ? `since run ${known.id} of ${date(known.started)}` : "", last ? `matched in run ${last.id}` : ""].filter(Boolean).join(" · ")),
-      regression.packages.length ? packages(regression.packages) : null,
+      regression.packages.length ? packages(regression.packages) : el("p", { class: "small" }, `${regression.why.charAt(0).toUpperCase()}${regression.why.slice(1)}.`),
       regression.blame ? el("p", { class: "blame" }, regression.blame) : null,
       cells(regression.cells, { rest, elsewhere: "in the changes of that run, below" }));
   }

@@ -457,11 +457,11 @@
     const more = one.count - one.cells.length;
     const links = one.cells.map((id) => el("li", {}, el("a", { href: Matrix.cellHref(id) }, id)));
     return el("article", { class: `regression${one.new ? " new" : ""}` },
-      el("h3", {}, one.title),
+      el("h3", {}, one.title, one.said ? el("span", { class: "said" }, `: ${one.said}`) : ""),
       el("p", { class: "muted" }, `${one.new ? "New in" : "Since"} run ${run?.id ?? "?"}${run ? ` (${Matrix.date(run.started).slice(0, 10)})` : ""}: ${plural(one.count, "cell")} no longer ${one.count === 1 ? "matches" : "match"}, ${one.role ? `because of the ${one.role} ` : "in "}${one.environment}${one.stage ? `, stage ${one.stage}` : ""}. `,
         reason ? el("a", { href: reason.page }, "What to do") : "", reason && before && run ? " · " : "",
         before && run ? el("a", { href: `changes.html#a=${before.id}&b=${run.id}` }, "All that changed") : ""),
-      one.blame ? el("p", {}, one.blame) : "",
+      el("p", {}, one.blame || `${one.why.charAt(0).toUpperCase()}${one.why.slice(1)}.`),
       one.packages.length ? el("ul", { class: "packages" }, one.packages.slice(0, 6).map(versions), one.packages.length > 6 ? el("li", { class: "muted" }, `and ${one.packages.length - 6} more`) : "") : "",
       el("details", {}, el("summary", {}, plural(one.count, "cell")), el("ul", { class: "plain" }, links, more > 0 ? el("li", { class: "muted" }, `and ${number(more)} more`) : "")));
   }
