@@ -4,7 +4,7 @@
 
 The history is synthetic (tests/synthetic_history.py) and is made once: a later call finds it in FOLDER. Measured are
 
-- building the site, twice: in the second build every comparison has been remembered by the first;
+- building the site, twice: at the first time the database may have to come from the disk;
 - the Matrix page in Chromium, over http from a server that compresses and over file://: when the grid was painted and
   when the version filter had answered what was typed into it, counted from the start of the navigation; what was
   transferred; how many elements the page has.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Engine, String, cast, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute
 
 from matrix.store import repeats
 from matrix.store.cell_rows import cell_record
@@ -83,17 +83,15 @@ class Decisions:
 
     def searched(self, runs: Collection[int]) -> dict[tuple[int, str], tuple[int, ...]]:
         """By run and cell the rows of what a search did for it; the run is the one that made those rows."""
-        numbers = sorted(runs)
-        repeated = select(RepeatRow.cell).where(RepeatRow.run.in_(numbers))
-        query = (
-            select(CellRow.run, CellRow.base, CellRow.id)
-            .where(CellRow.base.is_not(None), CellRow.run.in_(numbers) | CellRow.id.in_(repeated))
-            .order_by(CellRow.id)
-        )
+        shown = set(runs)
+        repeated = select(RepeatRow.cell).where(RepeatRow.run.in_(sorted(runs)))
+        query = select(CellRow.run, CellRow.base, CellRow.id).where(CellRow.base.is_not(None)).order_by(CellRow.id)
         found: dict[tuple[int, str], tuple[int, ...]] = {}
         with self._engine.connect() as connection:
+            again = set(connection.scalars(repeated))
+            # Of few cells of few runs anything was searched: which of them count is quicker to see here.
             for run, base, row in connection.execute(query):
-                if base is not None:
+                if base is not None and (run in shown or row in again):
                     found[run, base] = (*found.get((run, base), ()), row)
         return found
 
@@ -101,10 +99,11 @@ class Decisions:
         """The records of these rows, whole."""
         wanted = sorted(set(rows))
         found = {}
-        with Session(self._engine) as session:
+        columns = select(*CellRow.__table__.columns)
+        with self._engine.connect() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 chunk = wanted[start : start + _CHUNK]
-                for row in session.scalars(select(CellRow).where(CellRow.id.in_(chunk))):
+                for row in connection.execute(columns.where(CellRow.id.in_(chunk))):
                     found[row.id] = cell_record(row)
         return found
 

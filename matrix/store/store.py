@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from sqlalchemy import func, insert, null, select, update
+from sqlalchemy import Row, func, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from matrix.config.model import Limits, Role
@@ -205,10 +205,12 @@ class Store:
     def observations(self, ids: Iterable[int]) -> dict[int, Observation]:
         wanted = sorted(set(ids))
         found: dict[int, Observation] = {}
-        with Session(self._engine) as session:
+        # Columns, not mapped objects: of a long history there are a hundred thousand.
+        columns = select(*ObservationRow.__table__.columns)
+        with self._engine.connect() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 chunk = wanted[start : start + _CHUNK]
-                for row in session.scalars(select(ObservationRow).where(ObservationRow.id.in_(chunk))):
+                for row in connection.execute(columns.where(ObservationRow.id.in_(chunk))):
                     found[row.id] = _observation(row)
         return found
 
@@ -382,7 +384,7 @@ def _reopen(row: RunRow, begun: Part, shard: bool) -> None:
             setattr(row, column, value)
 
 
-def _observation(row: ObservationRow) -> Observation:
+def _observation(row: ObservationRow | Row[Any]) -> Observation:
     return Observation(
         job=row.job,
         kind=cast(JobKind, row.kind),
