@@ -64,11 +64,16 @@ def why(before: Observation | None, after: Observation | None) -> Why:
         return Why(packages, same, f"installed otherwise: {words(packages)}")
     if same:
         return Why((), True, "the environment is the same: what it was given, or the code that ran in it, changed")
-    if not before.installed or not after.installed:
-        return Why(
-            (), False, "the environment could not be made in one of the two runs, so that nothing tells what changed"
-        )
+    if not after.installed:
+        return Why((), False, f"its environment could be made before, and not any more{_obstacle(after)}")
+    if not before.installed:
+        return Why((), False, f"its environment can be made now, and could not before{_obstacle(before)}")
     return Why((), False, "the same packages in an environment that was made otherwise: engine, base image or files")
+
+
+def _obstacle(observation: Observation) -> str:
+    obstacle = observation.obstacle
+    return f" ({obstacle.stage}: {obstacle.reason})" if obstacle else ""
 
 
 def installed_otherwise(

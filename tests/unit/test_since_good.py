@@ -146,5 +146,6 @@ def test_why_where_nothing_is_installed_otherwise() -> None:
     object.__setattr__(same, "id", 7)
     assert "the environment is the same" in why(one, same).sentence  # type: ignore[arg-type]
     assert "made otherwise" in why(one, other).sentence  # type: ignore[arg-type]
-    assert "could not be made" in why(one, environment("z")).sentence  # type: ignore[arg-type]
+    assert "could be made before, and not any more" in why(one, environment("z")).sentence  # type: ignore[arg-type]
+    assert "can be made now, and could not before" in why(environment("z"), one).sentence  # type: ignore[arg-type]
     assert "did not get that far" in why(None, one).sentence  # type: ignore[arg-type]
