@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import Any
 
 from matrix.drift.incidents import KINDS, Incident, incidents
@@ -48,10 +48,12 @@ class Past:
         measure them hides no change, nor does one that was ended before its report."""
         found: dict[str, CellResult] = {}
         left = {self.run: set(cells)}
+        # By time: runs of other machines came into this store later than they were.
+        order = {run.id: place for place, run in enumerate(self.store.runs())}
         for _ in range(_BACK):
             if not left:
                 break
-            latest = max(left)
+            latest = min(left, key=order.__getitem__)
             for run, records in self.store.newest_cells(left.pop(latest), before=latest, told=True).items():
                 for result in self.judge.cells(records, self.session.locks, run):
                     if result.judgement.indeterminate:
@@ -64,7 +66,8 @@ class Past:
         """The incidents that the last report about each of these rows has, as (row, kind, package, version)."""
         found: set[tuple[str, str, str, str]] = set()
         left = set(names)
-        earlier = (item.id for item in self.store.runs() if item.id < self.run and item.as_of is not None)
+        since = dropwhile(lambda item: item.id != self.run, self.store.runs())
+        earlier = (item.id for item in since if item.id != self.run and item.as_of is not None)
         for report in islice(filter(None, map(self.store.drift, earlier)), _BACK):
             rows: list[Mapping[str, Any]] = [row for row in report["rows"] if row["row"] in left]
             for row in rows:

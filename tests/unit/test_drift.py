@@ -6,18 +6,24 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from matrix.blame.asking import Changed
 from matrix.config.model import Verdict
 from matrix.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift, standing
+from matrix.drift.gather import Past
 from matrix.index import Package
 from matrix.index.package import parse_page
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request
+from matrix.store import Store
+from matrix.store.schema import RunRow
 from matrix.verdicts.judge import Judgement
 from matrix.views import drift as view
 
@@ -475,3 +481,20 @@ def test_the_document_has_it_all_as_data() -> None:
     assert change["before"]["verdict"] == "match"
     assert change["after"]["reason"] == "protobuf-too-new" and change["after"]["role"] == "converter"
     assert row["unknown"] == ["b"]
+
+
+def test_what_was_told_before_goes_by_time_not_by_the_order_of_coming_in(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/matrix.db", tmp_path / "blobs")
+    days = {"this": 3, "imported later": 2, "after it": 4}
+    numbers = {}
+    for name in days:
+        numbers[name] = store.begin_run("drift", "venv", "run", 0, {"state": name}, "now", DAY)
+        incident = {"kind": "yanked", "package": name, "version": "1"}
+        store.keep_drift(numbers[name], {"rows": [{"row": "row", "incidents": [incident]}]})
+    with Session(store._engine) as session, session.begin():
+        for name, day in days.items():
+            started = dt.datetime(2026, 1, day, tzinfo=dt.UTC)
+            session.execute(update(RunRow).where(RunRow.id == numbers[name]).values(started=started))
+    past = Past(None, store, None, numbers["this"])  # type: ignore[arg-type]
+    assert past.told({"row"}) == {("row", "yanked", "imported later", "1")}
+    store.close()
