@@ -36,6 +36,8 @@ class Comparisons:
         self._legs: dict[Asked, Leg] = {}
         self._kept: dict[str, dict[str, Any]] = {}
         self._told: dict[str, dict[str, Any]] = {}
+        # Of what another machine found: the method that it used.
+        self._methods: dict[str, str | None] = {}
         self._sought: set[Asked] = set()
         self._fresh: dict[str, dict[str, Any]] = {}
 
@@ -62,9 +64,10 @@ class Comparisons:
             self._store.keep_derived(self._fresh)
             self._fresh = {}
 
-    def used(self) -> dict[str, Leg]:
-        """Every comparison that was asked for and could be made, by `comparison_key`."""
-        return {comparison_key(asked): leg for asked, leg in self._legs.items() if leg.reason != ARRAYS_MISSING}
+    def used(self) -> dict[str, dict[str, Any]]:
+        """Every comparison that was asked for and could be made, by `comparison_key`, with the method that made it."""
+        found = {comparison_key(asked): leg for asked, leg in self._legs.items() if leg.reason != ARRAYS_MISSING}
+        return {key: {**leg_value(leg), "method": self._methods.get(key, _method())} for key, leg in found.items()}
 
     def _found(self, asked: Asked) -> Leg:
         key = _key(asked)
@@ -75,8 +78,11 @@ class Comparisons:
         if leg.reason != ARRAYS_MISSING:
             self._fresh[key] = leg_value(leg)
             return leg
-        told = self._told.pop(comparison_key(asked), None)
-        return leg_of(told) if told else leg
+        told = self._told.pop(name := comparison_key(asked), None)
+        if told is None:
+            return leg
+        self._methods[name] = told.get("method")
+        return leg_of(told)
 
 
 def comparison_key(asked: Asked) -> str:
@@ -90,7 +96,13 @@ def leg_value(leg: Leg) -> dict[str, Any]:
 
 
 def leg_of(value: Mapping[str, Any]) -> Leg:
-    return Leg(**{**value, "hints": tuple(value["hints"])})
+    about = {name: item for name, item in value.items() if name != "method"}
+    return Leg(**{**about, "hints": tuple(value["hints"])})
+
+
+def is_of_today(value: Mapping[str, Any]) -> bool:
+    """Whether a comparison that was made elsewhere was made as it would be made here."""
+    return bool(value.get("method") == _method())
 
 
 def _key(asked: Asked) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -64,8 +64,9 @@ class Writes(Protocol):
     def change(self, number: int, title: str | None, body: str | None, state: State | None) -> None: ...
 
 
-def steps(wanted: Sequence[IssueText], issues: Iterable[Issue], most: int) -> Steps:
-    """From the regressions that stand and the issues there are to what is to be done; at most `most` new issues."""
+def steps(wanted: Sequence[IssueText], mended: Collection[str], issues: Iterable[Issue], most: int) -> Steps:
+    """From the regressions that stand, the keys of those that were seen to be mended, and the issues there are, to what
+    is to be done; at most `most` new issues. The issue of one that is merely not known any more stays."""
     known = _by_key(issues)
     found: list[Step] = []
     new = 0
@@ -80,7 +81,7 @@ def steps(wanted: Sequence[IssueText], issues: Iterable[Issue], most: int) -> St
     standing = {text.key for text in wanted}
     for key, (issue, mark) in known.items():
         # One that says mended already was reopened by a person.
-        if key not in standing and issue.state == "open" and mark[2] == "standing":
+        if key in mended and key not in standing and issue.state == "open" and mark[2] == "standing":
             body = issue.body.replace(mark[0], mark[0].replace(" standing ", " mended "))
             found.append(
                 Step(

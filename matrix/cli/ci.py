@@ -150,11 +150,11 @@ def issues(
         if not history.runs:
             # An empty history knows no regression: every issue would be closed as mended.
             raise NothingSelected(f"{session.state.root} holds no run about cells; nothing is said of any issue")
-        wanted = reports(stored, history, site)
+        wanted, mended = reports(stored, history, site), history.mended()
     finally:
         stored.close()
     tracker = Tracker(api, repo, token)
-    planned = steps(wanted, tracker.issues(), most)
+    planned = steps(wanted, mended, tracker.issues(), most)
     for step in planned.steps:
         click.echo(f"{'would ' if dry_run else ''}{step.said}")
         if not dry_run:

@@ -157,8 +157,8 @@ def _since_good(session: Session, store: Store, number: int | None, format_: str
 
 def _chosen(runs: list[RunRecord], one: int | None, two: int | None) -> tuple[RunRecord, RunRecord]:
     """The runs meant, out of all, newest first."""
-    from matrix.cli.runs import NOT_OF_CELLS
     from matrix.errors import NothingSelected, UsageError
+    from matrix.store.records import NOT_OF_CELLS
 
     if len(runs) < 2:
         raise NothingSelected(f"two runs are needed, and there are {len(runs)}: python -m matrix run --again")

@@ -88,6 +88,7 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
     from matrix.cli.cells import like
     from matrix.errors import NothingSelected, UsageError
     from matrix.planning.moved import is_moved, of_now
+    from matrix.redact import plain
     from matrix.results import Judge
     from matrix.store.records import Observation
     from matrix.views.detail import print_detail
@@ -121,7 +122,8 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
             return
 
         def log(observation: Observation) -> str:
-            return "".join(history.blobs.text(record.log) for record in observation.passes if record.log)
+            # It may have been imported, as it was.
+            return plain("".join(history.blobs.text(record.log) for record in observation.passes if record.log))
 
         def lock_of(name: str) -> Path | None:
             for folder in (session.folders.committed, session.folders.variants):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from matrix.views.document import Report
 
 # It is the name of a folder in an export.
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @click.command()
@@ -129,6 +127,7 @@ def run(
     from matrix.driver import Bounds, Options, execute
     from matrix.errors import UsageError
     from matrix.planning.shards import shard_named
+    from matrix.store.parts import UID
 
     if locked and resolution != "then":
         raise UsageError("--locked resolves nothing, and now is what is resolved; leave one of them out")
@@ -136,7 +135,7 @@ def run(
         raise UsageError("--blame-runs and --blame-minutes bound --blame, which is missing")
     if blame and resolution == "then":
         raise UsageError("--blame compares now with then; add --resolution now or both")
-    if run_id is not None and not _RUN_ID.fullmatch(run_id):
+    if run_id is not None and not UID.fullmatch(run_id):
         raise UsageError(f"--run-id {run_id}: use up to 64 letters, digits, dots, dashes and underscores")
     part = shard_named(shard) if shard else None
     session = make_session(**options)

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from matrix.errors import NothingSelected, UsageError
 from matrix.store import RunRecord
-
-# Tiers of runs that nobody means who names none: they draw a picture, or decide no cell.
-NOT_OF_CELLS = frozenset({"blame", "picture", "read", "coverage"})
+from matrix.store.records import NOT_OF_CELLS
 
 
 def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:

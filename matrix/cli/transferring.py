@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "runs",
     metavar="RUN",
     multiple=True,
-    help="Only this run, by number or by the name that `run --run-id` gave it. Repeatable; default: all that have ended.",
+    help="Only this run, by number or by the name that `run --run-id` gave it. Repeatable; default: all that ended.",
 )
 @click.option(
     "--include",
@@ -55,15 +55,20 @@ def export(
     """
     import contextlib
 
-    from matrix.errors import UsageError
+    from matrix.errors import StateInUse, UsageError
+    from matrix.planning.shards import shard_named
     from matrix.transfer.folder import writing
     from matrix.transfer.outgoing import Export, Wanted
     from matrix.transfer.private import Declared
 
-    part = _shard(shard)
+    part = shard_named(shard) if shard else None
     session = make_session(**options)
     declared = Declared(frozenset({*(model.id for model in session.stated.models), *include}))
     with contextlib.closing(session.state.open_store(store)) as history:
+        if any(run.status == "running" for run in history.runs()):
+            # Where nobody is at work, it is what a killed driver left: what that had found goes along.
+            with contextlib.suppress(StateInUse), session.state.held():
+                history.close_left(session.state.mark)
         wanted = Wanted(_numbers(history, runs), part, arrays)
         with history.exchange.reading() as reader:
             known = {*reader.models(), *(model.id for model in session.stated.models)}
@@ -138,17 +143,3 @@ def _numbers(history: Store, names: tuple[str, ...]) -> tuple[int, ...]:
     if strange := [name for name in names if name not in known]:
         raise UsageError(f"there is no run {strange[0]}; `python -m matrix status` lists them")
     return tuple(known[name] for name in names)
-
-
-def _shard(text: str | None) -> tuple[int, int] | None:
-    """Raises UsageError."""
-    import re
-
-    from matrix.errors import UsageError
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise UsageError(f"--shard {text}: write I/N with I from 1 to N, such as 1/4")
-    return int(found[1]), int(found[2])

@@ -18,7 +18,8 @@ _CHUNK = 500
 _SVG = "{http://www.w3.org/2000/svg}"
 _DRAWN = frozenset({"svg", "title", "desc", "style", "g", "rect", "line", "path", "circle", "text", "tspan"})
 # A picture may have been made elsewhere, and is an address of its own in the site.
-_ADDRESSES = ("http:", "https:", "url(", "@import", "javascript:", "data:")
+# With a backslash CSS writes any of them otherwise.
+_ADDRESSES = ("http:", "https:", "//", "url(", "image-set(", "@import", "javascript:", "data:", "\\")
 
 
 @dataclass(frozen=True)

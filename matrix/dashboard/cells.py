@@ -168,7 +168,7 @@ class Reproducing:
         if place.python:
             # The lock is on the Cell page, to be saved as env.lock.
             commands.append(
-                f"uv venv --python {place.python} env && uv pip install --python env/bin/python --no-deps "
+                f"uv venv --python {shlex.quote(place.python)} env && uv pip install --python env/bin/python --no-deps "
                 "--require-hashes -r env.lock"
             )
         return commands

@@ -19,11 +19,13 @@ def first_blame(regression: Regression, changes: Changes) -> str | None:
 
 
 def documents(history: History, changes: Changes) -> list[dict[str, Any]]:
-    """Those that stand, newest first."""
+    """Those that stand, newest first. New are those of the newest run: a row that was taken out of the table is decided
+    by no later one, and would be new for ever."""
+    newest = len(history.runs) - 1
     return [
         {
             "key": item.key,
-            "new": item.new,
+            "new": item.new and item.run == newest,
             "run": item.run,
             "title": title(item),
             "reason": item.reason,

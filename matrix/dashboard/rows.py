@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -99,8 +100,8 @@ def document(
         "lock": lock.text() if lock else None,
         "dockerfile": _dockerfile(lock) if lock else None,
         "docker_run": _docker_run(name) if lock else _docker_without_lock(facts),
-        "install": _install(facts.python) if lock else f"uv pip install {' '.join(_pins(facts))}",
-        "image": f"python -m matrix image {facts.id}",
+        "install": _install(facts.python) if lock else f"uv pip install {shlex.join(_pins(facts))}",
+        "image": f"python -m matrix image {shlex.quote(facts.id)}",
         "badge": badge(facts.id),
         "badge_markdown": f"[![{facts.id}]({base}{badge(facts.id)})]({base}{page(facts.id)})",
         "history": [
@@ -183,6 +184,7 @@ def _pinned(facts: RowFacts) -> str:
 
 
 def _install(python: str) -> str:
+    python = shlex.quote(python)
     return (
         "# uv\n"
         f"uv venv --python {python} env\n"
@@ -217,4 +219,6 @@ def _docker_run(name: str) -> str:
 
 
 def _docker_without_lock(facts: RowFacts) -> str:
-    return f"docker run --rm -it python:{facts.python or '3'}-slim sh -c 'pip install {' '.join(_pins(facts))}'\n"
+    # What a row that is in no table says of itself came from a worker, or from another machine.
+    words = shlex.join(["sh", "-c", f"pip install {shlex.join(_pins(facts))}"])
+    return f"docker run --rm -it {shlex.quote(f'python:{facts.python or 3}-slim')} {words}\n"

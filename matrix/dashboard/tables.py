@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -63,10 +64,12 @@ class Table:
         """By position, what to install of each: the distributions that were measured."""
         return {
             "exporters": {
-                str(place): f"torch=={item['torch']}" for place, item in enumerate(exporters) if item["torch"]
+                str(place): shlex.quote(f"torch=={item['torch']}")
+                for place, item in enumerate(exporters)
+                if item["torch"]
             },
             "converters": {
-                str(place): " ".join(
+                str(place): shlex.join(
                     f"{self._distributions.get(package, package)}=={version}"
                     for package, version in item.versions.items()
                     if version

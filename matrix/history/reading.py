@@ -11,10 +11,9 @@ from matrix.locks.lockfile import Lock
 from matrix.planning.moved import is_moved, is_now
 from matrix.results import CellResult, Judge
 from matrix.store import RunRecord, Store
+from matrix.store.records import NOT_OF_CELLS
 from matrix.uncollected import uncollected
 
-# Runs that draw a picture, or decide no cell.
-_OTHER_TIERS = frozenset({"blame", "picture", "read", "coverage"})
 # So many cells are judged at once: their observations are in memory together.
 _TOGETHER = 2_000
 
@@ -49,7 +48,7 @@ def read_history(
     """
     # A million objects that stay are no business of the garbage collector's.
     with uncollected():
-        runs = [run for run in reversed(store.runs()) if run.tier not in _OTHER_TIERS]
+        runs = [run for run in reversed(store.runs()) if run.tier not in NOT_OF_CELLS]
         decided = _decided(store, [run.id for run in runs], wanted)
         runs = _only_present(runs, decided.values())
         judging = _Judging(store, judge, locks)

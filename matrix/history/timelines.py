@@ -112,6 +112,21 @@ class History:
         ]
         return self.grouped(standing)
 
+    def mended(self) -> frozenset[str]:
+        """Keys of regressions that stood once, and of which a cell was seen to match again."""
+        found = set()
+        for cell, timeline in self.timelines.items():
+            broke: CellChange | None = None
+            for change in self._of_cell(cell, timeline):
+                if change.kind == "broke":
+                    broke = change
+                elif change.kind == "mended" and broke is not None:
+                    after = self.conclusions[broke.after]
+                    where = environment_of(cell, after.role)
+                    found.add(regression_key(where, after.role, after.stage, after.reason))
+                    broke = None
+        return frozenset(found)
+
     def grouped(self, changes: list[CellChange]) -> list[Regression]:
         """Changes that broke cells, those of one run in one way as one regression."""
         together: dict[tuple[int, str, Role | None, str | None, str | None], list[CellChange]] = {}

@@ -15,7 +15,7 @@ from matrix.store.records import Part
 from matrix.store.schema import RunRow
 
 # A run's name on every machine is the name of a folder too.
-UID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _ENGINE_CHARACTERS = 20
 

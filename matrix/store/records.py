@@ -17,6 +17,9 @@ Resolution = Literal["then", "now", "both"]
 
 SCHEMA = 1
 
+# Tiers of runs that nobody means who names none: they search, draw a picture, or decide no cell.
+NOT_OF_CELLS = frozenset({"blame", "picture", "read", "coverage"})
+
 
 @dataclass(frozen=True)
 class Exit:

@@ -25,10 +25,12 @@ def of_run(run: int) -> ColumnElement[bool]:
 
 
 def forget(connection: Connection, run: int, cells: Collection[str]) -> None:
-    """Take from a run its rows of these cells. A run that repeated one of them gets a row of its own."""
+    """Take from a run its rows of these cells, and of what searches did for them: that was done for what they came to
+    then. A run that repeated one of them gets a row of its own."""
     wanted = sorted(set(cells))
     for start in range(0, len(wanted), _CHUNK):
-        named = CellRow.cell.in_(wanted[start : start + _CHUNK])
+        chunk = wanted[start : start + _CHUNK]
+        named = CellRow.cell.in_(chunk) | CellRow.base.in_(chunk)
         mine = [*connection.scalars(select(CellRow.id).where(CellRow.run == run, named))]
         theirs = select(CellRow.id).where(named)
         connection.execute(delete(RepeatRow).where(RepeatRow.run == run, RepeatRow.cell.in_(theirs)))

@@ -93,8 +93,7 @@ class Store:
             **(part or {}),
         )
         with Session(self._engine) as session, session.begin():
-            for left in session.scalars(select(RunRow).where(RunRow.status == "running")):
-                _close_left(left, host.get("state"))
+            _close_left(session, host.get("state"))
             row = session.scalar(select(RunRow).where(RunRow.uid == uid)) if uid is not None else None
             again = row is not None
             if row is None:
@@ -124,6 +123,11 @@ class Store:
                 _set_parts(row, [replace(one, **values) if one.uid == part else one for one in parts.of_run(row)])
             else:
                 session.execute(update(RunRow).where(RunRow.id == run).values(**values))
+
+    def close_left(self, state: str) -> None:
+        """Close as `killed` what drivers of a state folder left open. Only for who holds it: there none is at work."""
+        with Session(self._engine) as session, session.begin():
+            _close_left(session, state)
 
     def runs(self) -> list[RunRecord]:
         """All runs, newest first: by when they began, for their numbers tell only when they came into this database."""
@@ -355,8 +359,13 @@ def _set_parts(row: RunRow, of_run: Sequence[Part]) -> None:
         setattr(row, column, value)
 
 
-def _close_left(row: RunRow, state: object) -> None:
-    """Close what a killed driver of a state folder left open of a run."""
+def _close_left(session: Session, state: object) -> None:
+    """Close what killed drivers of a state folder left open."""
+    for row in session.scalars(select(RunRow).where(RunRow.status == "running")):
+        _close_run(row, state)
+
+
+def _close_run(row: RunRow, state: object) -> None:
     if row.parts is None:
         if row.host.get("state") == state:
             row.status = "killed"

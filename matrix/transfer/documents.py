@@ -28,8 +28,10 @@ Moment = Annotated[
     StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$"),
     AfterValidator(_is_moment),
 ]
-Short = Annotated[str, StringConstraints(max_length=200)]
-Cell = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+# Names and command lines come to a terminal as they are, and must not steer it.
+_NAME, _TEXT = r"^[^\x00-\x1f\x7f-\x9f]*$", r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+Short = Annotated[str, StringConstraints(max_length=200, pattern=_NAME)]
+Cell = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NAME)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -49,9 +51,9 @@ class PartDocument(Document):
     started: Moment
     ended: Moment | None
     status: Literal["complete", "interrupted", "failed", "killed"]
-    tier: Annotated[str, StringConstraints(max_length=60)]
-    engine: Annotated[str, StringConstraints(max_length=20)]
-    command: Annotated[str, StringConstraints(max_length=100_000)]
+    tier: Annotated[str, StringConstraints(max_length=60, pattern=_NAME)]
+    engine: Annotated[str, StringConstraints(max_length=20, pattern=_NAME)]
+    command: Annotated[str, StringConstraints(max_length=100_000, pattern=_TEXT)]
     planned: Count
     jobs_run: Count
     jobs_cached: Count
@@ -221,6 +223,9 @@ class BlameLine(Document):
 
 
 class LegDocument(Document):
+    """`method` is the hash of the code that compared, None where nobody noted it."""
+
+    method: Hash | None = None
     reason: str | None
     detail: str
     metrics: dict[str, float | int | str | None]

@@ -20,7 +20,7 @@ from matrix import durable
 from matrix.errors import ConfigError, UsageError
 from matrix.store.parts import UID
 from matrix.transfer import canonical
-from matrix.transfer.documents import KIND, LOCK, MARKER, RUN, SCHEMA, LockDocument, Marker
+from matrix.transfer.documents import BLAME, KIND, LOCK, MARKER, OBSERVATION, RUN, SCHEMA, LockDocument, Marker
 from matrix.untrusted import remove_tree
 
 MARKER_FILE = "history.json"
@@ -30,7 +30,13 @@ RUN_FILES = frozenset({"run.json", CELLS, OBSERVATIONS, RESOLUTIONS, BLAMES})
 
 _LINE_CAP = 64 * 2**20
 _PAGE_CAP = 256 * 2**20
-_UNDERWAY = ".export-"
+_UNDERWAY = re.compile(r"\.export-[0-9a-f]{8}")
+
+# Control characters, as JSON has them; an export writes none but tab and line feed.
+_STEERS = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|(?<!\\)(?:\\\\)*\\(?:[bfr]|u00(?:0[0-8bcefBCEF]|0[dD]|1[0-9a-fA-F]|7[fF]|[89][0-9a-fA-F]))"
+)
+_FROM_WORKERS = (OBSERVATION, BLAME, RUN)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\.json")
 _SHARD = re.compile(r"[0-9a-f]{2}\.jsonl")
@@ -120,6 +126,8 @@ class Folder:
                 if line <= before:
                     raise damaged(path, "the lines are not sorted", number)
                 before = line
+                if shape in _FROM_WORKERS and _STEERS.search(line):
+                    raise damaged(path, "characters that would steer a terminal", number)
                 try:
                     yield number, line, shape.validate_json(line) if shape is not None else None
                 except ValidationError as error:
@@ -127,8 +135,11 @@ class Folder:
 
     def page(self, place: str, shape: TypeAdapter[Any]) -> Any:
         """A file as a whole."""
+        data = self._read(place)
+        if shape in _FROM_WORKERS and _STEERS.search(data):
+            raise damaged(self.root / place, "characters that would steer a terminal")
         try:
-            return shape.validate_json(self._read(place))
+            return shape.validate_json(data)
         except ValidationError as error:
             raise damaged(self.root / place, _first(error)) from error
 
@@ -222,9 +233,9 @@ def writing(target: Path) -> Iterator[Writing]:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{target}: {error.strerror}; name a folder that can be written") from error
-    for left in target.glob(f"{_UNDERWAY}*"):
+    for left in [path for path in target.iterdir() if _is_underway(path)]:
         remove_tree(left)
-    new = target / f"{_UNDERWAY}{secrets.token_hex(4)}"
+    new = target / f".export-{secrets.token_hex(4)}"
     new.mkdir()
     try:
         yield Writing(new)
@@ -249,8 +260,8 @@ def _refuse_foreign(target: Path) -> None:
         if target.exists():
             raise UsageError(f"{target} is no folder; name one to export to")
         return
-    names = {path.name for path in target.iterdir()}
-    if not names - {".git"} or any(name.startswith(_UNDERWAY) for name in names):
+    found = [*target.iterdir()]
+    if not {path.name for path in found} - {".git"} or any(map(_is_underway, found)):
         return
     try:
         Folder(target)
@@ -258,6 +269,13 @@ def _refuse_foreign(target: Path) -> None:
         raise UsageError(
             f"{target} is not empty and holds no export of this version; name another folder, or empty it"
         ) from error
+
+
+def _is_underway(path: Path) -> bool:
+    """Whether it is what an export that was killed left: nobody else's folder is emptied for its name alone."""
+    if _UNDERWAY.fullmatch(path.name) is None or path.is_symlink() or not path.is_dir():
+        return False
+    return {inner.name for inner in path.iterdir()} <= set(PARTS)
 
 
 def _first(error: ValidationError) -> str:

@@ -260,7 +260,7 @@ class Import:
             writer.add_comparisons({key: value for key, value in new.items() if key not in there})
             self.taken.more += len(new.keys() - there.keys())
             for key, mine in there.items():
-                if canonical.line(new[key]) > canonical.line(mine):
+                if union.comparison(mine, new[key]) != mine:
                     self.taken.more += 1
                     writer.set_comparison(key, new[key])
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import Any
 
-from matrix.comparisons import leg_value
 from matrix.config.model import Config
 from matrix.errors import NothingSelected, UsageError
+from matrix.redact import plain
 from matrix.results import Judge
 from matrix.store import CellRecord, Store
 from matrix.store.exchange import Reader
@@ -80,7 +80,7 @@ class Export:
             self._private = sorted(name for name in reader.models() if not self.declared.model(name))
             going = [row for row in chosen if self._goes(reader, row)]
             if not going:
-                raise NothingSelected("no run has anything that may leave this machine; --include NAME lets a model go")
+                raise NothingSelected(_nothing(self.sent))
             told = chain(self._comparisons(reader, going), self._received(reader))
             for two, of_two in groupby(sorted_lines(told), key=_prefix):
                 out.lines(f"comparisons/{two}.jsonl", of_two)
@@ -154,8 +154,8 @@ class Export:
         if records and self.config is not None:
             judge = Judge(self.config, self.store)
             judge.cells(records, {}, 0)
-            for key, leg in judge.comparisons.used().items():
-                yield canonical.line({"key": key, "value": leg_value(leg)})
+            for key, value in judge.comparisons.used().items():
+                yield canonical.line({"key": key, "value": value})
 
     def _received(self, reader: Reader) -> Iterator[bytes]:
         if self.config is None:
@@ -171,7 +171,7 @@ class Export:
 
     def _command(self, clean: Cleaner) -> Callable[[str], str]:
         def cleaned(text: str) -> str:
-            return clean.text(command(text, self.declared, self._private))
+            return clean.text(plain(command(text, self.declared, self._private)))
 
         return cleaned
 
@@ -214,6 +214,16 @@ class Export:
 
     def _cleaner(self, row: RunRow) -> Cleaner:
         return self.cleaner if forms.is_ours(row) else AsItIs()
+
+
+def _nothing(sent: Sent) -> str:
+    if sent.open:
+        runs = ", ".join(map(str, sent.open))
+        return f"run {runs} is still under way, and nothing else may leave this machine; export when it has ended"
+    if sent.models:
+        models = ", ".join(sorted(sent.models))
+        return f"only models that the table does not declare have cells ({models}); --include NAME lets one go"
+    return "no run has ended yet: python -m matrix run"
 
 
 def _prefix(line: bytes) -> str:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from matrix.redact import redact
+from matrix.redact import plain, redact
 
 # Options that describe a model of the user's own.
 _ABOUT = frozenset(
@@ -22,8 +22,8 @@ _ABOUT = frozenset(
 # Shorter than this a folder is the root of a system or of a container, and its name is in every text.
 _SHORTEST = 4
 
-# Every text that `redact` may change has one of these.
-_MAYBE_PRIVATE = re.compile(rf"[@=]|{re.escape(str(Path.home()))}")
+# Every text that `redact` or `plain` may change has one of these.
+_MAYBE_PRIVATE = re.compile(rf"[@=\x00-\x08\x0b-\x1f\x7f-\x9f]|{re.escape(str(Path.home()))}")
 
 _FOUND_IN = re.compile(r"\(found in run (\d+)\)")
 
@@ -67,7 +67,7 @@ class Cleaner:
                 text = pattern.sub(mark, text)
         if "(found in run " in text:
             text = _FOUND_IN.sub(lambda found: f"(found in run {self.runs.get(int(found[1]), found[1])})", text)
-        return redact(text) if _MAYBE_PRIVATE.search(text) else text
+        return redact(plain(text)) if _MAYBE_PRIVATE.search(text) else text
 
     def value(self, value: Any) -> Any:
         """JSON with every text in it cleaned."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from matrix.ci.markdown import code, prose
 from matrix.history import CellChange, History, Regression
 from matrix.history.why import Why
 
@@ -79,15 +80,20 @@ def markdown(since: SinceGood) -> str:
     """For an issue or a CI summary."""
     lines = [f"**{since.conclusion()}**"]
     rows = [
-        (heading, cell, _title(item), f"last matched in {_run(since, item.before_run)}; {_why(since, item)}")
+        (
+            heading,
+            cell,
+            prose(_title(item)),
+            f"last matched in {_run(since, item.before_run)}; {prose(_why(since, item), 600)}",
+        )
         for heading, found in _headed(since)
         for item in found
         for cell in item.cells
     ]
-    rows += [("mended", change.cell, "", _behind(since, change).strip()) for change in since.mended]
+    rows += [("mended", change.cell, "", prose(_behind(since, change), 600)) for change in since.mended]
     if rows:
         lines += ["", "| | cell | what | why |", "|---|---|---|---|"]
-        lines += ["| " + " | ".join(_field(field) for field in row) + " |" for row in rows]
+        lines += [f"| {heading} | {code(cell)} | {what} | {why} |" for heading, cell, what, why in rows]
     return "\n".join(lines)
 
 
@@ -153,7 +159,3 @@ def _cells(count: int) -> str:
 
 def _verb(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _field(said: str) -> str:
-    return said.replace("|", "\\|").replace("\n", " ")

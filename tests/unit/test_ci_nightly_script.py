@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,13 @@ if "--shard" in words:
 if name == "export" and "shards/" in " ".join(words):
     name = "export " + words[words.index("--state") + 1].rpartition("/")[2]
 code = ends.get(name, 0)
+if code == "waits":
+    import time
+    log.with_name("waiting").touch()
+    try:
+        time.sleep(30)
+    except KeyboardInterrupt:
+        code = 130
 if code == 0 and words[0] == "export":
     folder = pathlib.Path(words[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +69,8 @@ class Night:
     def names(self) -> list[str]:
         return [" ".join(words[:2]) if words[0] == "ci" else words[0] for words in self.calls]
 
-    def __call__(self, *more: str, ends: Mapping[str, int] | None = None) -> Night:
+    def __call__(self, *more: str, ends: Mapping[str, int | str] | None = None, stop: bool = False) -> Night:
+        """`stop` ends it by a signal, as soon as a run that `waits` is under way."""
         import json
 
         log = self.root / "log"
@@ -69,16 +78,21 @@ class Night:
         environ = {**os.environ, "PYTHON": str(self.root / "stub"), "STUB_LOG": str(log)}
         environ["STUB_ENDS"] = json.dumps(dict(ends or {}))
         folders = [part for name in ("state", "data", "site") for part in (f"--{name}", name)]
-        done = subprocess.run(
+        done = subprocess.Popen(
             [str(ROOT / ".ci" / "nightly"), *folders, *more],
             cwd=self.root,
             env=environ,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
-            check=False,
         )
-        self.code, self.err = done.returncode, done.stderr
+        if stop:
+            until = time.monotonic() + 20
+            while not (self.root / "waiting").exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            done.terminate()
+        self.err = done.communicate(timeout=60)[1]
+        self.code = done.returncode
         self.calls = [json.loads(line) for line in log.read_text().splitlines()]
         return self
 
@@ -121,6 +135,16 @@ def test_a_folder_that_is_no_history_is_not_the_first_night(night: Night) -> Non
     (night.root / "data" / "history.json").rename(night.root / "data" / "something")
     night(ends={"import": 3})
     assert (night.code, night.names) == (3, ["import"])
+
+
+def test_a_folder_that_cannot_be_listed_is_not_the_first_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    (night.root / "bin").mkdir()
+    (night.root / "bin" / "ls").write_text("#!/bin/sh\nexit 2\n")
+    (night.root / "bin" / "ls").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{night.root / 'bin'}:{os.environ['PATH']}")
+    night()
+    assert (night.code, night.names) == (3, [])
+    assert "cannot be read" in night.err and unchanged(night)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +215,16 @@ def test_an_empty_shard_is_not_missing(night: Night) -> None:
     night("--shards", "3", ends={"export 3": 4})
     assert (night.code, night.data) == (0, "new")
     assert "missing" not in night.err
+
+
+def test_a_night_that_is_stopped_keeps_what_was_found_and_publishes_nothing(night: Night) -> None:
+    began = time.monotonic()
+    night("--shards", "2", ends={"run 2/2": "waits"}, stop=True)
+    assert night.code == 130, night.err
+    assert time.monotonic() - began < 25, "the run was left behind"
+    assert night.names.count("export") == 2 and night.names[-1] == "import"
+    assert len([word for word in night.calls[-1] if word.endswith(("/1", "/2"))]) == 2
+    assert unchanged(night)
 
 
 def test_no_shard_left_anything(night: Night) -> None:

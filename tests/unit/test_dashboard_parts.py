@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
+import shlex
 import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from bench import Bench, Cell
 
-from matrix.dashboard import logs
+from matrix.config import load_config
+from matrix.dashboard import logs, regressions, rows
 from matrix.dashboard.badges import Badge
 from matrix.dashboard.blames import harmless
+from matrix.dashboard.changes import Changes
+from matrix.dashboard.counting import Counts
 from matrix.dashboard.folder import replaced
 from matrix.dashboard.observed import shortened
 from matrix.dashboard.pages import Pages
 from matrix.dashboard.privacy import Cleaner, Public
 from matrix.dashboard.serve import open_server
 from matrix.dashboard.shards import encode, fnv1a, slug
+from matrix.dashboard.tally import RowTally
 from matrix.errors import UsageError
+from matrix.history import History, read_history
+from matrix.results import Judge
+from matrix.verdicts.reasons import known_reasons
 
 ENVIRONMENT = "0123456789abcdef0123"
 
@@ -205,6 +215,9 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg"><title>x</title>{}</svg>'
         "<foreignObject/>",
         "<style>@import 'https://example.org/x.css';</style>",
         '<rect fill="url(https://example.org)"/>',
+        r'<rect style="fill:u\72l(\2f\2f example.org)"/>',
+        "<rect style=\"mask-image:image-set('x.png')\"/>",
+        r"<style>@\69mport 'x.css';</style>",
         "<rect",
     ],
 )
@@ -217,6 +230,47 @@ def test_a_picture_that_is_more_than_drawing_is_left_out(inside: str) -> None:
 def test_our_own_timelines_are_harmless() -> None:
     picture = Path(__file__).resolve().parents[2] / "docs" / "blame.svg"
     assert harmless(picture.read_text(encoding="utf-8"))
+
+
+# -- regressions
+
+
+def test_what_no_later_run_decided_is_not_new_for_ever(bench: Bench) -> None:
+    bench.run(Cell("old"), Cell("new"))
+    bench.run(Cell("old", failed="no"), Cell("new"))
+    assert [item["new"] for item in told(bench)] == [True]
+    bench.run(Cell("new"))
+    assert [item["new"] for item in told(bench)] == [False]
+
+
+def told(bench: Bench) -> list[dict[str, Any]]:
+    config = load_config(bench.root / "matrix.yml", known_reasons())
+    history = read_history(bench.store, Judge(config, bench.store), {})
+    return regressions.documents(history, Changes(bench.store, history, {}))
+
+
+# -- what is copied into a shell
+
+
+def row_document(row: str, onnx_tf: str) -> dict[str, Any]:
+    facts = rows.RowFacts(row, {"onnx-tf": onnx_tf, "tensorflow": "2.15.0", "onnx": ""}, "3.9", "", False, None)
+    return rows.document(facts, RowTally(), Counts([], {}, ([], [])), History((), (), {}), {}, None, None, "")
+
+
+def test_what_a_row_of_another_machine_says_is_one_word_in_a_shell() -> None:
+    found = row_document("row; touch x", "1.0'; touch x; '")
+    assert shlex.split(found["image"])[4:] == ["row; touch x"]
+    *_, shell, command, script = shlex.split(found["docker_run"])
+    assert (shell, command) == ("sh", "-c")
+    pins = ["onnx-tf==1.0'; touch x; '", "tensorflow==2.15.0"]
+    assert shlex.split(script)[2:] == shlex.split(found["install"])[3:] == pins
+
+
+def test_what_is_plain_is_quoted_by_nobody() -> None:
+    found = row_document("row-1.0", "1.10.0")
+    assert found["install"] == "uv pip install onnx-tf==1.10.0 tensorflow==2.15.0"
+    assert found["docker_run"].endswith("python:3.9-slim sh -c 'pip install onnx-tf==1.10.0 tensorflow==2.15.0'\n")
+    assert found["image"] == "python -m matrix image row-1.0"
 
 
 # -- pages and server

@@ -114,6 +114,15 @@ def test_whom_a_conclusion_speaks_of() -> None:
     assert environment_of("net/file/row", "exporter") == "file"
 
 
+def test_what_was_mended_is_known_by_the_key_of_what_broke(bench: Bench) -> None:
+    bench.run(Cell("a"), Cell("b"))
+    bench.run(Cell("a", failed=FAILS), Cell("b", failed=FAILS))
+    broken = {item.environment: item.key for item in read(bench).regressions()}
+    assert not read(bench).mended()
+    bench.run(Cell("a"), Cell("b", obstacles={"convert": INFRA}))
+    assert read(bench).mended() == {broken["a"]}
+
+
 def test_as_it_was_after_a_run(bench: Bench) -> None:
     bench.run(Cell("a"), Cell("b"))
     bench.run(Cell("a", failed=FAILS))

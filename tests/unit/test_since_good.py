@@ -82,7 +82,15 @@ def test_what_never_matched_is_no_regression_and_a_run_speaks_of_its_own_cells(b
     bench.run(Cell("b", failed="ValueError: other"))
     assert last_good(bench)[0] == EQUAL and last_good(bench, "-2")[0] == REGRESSED
     code, out, _ = bench("--last-good", "2", "--format", "md")
-    assert code == REGRESSED and f"| new in run 2 | {A} |" in out
+    assert code == REGRESSED and f"| new in run 2 | `{A}` |" in out
+
+
+def test_what_a_log_says_means_nothing_in_markdown(bench: Bench) -> None:
+    bench.run(Cell("a"))
+    bench.run(Cell("a", failed="<img src=x> @someone [here](http://example.org) | #1"))
+    code, out, _ = bench("--last-good", "--format", "md")
+    assert code == REGRESSED and "&lt;img src=x&gt;" in out
+    assert not any(active in out for active in ("<img", "@someone", "[here]", " | #1"))
 
 
 def test_cells_that_broke_in_one_way_are_one_regression(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from matrix import comparisons
 from matrix.errors import NothingSelected, StateInUse, UsageError
 from matrix.store import Store
 from matrix.store.records import Part
-from matrix.transfer import drifted, union
+from matrix.transfer import canonical, drifted, union
 from matrix.transfer.merging import merge
 from matrix.transfer.private import Cleaner, Declared, command
 from matrix.transfer.sorting import sorted_lines
@@ -129,6 +130,25 @@ def test_every_verdict_is_the_same_without_the_arrays(
     assert not list((tmp_path / "elsewhere" / ".matrix" / "blobs").rglob("*.npz"))
     monkeypatch.setattr(comparisons, "_method", lambda: "a later method")
     assert elsewhere.conclusions() == there
+
+
+def test_what_an_older_method_found_gives_way(source: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = source.export(tmp_path / "new")
+    shutil.copytree(whole, tmp_path / "old")
+    for file in (tmp_path / "old" / "comparisons").iterdir():
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        for one in lines:
+            # Of the bytes alone these would be the larger ones.
+            one["value"] |= {"method": "f" * 64, "detail": "\U0010ffff", "reason": "values-differ"}
+        file.write_bytes(b"".join(canonical.line(one) + b"\n" for one in sorted(lines, key=canonical.line)))
+    for order in (["old", "new"], ["new", "old"]):
+        merge([tmp_path / name for name in order], tmp_path / "merged")
+        assert tree(tmp_path / "merged") == tree(whole)
+    # Whose method it is, is told on, even where another one is today's.
+    there = World(tmp_path / "there")
+    there.take_in(whole)
+    monkeypatch.setattr(comparisons, "_method", lambda: "a" * 64)
+    assert tree(there.export(tmp_path / "again")) == tree(whole)
 
 
 def test_the_first_remedy_that_was_tried_stays_the_first(source: World, tmp_path: Path) -> None:
@@ -257,6 +277,25 @@ def test_a_folder_of_somebody_elses(source: World, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_a_folder_of_somebody_elses_that_is_named_like_ours(source: World, tmp_path: Path) -> None:
+    for place in ("runs/marathon.txt", ".export-settings/me", ".export-01234567/me"):
+        (tmp_path / "mine" / place).parent.mkdir(parents=True)
+        (tmp_path / "mine" / place).write_text("x")
+    before = tree(tmp_path / "mine")
+    with pytest.raises(UsageError, match="holds no export"):
+        source.export(tmp_path / "mine")
+    assert tree(tmp_path / "mine") == before
+
+
+def test_what_a_killed_export_left_is_written_over(source: World, tmp_path: Path) -> None:
+    out = source.export(tmp_path / "out")
+    whole = tree(out)
+    # At its end: half of it is in place already.
+    (out / "history.json").unlink()
+    (out / ".export-01234567" / "locks").mkdir(parents=True)
+    assert tree(source.export(out)) == whole
+
+
 def test_an_export_that_fails_leaves_the_old_one(
     source: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +306,22 @@ def test_an_export_that_fails_leaves_the_old_one(
     assert tree(out) == before
     with pytest.raises(NothingSelected):
         World(tmp_path / "empty").export(tmp_path / "nothing")
+
+
+def test_what_steers_a_terminal_does_not_leave(tmp_path: Path) -> None:
+    world = World(tmp_path / "w")
+    run = world.run("python -m matrix run --only \x1b[31mnet\x07")
+    world.cell(
+        run, NEW, world.add(run, "export", "e", 1), None, world.fails(run, "c", r"\u001b \r" + "\x1b[1mno\x7f\t\n")
+    )
+    world.end(run)
+    elsewhere = World(tmp_path / "elsewhere")
+    assert elsewhere.take_in(world.export(tmp_path / "out"))
+    assert elsewhere.store.runs()[0].command == "python -m matrix run --only net"
+    assert tree(elsewhere.export(tmp_path / "again")) == tree(tmp_path / "out")
+    before = world.store.cells(run)
+    world.take_in(tmp_path / "out")
+    assert (len(world.store.runs()), world.store.cells(run)) == (1, before)
 
 
 def test_a_run_under_way_is_left_out(tmp_path: Path) -> None:
@@ -336,6 +391,22 @@ def test_a_run_is_continued_by_its_name(tmp_path: Path) -> None:
     assert world.run(uid="nightly-1", part={"shard": "2/2", "partition": "ab" * 32, "whole": 2}) == run
     world.end(run)
     assert [part.uid for part in world.store.run(run).parts] == ["nightly-1-1-2", "nightly-1-2-2"]
+
+
+def test_what_a_search_did_goes_with_what_it_was_done_for(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run = world.run(uid="nightly-1")
+    export, reference = world.add(run, "export", "e", 1, 2), world.add(run, "reference", "r", 1, 2)
+    cured = world.add(run, "convert", "cured", 1, 2)
+    for name in (OLD, NEW):
+        world.cell(run, name, export, reference, world.fails(run, f"c-{name}", "no"))
+        world.cell(run, f"{name}+six", export, reference, cured, base=name, changes=(("add", "six<2"),))
+    world.end(run, "interrupted")
+    assert world.run(uid="nightly-1") == run
+    world.cell(run, NEW, export, reference, world.dies(run, "c"))
+    world.end(run)
+    found = {cell: told[1] for (_, cell), told in world.conclusions().items()}
+    assert found == {OLD: (("add", "six<2"),), NEW: None}
 
 
 def test_a_run_without_parts_is_continued_too(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from transfer_world import World
 from matrix import cli
 from matrix.state import State
 from matrix.store import Store, database
+from matrix.store.records import Obstacle
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +95,26 @@ def test_an_export_that_was_not_meant(
 def test_an_empty_history_has_nothing_to_export(machine: Machine, tmp_path: Path) -> None:
     assert machine("export", str(tmp_path / "out")) == 4
     assert not (tmp_path / "out" / "history.json").exists()
+
+
+def test_what_a_killed_driver_found_is_exported(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = State(machine.state)
+    store = state.open_store()
+    run = store.begin_run("quick", "venv", "run", 1, {**transfer_world.HOST, "state": state.mark}, uid="nightly-1")
+    seen = store.add(
+        run, small.observation("export", obstacle=Obstacle("build", "error", "no-build", "no")), True, None
+    )
+    record = {"exporter": "torch-1.2.0", "export": seen, "reference": None, "convert": None}
+    store.add_cells(run, [small.cell_record(transfer_world.NEW, **record)])
+    with state.held():
+        assert machine("export", str(tmp_path / "out")) == 4
+        assert "run 1 is still under way" in capsys.readouterr().err
+    assert machine("export", str(tmp_path / "out"), "--run", "nightly-1") == 0
+    assert "1 runs, 1 cells" in capsys.readouterr().out
+    assert store.run(run).status == "killed"
+    store.close()
 
 
 def test_nothing_is_taken_in_while_a_driver_is_at_work(machine: Machine, source: World, tmp_path: Path) -> None:

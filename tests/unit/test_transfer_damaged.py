@@ -120,6 +120,22 @@ def test_a_name_that_leads_elsewhere(copy: Path, tmp_path: Path, uid: str) -> No
     refused(copy, tmp_path, r"run.json: uid: ")
 
 
+@pytest.mark.parametrize("field", ["command", "tier", "engine"])
+def test_words_that_would_steer_a_terminal(copy: Path, tmp_path: Path, field: str) -> None:
+    path = a_file(copy, "run.json")
+    document = json.loads(path.read_text())
+    document["parts"][0][field] = "run \x1b]0;x\x07"
+    path.write_text(json.dumps(document))
+    refused(copy, tmp_path, "run.json: characters that would steer a terminal")
+
+
+@pytest.mark.parametrize("said", [r"\u001b]0;x", r"\\\r", "\x9b31m", "\x7f"])
+def test_words_of_a_worker_that_would_steer_a_terminal(copy: Path, tmp_path: Path, said: str) -> None:
+    path = a_file(copy, "observations.jsonl")
+    edited(path, lambda lines: [lines[0].replace(b'"python":"', f'"python":"{said}'.encode()), *lines[1:]])
+    refused(copy, tmp_path, r"observations.jsonl:1: characters that would steer a terminal")
+
+
 def test_a_run_in_another_ones_folder(copy: Path, tmp_path: Path) -> None:
     path = a_file(copy, "run.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "uid": "other"}))
