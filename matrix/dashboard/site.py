@@ -12,10 +12,10 @@ from typing import Any
 from matrix import __version__
 from matrix.coverage.kept import Coverages, Unmeasured
 from matrix.coverage.summary import Coverage
-from matrix.dashboard import blames, counting, feed, matrices, picking, reasons, regressions, rows, trends
+from matrix.dashboard import blames, counting, feed, matrices, picking, reasons, regressions, rows, runs, trends
 from matrix.dashboard.badges import Badge
 from matrix.dashboard.cells import Cells, Ending, Reproducing
-from matrix.dashboard.changes import Changes, ended, started
+from matrix.dashboard.changes import Changes
 from matrix.dashboard.coverages import write_coverages
 from matrix.dashboard.environments import Environments
 from matrix.dashboard.folder import replaced
@@ -26,12 +26,12 @@ from matrix.dashboard.privacy import Cleaner, Public
 from matrix.dashboard.schema import json_schema
 from matrix.dashboard.shards import SCHEMA, Shards, slug
 from matrix.dashboard.tables import Table
-from matrix.dashboard.tally import RowTally, tally
+from matrix.dashboard.tally import RowTally, Tally, tally
 from matrix.errors import NothingSelected, UsageError
-from matrix.history import History, read_history
+from matrix.history import Conclusion, History, read_history
 from matrix.results import CellResult, Judge
 from matrix.session import Session
-from matrix.store import RunRecord, Store
+from matrix.store import Store
 from matrix.verdicts.outcome import INDETERMINATE
 from matrix.views.words import VERDICTS
 
@@ -133,48 +133,23 @@ def _write(
     pages_of = {item.id: rows.page(item.id) for item in facts}
     told = seen.documents(history, pages_of.get, cleaner)
     titles = reasons.summary(told)
-    jobs = _jobs(store, history, public)
+    jobs = runs.jobs_of(store, history, public)
     models = sorted(tallied.models)
 
-    site = {
-        "schema": SCHEMA,
-        "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
-        "title": wanted.title,
-        "version": __version__,
-        "runs": [_run(history, run, counts, changes, jobs, public) for run in range(len(history.runs))],
-        "models": [
-            {"id": model, **dict(zip(("cells", "match", "findings"), tallied.models[model], strict=True)),
-             "shard": f"matrix/{slug(model)}"}
-            for model in models
-        ],
-        "exporters": exporters,
-        "converters": [
-            {
-                "id": item.id,
-                **item.versions,
-                "python": item.python,
-                "page": pages_of[item.id],
-                **dict(zip(("match", "findings"), tallied.rows.get(item.id, RowTally()).total, strict=True)),
-            }
-            for item in facts
-        ],
-        "conclusions": [
-            {
-                "verdict": item.verdict,
-                "role": item.role,
-                "stage": item.stage,
-                "reason": item.reason,
-                "title": item.title,
-                "remedied": None if item.remedied is None else list(item.remedied),
-            }
-            for item in history.conclusions
-        ],
-        "reasons": titles,
-        "verdicts": [{"id": name, "text": name, "indeterminate": name in INDETERMINATE} for name in VERDICTS],
-        "cell_shards": cells.shard_count(),
-        "regressions": regressions.documents(history, changes),
-    }  # fmt: skip
-    site = cleaner.data(site)
+    site = cleaner.data(
+        {
+            **_about(wanted),
+            "runs": [runs.document(history, run, counts, changes, jobs, public) for run in range(len(history.runs))],
+            "models": _models(tallied),
+            "exporters": exporters,
+            "converters": [_converter(item, pages_of[item.id], tallied) for item in facts],
+            "conclusions": [_conclusion(item) for item in history.conclusions],
+            "reasons": titles,
+            "verdicts": [{"id": name, "text": name, "indeterminate": name in INDETERMINATE} for name in VERDICTS],
+            "cell_shards": cells.shard_count(),
+            "regressions": regressions.documents(history, changes),
+        }
+    )
     shards.write("site", site)
     matrices.write_matrices(history, places, exporter_at, positions, shards, cleaner.text)
     model_at = {model: number for number, model in enumerate(models)}
@@ -227,63 +202,43 @@ def _write(
     (folder / ".nojekyll").touch()
 
 
-def _run(
-    history: History,
-    run: int,
-    counts: counting.Counts,
-    changes: Changes,
-    jobs: Mapping[int, tuple[int, int]],
-    public: Public,
-) -> dict[str, Any]:
-    record = history.runs[run]
-    begun, over = started(record), ended(record)
-    decided = sum(counts.by_verdict[run].values())
+def _about(wanted: Wanted) -> dict[str, Any]:
     return {
-        "id": record.id,
-        "uid": uid(record),
-        "started": begun.isoformat(),
-        "ended": over.isoformat() if over else None,
-        "status": record.status,
-        "tier": record.tier,
-        "engine": record.engine,
-        "resolution": record.resolution,
-        "as_of": record.as_of.isoformat() if record.as_of else None,
-        # What was planned of models that are left out is nobody's business.
-        "planned": decided if public.left_out else max(record.planned, decided),
-        "cells": decided,
-        "jobs_run": jobs[run][0],
-        "jobs_cached": jobs[run][1],
-        "seconds": round((over - begun).total_seconds(), 1) if over else None,
-        "counts": counts.by_verdict[run],
-        "changes": changes.counts(run),
+        "schema": SCHEMA,
+        "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
+        "title": wanted.title,
+        "version": __version__,
     }
 
 
-def uid(run: RunRecord) -> str:
-    """What a run is called in every history that it is merged into; its start, where it was given no such name."""
-    return run.uid or started(run).isoformat()
+def _models(tallied: Tally) -> list[dict[str, Any]]:
+    return [
+        {"id": model, "cells": cells, "match": match, "findings": findings, "shard": f"matrix/{slug(model)}"}
+        for model, (cells, match, findings) in sorted(tallied.models.items())
+    ]
 
 
-def _jobs(store: Store, history: History, public: Public) -> dict[int, tuple[int, int]]:
-    """Jobs that each run ran and those that it found in the store. A run's own count speaks of models that are left
-    out, so where there are any the jobs of the cells that are shown are counted instead."""
-    if not public.left_out:
-        return {run: (record.jobs_run, record.jobs_cached) for run, record in enumerate(history.runs)}
-    positions = {record.id: run for run, record in enumerate(history.runs)}
-    used: dict[int, set[int]] = {}
-    for rest in store.decisions.together(list(positions)):
-        if rest.cell in history.timelines:
-            parts = {part for part in (rest.export, rest.reference, rest.convert) if part is not None}
-            for number in rest.runs:
-                used.setdefault(number, set()).update(parts)
-    made: dict[int, tuple[int, int]] = {}
-    known: dict[int, int | None] = {}
-    for number, run in positions.items():
-        wanted = used.get(number, set())
-        known |= {key: item.run for key, item in store.observations(wanted - known.keys()).items()}
-        fresh = sum(known.get(key) == number for key in wanted)
-        made[run] = fresh, len(wanted) - fresh
-    return made
+def _converter(item: rows.RowFacts, page: str, tallied: Tally) -> dict[str, Any]:
+    match, findings = tallied.rows.get(item.id, RowTally()).total
+    return {
+        "id": item.id,
+        **item.versions,
+        "python": item.python,
+        "page": page,
+        "match": match,
+        "findings": findings,
+    }
+
+
+def _conclusion(item: Conclusion) -> dict[str, Any]:
+    return {
+        "verdict": item.verdict,
+        "role": item.role,
+        "stage": item.stage,
+        "reason": item.reason,
+        "title": item.title,
+        "remedied": None if item.remedied is None else list(item.remedied),
+    }
 
 
 def _coverages(session: Session, store: Store) -> Sequence[Coverage | Unmeasured]:
