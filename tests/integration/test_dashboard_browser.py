@@ -156,7 +156,12 @@ def test_the_visitor_notices_what_should_not_happen(chromium: Browser, tmp_path:
 def test_every_page_of_a_small_history(chromium: Browser, planted: Site, scheme: Scheme) -> None:
     told = plan_of(planted)
     cells = [cell_page(cell) for cell in (told.hostile, told.long, told.infra, told.mended, told.broke[0])]
-    every_page(chromium, planted, scheme, [*browsing.pages(planted.folder), *cells])
+    paths = browsing.pages(planted.folder)
+    if scheme == "http":
+        # They are one template, and each was looked at from the folder.
+        reasons = [path for path in paths if re.match("reasons/(?!index)", path)]
+        paths = [path for path in paths if path not in reasons or path in reasons[::10]]
+    every_page(chromium, planted, scheme, [*paths, *cells])
 
 
 @schemes
