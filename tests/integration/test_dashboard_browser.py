@@ -59,8 +59,9 @@ def build(state: Path, out: Path, *options: str) -> Path:
     return out
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Closed before other modules: while Playwright runs, asyncio takes this thread for one that is busy."""
     program = shutil.which("chromium")
     if program is None:
         text = "no chromium; get it with: apt-get install chromium"
