@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from matrix.comparisons import Asked, Comparisons
+from matrix.array_comparisons import Asked, Comparisons
 from matrix.config.model import Config, OnnxRelease
 from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock

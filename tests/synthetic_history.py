@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from synthetic_outcomes import MATCH, MISMATCH, Made, Numbers, Outcome, Surroundings
 
-from matrix import comparisons, results
+from matrix import array_comparisons, results
 from matrix.config import Config, load_config
 from matrix.config.exporters import expand
 from matrix.locks.lockfile import Lock, read_locks
@@ -278,7 +278,7 @@ class Writer:
         rows = {}
         for text, leg in self._legs.items():
             parts = json.loads(text)
-            parts = parts if kept else [comparisons._method(), *parts]
+            parts = parts if kept else [array_comparisons._method(), *parts]
             rows[hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()] = leg
         fresh = [{"key": key, "value": leg} for key, leg in rows.items() if key not in self._kept_legs]
         if fresh:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from matrix.comparisons import is_of_today
+from matrix.array_comparisons import is_of_today
 from matrix.transfer import drifted
 from matrix.transfer.canonical import line
 
