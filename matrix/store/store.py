@@ -296,14 +296,7 @@ class Store:
     # -- derived
 
     def derived(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        wanted = sorted(set(keys))
-        found: dict[str, dict[str, Any]] = {}
-        with Session(self._engine) as session:
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
-                for row in session.scalars(select(DerivedRow).where(DerivedRow.key.in_(chunk))):
-                    found[row.key] = row.value
-        return found
+        return self._values(DerivedRow, keys)
 
     def keep_derived(self, values: Mapping[str, dict[str, Any]]) -> None:
         with Session(self._engine) as session, session.begin():
@@ -312,13 +305,16 @@ class Store:
 
     def comparisons(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What comparing files of arrays gave on other machines."""
+        return self._values(ComparisonRow, keys)
+
+    def _values(self, table: type[DerivedRow] | type[ComparisonRow], keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         wanted = sorted(set(keys))
         found: dict[str, dict[str, Any]] = {}
-        with Session(self._engine) as session:
+        with self._engine.connect() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 chunk = wanted[start : start + _CHUNK]
-                for row in session.scalars(select(ComparisonRow).where(ComparisonRow.key.in_(chunk))):
-                    found[row.key] = row.value
+                query = select(table.key, table.value).where(table.key.in_(chunk))
+                found.update((key, value) for key, value in connection.execute(query))
         return found
 
     def thinning(self, for_good: bool) -> AbstractContextManager[Thinning]:
