@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from matrix import selectors
 from matrix.config import Config, load_config
-from matrix.config.exporters import expand
+from matrix.config.exporters import expand, from_file
 from matrix.config.model import ConverterRow, ExporterRow, ModelSpec, Row
 from matrix.config.source import read_source
 from matrix.environments.choose import choose
@@ -27,7 +27,7 @@ from matrix.locks.lockfile import Lock
 from matrix.locks.request import ImpossiblePin, Request, make_request
 from matrix.planning import Plan, Selection, make_plan, with_pins
 from matrix.planning.cells import Cell
-from matrix.planning.moved import MARK, cells_of_now, is_moved
+from matrix.planning.moved import MARK, cells_of_now, is_moved, unmoved
 from matrix.state import State
 from matrix.verdicts.reasons import known_reasons
 
@@ -228,6 +228,15 @@ class Session:
         }
         self._searched |= new
         return list(new.values())
+
+    def has_row(self, name: str) -> bool:
+        """Whether the table has a row or an exporter of this name, at whatever time."""
+        return unmoved(name) in self._named
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        exporters = {item.id for item in (*expand(self.stated), from_file(self.stated))}
+        return frozenset(exporters | {row.id for row in self.stated.converters})
 
     def request(self, row: Row) -> Request:
         """The lock request of a row, known or not, of the build that is used of it."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from matrix.ci.reports import IssueText
 
 LABEL = "compatibility"
+
+# What is said where one closes.
+MENDED = "Mended: every cell of this regression that was measured matches again."
+RETIRED = "Closed: the table has no such row any more, so that nothing of it will be measured again."
 
 _MARK = re.compile(r"<!-- torch-tf-matrix regression ([0-9a-f]{8,64}) (standing|mended) ([0-9a-f]{16}) -->")
 
@@ -64,9 +68,9 @@ class Writes(Protocol):
     def change(self, number: int, title: str | None, body: str | None, state: State | None) -> None: ...
 
 
-def steps(wanted: Sequence[IssueText], mended: Collection[str], issues: Iterable[Issue], most: int) -> Steps:
-    """From the regressions that stand, the keys of those that were seen to be mended, and the issues there are, to what
-    is to be done; at most `most` new issues. The issue of one that is merely not known any more stays."""
+def steps(wanted: Sequence[IssueText], over: Mapping[str, str], issues: Iterable[Issue], most: int) -> Steps:
+    """From the regressions that stand, the keys of those that are over, with what to say, and the issues there are, to
+    what is to be done; at most `most` new issues. The issue of one that is merely not known any more stays."""
     known = _by_key(issues)
     found: list[Step] = []
     new = 0
@@ -81,16 +85,16 @@ def steps(wanted: Sequence[IssueText], mended: Collection[str], issues: Iterable
     standing = {text.key for text in wanted}
     for key, (issue, mark) in known.items():
         # One that says mended already was reopened by a person.
-        if key in mended and key not in standing and issue.state == "open" and mark[2] == "standing":
+        if key in over and key not in standing and issue.state == "open" and mark[2] == "standing":
             body = issue.body.replace(mark[0], mark[0].replace(" standing ", " mended "))
             found.append(
                 Step(
                     "close",
-                    f"close #{issue.number}: mended",
+                    f"close #{issue.number}: {'mended' if over[key] == MENDED else 'no row of the table any more'}",
                     issue.number,
                     body=body,
                     state="closed",
-                    comment="Mended: every cell of this regression that was measured matches again.",
+                    comment=over[key],
                 )
             )
     return Steps(tuple(found), max(0, new - most))

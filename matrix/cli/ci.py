@@ -136,7 +136,7 @@ def issues(
     import os
 
     from matrix.ci.github import Tracker
-    from matrix.ci.issues import carry_out, steps
+    from matrix.ci.issues import MENDED, RETIRED, carry_out, steps
     from matrix.ci.reports import reports
     from matrix.errors import NothingSelected, UsageError
 
@@ -150,11 +150,12 @@ def issues(
         if not history.runs:
             # An empty history knows no regression: every issue would be closed as mended.
             raise NothingSelected(f"{session.state.root} holds no run about cells; nothing is said of any issue")
-        wanted, mended = reports(stored, history, site), history.mended()
+        wanted = reports(stored, history, site)
+        over = dict.fromkeys(history.retired(), RETIRED) | dict.fromkeys(history.mended(), MENDED)
     finally:
         stored.close()
     tracker = Tracker(api, repo, token)
-    planned = steps(wanted, mended, tracker.issues(), most)
+    planned = steps(wanted, over, tracker.issues(), most)
     for step in planned.steps:
         click.echo(f"{'would ' if dry_run else ''}{step.said}")
         if not dry_run:
@@ -176,6 +177,8 @@ def _public(session: Session, stored: Store, include: tuple[str, ...]) -> Histor
     if unknown := set(include) - declared - {cell.split("/")[0] for cell in stored.cell_ids()}:
         raise UsageError(f"--include {', '.join(sorted(unknown))}: no stored cell is of such a model")
     judge = Judge(session.config, stored)
-    history = read_history(stored, judge, session.locks, wanted=lambda cell: cell.split("/")[0] in models)
+    history = read_history(
+        stored, judge, session.locks, wanted=lambda cell: cell.split("/")[0] in models, current=session.has_row
+    )
     judge.keep()
     return history

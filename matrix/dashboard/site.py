@@ -78,7 +78,7 @@ def build(session: Session, store: Store, wanted: Wanted) -> Built:
             seen.take(result)
             table.take(result)
 
-        history = read_history(store, Judge(session.config, store), session.locks, take, public)
+        history = read_history(store, Judge(session.config, store), session.locks, take, public, session.has_row)
         _check(history, public, wanted, session)
         logs.close()
         _write(folder, shards, session, store, wanted, history, cells, seen, table, public, cleaner)

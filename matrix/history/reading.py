@@ -40,11 +40,12 @@ def read_history(
     locks: Mapping[str, Lock],
     newest: Newest | None = None,
     wanted: Callable[[str], bool] = lambda cell: True,
+    current: Callable[[str], bool] = lambda environment: True,
 ) -> History:
     """Cells at their own time and of now, in every run that decided cells; not those a search tried.
 
     `newest` is called with the newest result of every cell and the position of its run, in the order of cell ids.
-    `wanted` says by cell id which cells count.
+    `wanted` says by cell id which cells count, `current` by its name whether the table still has a row or an exporter.
     """
     # A million objects that stay are no business of the garbage collector's.
     with uncollected():
@@ -62,7 +63,7 @@ def read_history(
             for _ in judging.of(layer):
                 pass
         timelines = {cell: _timeline(bases) for cell, bases in decided.items()}
-    return History(tuple(runs), tuple(judging.conclusions), timelines)
+    return History(tuple(runs), tuple(judging.conclusions), timelines, current)
 
 
 def _decided(store: Store, runs: list[int], wanted: Callable[[str], bool]) -> dict[str, _Bases]:

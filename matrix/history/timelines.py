@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -89,11 +89,13 @@ class Regression:
 
 @dataclass(frozen=True)
 class History:
-    """Runs oldest first, every conclusion once, and timelines by cell id, sorted."""
+    """Runs oldest first, every conclusion once, and timelines by cell id, sorted. `current` says whether the table
+    still has a row or an exporter: what nobody will measure again can neither be mended nor stand."""
 
     runs: tuple[RunRecord, ...]
     conclusions: tuple[Conclusion, ...]
     timelines: Mapping[str, Timeline]
+    current: Callable[[str], bool] = lambda environment: True
 
     def changes(self, run: int) -> list[CellChange]:
         """What the run at this position found otherwise than before, by cell."""
@@ -105,12 +107,11 @@ class History:
 
     def regressions(self) -> list[Regression]:
         """Those that stand, newest first, then by how many cells they are about."""
-        standing = [
-            change
-            for cell, timeline in self.timelines.items()
-            if (change := self._standing(cell, timeline)) is not None
-        ]
-        return self.grouped(standing)
+        return [found for found in self._unmended if self.current(found.environment)]
+
+    def retired(self) -> frozenset[str]:
+        """Keys of those that would stand if the table still had their row."""
+        return frozenset(found.key for found in self._unmended if not self.current(found.environment))
 
     def mended(self) -> frozenset[str]:
         """Keys of regressions that stood once, and of which a cell was seen to match again."""
@@ -154,7 +155,12 @@ class History:
     def until(self, run: int) -> History:
         """As it was after the run at this position, of the cells that it decided."""
         kept = {cell: timeline.until(run) for cell, timeline in self.timelines.items() if run in timeline.runs}
-        return History(self.runs[: run + 1], self.conclusions, kept)
+        return History(self.runs[: run + 1], self.conclusions, kept, self.current)
+
+    @cached_property
+    def _unmended(self) -> list[Regression]:
+        standing = (self._standing(cell, timeline) for cell, timeline in self.timelines.items())
+        return self.grouped([change for change in standing if change is not None])
 
     def _standing(self, cell: str, timeline: Timeline) -> CellChange | None:
         """The change that broke a cell which matched once and does not any more."""

@@ -15,7 +15,7 @@ from synthetic_history import Planted, plant
 
 from matrix.ci import github
 from matrix.ci.github import Tracker
-from matrix.ci.issues import Issue, Steps, carry_out, steps
+from matrix.ci.issues import MENDED, RETIRED, Issue, Steps, carry_out, steps
 from matrix.ci.reports import IssueText
 from matrix.cli import main
 from matrix.errors import Indeterminate, UsageError
@@ -36,7 +36,7 @@ def tracker(hub: GitHub) -> Tracker:
 
 def night(hub: GitHub, *wanted: IssueText, most: int = 20) -> Steps:
     """One call of the command; what it wants no more is mended."""
-    found = steps(wanted, {KEY}, tracker(hub).issues(), most)
+    found = steps(wanted, {KEY: MENDED}, tracker(hub).issues(), most)
     for step in found.steps:
         carry_out(step, tracker(hub))
     return found
@@ -75,9 +75,10 @@ def test_the_life_of_an_issue(hub: GitHub) -> None:
 
 def test_only_what_was_seen_to_be_mended_is_closed() -> None:
     issues = [Issue(1, "open", "", f"<!-- torch-tf-matrix regression {KEY} standing 0123456789abcdef -->\n")]
-    assert kinds(steps([], {KEY}, issues, 20)) == ["close"]
-    assert kinds(steps([], {OTHER}, issues, 20)) == []
-    assert kinds(steps([replace(TEXT, key=OTHER)], {KEY, OTHER}, issues, 0)) == ["close"]
+    assert kinds(steps([], {KEY: MENDED}, issues, 20)) == ["close"]
+    assert kinds(steps([], {KEY: RETIRED}, issues, 20)) == ["close"]
+    assert kinds(steps([], {OTHER: MENDED}, issues, 20)) == []
+    assert kinds(steps([replace(TEXT, key=OTHER)], {KEY: MENDED, OTHER: MENDED}, issues, 0)) == ["close"]
 
 
 def test_what_a_person_closed_or_wrote_stays(hub: GitHub) -> None:
@@ -120,7 +121,7 @@ def test_others_are_left_alone(hub: GitHub) -> None:
 def test_of_several_the_open_one_is_kept() -> None:
     mark = f"<!-- torch-tf-matrix regression {KEY} standing 0123456789abcdef -->\n"
     issues = [Issue(1, "closed", "", mark), Issue(2, "open", "", mark), Issue(3, "closed", "", mark)]
-    assert [(step.kind, step.number) for step in steps([TEXT], (), issues, 20).steps] == [("update", 2)]
+    assert [(step.kind, step.number) for step in steps([TEXT], {}, issues, 20).steps] == [("update", 2)]
 
 
 def test_a_bad_night_does_not_flood(hub: GitHub) -> None:

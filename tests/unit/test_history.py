@@ -132,6 +132,17 @@ def test_as_it_was_after_a_run(bench: Bench) -> None:
     assert read(bench).regressions() == []
 
 
+def test_of_a_row_that_the_table_has_no_more_nothing_stands(bench: Bench) -> None:
+    bench.run(Cell("a"), Cell("b"))
+    bench.run(Cell("a", failed=FAILS), Cell("b", failed=FAILS))
+    history = read(bench, current=lambda environment: environment == "a")
+    (found,) = history.regressions()
+    assert found.environment == "a" and history.retired() == {
+        item.key for item in read(bench).regressions() if item.environment == "b"
+    }
+    assert [item.environment for item in history.until(1).regressions()] == ["a"]
+
+
 def test_an_exporter_that_broke_is_one_regression(bench: Bench) -> None:
     bench.run(Cell("a"), Cell("b"))
     bench.run(*(Cell(name, obstacles={"export": BROKEN}) for name in "ab"))
