@@ -52,6 +52,7 @@ def report_on(
         complaints=complaints,
         resolution=run.resolution,
         as_of=run.as_of,
+        shards=any(part.shard for part in run.parts),
     )
     return report, frozenset(stated)
 

@@ -150,9 +150,7 @@ def _since_good(session: Session, store: Store, number: int | None, format_: str
         case _:
             click.echo(view.text(since))
     if since.new if only_new else since.regressions:
-        raise Regressed(
-            f"{since.conclusion()}; `python -m matrix show CELL` explains one, `blame CELL` finds who did it"
-        )
+        raise Regressed(f"{since.conclusion()}; `python -m matrix show CELL` explains one")
 
 
 def _chosen(runs: list[RunRecord], one: int | None, two: int | None) -> tuple[RunRecord, RunRecord]:

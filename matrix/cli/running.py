@@ -138,6 +138,8 @@ def run(
     if run_id is not None and not UID.fullmatch(run_id):
         raise UsageError(f"--run-id {run_id}: use up to 64 letters, digits, dots, dashes and underscores")
     part = shard_named(shard) if shard else None
+    if part and run_id is None:
+        click.echo("without --run-id, the same for all shards, each stays a run of its own", err=True)
     session = make_session(**options)
     day = day_of_now(resolution, as_of)
     report, stated = execute(

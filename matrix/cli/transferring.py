@@ -110,6 +110,8 @@ def import_(folders: tuple[Path, ...], store: str | None, **options: Any) -> Non
         if taken
         else "nothing new"
     )
+    if taken.lacking:
+        click.echo(f"{taken.lacking} logs that observations speak of are in no export and not here", err=True)
 
 
 @click.command()

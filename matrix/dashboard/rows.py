@@ -6,7 +6,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from matrix.dashboard.cells import CONVERTER_NOW, Place
@@ -38,7 +38,8 @@ _PACKAGES = 6
 
 @dataclass(frozen=True)
 class RowFacts:
-    """`versions` are those of SHOWN, `about` is the table's note, `in_table` False for a row that was taken out."""
+    """`versions` are those of SHOWN, `further` what the row pins beside them, `about` is the table's note, `in_table`
+    False for a row that was taken out."""
 
     id: str
     versions: Mapping[str, str]
@@ -46,6 +47,7 @@ class RowFacts:
     about: str
     in_table: bool
     lock: Lock | None
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 def site_order(facts: RowFacts) -> tuple[Any, ...]:
@@ -81,7 +83,8 @@ def document(
         "id": facts.id,
         "page": page(facts.id),
         "about": facts.about,
-        "versions": {name: facts.versions[name] or "?" for name in SHOWN},
+        "versions": {**{name: facts.versions[name] or "?" for name in SHOWN}, **facts.further},
+        "unsatisfiable": facts.lock is not None and facts.lock.outcome == "unsatisfiable",
         "python": facts.python,
         "as_of": lock.as_of.isoformat() if lock else None,
         "match": match,
@@ -175,7 +178,8 @@ def _exporters(counted: RowTally) -> list[dict[str, Any]]:
 
 
 def _pins(facts: RowFacts) -> list[str]:
-    return [f"{package}=={version}" for package, version in facts.versions.items() if version]
+    pins = {**facts.versions, **facts.further}
+    return [f"{package}=={version}" for package, version in pins.items() if version]
 
 
 def _pinned(facts: RowFacts) -> str:

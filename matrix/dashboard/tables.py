@@ -71,7 +71,7 @@ class Table:
             "converters": {
                 str(place): shlex.join(
                     f"{self._distributions.get(package, package)}=={version}"
-                    for package, version in item.versions.items()
+                    for package, version in {**item.versions, **item.further}.items()
                     if version
                 )
                 for place, item in enumerate(rows)
@@ -93,4 +93,5 @@ class Table:
             row.note if row else "",
             row is not None,
             lock,
+            {package: version for package, version in (row.pins if row else {}).items() if package not in SHOWN},
         )

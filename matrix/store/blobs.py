@@ -72,7 +72,7 @@ class Blobs:
         already, None where its content is not what the name says."""
         path = self.path(name)
         if path.exists():
-            return False
+            return False if _digest(stream) == name else None
         incoming = self._root / "incoming"
         incoming.mkdir(parents=True, exist_ok=True)
         held = incoming / f"{os.getpid()}-added"
@@ -119,3 +119,10 @@ class Blobs:
                 files += 1
                 path.unlink()
         return files, size
+
+
+def _digest(stream: BinaryIO) -> str:
+    total = hashlib.sha256()
+    while piece := stream.read(2**20):
+        total.update(piece)
+    return total.hexdigest()

@@ -28,13 +28,15 @@ _BLOB_CAP = 2**30
 
 @dataclass
 class Taken:
-    """What was new; `more` counts the rest: locks, blames, comparisons, what searches did, parts of known runs."""
+    """What was new; `more` counts the rest: locks, blames, comparisons, what searches did, parts of known runs.
+    `lacking` are logs that observations speak of, and that are neither here nor in the export."""
 
     runs: int = 0
     cells: int = 0
     observations: int = 0
     files: int = 0
     more: int = 0
+    lacking: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.runs or self.cells or self.observations or self.files or self.more)
@@ -166,6 +168,8 @@ class Import:
             if name in there:
                 numbers[name] = there[name]
                 continue
+            logs = {record["log"] for record in form["payload"]["passes"]}
+            self.taken.lacking += sum(not self.store.blobs.path(log).exists() for log in logs if log)
             waiting[name] = {**form, "created": dt.datetime.fromisoformat(form["created"])}
             if len(waiting) >= _TOGETHER:
                 flush()

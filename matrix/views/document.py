@@ -21,7 +21,8 @@ SCHEMA = 1
 class Report:
     """A finished (or interrupted) run with its judged cells. `complaints` by cell id. Of a run of now: the day that now
     was, the cells beside those of then, the drift report (views/drift.py) as data and as text, and by cell of now what
-    was found out about who changed it; `unresolved` says why an environment has no cells of now."""
+    was found out about who changed it; `unresolved` says why an environment has no cells of now. `shards` where it is a
+    part of a plan that other machines share."""
 
     run: int
     status: str
@@ -39,6 +40,7 @@ class Report:
     drift_text: str = ""
     unresolved: Mapping[str, str] = field(default_factory=dict)
     blames: Mapping[str, str] = field(default_factory=dict)
+    shards: bool = False
 
 
 def document(report: Report) -> dict[str, Any]:

@@ -137,7 +137,11 @@ def _closing(report: Report, results: list[CellResult]) -> Text:
     for cell, complaints in report.complaints.items():
         text.append(f"\nunexpected: {cell}: {'; '.join(complaints)}", style="red")
     if len(results) < report.planned:
-        text.append(f"\n{report.planned - len(results)} cells were not reached; the same command continues")
+        left = f"\n{report.planned - len(results)} cells"
+        if report.shards and report.status == "complete":
+            text.append(f"{left} are those of other shards")
+        else:
+            text.append(f"{left} were not reached; the same command continues")
     if results:
         text.append("\nmore about a cell: python -m matrix show CELL, for example ", style="dim")
         example = next((r for r in results if r.judgement.verdict != "match"), results[0])

@@ -285,3 +285,12 @@ def test_two_builds_of_one_history_are_the_same_but_for_the_time(home: Home) -> 
 
 def test_an_address_must_be_whole(home: Home) -> None:
     assert isinstance(home.site("--base-url", "example.org").exception, MatrixError)
+
+
+def test_the_page_of_a_row_has_all_that_it_pins(bench: Bench, tmp_path: Path) -> None:
+    bench.run(Cell("old"))
+    small.table(bench.root, small.changed("tensorflow: 1.13.1}, python", "tensorflow: 1.13.1, numpy: 1.10.0}, python"))
+    made = make("--out", tmp_path / "site", "--table", bench.root / "matrix.yml", "--state", bench.root / ".matrix")
+    assert made.exit_code == 0, made.exception
+    page = (tmp_path / "site" / "rows" / "old.html").read_text(encoding="utf-8")
+    assert '<span class="muted">numpy</span> <strong>1.10.0</strong>' in page and "numpy==1.10.0" in page

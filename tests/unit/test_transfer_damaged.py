@@ -87,6 +87,28 @@ def test_a_blob_with_another_content(copy: Path, tmp_path: Path) -> None:
     refused(copy, tmp_path, r"blobs/\w\w/\w{62}: its content is not what its name says")
 
 
+def test_a_blob_that_is_here_already_is_held_against_its_name_too(copy: Path, whole: Path, tmp_path: Path) -> None:
+    world = World(tmp_path / "elsewhere")
+    world.take_in(whole)
+    path = next(path for path in (copy / "blobs").rglob("*") if path.is_file())
+    path.write_bytes(b"something else")
+    with pytest.raises(ConfigError, match="its content is not what its name says"):
+        world.take_in(copy)
+
+
+def test_logs_that_are_nowhere_are_counted(copy: Path, tmp_path: Path) -> None:
+    logs = {
+        record["log"]
+        for path in copy.rglob("observations.jsonl")
+        for line in path.read_text().splitlines()
+        for record in json.loads(line)["payload"]["passes"]
+    } - {""}
+    gone = min(log for log in logs if (copy / "blobs" / log[:2] / log[2:]).exists())
+    (copy / "blobs" / gone[:2] / gone[2:]).unlink()
+    world = World(tmp_path / "elsewhere")
+    assert world.take_in(copy).lacking >= 1
+
+
 def test_a_lock_with_another_content(copy: Path, tmp_path: Path) -> None:
     path = next((copy / "locks").iterdir())
     path.write_text(path.read_text().replace("3.8", "3.9"))

@@ -19,7 +19,7 @@ from matrix.results import Judge
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Exit, JobKind, Obstacle
 from matrix.transfer.folder import Folder, writing
-from matrix.transfer.incoming import Import
+from matrix.transfer.incoming import Import, Taken
 from matrix.transfer.outgoing import Export, Sent, Wanted
 from matrix.transfer.private import Cleaner, Declared
 
@@ -132,8 +132,8 @@ class World:
         with writing(out) as written:
             return Export(self.store, self.config, declared, self.cleaner, Wanted(**wanted)).write(written)
 
-    def take_in(self, *folders: Path) -> bool:
-        return bool(Import(self.store, self.cleaner).take_in([Folder(folder) for folder in folders]))
+    def take_in(self, *folders: Path) -> Taken:
+        return Import(self.store, self.cleaner).take_in([Folder(folder) for folder in folders])
 
     def conclusions(self, only: Iterable[str] = ("net", "other")) -> dict[tuple[str, str], Any]:
         """By run and cell all that a cell came to."""
