@@ -295,7 +295,8 @@
   }
   function reproduce(cell) {
     if (!cell.reproduce?.length) return "";
-    return section("Reproduce", cell.reproduce.map((command) => el("div", { class: "command" }, el("pre", { class: "wrap", tabindex: "0", "aria-label": "Command" }, command), copyButton(command))));
+    return section("Reproduce", cell.reproduce.map((command) => el("div", { class: "command" }, el("pre", { class: "wrap", tabindex: "0", "aria-label": "Command" }, command), copyButton(command))),
+      cell.reproduce.some((command) => command.includes("env.lock")) ? el("p", { class: "muted" }, "env.lock is the lock above, under “Versions installed, lock and identity”.") : "");
   }
 
   async function show() {
