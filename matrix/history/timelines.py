@@ -116,9 +116,9 @@ class History:
     def mended(self) -> frozenset[str]:
         """Keys of regressions that stood once, and of which a cell was seen to match again."""
         found = set()
-        for cell, timeline in self.timelines.items():
+        for cell, changes in self._of_cells.items():
             broke: CellChange | None = None
-            for change in self._of_cell(cell, timeline):
+            for change in changes:
                 if change.kind == "broke":
                     broke = change
                 elif change.kind == "mended" and broke is not None:
@@ -159,47 +159,58 @@ class History:
 
     @cached_property
     def _unmended(self) -> list[Regression]:
-        standing = (self._standing(cell, timeline) for cell, timeline in self.timelines.items())
+        standing = map(self._standing, self._of_cells.values())
         return self.grouped([change for change in standing if change is not None])
 
-    def _standing(self, cell: str, timeline: Timeline) -> CellChange | None:
-        """The change that broke a cell which matched once and does not any more."""
+    def _standing(self, changes: list[CellChange]) -> CellChange | None:
+        """The change that broke a cell which matched once and does not any more, out of all of that cell."""
         found = None
-        for change in self._of_cell(cell, timeline):
+        for change in changes:
             if change.kind == "broke":
                 found = change
             elif change.kind == "mended":
                 found = None
         return found
 
+    @cached_property
+    def _of_cells(self) -> dict[str, list[CellChange]]:
+        """The changes of every cell, in the order of its runs."""
+        return {cell: list(self._of_cell(cell, timeline)) for cell, timeline in self.timelines.items()}
+
+    @cached_property
+    def _mute(self) -> frozenset[int]:
+        """Conclusions that say nothing."""
+        return frozenset(number for number, item in enumerate(self.conclusions) if item.indeterminate)
+
     def _of_cell(self, cell: str, timeline: Timeline) -> Iterator[CellChange]:
-        before: tuple[int, int] | None = None
+        # Of millions of results nearly all are what they were before.
+        mute, run_before, before = self._mute, -1, -1
         for run, number in timeline:
-            after = self.conclusions[number]
             # What could not be measured says nothing about what is.
-            if after.indeterminate:
+            if number in mute:
                 continue
-            if before is None:
+            if before < 0:
                 yield CellChange(cell, "new", run, number)
-            elif before[1] != number and not after.same(self.conclusions[before[1]]):
-                yield CellChange(cell, _kind(self.conclusions[before[1]], after), run, number, before[1], before[0])
-            before = run, number
+            elif number != before:
+                old, new = self.conclusions[before], self.conclusions[number]
+                if not new.same(old):
+                    yield CellChange(cell, _kind(old, new), run, number, before, run_before)
+            run_before, before = run, number
 
     @cached_property
     def _changes(self) -> dict[int, list[CellChange]]:
         found: dict[int, list[CellChange]] = {}
-        for cell, timeline in self.timelines.items():
-            for change in self._of_cell(cell, timeline):
+        for changes in self._of_cells.values():
+            for change in changes:
                 found.setdefault(change.run, []).append(change)
         return found
 
     @cached_property
     def _silent(self) -> dict[int, int]:
-        mute = {number for number, conclusion in enumerate(self.conclusions) if conclusion.indeterminate}
         found: dict[int, int] = {}
         for timeline in self.timelines.values():
             for run, conclusion in timeline:
-                if conclusion in mute:
+                if conclusion in self._mute:
                     found[run] = found.get(run, 0) + 1
         return found
 
