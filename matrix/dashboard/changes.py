@@ -14,6 +14,7 @@ from matrix.dashboard.shards import SCHEMA, Shards
 from matrix.history import CellChange, History, Kind
 from matrix.history.why import Why, explain_all
 from matrix.store import RunRecord, Store
+from matrix.store.parts import utc
 
 # Their observations are in memory together.
 _TOGETHER = 1_000
@@ -22,12 +23,11 @@ _NOTHING = Why((), False, "")
 
 
 def started(run: RunRecord) -> dt.datetime:
-    """Some databases keep no time zone; what is stored is UTC."""
-    return run.started.replace(tzinfo=run.started.tzinfo or dt.UTC)
+    return utc(run.started)
 
 
 def ended(run: RunRecord) -> dt.datetime | None:
-    return run.ended.replace(tzinfo=run.ended.tzinfo or dt.UTC) if run.ended else None
+    return utc(run.ended) if run.ended else None
 
 
 class Changes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from matrix.drift.sentence import Totals, sentence
 from matrix.transfer.canonical import line
 
 _OF_CELLS = ("verdicts", "unknown")
@@ -55,20 +56,16 @@ def _report(head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[
 
 
 def _conclusion(rows: list[dict[str, Any]]) -> str:
-    """The sentence of matrix/views/drift.py, from the data."""
     verdicts = [verdict for row in rows for verdict in row["verdicts"]]
-    changed = sum(bool(row.get("outcome") or any(row.get("packages", {}).values())) for row in rows)
-    parts = [f"{_count(changed, 'lock')} of {len(rows)} changed"]
-    if first := sum(bool(row.get("first")) for row in rows):
-        parts.append(f"{first} resolved for the first time")
-    broken, mended = (sum(bool(verdict.get(kind)) for verdict in verdicts) for kind in ("broken", "mended"))
-    detail = f" ({broken} broken, {mended} mended)" if broken or mended else ""
-    parts.append(f"{_count(len(verdicts), 'cell')} came out otherwise{detail}")
-    if unknown := sum(len(row["unknown"]) for row in rows):
-        parts.append(f"{unknown} could not be measured")
-    new = sum(bool(item.get("new")) for row in rows for item in row.get("incidents", []))
-    return "drift: " + ", ".join([*parts, _count(new, "new incident")])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return sentence(
+        Totals(
+            rows=len(rows),
+            locks=sum(bool(row.get("outcome") or any(row.get("packages", {}).values())) for row in rows),
+            first=sum(bool(row.get("first")) for row in rows),
+            verdicts=len(verdicts),
+            broken=sum(bool(verdict.get("broken")) for verdict in verdicts),
+            mended=sum(bool(verdict.get("mended")) for verdict in verdicts),
+            unknown=sum(len(row["unknown"]) for row in rows),
+            incidents=sum(bool(item.get("new")) for row in rows for item in row.get("incidents", [])),
+        )
+    )

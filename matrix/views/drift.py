@@ -10,6 +10,7 @@ from typing import Any
 from matrix.blame.asking import Changed
 from matrix.drift import Incident, RowDrift, VerdictChange
 from matrix.drift.report import Concluded
+from matrix.drift.sentence import Totals, sentence
 
 SCHEMA = 1
 
@@ -38,18 +39,19 @@ def text(drifts: Sequence[RowDrift], blames: Mapping[str, str] = _NO_BLAMES) -> 
 
 def conclusion(drifts: Sequence[RowDrift]) -> str:
     """The answer in one sentence."""
-    locks = sum(bool(drift.changes) for drift in drifts)
     changes = [change for drift in drifts for change in drift.verdicts]
-    parts = [f"{_count(locks, 'lock')} of {len(drifts)} changed"]
-    if first := sum(drift.changes.first for drift in drifts):
-        parts.append(f"{first} resolved for the first time")
-    broken, mended = sum(c.broken for c in changes), sum(c.mended for c in changes)
-    detail = f" ({broken} broken, {mended} mended)" if broken or mended else ""
-    parts.append(f"{_count(len(changes), 'cell')} came out otherwise{detail}")
-    if unknown := sum(len(drift.unknown) for drift in drifts):
-        parts.append(f"{unknown} could not be measured")
-    parts.append(_count(sum(len(drift.incidents) for drift in drifts), "new incident"))
-    return "drift: " + ", ".join(parts)
+    return sentence(
+        Totals(
+            rows=len(drifts),
+            locks=sum(bool(drift.changes) for drift in drifts),
+            first=sum(drift.changes.first for drift in drifts),
+            verdicts=len(changes),
+            broken=sum(change.broken for change in changes),
+            mended=sum(change.mended for change in changes),
+            unknown=sum(len(drift.unknown) for drift in drifts),
+            incidents=sum(len(drift.incidents) for drift in drifts),
+        )
+    )
 
 
 def document(drifts: Sequence[RowDrift], blames: Mapping[str, str] = _NO_BLAMES) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 from matrix.ci.markdown import code, prose
 from matrix.history import CellChange, History, Regression
 from matrix.history.why import Why
+from matrix.store.parts import utc
 
 SCHEMA = 1
 
@@ -140,8 +140,7 @@ def _title(item: Regression) -> str:
 
 def _run(since: SinceGood, position: int) -> str:
     run = since.history.runs[position]
-    started = run.started.replace(tzinfo=run.started.tzinfo or dt.UTC)
-    return f"run {run.id}, {started:%Y-%m-%d}"
+    return f"run {run.id}, {utc(run.started):%Y-%m-%d}"
 
 
 def _why(since: SinceGood, item: Regression) -> str:
