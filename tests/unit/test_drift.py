@@ -18,6 +18,7 @@ from matrix.blame.asking import Changed
 from matrix.config.model import Verdict
 from matrix.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift, standing
 from matrix.drift.gather import Past
+from matrix.drift.sentence import Totals, sentence
 from matrix.index import Package
 from matrix.index.package import parse_page
 from matrix.locks.lockfile import Lock
@@ -498,3 +499,11 @@ def test_what_was_told_before_goes_by_time_not_by_the_order_of_coming_in(tmp_pat
     past = Past(None, store, None, numbers["this"])  # type: ignore[arg-type]
     assert past.told({"row"}) == {("row", "yanked", "imported later", "1")}
     store.close()
+
+
+@pytest.mark.parametrize(("broken", "mended"), [(1, 0), (0, 1)])
+def test_one_kind_of_change_is_enough_to_be_named(broken: int, mended: int) -> None:
+    totals = Totals(rows=2, locks=1, first=0, verdicts=1, broken=broken, mended=mended, unknown=0, incidents=0)
+    assert sentence(totals) == (
+        f"drift: 1 lock of 2 changed, 1 cell came out otherwise ({broken} broken, {mended} mended), 0 new incidents"
+    )
