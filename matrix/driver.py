@@ -10,6 +10,7 @@ from dataclasses import replace
 from matrix.blame.account import Story
 from matrix.blame.blaming import blame_all, blame_cell
 from matrix.ci.measured import partition
+from matrix.config.ids import CellId
 from matrix.drift import RowDrift
 from matrix.drift.gather import Past, beside_then, drifts
 from matrix.errors import ConfigError, Indeterminate, LockStale, NothingSelected
@@ -21,7 +22,7 @@ from matrix.pick.choose import Picked, pick
 from matrix.pick.wanted import Wanted
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
-from matrix.planning.moved import unmoved, younger
+from matrix.planning.moved import younger
 from matrix.planning.named import cell_named
 from matrix.reporting import report_on
 from matrix.searches import Searches
@@ -158,7 +159,7 @@ def blame(
 ) -> Story:
     """Who broke a cell. Raises what `workshop` and `blame_cell` do."""
     # A slip of the pen leaves no run behind.
-    cell_named(session.config, session.locks, unmoved(cell))
+    cell_named(session.config, session.locks, str(CellId.parse(cell).own))
     with workshop(session, options) as shop, shop.recorded("blame", None) as run:
         return blame_cell(session, run, cell, now, bounds, good)
 

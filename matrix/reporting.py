@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from matrix.config.exporters import expand
 from matrix.config.model import Config
 from matrix.locks.lockfile import Lock
-from matrix.planning.moved import is_moved
 from matrix.results import Judge
 from matrix.store import CellRecord, RunRecord, Store
 from matrix.verdicts.expect import Expectations
@@ -31,7 +30,7 @@ def report_on(
     complaints = {}
     stated = set()
     for result in results:
-        if is_moved(result.record.cell):
+        if result.record.cell_id.moved is not None:
             # What is expected is expected of the row as it was locked.
             continue
         subject = subjects.of(result.record)

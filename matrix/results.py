@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from matrix.array_comparisons import Asked, Comparisons
+from matrix.config.ids import RowId
 from matrix.config.model import Config, OnnxRelease
 from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock
-from matrix.planning.moved import unmoved
 from matrix.store import CellRecord, Observation, Store
 from matrix.verdicts.compare import Tolerances
 from matrix.verdicts.judge import Judgement, Leg, judge
@@ -196,7 +196,7 @@ class Judge:
     def _versions(
         self, record: CellRecord, convert: Observation | None, names: Mapping[str, str]
     ) -> dict[str, str | None]:
-        pins = self._pins.get(unmoved(record.converter), {})
+        pins = self._pins.get(RowId.parse(record.converter).stem, {})
         installed = convert.installed if convert else {}
         return {package: installed.get(names.get(package, package)) or pins.get(package) for package in SHOWN}
 

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from matrix import selectors
 from matrix.config import Config, load_config
 from matrix.config.exporters import expand, from_file
+from matrix.config.ids import RowId, environment_name
 from matrix.config.model import ConverterRow, ExporterRow, ModelSpec, Row
 from matrix.config.source import read_source
 from matrix.environments.choose import choose
@@ -27,7 +28,7 @@ from matrix.locks.lockfile import Lock
 from matrix.locks.request import ImpossiblePin, Request, make_request
 from matrix.planning import Plan, Selection, make_plan, with_pins
 from matrix.planning.cells import Cell
-from matrix.planning.moved import MARK, cells_of_now, is_moved, unmoved
+from matrix.planning.moved import cells_of_now
 from matrix.state import State
 from matrix.verdicts.reasons import known_reasons
 
@@ -87,7 +88,12 @@ class Session:
         """Names of environments that are no row's of the table, builds included."""
         rows = {row.id for row in (*self.stated.exporters, *self.stated.converters)}
         made = {name for name in (*self._varied[1], *self._adopted, *self._searched) if name not in rows}
-        builds = {f"{row.id}.{build}" for row in self.config.exporters if row.id in made for build in row.builds}
+        builds = {
+            environment_name(row.id, row.builds, build)
+            for row in self.config.exporters
+            if row.id in made
+            for build in row.builds
+        }
         return frozenset(made | builds)
 
     @cached_property
@@ -157,7 +163,7 @@ class Session:
         Raises what `refresh` does.
         """
         self._learn(cells)
-        builds = {row.id: f"{row.id}.{self.build}" for row in self.config.exporters if self.build in row.builds}
+        builds = {row.id: self._built(row) for row in self.config.exporters}
         part = replace(plan, cells=cells, notes=(), builds=builds)
         outdated = stale(self.requests(self.environments(part)), self.locks)
         if outdated and not allowed:
@@ -183,17 +189,17 @@ class Session:
 
     def _built(self, row: Row) -> str:
         """Name of a row's environment, which may be that of a build."""
-        return f"{row.id}.{self.build}" if isinstance(row, ExporterRow) and self.build in row.builds else row.id
+        return environment_name(row.id, row.builds if isinstance(row, ExporterRow) else (), self.build)
 
     def environments_of(self, record: CellRecord) -> tuple[str, str]:
         """Names of the environments that a stored cell exports and converts in. Its observations may name others: what
         was measured before in one that consists of the same is not measured again."""
-        stem, mark, label = record.exporter.partition(MARK)
+        named = RowId.parse(record.exporter)
         exporters = {item.id: item.row for item in expand(self.config)}
-        row = next((row for row in self.config.exporters if row.id == exporters.get(stem)), None)
+        row = next((row for row in self.config.exporters if row.id == exporters.get(named.stem)), None)
         if row is None:
             return self.config.reference.id, record.converter
-        return self._built(row.model_copy(update={"id": f"{row.id}{mark}{label}"})), record.converter
+        return self._built(row.model_copy(update={"id": str(RowId(row.id, named.time))})), record.converter
 
     def adopt(self, rows: Sequence[Row], tell: Callable[[str], None], allowed: bool = True) -> dict[str, str]:
         """Take in rows that are made of the table's, each with a lock; row to why no packages fulfil it, or ''.
@@ -215,7 +221,7 @@ class Session:
     def take_in(self, cells: Iterable[Cell]) -> list[Request]:
         """Make the rows known that a search, or another time, made for these cells; the requests of all environments
         of theirs that are of another time."""
-        return self.requests(self._built(row) for row in self._learn(cells) if is_moved(row.id))
+        return self.requests(self._built(row) for row in self._learn(cells) if RowId.parse(row.id).time)
 
     def _learn(self, cells: Iterable[Cell]) -> list[ExporterRow | ConverterRow]:
         """Take in the rows of cells that are not known yet; returns those."""
@@ -231,7 +237,7 @@ class Session:
 
     def has_row(self, name: str) -> bool:
         """Whether the table has a row or an exporter of this name, at whatever time."""
-        return unmoved(name) in self._named
+        return RowId.parse(name).stem in self._named
 
     @cached_property
     def _named(self) -> frozenset[str]:
@@ -274,7 +280,7 @@ class Session:
         known[self.config.reference.id] = (self.config.reference, None)
         for row in self.config.exporters:
             known[row.id] = (row, None)
-            known |= {f"{row.id}.{build}": (row, build) for build in row.builds}
+            known |= {environment_name(row.id, row.builds, build): (row, build) for build in row.builds}
         wanted = list(names)
         if unknown := [name for name in wanted if name not in known]:
             raise UsageError(f"no row {', '.join(unknown)}; the table has: {', '.join(known)}")
@@ -305,7 +311,8 @@ class Session:
         source = read_source(self.table)
         for section, rows in (("exporters", self.stated.exporters), ("converters", self.stated.converters)):
             for index, row in enumerate(rows):
-                if name in (row.id, *(f"{row.id}.{build}" for build in getattr(row, "builds", ()))):
+                builds = getattr(row, "builds", {})
+                if name in (row.id, *(environment_name(row.id, builds, build) for build in builds)):
                     return f"{source.where((section, index, 'pins', package))}: "
         return f"{source.where(('reference', 'pins', package))}: " if name == self.stated.reference.id else ""
 

@@ -14,13 +14,14 @@ from matrix.blame.account import Story, on_the_first_day
 from matrix.blame.asking import Blame, Changed
 from matrix.blame.inquiry import Inquiry
 from matrix.blame.search import investigate
+from matrix.config.ids import NOW, CellId
 from matrix.config.model import Row
 from matrix.drift.sides import BothSides
 from matrix.errors import ConfigError, Indeterminate, LockStale, UsageError
 from matrix.index import Releases, UploadDates
 from matrix.locks.live import LiveResolver
 from matrix.planning.cells import Cell
-from matrix.planning.moved import NOW, moved_cell, moved_row, moved_side, unmoved
+from matrix.planning.moved import moved_cell, moved_row
 from matrix.planning.named import cell_named
 from matrix.session import Session
 from matrix.views.blame_timeline import picture
@@ -42,7 +43,7 @@ def blame_cell(
     and what making locks does.
     """
     began, built = time.monotonic(), len(run.counts.made)
-    cell = cell_named(session.config, session.locks, unmoved(name))
+    cell = cell_named(session.config, session.locks, str(CellId.parse(name).own))
     row = _row(session, cell, name)
     run.shop.locked((cell,))
     then = session.lock_of(row)
@@ -75,7 +76,7 @@ def blame_cell(
 
 
 def _row(session: Session, cell: Cell, name: str) -> Row:
-    if moved_side(name) != "exporter":
+    if CellId.parse(name).moved != "exporter":
         return cell.converter
     rows = {row.id: row for row in session.config.exporters}
     if cell.exporter.row not in rows:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
+from matrix.config.ids import CellId
 from matrix.errors import UsageError
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
-from matrix.planning.moved import unmoved
 from matrix.planning.shards import Costs, Exported, Partition, cut
 from matrix.session import Session
 from matrix.store import Observation, Store
@@ -37,7 +37,7 @@ def partition(
 
 def measured(store: Store, cells: Sequence[Cell]) -> Costs:
     """What the newest observations of these cells took, as far as there are any."""
-    names = sorted({name for cell in cells for name in (cell.id, unmoved(cell.id))})
+    names = sorted({name for cell in cells for name in (cell.id, str(CellId.parse(cell.id).own))})
     of_cells: dict[str, float] = {}
     of_exports: dict[Exported, float] = {}
     for start in range(0, len(names), _TOGETHER):

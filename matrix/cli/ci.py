@@ -168,17 +168,18 @@ def issues(
 
 def _public(session: Session, stored: Store, include: tuple[str, ...]) -> History:
     """The history of what may leave the machine. Raises UsageError for an --include that names no stored model."""
+    from matrix.config.ids import CellId
     from matrix.errors import UsageError
     from matrix.history import read_history
     from matrix.results import Judge
 
     declared = {model.id for model in session.stated.models}
     models = declared | set(include)
-    if unknown := set(include) - declared - {cell.split("/")[0] for cell in stored.cell_ids()}:
+    if unknown := set(include) - declared - {CellId.parse(cell).model for cell in stored.cell_ids()}:
         raise UsageError(f"--include {', '.join(sorted(unknown))}: no stored cell is of such a model")
     judge = Judge(session.config, stored)
     history = read_history(
-        stored, judge, session.locks, wanted=lambda cell: cell.split("/")[0] in models, current=session.has_row
+        stored, judge, session.locks, wanted=lambda cell: CellId.parse(cell).model in models, current=session.has_row
     )
     judge.keep()
     return history

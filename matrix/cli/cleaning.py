@@ -33,9 +33,9 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
     import contextlib
     import datetime as dt
 
+    from matrix.config.ids import NOW, EnvironmentName
     from matrix.environments.engine import BuildFailed, Engine
     from matrix.errors import Indeterminate, UsageError
-    from matrix.planning.moved import is_now
     from matrix.retention import Keep, size, superfluous
 
     try:
@@ -58,7 +58,8 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
 
     with session.state.held(), contextlib.closing(session.state.open_store(store)) as history:
         # The next run of now most likely resolves to what the last one did.
-        of_now = [*history.resolutions.newest(name for name in history.resolutions.names() if is_now(name)).values()]
+        names = [n for n in history.resolutions.names() if EnvironmentName.parse(n).row.time == NOW]
+        of_now = [*history.resolutions.newest(names).values()]
         for engine in session.engines():
             engine.recover()
             there = engine.stored()

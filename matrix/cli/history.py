@@ -10,6 +10,7 @@ import click
 from matrix.cli.options import make_session, store_option, table_options
 
 if TYPE_CHECKING:
+    from matrix.config.ids import CellId
     from matrix.results import CellResult
     from matrix.session import Session
     from matrix.store import Store
@@ -86,8 +87,8 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
     import shlex
 
     from matrix.cli.cells import like
+    from matrix.config.ids import CellId
     from matrix.errors import NothingSelected, UsageError
-    from matrix.planning.moved import is_moved, of_now
     from matrix.redact import plain
     from matrix.results import Judge
     from matrix.store.records import Observation
@@ -102,7 +103,7 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
         if not fitting:
             raise NothingSelected(f"no run has decided a cell like {cell!r}; `python -m matrix status` lists runs")
         # A part of an id means the cell at its own time, unless it says more.
-        own = [name for name in fitting if not is_moved(name)]
+        own = [name for name in fitting if CellId.parse(name).moved is None]
         fitting = own if len(own) == 1 else fitting
         if len(fitting) > 1:
             raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
@@ -115,7 +116,7 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
         if lock:
             click.echo(_lock_text(session, history, result, run), nl=False)
             return
-        blamed = history.blames.newest([fitting[0]] if is_moved(fitting[0]) else of_now(fitting[0]))
+        blamed = history.blames.newest(_of_now(CellId.parse(fitting[0])))
         if format_ == "json":
             stories = {record.cell: dict(record.story) for record in blamed.values()}
             click.echo(json.dumps({"schema": 1, "run": run, **cell_document(result), "blamed": stories}, indent=1))
@@ -143,12 +144,16 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
         history.close()
 
 
+def _of_now(cell: CellId) -> list[str]:
+    """The cells of another time under which a blame of this cell may be stored."""
+    return [str(cell)] if cell.moved is not None else [str(moved) for moved in cell.of_now()]
+
+
 def _lock_text(session: Session, history: Store, result: CellResult, run: int) -> str:
     """Of the converter, or of the environment that is of another time. Raises UsageError where none is kept."""
     from matrix.errors import UsageError
-    from matrix.planning.moved import moved_side
 
-    side = moved_side(result.record.cell) or "converter"
+    side = result.record.cell_id.moved or "converter"
     part = result.export if side == "exporter" else result.convert
     known = {**session.locks, **history.resolutions.of_run(run)}
     exporter, converter = session.environments_of(result.record)

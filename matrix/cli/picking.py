@@ -202,7 +202,7 @@ def _hand_over(session: Session, picked: Picked, run: RunRecord, folder: Path, t
             cell=cell,
             result=proof.result,
             converter=locks[cell.converter.id],
-            exporter=None if cell.exporter.via == "file" else locks[session.exporter_environment(cell)],
+            exporter=locks[session.exporter_environment(cell)] if cell.exporter.writes else None,
             reference=locks[session.config.reference.id],
             tolerances=tolerances_of(session.config, cell.model.id),
             root=session.table.absolute().parent,

@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from matrix import selectors
 from matrix.config.exporters import EXPORTER_KEYS, expand, exporter_id
+from matrix.config.ids import environment_name
 from matrix.config.model import CellSelector, Config, ConverterRow, ExporterRow, Row
 from matrix.config.source import Place
 from matrix.selectors import Selector
@@ -60,7 +61,7 @@ def _duplicates(config: Config) -> Iterator[Problem]:
         names = [row.id]
         if isinstance(row, ExporterRow):
             names += [exporter_id(row, via) for via in row.via if len(row.via) > 1]
-            names += [f"{row.id}.{build}" for build in row.builds]
+            names += [environment_name(row.id, row.builds, build) for build in row.builds]
         for name in names:
             if name in seen:
                 yield (*place, "id"), f"the id {name!r} is taken by an earlier row"

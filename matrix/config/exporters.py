@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from matrix.config.ids import DIRECT, FILE
 from matrix.config.model import Config, ExporterRow, Via
 
 # What selectors see of an exporter and the opset asked of it.
@@ -19,17 +20,23 @@ class Exporter:
 
     `askable` are the opsets it accepts as an argument, `writable` those it really writes: the dynamo exporter
     accepts an old opset and silently writes a newer one. `via` "file" stands for no exporter at all: the model came
-    as an .onnx file, which the reference environment looks into.
+    as an .onnx file, which the reference environment looks into; `via` "direct" for none either: the converter takes
+    the torch module itself.
     """
 
     id: str
     row: str
-    via: Via | Literal["file"]
+    via: Via | Literal["file", "direct"]
     torch: str
     released: dt.date
     askable: range
     writable: range
     current: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether it really is an exporter, which writes a file at an opset asked for."""
+        return self.via not in (FILE, DIRECT)
 
     @cached_property
     def subject(self) -> dict[str, str]:
@@ -43,7 +50,7 @@ def exporter_id(row: ExporterRow, via: str) -> str:
 def from_file(config: Config) -> Exporter:
     """What stands in an exporter's place for a model that is an .onnx file; its one opset, 0, means: as it is."""
     only = range(1)
-    return Exporter("file", config.reference.id, "file", "", dt.date.min, only, only, current=False)
+    return Exporter(FILE, config.reference.id, FILE, "", dt.date.min, only, only, current=False)
 
 
 def expand(config: Config) -> list[Exporter]:

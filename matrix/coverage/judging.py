@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from matrix.arrays import UnreadableArrays, read_arrays
+from matrix.config.ids import by_case
 from matrix.coverage.report import Case, UnreadableCases, read_report
 from matrix.coverage.summary import CaseResult, Coverage, Form
 from matrix.coverage.verdict import verdict_of
@@ -65,8 +66,4 @@ def _by_case(name: str, path: Path) -> Mapping[str, Mapping[str, Array]]:
         arrays = read_arrays(path)
     except UnreadableArrays as error:
         raise UnreadableCoverage(f"{name}: {error}") from error
-    found: dict[str, dict[str, Array]] = {}
-    for key, array in arrays.items():
-        number, _, tensor = key.partition("/")
-        found.setdefault(number, {})[tensor] = array
-    return found
+    return by_case(arrays)

@@ -12,10 +12,10 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
+from matrix.config.ids import CellId, RowId
 from matrix.dashboard.observed import Observed
 from matrix.dashboard.privacy import Cleaner
 from matrix.dashboard.shards import SCHEMA, Shards, encode, fnv1a
-from matrix.planning.moved import moved_side, of_now, unmoved
 from matrix.results import CellResult
 from matrix.store import RunRecord
 from matrix.views.document import cell as cell_document
@@ -70,11 +70,11 @@ class Cells:
         record = result.record
         self.places[record.cell] = Place(
             intern(record.model),
-            intern(unmoved(record.exporter)),
+            intern(RowId.parse(record.exporter).stem),
             intern(record.torch),
             record.opset,
-            intern(unmoved(record.converter)),
-            _TIMES[moved_side(record.cell)],
+            intern(RowId.parse(record.converter).stem),
+            _TIMES[record.cell_id.moved],
             intern(self._python(result)),
         )
         details = self._cleaner.encoded({**cell_document(result), "cause": result.judgement.cause})
@@ -135,8 +135,9 @@ class Cells:
 
     def _siblings(self, cell: str) -> dict[str, str | None]:
         """The same cell at the other times, where a run decided it."""
-        own, now = unmoved(cell), of_now(cell)
-        named = {"then": own, "converter_now": now[0], "exporter_now": now[1] if len(now) > 1 else None}
+        own = CellId.parse(cell).own
+        now = [str(name) for name in own.of_now()]
+        named = {"then": str(own), "converter_now": now[0], "exporter_now": now[1] if len(now) > 1 else None}
         return {time: name if name in self.places and name != cell else None for time, name in named.items()}
 
 
@@ -162,7 +163,7 @@ class Reproducing:
         decided = self._runs[run]
         if place.model in self._models and place.exporter in self._exporters and place.converter in self._converters:
             tier = decided.tier if decided.tier in self._tiers else "full"
-            only = shlex.quote(f"cell={unmoved(cell)}")
+            only = shlex.quote(f"cell={CellId.parse(cell).own}")
             now = f" --resolution now --as-of {decided.as_of}" if place.time != THEN and decided.as_of else ""
             commands.append(f"python -m matrix run --tier {tier} --only {only}{now} --again")
         if place.python:

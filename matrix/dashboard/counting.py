@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from matrix.config.ids import NOW, RowId
 from matrix.dashboard.cells import CONVERTER_NOW, THEN, Place
 from matrix.history import Conclusion, History
-from matrix.planning.moved import MARK, NOW
 
 Integers = NDArray[np.int64]
 
@@ -60,7 +60,7 @@ def count(history: History, places: Mapping[str, Place]) -> Counts:
 def _row(place: Place) -> str:
     if place.time == THEN:
         return place.converter
-    return f"{place.converter}{MARK}{NOW}" if place.time == CONVERTER_NOW else ""
+    return str(RowId(place.converter, NOW)) if place.time == CONVERTER_NOW else ""
 
 
 def _by_verdict(history: History, runs: Integers, conclusions: Integers) -> list[dict[str, int]]:

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 
+from matrix.config.ids import EnvironmentName
 from matrix.dashboard.privacy import Cleaner
 from matrix.dashboard.shards import SCHEMA, Shards
 from matrix.environments.docker.names import environment_image
 from matrix.evidence.derive import identity_of, lock_identity
 from matrix.locks.lockfile import Lock
-from matrix.planning.moved import is_moved, moved_side
 from matrix.results import CellResult
 from matrix.store import Observation, RunRecord, Store
 
@@ -48,7 +48,7 @@ class Environments:
     def installable(self, result: CellResult) -> str:
         """The Python, such as 3.9, of what a cell converts in, or of its moved environment, where that can be installed
         from its lock; else ''."""
-        part = result.export if moved_side(result.record.cell) == "exporter" else result.convert
+        part = result.export if result.record.cell_id.moved == "exporter" else result.convert
         if part is None or not self.take(part)[1]:
             return ""
         return ".".join(part.python.split(".")[:2])
@@ -82,7 +82,7 @@ class Environments:
         """The one that it was installed from: a row may have been locked anew since."""
         name = observation.environment
         lock = self._locks.get(name)
-        if is_moved(name) or lock is None:
+        if EnvironmentName.parse(name).row.time or lock is None:
             lock = self._resolved(observation.run).get(name, lock) if observation.run is not None else lock
         if lock is None or not observation.installed:
             return lock

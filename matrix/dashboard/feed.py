@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from matrix.config.ids import CellId
 from matrix.dashboard.changes import Changes, ended, started
 from matrix.dashboard.regressions import first_blame, title
 from matrix.history import CellChange, History, Regression
-from matrix.history.timelines import environment_of
 from matrix.store import RunRecord
 
 _ATOM = "http://www.w3.org/2005/Atom"
@@ -86,7 +86,7 @@ def _mended(run: int, found: list[CellChange], history: History, changes: Change
     together: dict[tuple[str, str], list[CellChange]] = {}
     for change in found:
         before = history.conclusions[change.before or 0]
-        key = environment_of(change.cell, before.role), before.reason or before.verdict
+        key = CellId.parse(change.cell).environment_of(before.role), before.reason or before.verdict
         together.setdefault(key, []).append(change)
     made = []
     for (environment, reason), items in sorted(together.items()):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from matrix.config.ids import CellId
 from matrix.dashboard.shards import encode
 from matrix.paths import CONVERTER
 from matrix.redact import plain, redact
@@ -96,7 +97,7 @@ class Public:
         self._seen: set[str] = set()
 
     def __call__(self, cell: str) -> bool:
-        model = cell.partition("/")[0]
+        model = CellId.parse(cell).model
         self._seen.add(model)
         if model in self._models:
             return True

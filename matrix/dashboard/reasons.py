@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from matrix.config.ids import RowId
 from matrix.dashboard.changes import started
 from matrix.dashboard.privacy import Cleaner
 from matrix.dashboard.recognised import recognised
 from matrix.dashboard.shards import slug
 from matrix.history import History
-from matrix.planning.moved import unmoved
 from matrix.results import CellResult
 from matrix.verdicts import signatures
 from matrix.verdicts.matching import Signature
@@ -65,7 +65,7 @@ class Reasons:
             seen.stages.add(judgement.stage)
         if len(seen.cells) < _CELLS:
             seen.cells.append(record.cell)
-        seen.rows[unmoved(record.converter)] += 1
+        seen.rows[RowId.parse(record.converter).stem] += 1
         seen.models[record.model] += 1
         said = judgement.said or judgement.title
         if said and len(seen.examples) < _EXAMPLES:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from matrix.config.ids import NOW, CellId, RowId
 from matrix.dashboard.cells import CONVERTER_NOW, Place
 from matrix.dashboard.changes import started
 from matrix.dashboard.counting import Counts
@@ -21,7 +22,6 @@ from matrix.handover.choice import Part
 from matrix.handover.installing import requirements
 from matrix.history import History
 from matrix.locks.lockfile import Lock
-from matrix.planning.moved import MARK, NOW, unmoved
 from matrix.results import SHOWN
 from matrix.views.words import VERDICTS
 
@@ -130,15 +130,16 @@ def drifts(
     for cell, place in places.items():
         if place.time != CONVERTER_NOW:
             continue
-        own = history.timelines.get(unmoved(cell))
+        own = history.timelines.get(str(CellId.parse(cell).own))
         then = history.conclusions[own.newest[1]].verdict if own else None
         now = history.conclusions[history.timelines[cell].newest[1]].verdict
         counted.setdefault(place.converter, Counter())[standing(then, now)] += 1
     packages: dict[str, str] = {}
     for report in reports:
         for row in report.get("rows") or ():
-            if str(row.get("row", "")).endswith(f"{MARK}{NOW}"):
-                packages.setdefault(unmoved(row["row"]), _packages(row))
+            named = RowId.parse(str(row.get("row", "")))
+            if named.time == NOW:
+                packages.setdefault(named.stem, _packages(row))
     found = {}
     for row, standings in counted.items():
         known = [(name, standings[name]) for name in _STANDINGS if standings[name]]

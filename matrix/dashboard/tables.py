@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matrix.config.exporters import expand
+from matrix.config.ids import RowId
 from matrix.dashboard.cells import Place
 from matrix.dashboard.matrices import version_order
 from matrix.dashboard.rows import RowFacts, site_order
 from matrix.locks.versions import version_of
-from matrix.planning.moved import is_moved
 from matrix.results import SHOWN, CellResult
 from matrix.session import Session
 
@@ -40,9 +40,9 @@ class Table:
 
     def take(self, result: CellResult) -> None:
         record = result.record
-        if not is_moved(record.exporter) and result.export.python:
+        if not RowId.parse(record.exporter).time and result.export.python:
             self._exporter_python.setdefault(record.exporter, ".".join(result.export.python.split(".")[:2]))
-        if is_moved(record.converter):
+        if RowId.parse(record.converter).time:
             return
         self._distributions |= result.distributions
         versions = self._versions.setdefault(record.converter, {})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from matrix.config.ids import NOW, RowId
 from matrix.dashboard.counting import Counts
 from matrix.dashboard.shards import SCHEMA
 from matrix.history import History
-from matrix.planning.moved import MARK, NOW
 
 
 def trends(history: History, counts: Counts, jobs: dict[int, tuple[int, int]]) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def trends(history: History, counts: Counts, jobs: dict[int, tuple[int, int]]) -
     for run, record in enumerate(history.runs):
         for tier, (match, findings) in (
             (record.tier, counts.by_time[0][run]),
-            (f"{record.tier}{MARK}{NOW}", counts.by_time[1][run]),
+            (str(RowId(record.tier, NOW)), counts.by_time[1][run]),
         ):
             if findings:
                 by_tier.setdefault(tier, []).append([run, match, findings])

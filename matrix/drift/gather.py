@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import dropwhile, islice
 from typing import Any
 
+from matrix.config.ids import EnvironmentName
 from matrix.drift.incidents import KINDS, Incident, incidents
 from matrix.drift.report import RowDrift, row_drift
 from matrix.drift.sides import BothSides, both_sides
@@ -14,7 +15,6 @@ from matrix.evidence.derive import identity_of, lock_identity
 from matrix.index import Releases
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request
-from matrix.planning.moved import is_moved, unmoved
 from matrix.results import CellResult, Judge
 from matrix.session import Session
 from matrix.store import Store
@@ -80,8 +80,8 @@ class Past:
 
 def beside_then(past: Past, results: Sequence[CellResult]) -> tuple[BothSides, ...]:
     """The run's cells of now, with what the same cells of then came out as with the locks they have now."""
-    known = {result.record.cell for result in results}
-    wanted = {unmoved(cell) for cell in known if is_moved(cell)} - known
+    known = {result.record.cell_id for result in results}
+    wanted = {str(cell.own) for cell in known if cell.moved is not None} - {str(cell) for cell in known}
     earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.session)}
     return both_sides(results, earlier)
 
@@ -96,7 +96,7 @@ def drifts(
     before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run, told=True)
     after = {result.record.cell: result for result in results}
     were = past.decided(after)
-    own = {unmoved(name) for name in (*(lock.name for lock in locks), *unresolved)}
+    own = {EnvironmentName.parse(name).row.stem for name in (*(lock.name for lock in locks), *unresolved)}
     rows = [row for row in (*session.config.exporters, *session.config.converters) if row.id in own]
     then = [lock for row in rows if (lock := session.lock_of(row)) is not None]
     requests = {request.name: request for request in session.requests(lock.name for lock in (*locks, *then))}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from matrix.config.ids import Side
 from matrix.drift.standing import Standing, standing
-from matrix.planning.moved import Side, is_now, moved_side, unmoved
 from matrix.results import CellResult
 
 
@@ -22,7 +22,7 @@ class BothSides:
     @property
     def cell(self) -> str:
         """Id of the cell at its own time."""
-        return unmoved(self.now.record.cell)
+        return str(self.now.record.cell_id.own)
 
     @property
     def standing(self) -> Standing:
@@ -37,7 +37,7 @@ def both_sides(results: Iterable[CellResult], earlier: Mapping[str, CellResult])
     known = {**earlier, **{result.record.cell: result for result in results}}
     found = []
     for result in known.values():
-        side = moved_side(result.record.cell)
-        if side is not None and is_now(result.record.cell) and result.record.cell not in earlier:
-            found.append(BothSides(result, known.get(unmoved(result.record.cell)), side))
+        cell = result.record.cell_id
+        if cell.moved is not None and cell.is_now and result.record.cell not in earlier:
+            found.append(BothSides(result, known.get(str(cell.own)), cell.moved))
     return tuple(found)

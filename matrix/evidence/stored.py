@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix.config.exporters import expand, from_file
+from matrix.config.ids import environment_name
 from matrix.evidence.derive import derive, identity_of, profile_of
 from matrix.evidence.known import Evidence, Profile, ProfileKey
 from matrix.evidence.packed import fits, newest, pack
-from matrix.planning.moved import is_moved
 from matrix.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def read(
 
 def _derived(source: Source, run: int) -> dict[str, Any]:
     # Of another time than its own, a row says nothing about what its lock installs.
-    records = [record for record in source.store.cells(run) if not is_moved(record.cell)]
+    records = [record for record in source.store.cells(run) if record.cell_id.moved is None]
     entries, profiles = derive(source.judge.cells(records, source.locks, run), run)
     return pack(entries, {**_read(source.store, records), **profiles})
 
@@ -126,7 +126,10 @@ def _holds(name: str, lock: str, present: Mapping[str, frozenset[str]]) -> bool:
 def _present(config: Config, locks: Mapping[str, Lock]) -> dict[str, frozenset[str]]:
     """By converter row and exporter: the identities of its locks, of which an exporter row has one for each build."""
     rows: dict[str, tuple[str, ...]] = {row.id: (row.id,) for row in config.converters}
-    builds = {row.id: (row.id, *(f"{row.id}.{build}" for build in row.builds)) for row in config.exporters}
+    builds = {
+        row.id: (row.id, *(environment_name(row.id, row.builds, build) for build in row.builds))
+        for row in config.exporters
+    }
     for exporter in (*expand(config), from_file(config)):
         rows[exporter.id] = builds.get(exporter.row, (exporter.row,))
     return {

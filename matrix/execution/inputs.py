@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from matrix.config.ids import ArrayKey
+
 if TYPE_CHECKING:
     from matrix.config.model import ModelSpec
 
@@ -47,7 +49,9 @@ def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.gener
     The second draw has dynamic axes twice as long: so a size that was frozen into the converted model shows.
     Keys go case by case, within a case in the order of `inputs`.
     """
-    return {f"{case}/{item.name}": _values(item, seed, case) for case in range(DRAWS + 2) for item in inputs}
+    return {
+        str(ArrayKey(str(case), item.name)): _values(item, seed, case) for case in range(DRAWS + 2) for item in inputs
+    }
 
 
 def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from matrix.arrays import UnreadableArrays, read_cases
+from matrix.config.ids import ArrayKey
 from matrix.config.model import ModelSpec
 from matrix.durable import is_full
 from matrix.errors import ConfigError
@@ -61,8 +62,8 @@ class Materials:
         if model.inputs or model.inputs_file is None:
             return [item.name for item in model.inputs]
         if model.id not in self._names:
-            keys = (key.partition("/") for key in self._arrays(model, "inputs_file", model.inputs_file))
-            self._names[model.id] = list(dict.fromkeys(name for _, _, name in keys))
+            keys = map(ArrayKey.parse, self._arrays(model, "inputs_file", model.inputs_file))
+            self._names[model.id] = list(dict.fromkeys(key.name for key in keys))
         return self._names[model.id]
 
     def of_factory(self, model: ModelSpec) -> dict[str, str]:

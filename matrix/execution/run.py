@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.version import Version
@@ -114,7 +114,7 @@ class Run:
         """One export and everything that waits for it."""
         inputs = ""
         try:
-            export = await (self._inspect if cells[0].exporter.via == "file" else self._export)(cells[0], cells)
+            export = await (self._export if cells[0].exporter.writes else self._inspect)(cells[0], cells)
             if self.speak(export) is None:
                 inputs = self._materials.inputs(cells[0].model, export.facts.get("inputs") or ())
         except ConfigError as error:
@@ -138,7 +138,7 @@ class Run:
 
     def _unusable(self, cell: Cell, why: str) -> Observation:
         """A model that no job can be made of, for a reason that a person has to see to."""
-        kind: JobKind = "inspect" if cell.exporter.via == "file" else "export"
+        kind: JobKind = "export" if cell.exporter.writes else "inspect"
         job = Job(hashlib.sha256(f"{cell.model.id}\0{why}".encode()).hexdigest(), kind, {}, {})
         lock = self.locks[self.plan.exporter_environment(cell)]
         stopped = Obstacle("model", "error", "model-unusable", why)
@@ -265,11 +265,10 @@ class Run:
     def _read(self, cell: Cell, export: Observation) -> None:
         """A model was read, which decides no cell: it is kept like what a search did, under a base of its own."""
         assert export.id is not None
-        opset = "" if cell.exporter.via == "file" else f"@{cell.opset}"
-        base = f"{cell.model.id}/{cell.exporter.id}{opset}"
+        base = cell.read_id
         self._decided.append(
             CellRecord(
-                cell=f"{base}+read",
+                cell=str(replace(base, search="read")),
                 model=cell.model.id,
                 exporter=cell.exporter.id,
                 torch=cell.exporter.torch,
@@ -278,7 +277,7 @@ class Run:
                 export=export.id,
                 reference=None,
                 convert=None,
-                base=base,
+                base=str(base),
             )
         )
 

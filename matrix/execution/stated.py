@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from matrix.config.ids import ArrayKey
 from matrix.config.model import ModelInput, ModelSpec
 from matrix.errors import ConfigError
 from matrix.verdicts.tensors import Arrays
@@ -77,12 +78,13 @@ def check_arrays(model: ModelSpec, arrays: Arrays, stated: Iterable[Mapping[str,
     if not wanted:
         return
     for key, array in arrays.items():
-        case, _, name = key.partition("/")
+        case, name = ArrayKey.parse(key)
         if name not in wanted:
             raise ConfigError(f"model {model.id!r}: --inputs holds {key}; the model takes {', '.join(wanted)}")
         _check(model, f"--inputs {key}", array.dtype.name, array.shape, wanted[name])
-        if missing := [other for other in wanted if f"{case}/{other}" not in arrays]:
-            raise ConfigError(f"model {model.id!r}: --inputs has no {case}/{missing[0]}, which the model takes")
+        if missing := [other for other in wanted if str(ArrayKey(case, other)) not in arrays]:
+            lacking = ArrayKey(case, missing[0])
+            raise ConfigError(f"model {model.id!r}: --inputs has no {lacking}, which the model takes")
 
 
 def _understood(model: ModelSpec, stated: object) -> list[Mapping[str, Any]]:

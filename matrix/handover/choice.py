@@ -69,7 +69,7 @@ class Choice:
     def __post_init__(self) -> None:
         if self.result.judgement.verdict != "match":
             raise UsageError(f"{self.cell.id} is no match but {self.result.judgement.verdict}: nothing to hand over")
-        if (self.exporter is None) != (self.cell.exporter.via == "file"):
+        if (self.exporter is not None) != self.cell.exporter.writes:
             raise ValueError(f"{self.cell.id}: an exporter's lock goes with a torch model, and with nothing else")
         if self.needs_reference and self.reference is None:
             raise ValueError(f"{self.cell.id}: the lock of the reference environment is missing")
@@ -77,7 +77,7 @@ class Choice:
     @property
     def needs_reference(self) -> bool:
         """An alteration, or the look into an .onnx file, is made where it was measured."""
-        return bool(self.cell.alterations) or self.cell.exporter.via == "file"
+        return bool(self.cell.alterations) or not self.cell.exporter.writes
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

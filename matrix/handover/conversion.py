@@ -51,7 +51,7 @@ def make_conversion(choice: Choice) -> Conversion:
     code = JobMaker(ConverterCode(CONVERTER))
     steps: list[dict[str, Any]] = []
     modules = ["converter.worker"]
-    if choice.cell.exporter.via == "file":
+    if not choice.cell.exporter.writes:
         steps += _read_file(choice, model)
     else:
         job = _export_job(choice, model, code)

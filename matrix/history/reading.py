@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from matrix.config.ids import CellId
 from matrix.history.conclusions import Conclusion, conclusion_of
 from matrix.history.timelines import History, Timeline
 from matrix.locks.lockfile import Lock
-from matrix.planning.moved import is_moved, is_now
 from matrix.results import CellResult, Judge
 from matrix.store import RunRecord, Store
 from matrix.store.records import NOT_OF_CELLS
@@ -74,7 +74,8 @@ def _decided(store: Store, runs: list[int], wanted: Callable[[str], bool]) -> di
     found: dict[str, dict[tuple[object, ...], tuple[_Basis, list[int]]]] = {}
     for cell, export, reference, convert, row, numbers, origin in store.decisions.together(runs):
         if cell not in counts:
-            counts[cell] = (not is_moved(cell) or is_now(cell)) and wanted(cell)
+            named = CellId.parse(cell)
+            counts[cell] = (named.moved is None or named.is_now) and wanted(cell)
         if not counts[cell]:
             continue
         rows = searched.get((origin, cell), ()) if origin is not None else ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from matrix.config.ids import CellId
 from matrix.config.model import Role
 from matrix.history.conclusions import Conclusion
 from matrix.store import RunRecord
@@ -123,7 +124,7 @@ class History:
                     broke = change
                 elif change.kind == "mended" and broke is not None:
                     after = self.conclusions[broke.after]
-                    where = environment_of(cell, after.role)
+                    where = CellId.parse(cell).environment_of(after.role)
                     found.add(regression_key(where, after.role, after.stage, after.reason))
                     broke = None
         return frozenset(found)
@@ -133,7 +134,8 @@ class History:
         together: dict[tuple[int, str, Role | None, str | None, str | None], list[CellChange]] = {}
         for change in changes:
             after = self.conclusions[change.after]
-            key = change.run, environment_of(change.cell, after.role), after.role, after.stage, after.reason
+            where = CellId.parse(change.cell).environment_of(after.role)
+            key = change.run, where, after.role, after.stage, after.reason
             together.setdefault(key, []).append(change)
         found = [
             Regression(
@@ -213,12 +215,6 @@ class History:
                 if conclusion in self._mute:
                     found[run] = found.get(run, 0) + 1
         return found
-
-
-def environment_of(cell: str, role: Role | None) -> str:
-    """The row that a conclusion with this role speaks of: the exporter's, else the converter's."""
-    _, exporter, converter = cell.split("/")
-    return exporter.rpartition("@")[0] or exporter if role == "exporter" else converter
 
 
 def regression_key(environment: str, role: Role | None, stage: str | None, reason: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 
 from matrix.config.check import applies
+from matrix.config.ids import environment_name
 from matrix.config.model import Config, ConverterRow, ExporterRow, ReferenceRow, Role, Row
 from matrix.errors import ConfigError
 
@@ -82,7 +83,7 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
     if build is not None:
         assert isinstance(row, ExporterRow)
         pins |= row.builds[build]
-        name = f"{row.id}.{build}"
+        name = environment_name(row.id, row.builds, build)
     wanted: dict[str, SpecifierSet] = {package: SpecifierSet(spec) for package, spec in row.add.items()}
     for rule in config.companions if row.companions else ():
         if applies(rule.when, row.pins):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from matrix.config.exporters import Exporter, expand, from_file
+from matrix.config.ids import environment_name
 from matrix.config.model import Config, ConverterRow, ExporterRow, ModelSpec, Role
 from matrix.locks.lockfile import Lock
 from matrix.pick.constraints import Constraint, all_hold
@@ -37,11 +38,11 @@ class Candidates:
                 if other is None or other.outcome != "resolved":
                     continue
                 involved: dict[Role, Lock] = {"converter": lock}
-                if exporter.via != "file":
+                if exporter.writes:
                     involved["exporter"] = other
                 if not all_hold(constraints, involved, replaced):
                     continue
-                for opset in exporter.writable if exporter.via != "file" else exporter.askable:
+                for opset in exporter.writable if exporter.writes else exporter.askable:
                     if opset <= newest[converter.pins["onnx"]]:
                         yield Cell(model, exporter, opset, converter, lock.python)
 
@@ -49,7 +50,7 @@ class Candidates:
         """Name of the environment that an exporter runs in."""
         rows = {row.id: row for row in self.config.exporters}
         row = rows.get(exporter.row)
-        return f"{row.id}.{self.build}" if row is not None and self.build in row.builds else exporter.row
+        return environment_name(exporter.row, row.builds if row is not None else (), self.build)
 
     def _exporters(self, model: ModelSpec) -> list[Exporter]:
         if model.onnx is not None:

@@ -124,7 +124,7 @@ def _with_model(session: Session, wanted: Wanted, run: Underway, evidence: Evide
             break
         cell = unread[0].cell
         tried.add(cell.exporter.row)
-        how = "" if cell.exporter.via == "file" else f", as {cell.exporter.id} writes it at opset {cell.opset}"
+        how = f", as {cell.exporter.id} writes it at opset {cell.opset}" if cell.exporter.writes else ""
         run.shop.events.say(f"reading {model.id}{how}")
         if not run.run(run.shop.locked([cell]), exports_only=True):
             picked.stopped = True
@@ -147,7 +147,7 @@ def _try(
     left = wanted.limit - picked.asked
 
     def prepare(cell: Cell) -> Cell:
-        return candidates.joined(cell, kept) if wanted.single and cell.exporter.via != "file" else cell
+        return candidates.joined(cell, kept) if wanted.single and cell.exporter.writes else cell
 
     picks = Picks(
         ranked,

@@ -84,7 +84,7 @@ class Preferences:
 
     def megabytes(self, cell: Cell) -> float:
         """Disk of both environments; infinite where one was never measured."""
-        sides = [cell.converter.id, *([] if cell.exporter.via == "file" else [cell.exporter.id])]
+        sides = [cell.converter.id, *([cell.exporter.id] if cell.exporter.writes else [])]
         return sum(self._sizes.get(side, math.inf) for side in sides)
 
 

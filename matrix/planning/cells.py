@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from matrix.config.exporters import Exporter
+from matrix.config.ids import CellId, RowId
 from matrix.config.model import ConverterRow, ExporterRow, ModelSpec
 from matrix.selectors import Condition, Selector
 
@@ -46,11 +47,17 @@ class Cell:
 
     @property
     def id(self) -> str:
+        """Print the cell's id."""
         if self.base is not None:
-            more = "located" if self.locate is not None else "+".join(change.id for change in self.changes)
-            return f"{self.base}+{more}"
-        opset = "" if self.exporter.via == "file" else f"@{self.opset}"
-        return f"{self.model.id}/{self.exporter.id}{opset}/{self.converter.id}"
+            searched = "located" if self.locate is not None else "+".join(change.id for change in self.changes)
+            return str(replace(CellId.parse(self.base), search=searched))
+        return str(replace(self.read_id, row=RowId.parse(self.converter.id)))
+
+    @property
+    def read_id(self) -> CellId:
+        """The id of its model as it is exported or read, whatever converts it then."""
+        opset = self.opset if self.exporter.writes else None
+        return CellId(self.model.id, RowId.parse(self.exporter.id), opset, None)
 
     @property
     def subject(self) -> dict[str, str]:

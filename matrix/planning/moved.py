@@ -7,62 +7,23 @@ exporter of then, and every exporter has cells of now of its own.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+from matrix.config.ids import NOW, RowId
 from matrix.config.model import ConverterRow, ExporterRow, Row
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
 
 AnyRow = TypeVar("AnyRow", bound=Row)
-Side = Literal["exporter", "converter"]
-
-# No id of the table has it.
-MARK = "~"
-NOW = "now"
-
-# Behind it come the opset of a cell, or the build of an environment.
-_NOW = re.compile(rf"{MARK}{NOW}(?=[@.]|$)")
-
-
-def is_moved(name: str) -> bool:
-    """Whether a row, an environment or a cell of this name is that of another time than its own."""
-    return MARK in name
-
-
-def is_now(name: str) -> bool:
-    """Whether the cell, row or environment of this name is that of a run of now, not of a day that a search tried."""
-    return any(_NOW.search(part) for part in name.split("/"))
-
-
-def unmoved(name: str) -> str:
-    """The cell, row or environment at its own time, of whatever other time `name` is."""
-    return "/".join(_stem(part) for part in name.split("/"))
-
-
-def moved_side(cell: str) -> Side | None:
-    """Which environment of the cell with this id is of another time."""
-    parts = cell.split("/")
-    if is_moved(parts[-1]):
-        return "converter"
-    return "exporter" if is_moved(cell) else None
-
-
-def of_now(cell: str) -> tuple[str, ...]:
-    """Ids of the cells of now of the cell with this id: with the converter moved, and the exporter if it has one."""
-    model, exporter, converter = unmoved(cell).split("/")
-    name, at, opset = exporter.partition("@")
-    found = (f"{model}/{exporter}/{converter}{MARK}{NOW}",)
-    return (*found, f"{model}/{name}{MARK}{NOW}{at}{opset}/{converter}") if at else found
 
 
 def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapping[str, str] | None = None) -> AnyRow:
-    """The row resolved as of a day for the same Python, under further ranges."""
+    """The row resolved as of a day for the same Python, under further ranges; `label` is that other time in its id."""
     return row.model_copy(
         update={
-            "id": f"{row.id}{MARK}{label}",
+            "id": str(RowId(row.id, label)),
             "as_of": as_of,
             "python": python,
             "within": {**row.within, **(within or {})},
@@ -74,8 +35,8 @@ def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapp
 def moved_cell(cell: Cell, row: Row) -> Cell:
     """The cell with a row of another time in the place of its converter's or its exporter's."""
     if isinstance(row, ExporterRow):
-        label = row.id.partition(MARK)[2]
-        exporter = replace(cell.exporter, id=f"{cell.exporter.id}{MARK}{label}", row=row.id)
+        moved = RowId(cell.exporter.id, RowId.parse(row.id).time)
+        exporter = replace(cell.exporter, id=str(moved), row=row.id)
         return replace(cell, exporter=exporter, exporter_row=row)
     assert isinstance(row, ConverterRow)
     return replace(cell, converter=row)
@@ -114,12 +75,6 @@ def cells_of_now(
 
 def younger(cells: Sequence[Cell], of_now: Iterable[Cell]) -> list[str]:
     """Rows of `cells` that `cells_of_now` left out."""
-    moved = {name for cell in of_now for name in (cell.converter.id, cell.exporter.row) if is_moved(name)}
-    rows = {cell.converter.id for cell in cells} | {cell.exporter.row for cell in cells if cell.exporter.via != "file"}
-    return sorted(rows - {unmoved(name) for name in moved})
-
-
-def _stem(part: str) -> str:
-    """`torch-1.12.1~now@15` → `torch-1.12.1@15`."""
-    before, mark, after = part.partition(MARK)
-    return f"{before}@{after.partition('@')[2]}" if mark and "@" in after else before
+    named = {RowId.parse(name) for cell in of_now for name in (cell.converter.id, cell.exporter.row)}
+    rows = {cell.converter.id for cell in cells} | {cell.exporter.row for cell in cells if cell.exporter.writes}
+    return sorted(rows - {row.stem for row in named if row.time})

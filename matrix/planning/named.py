@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from matrix.config.exporters import expand, from_file
+from matrix.config.ids import CellId
 from matrix.config.model import Config
 from matrix.errors import UsageError
 from matrix.locks.lockfile import Lock
@@ -14,7 +15,8 @@ from matrix.planning.cells import Cell
 def cell_named(config: Config, locks: Mapping[str, Lock], name: str) -> Cell:
     """The cell `model/exporter@opset/converter`, or `model/file/converter`. Raises UsageError naming the part that the
     table does not have."""
-    model, exporter, opset, converter = _parts(name)
+    named = CellId.parse(name)
+    model, exporter, opset, converter = named.model, str(named.exporter), named.opset or 0, str(named.row)
     models = {item.id: item for item in config.models}
     converters = {row.id: row for row in config.converters}
     exporters = {item.id: item for item in (*expand(config), from_file(config))}
@@ -30,14 +32,3 @@ def cell_named(config: Config, locks: Mapping[str, Lock], name: str) -> Cell:
         raise UsageError(f"{name}: {exporter} takes opsets {askable.start} to {askable.stop - 1}")
     lock = locks.get(converter)
     return Cell(models[model], exporters[exporter], opset, converters[converter], lock.python if lock else "")
-
-
-def _parts(name: str) -> tuple[str, str, int, str]:
-    parts = name.split("/")
-    if len(parts) == 3:
-        exporter, _, opset = parts[1].partition("@")
-        if exporter == "file" and not opset:
-            return parts[0], exporter, 0, parts[2]
-        if opset.isdigit():
-            return parts[0], exporter, int(opset), parts[2]
-    raise UsageError(f"{name!r} is not the id of a cell; a table prints them: model/exporter@opset/converter")

@@ -9,6 +9,7 @@ from typing import Any
 
 from matrix import selectors
 from matrix.config.exporters import EXPORTER_KEYS, Exporter, expand, from_file
+from matrix.config.ids import environment_name
 from matrix.config.model import Config, ConverterRow, ModelSpec, Tier
 from matrix.errors import NothingSelected, UsageError
 from matrix.locks.lockfile import Lock
@@ -66,7 +67,7 @@ def make_plan(
             f"tier {selection.tier!r} has no cell with {only or 'any condition'}; "
             "`--tier documented` and `--tier full` have more, and `python -m matrix plan --tier full --only …` shows it"
         )
-    builds = {row.id: f"{row.id}.{build}" for row in config.exporters if build in row.builds}
+    builds = {row.id: environment_name(row.id, row.builds, build) for row in config.exporters}
     return Plan(tuple(cells.values()), selection.tier, builds, tuple(notes))
 
 

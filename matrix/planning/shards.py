@@ -16,9 +16,9 @@ from functools import cached_property
 from statistics import median
 from typing import Generic, TypeVar
 
+from matrix.config.ids import CellId, RowId
 from matrix.errors import UsageError
 from matrix.planning.cells import Cell
-from matrix.planning.moved import unmoved
 
 # Of what was never measured: about what a conversion and an export of the zoo, and making an environment, take.
 _CONVERT_SECONDS = 3.0
@@ -95,7 +95,7 @@ def cut(cells: Sequence[Cell], shards: int, costs: Costs) -> Partition:
     rows: dict[str, list[Cell]] = {}
     for cell in cells:
         # A row and the same row of now are often one environment.
-        rows.setdefault(unmoved(cell.converter.id), []).append(cell)
+        rows.setdefault(_own(cell), []).append(cell)
     weights = {row: weigh(of_row) for row, of_row in rows.items()}
     fair = sum(weights.values()) / shards
     pieces: list[tuple[str, list[Cell]]] = []
@@ -124,7 +124,7 @@ class _Weighing:
         known: dict[str, list[float]] = {}
         for cell in cells:
             if (seconds := _measured(cell, costs)) is not None:
-                known.setdefault(unmoved(cell.converter.id), []).append(seconds)
+                known.setdefault(_own(cell), []).append(seconds)
         self._costs = costs
         self._of_rows = {row: median(seconds) for row, seconds in known.items()}
         self._of_all = median(s for of_row in known.values() for s in of_row) if known else _CONVERT_SECONDS
@@ -140,12 +140,17 @@ class _Weighing:
         return _ENVIRONMENT_SECONDS * len(environments) + sum(exports.values()) + seconds
 
     def _estimate(self, cell: Cell) -> float:
-        return self._of_rows.get(unmoved(cell.converter.id), self._of_all)
+        return self._of_rows.get(_own(cell), self._of_all)
 
 
 def _measured(cell: Cell, costs: Costs) -> float | None:
     """Of a cell of now that was never measured, what it took at its own time."""
-    return costs.cells.get(cell.id, costs.cells.get(unmoved(cell.id)))
+    return costs.cells.get(cell.id, costs.cells.get(str(CellId.parse(cell.id).own)))
+
+
+def _own(cell: Cell) -> str:
+    """The converter's row, whatever time it is resolved as of."""
+    return RowId.parse(cell.converter.id).stem
 
 
 def _exported(cell: Cell) -> Exported:

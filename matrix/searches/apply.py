@@ -96,7 +96,7 @@ def _lower_ir(cell: Cell, ir: int | None, wanted: str, table: Table) -> tuple[Ce
 
 
 def _export_at(cell: Cell, written: int | None, spec: str, newest: int) -> tuple[Cell, str] | None:
-    if cell.exporter.via == "file":
+    if not cell.exporter.writes:
         return None
     able = cell.exporter.writable
     if cell.exporter.via == "builder" and cell.model.builder is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from matrix.config.ids import ArrayKey
 from matrix.planning.cells import Cell
 from matrix.results import CellResult
 from matrix.verdicts.judge import CONVERTER_LEG
@@ -15,5 +16,5 @@ def to_locate(cell: Cell, result: CellResult) -> Cell | None:
     judgement = result.judgement
     if judgement.verdict != "mismatch" or judgement.leg != CONVERTER_LEG or result.divergence is not None:
         return None
-    case = (judgement.worst or "").partition("/")[0]
+    case = ArrayKey.parse(judgement.worst or "").case
     return replace(cell, base=cell.id, locate=int(case) if case.isdigit() else 0)

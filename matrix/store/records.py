@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from matrix.config.ids import CellId
+
 if TYPE_CHECKING:
     from matrix.config.model import Role
 
@@ -133,6 +135,11 @@ class CellRecord:
     alter: tuple[int, ...] = ()
     expose: int | None = None
     trace: int | None = None
+
+    @property
+    def cell_id(self) -> CellId:
+        """Parse its id."""
+        return CellId.parse(self.cell, self.base)
 
     @property
     def observations(self) -> list[int]:

@@ -13,6 +13,8 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 # Their packages' own __init__.py stay behind: most of them import what the image does not have.
 _MODULES = (
     "arrays.py",
+    "config/ids.py",
+    "errors.py",
     "execution/inputs.py",
     "legs.py",
     "redact.py",

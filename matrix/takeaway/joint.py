@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from matrix.config.ids import environment_name
 from matrix.config.model import Config, ConverterRow, ExporterRow
 from matrix.errors import LockStale, UsageError
 from matrix.locks.keep import refresh, stale
@@ -32,7 +33,7 @@ def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow
         plain = {f"{package}=={exporter.pins[package]}": f"{package}=={built[package]}" for package in built}
         request = replace(
             request,
-            name=f"{request.name}.{build}",
+            name=environment_name(request.name, (build,), build),
             requirements=tuple(sorted(plain.get(text, text) for text in request.requirements)),
         )
     return replace(request, find_links=not exporter.builds or build in exporter.builds)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from matrix.config.ids import CellId
 from matrix.redact import plain, redact
 
 # Options that describe a model of the user's own.
@@ -39,7 +40,7 @@ class Declared:
 
     def cell(self, cell: str) -> bool:
         """Whether a cell, by its id, is one of theirs."""
-        return self.model(cell.partition("/")[0])
+        return self.model(CellId.parse(cell).model)
 
 
 @dataclass(frozen=True)

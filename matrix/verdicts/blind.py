@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from matrix.config.ids import ArrayKey
 from matrix.verdicts.tensors import Array, Arrays, dtype_name, wide
 from matrix.verdicts.tolerance import Tolerance, Tolerances
 
@@ -40,7 +41,7 @@ def dynamic_range(reference: Arrays, tolerances: Tolerances | None = None) -> Dy
     tensors: dict[str, list[Array]] = {}
     allowed: dict[str, Tolerance] = {}
     for key, array in reference.items():
-        name = key.partition("/")[2]
+        name = ArrayKey.parse(key).name
         tensors.setdefault(name, []).append(array)
         allowed[name] = tolerances.of(dtype_name(key, array))
     return DynamicRange(

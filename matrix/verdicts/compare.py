@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from matrix.config.ids import ArrayKey
 from matrix.verdicts.blind import DynamicRange, dynamic_range
 from matrix.verdicts.hints import hints
 from matrix.verdicts.metrics import Metrics, measure, top1_rows
@@ -108,7 +109,7 @@ def align(reference: Arrays, actual: Arrays) -> dict[str, Array]:
 def _by_case(arrays: Arrays) -> dict[str, list[str]]:
     cases: dict[str, list[str]] = {}
     for key in arrays:
-        cases.setdefault(key.partition("/")[0], []).append(key)
+        cases.setdefault(ArrayKey.parse(key).case, []).append(key)
     return cases
 
 

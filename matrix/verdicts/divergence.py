@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from matrix.config.ids import ArrayKey
 from matrix.verdicts.compare import Comparison, compare
 from matrix.verdicts.tensors import Array, Arrays, NotComparable, dtype_name, wide
 from matrix.verdicts.tolerance import KIND_OF_DTYPE, Tolerance, Tolerances
@@ -127,7 +128,7 @@ def tolerance_inside(reference: Array, tolerance: Tolerance) -> Tolerance:
 
 
 def _by_tensor(arrays: Arrays) -> dict[str, Array]:
-    return {key.partition("/")[2]: array for key, array in arrays.items()}
+    return {ArrayKey.parse(key).name: array for key, array in arrays.items()}
 
 
 def _compared(name: str, reference: Array, actual: Array, tolerances: Tolerances) -> tuple[Comparison, Comparison]:

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.planning.moved import moved_side
 from matrix.results import CellResult
 from matrix.store.records import Observation
 from matrix.views import words
@@ -127,7 +126,7 @@ def _tail(console: Console, result: CellResult, log: Callable[[Observation], str
 
 def _reproduce(console: Console, result: CellResult, lock_of: Callable[[str], Path | None], command: str) -> None:
     console.print(Text("\nreproduce", style="bold"))
-    moved = moved_side(result.record.cell)
+    moved = result.record.cell_id.moved
     observation = result.export if moved == "exporter" else result.convert or result.export
     lock = lock_of(observation.environment)
     if moved is None:

@@ -68,7 +68,7 @@ def overall_document(found: Sequence[Overall]) -> dict[str, Any]:
 def toolchain(cell: Cell) -> str:
     """What a person installs, in one line."""
     pins = " ".join(f"{package}=={version}" for package, version in cell.converter.pins.items())
-    return pins if cell.exporter.via == "file" else f"torch=={cell.exporter.torch} opset {cell.opset}, {pins}"
+    return f"torch=={cell.exporter.torch} opset {cell.opset}, {pins}" if cell.exporter.writes else pins
 
 
 def expected(item: Ranked) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def junit(report: Report, stated: frozenset[str]) -> str:
             suite,
             "testcase",
             classname=f"{result.record.model}.{result.record.converter}",
-            name=f"{result.record.exporter}@{result.record.opset}" if result.record.torch else result.record.exporter,
+            name=result.record.cell_id.asked,
         )
         judgement = result.judgement
         complaints = report.complaints.get(result.record.cell, ())

@@ -107,7 +107,7 @@ def _reasons(results: Sequence[CellResult]) -> Iterator[Text]:
 def _proof(proof: Proof) -> Text:
     cell, result = proof.cell, proof.result
     exported = ""
-    if cell.exporter.via != "file":
+    if cell.exporter.writes:
         exported = f"torch=={cell.exporter.torch} ({cell.exporter.via}) at opset {cell.opset} on Python "
         exported += f"{_minor(result.export.python)}, then "
     text = Text.assemble(("Proven: ", "bold green"), exported, f"{words.pins(result)} on Python {result.python}")

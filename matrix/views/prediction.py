@@ -60,7 +60,7 @@ def print_predictions(found: Foretold, console: Console | None = None) -> None:
         table.add_row(
             Text(f"{prediction.probability:4.0%}", style=_style(prediction.probability)),
             cell.exporter.id,
-            str(cell.opset) if cell.exporter.via != "file" else "",
+            str(cell.opset) if cell.exporter.writes else "",
             cell.python,
             *(pins.get(package, "") for package in ("onnx-tf", "onnx", "tensorflow")),
             Text("; ".join(item.text for item in prediction.blockers) or _unblocked(prediction)),

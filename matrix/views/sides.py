@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from matrix.config.ids import CellId
 from matrix.drift import Standing
 from matrix.drift.sides import BothSides
 from matrix.results import CellResult
@@ -64,8 +65,8 @@ def table(report: Report) -> Group:
 
 def environments(side: BothSides) -> tuple[str, str]:
     """The row that was moved, and the one that it was measured with."""
-    _, exporter, converter = side.cell.split("/")
-    exporter = exporter.partition("@")[0]
+    cell = CellId.parse(side.cell)
+    exporter, converter = str(cell.exporter), str(cell.row)
     return (exporter, converter) if side.side == "exporter" else (converter, exporter)
 
 

@@ -9,7 +9,6 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from matrix.planning.moved import is_moved
 from matrix.results import CellResult
 from matrix.views import sides, words
 from matrix.views.document import Report
@@ -118,7 +117,7 @@ def _tried(trial: CellResult) -> str:
 def _closing(report: Report, results: list[CellResult]) -> Text:
     text = Text()
     # One of another time has no lock that a file holds.
-    best = [r for r in results if r.judgement.verdict == "match" and not is_moved(r.record.cell)]
+    best = [r for r in results if r.judgement.verdict == "match" and r.record.cell_id.moved is None]
     if best:
         newest = best[-1]
         text.append("Works, for example: ", style="bold")

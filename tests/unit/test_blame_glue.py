@@ -21,8 +21,8 @@ from matrix import driver, errors
 from matrix.blame import blaming, inquiry
 from matrix.blame.account import Story
 from matrix.blame.asking import Measured
+from matrix.config.ids import EnvironmentName
 from matrix.drift.sides import BothSides, both_sides
-from matrix.planning.moved import unmoved
 from matrix.store import Store
 from matrix.workshop import Bounds, Options, Workshop, workshop
 
@@ -96,7 +96,7 @@ def test_only_the_environment_in_question_moves(broken: TimeProject) -> None:
     for work, name, _ in broken.engine.worked:
         by_work.setdefault(work, set()).add(name)
     assert by_work["export"] == {"torch-1.12.1"} and by_work["reference"] == {"reference"}
-    assert all(unmoved(name) == "new" for name in by_work["convert"])
+    assert all(EnvironmentName.parse(name).row.stem == "new" for name in by_work["convert"])
     assert {request.python for request in broken.index.asked} == {"3.9"}
     assert {request.role for request in broken.index.asked} == {"converter"}
 

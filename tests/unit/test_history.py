@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.config import load_config
+from matrix.config.ids import CellId
 from matrix.history import Conclusion, History, Timeline, read_history
-from matrix.history.timelines import environment_of
 from matrix.results import CellResult, Judge
 from matrix.verdicts.reasons import known_reasons
 
@@ -108,10 +108,10 @@ def test_another_title_is_no_change() -> None:
 
 
 def test_whom_a_conclusion_speaks_of() -> None:
-    assert environment_of("net/torch-1.2.0~now@9/row", "exporter") == "torch-1.2.0~now"
-    assert environment_of("net/torch-1.2.0@9/row~now", "converter") == "row~now"
-    assert environment_of("net/torch-1.2.0@9/row", None) == "row"
-    assert environment_of("net/file/row", "exporter") == "file"
+    assert CellId.parse("net/torch-1.2.0~now@9/row").environment_of("exporter") == "torch-1.2.0~now"
+    assert CellId.parse("net/torch-1.2.0@9/row~now").environment_of("converter") == "row~now"
+    assert CellId.parse("net/torch-1.2.0@9/row").environment_of(None) == "row"
+    assert CellId.parse("net/file/row").environment_of("exporter") == "file"
 
 
 def test_what_was_mended_is_known_by_the_key_of_what_broke(bench: Bench) -> None:

@@ -10,21 +10,13 @@ import pytest
 import small
 
 from matrix.config import Config
+from matrix.config.ids import NOW, CellId, EnvironmentName, RowId
 from matrix.config.model import ConverterRow, ExporterRow, Row
 from matrix.errors import ConfigError, UsageError
 from matrix.locks.request import make_request
 from matrix.locks.versions import release_of, version_of
 from matrix.planning import Plan, Selection, make_plan
-from matrix.planning.moved import (
-    NOW,
-    cells_of_now,
-    is_moved,
-    moved_cell,
-    moved_row,
-    moved_side,
-    of_now,
-    unmoved,
-)
+from matrix.planning.moved import cells_of_now, moved_cell, moved_row
 from matrix.planning.named import cell_named
 from matrix.selectors import from_text
 
@@ -65,24 +57,31 @@ def converter(table: Config, name: str) -> ConverterRow:
     ],
 )
 def test_a_name_says_which_environment_is_of_another_time(name: str, own: str, side: str | None) -> None:
-    assert (unmoved(name), moved_side(name), is_moved(name)) == (own, side, side is not None)
+    cell = CellId.parse(name)
+    assert (str(cell), str(cell.own), cell.moved) == (name, own, side)
 
 
 def test_the_name_of_a_moved_environment() -> None:
-    assert (unmoved("old~now"), unmoved("torch-2.13.0~now.cpu")) == ("old", "torch-2.13.0")
-    assert is_moved("old~2022-06-10") and not is_moved("old")
+    for name, stem, time, build in [
+        ("old~now", "old", "now", ""),
+        ("torch-2.13.0~now.cpu", "torch-2.13.0", "now", "cpu"),
+        ("torch-2.13.0.cpu", "torch-2.13.0.cpu", "", ""),
+        ("old~2022-06-10+numpy-below-1.24", "old", "2022-06-10+numpy-below-1.24", ""),
+    ]:
+        found = EnvironmentName.parse(name)
+        assert (str(found), found.row, found.build) == (name, RowId(stem, time), build)
 
 
 def test_the_cells_of_now_of_a_cell_and_back(table: Config) -> None:
     for cell in plan(table, "full").cells:
-        both = of_now(cell.id)
-        assert [moved_side(name) for name in both] == ["converter", "exporter"]
-        assert {unmoved(name) for name in both} == {cell.id}
-        assert {of_now(name) for name in both} == {both}
+        both = CellId.parse(cell.id).of_now()
+        assert [one.moved for one in both] == ["converter", "exporter"]
+        assert {str(one.own) for one in both} == {cell.id}
+        assert {one.of_now() for one in both} == {both}
 
 
 def test_a_file_has_no_exporter_of_now() -> None:
-    assert of_now("net/file/old") == ("net/file/old~now",)
+    assert [str(one) for one in CellId.parse("net/file/old").of_now()] == ["net/file/old~now"]
 
 
 def test_ids_are_those_of_the_cells_that_are_made(table: Config) -> None:
@@ -90,7 +89,7 @@ def test_ids_are_those_of_the_cells_that_are_made(table: Config) -> None:
     exporters = {item.id: item for item in table.exporters}
     cells = plan(table, "full", "opset==18").cells
     made = {cell.id for cell in cells_of_now(cells, exporters, lambda one: locks.get(one.id), DAY)}
-    assert made <= {name for cell in cells for name in of_now(cell.id)}
+    assert made <= {name for cell in cells for name in map(str, CellId.parse(cell.id).of_now())}
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -152,12 +151,14 @@ def test_every_cell_has_a_converter_of_now_and_every_export_one_exporter(table: 
     cells = plan(table, "full").cells
     exporters = {item.id: item for item in table.exporters}
     made = cells_of_now(cells, exporters, lambda one: locks.get(one.id), DAY)
-    converters = [cell for cell in made if moved_side(cell.id) == "converter"]
-    exported = [cell for cell in made if moved_side(cell.id) == "exporter"]
-    assert [unmoved(cell.id) for cell in converters] == [cell.id for cell in cells]
+    converters = [cell for cell in made if CellId.parse(cell.id).moved == "converter"]
+    exported = [cell for cell in made if CellId.parse(cell.id).moved == "exporter"]
+    assert [str(CellId.parse(cell.id).own) for cell in converters] == [cell.id for cell in cells]
     exports = {(cell.model.id, cell.exporter.id, cell.opset) for cell in cells}
     assert len(exported) == len(exports) < len(cells)
-    assert {unmoved(cell.id).rpartition("/")[0] for cell in exported} == {f"{m}/{e}@{o}" for m, e, o in exports}
+    assert {str(CellId.parse(cell.id).own).rpartition("/")[0] for cell in exported} == {
+        f"{m}/{e}@{o}" for m, e, o in exports
+    }
     # Two exporters of one row share its environment of now.
     assert {cell.exporter.row for cell in exported if cell.exporter.torch == "2.13.0"} == {"torch-2.13.0~now"}
 
@@ -167,7 +168,9 @@ def test_the_python_of_then_stays(table: Config) -> None:
     cells = plan(table, "quick", "model=net").cells
     made = cells_of_now(cells, {}, lambda one: locks.get(one.id), DAY)
     assert {cell.converter.python for cell in made if cell.converter.id == "new~now"} == {"3.8"}
-    assert not [cell for cell in made if moved_side(cell.id) == "exporter"]  # of exporters that are not in the table
+    assert not [
+        cell for cell in made if CellId.parse(cell.id).moved == "exporter"
+    ]  # of exporters that are not in the table
 
 
 def test_there_is_no_now_before_the_time_of_a_row_nor_without_its_lock(table: Config) -> None:
@@ -177,7 +180,7 @@ def test_there_is_no_now_before_the_time_of_a_row_nor_without_its_lock(table: Co
 
     def made(day: str) -> set[str]:
         found = cells_of_now(cells, exporters, lambda one: locks.get(one.id), dt.date.fromisoformat(day))
-        return {part for cell in found for part in (cell.converter.id, cell.exporter.row) if is_moved(part)}
+        return {part for cell in found for part in (cell.converter.id, cell.exporter.row) if RowId.parse(part).time}
 
     assert made("2022-02-15") == set()
     assert made("2022-02-16") == {"old~now", "torch-1.2.0~now"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matrix.arrays import UnreadableArrays, read_cases
+from matrix.config.ids import ArrayKey, by_case
 from matrix.takeaway.inside.mistake import Mistake
 from matrix.takeaway.inside.model import Model
 from matrix.verdicts.tensors import Array
@@ -22,24 +23,23 @@ def read_given(path: Path, option: str) -> dict[str, Array]:
 
 def cases(arrays: dict[str, Array]) -> list[str]:
     """The cases in the order of their numbers."""
-    return sorted({key.partition("/")[0] for key in arrays}, key=int)
+    return sorted(by_case(arrays), key=int)
 
 
 def check_inputs(model: Model, arrays: dict[str, Array], path: Path) -> None:
     """Raises Mistake where a case does not hold exactly what the model takes."""
     wanted = {item.name: item for item in model.inputs}
-    for case in cases(arrays):
-        there = {key.partition("/")[2]: array for key, array in arrays.items() if key.partition("/")[0] == case}
+    for case, there in sorted(by_case(arrays).items(), key=lambda item: int(item[0])):
         if there.keys() != wanted.keys():
-            names = ", ".join(f"{case}/{name}" for name in wanted)
+            names = ", ".join(str(ArrayKey(case, name)) for name in wanted)
             raise Mistake(f"--inputs {path}: case {case} has {', '.join(there)}; the model takes {names}")
         for name, array in there.items():
-            item = wanted[name]
+            item, key = wanted[name], ArrayKey(case, name)
             if array.dtype.name != item.dtype:
-                raise Mistake(f"--inputs {path}: {case}/{name} holds {array.dtype.name}, the model takes {item.dtype}")
+                raise Mistake(f"--inputs {path}: {key} holds {array.dtype.name}, the model takes {item.dtype}")
             if not item.takes(array.shape):
                 shape = " x ".join(map(str, array.shape)) or "()"
-                raise Mistake(f"--inputs {path}: {case}/{name} has the shape {shape}, the model takes {item.declared}")
+                raise Mistake(f"--inputs {path}: {key} has the shape {shape}, the model takes {item.declared}")
 
 
 def check_reference(inputs: dict[str, Array], reference: dict[str, Array], path: Path) -> None:
