@@ -125,7 +125,7 @@ def count(
     """{way: conversions}; None where nothing or everything matches."""
     candidates = Candidates(session.config, session.locks, session.build)
     cells = [cell for cell in candidates.cells(spec, constraints) if _measured(results, cell.id)]
-    matching = [cell for cell in cells if results[cell.id].judgement.verdict == "match"]
+    matching = [cell for cell in cells if results[cell.id].finding.verdict == "match"]
     if not matching or len(matching) == len(cells):
         return None
     newest = Preferences(()).key("newest")
@@ -142,11 +142,11 @@ def count(
 
 
 def _measured(results: dict[str, CellResult], cell: str) -> bool:
-    return cell in results and not results[cell].judgement.indeterminate
+    return cell in results and not results[cell].finding.indeterminate
 
 
 def _first(cells: Sequence[Cell], results: dict[str, CellResult]) -> int:
-    return next(number for number, cell in enumerate(cells, 1) if results[cell.id].judgement.verdict == "match")
+    return next(number for number, cell in enumerate(cells, 1) if results[cell.id].finding.verdict == "match")
 
 
 def _searched(session: Session, ranked: list[Ranked], results: dict[str, CellResult]) -> int:

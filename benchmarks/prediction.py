@@ -100,7 +100,11 @@ def learned(config: Config, ignored: frozenset[str] = frozenset()) -> Foreteller
 def plain(config: Config) -> Foreteller:
     def of(evidence: Evidence) -> Callable[[Cell], tuple[float, Prediction | None]]:
         rows = {row.id: row for row in config.converters}
-        broken = {e.converter for e in evidence.entries if e.role == "converter" and e.stage in ("build", "import")}
+        broken = {
+            e.converter
+            for e in evidence.entries
+            if e.finding.role == "converter" and e.finding.stage in ("build", "import")
+        }
 
         def foretell(cell: Cell) -> tuple[float, Prediction | None]:
             profile = evidence.profiles.get((cell.model.id, cell.exporter.id, cell.opset))
@@ -137,9 +141,9 @@ def left_out(config: Config, evidence: Evidence, foreteller: Foreteller, one: tu
             others = replace(others, profiles=kept)
         foretell = foreteller(others)
         for entry in evidence.entries:
-            if entry.model != model.id or entry.indeterminate:
+            if entry.model != model.id or entry.finding.indeterminate:
                 continue
-            told = entry.role == "exporter" or entry.profile in evidence.profiles
+            told = entry.finding.role == "exporter" or entry.profile in evidence.profiles
             if told and entry.exporter in exporters and entry.converter in rows:
                 cell = Cell(model, exporters[entry.exporter], entry.opset, rows[entry.converter], "")
                 found.append((entry, *foretell(cell)))
@@ -147,7 +151,9 @@ def left_out(config: Config, evidence: Evidence, foreteller: Foreteller, one: tu
 
 
 def arrays(found: Foretold) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    return np.array([entry.verdict == "match" for entry, *_ in found]), np.array([chance for _, chance, _ in found])
+    return np.array([entry.finding.verdict == "match" for entry, *_ in found]), np.array(
+        [chance for _, chance, _ in found]
+    )
 
 
 def score(truth: NDArray[np.bool_], chances: NDArray[np.float64]) -> str:
@@ -187,14 +193,19 @@ def main() -> None:
             mean, real = chances[inside].mean(), truth[inside].mean()
             print(f"{low / 10:.1f} to {(low + 1) / 10:.1f} {inside.sum():8}   {mean:.2f}    {real:.2f}")
     print("\nmost frequent mistakes")
-    mistakes = [item for item in found if (item[1] >= 0.5) != (item[0].verdict == "match")]
-    counted = Counter((entry.model, entry.verdict, entry.role, entry.reason) for entry, *_ in mistakes)
+    mistakes = [item for item in found if (item[1] >= 0.5) != (item[0].finding.verdict == "match")]
+    counted = Counter(
+        (entry.model, entry.finding.verdict, entry.finding.role, entry.finding.reason) for entry, *_ in mistakes
+    )
     for (model, verdict, role, reason), count in counted.most_common(10):
         print(f"{count:5}  {model}: {verdict} {role or ''} {reason or ''}")
     print("\nworst mistakes")
-    for entry, chance, told in sorted(mistakes, key=lambda item: -abs(item[1] - (item[0].verdict == "match")))[:8]:
+    for entry, chance, told in sorted(mistakes, key=lambda item: -abs(item[1] - (item[0].finding.verdict == "match")))[
+        :8
+    ]:
         why = "; ".join(blocker.text for blocker in told.blockers) if told else ""
-        print(f"  {chance:.2f}  {entry.cell}: {entry.verdict} {entry.reason or ''} {f'[{why}]' if why else ''}")
+        said = entry.finding
+        print(f"  {chance:.2f}  {entry.cell}: {said.verdict} {said.reason or ''} {f'[{why}]' if why else ''}")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class CellPair:
     @property
     def _same_remedy(self) -> bool:
         """Where both runs looked for one."""
-        if not all(any(not trial.judgement.indeterminate for trial in side.tried) for side in (self.one, self.two)):
+        if not all(any(not trial.finding.indeterminate for trial in side.tried) for side in (self.one, self.two)):
             return True
         return _remedy(self.one) == _remedy(self.two)
 
@@ -76,22 +76,22 @@ class CellPair:
     def regressed(self) -> bool:
         """Whether the cell matched in the first run, and was seen not to in the second."""
         one, two = self.one.judgement, self.two.judgement
-        return one.verdict == "match" and two.verdict != "match" and not two.indeterminate
+        return one.finding.verdict == "match" and two.finding.verdict != "match" and not two.finding.indeterminate
 
     @property
     def mended(self) -> bool:
         one, two = self.one.judgement, self.two.judgement
-        return two.verdict == "match" and one.verdict != "match" and not one.indeterminate
+        return two.finding.verdict == "match" and one.finding.verdict != "match" and not one.finding.indeterminate
 
     @property
     def unavailable(self) -> bool:
-        return self.one.judgement.verdict == self.two.judgement.verdict == "unavailable"
+        return self.one.finding.verdict == self.two.finding.verdict == "unavailable"
 
     @property
     def evidence(self) -> bool:
         """Whether both sides say something. What neither machine could measure, for one and the same reason, is equal;
         every other indeterminate verdict says nothing."""
-        if self.one.judgement.indeterminate or self.two.judgement.indeterminate:
+        if self.one.finding.indeterminate or self.two.finding.indeterminate:
             return self.unavailable and self.same_conclusion
         return True
 
@@ -222,4 +222,4 @@ def _remedy(result: CellResult) -> tuple[tuple[str, str], ...] | None:
 
 
 def _conclusion(judgement: Judgement) -> tuple[str | None, ...]:
-    return judgement.verdict, judgement.role, judgement.stage, judgement.reason
+    return judgement.finding.verdict, judgement.finding.role, judgement.finding.stage, judgement.finding.reason

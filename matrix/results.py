@@ -14,6 +14,7 @@ from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock
 from matrix.store import CellRecord, Observation, Store
 from matrix.verdicts.compare import Tolerances
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
 from matrix.verdicts.tolerance import Tolerance
@@ -57,6 +58,11 @@ class CellResult:
     divergence: Located | None = None
 
     @property
+    def finding(self) -> Finding:
+        """What the cell came to as it is."""
+        return self.judgement.finding
+
+    @property
     def observations(self) -> tuple[Observation, ...]:
         """Those that its own verdict rests on."""
         parts = (self.export, *self.altered, self.reference, self.convert)
@@ -70,9 +76,9 @@ class CellResult:
     @property
     def remedied(self) -> CellResult | None:
         """The smallest set of changes with which this cell, which fails as it is, was seen to match."""
-        if self.judgement.verdict == "match":
+        if self.finding.verdict == "match":
             return None
-        working = [result for result in self.tried if result.judgement.verdict == "match"]
+        working = [result for result in self.tried if result.finding.verdict == "match"]
         return min(working, key=lambda result: len(result.record.changes), default=None)
 
 
@@ -178,7 +184,7 @@ class Judge:
         traced = observations[record.trace] if record.trace is not None else None
         for observation in (exposed, traced):
             if observation is not None and (failed := self.speak(observation)) is not None:
-                return Located(None, f"not found: {observation.role}/{failed.stage}: {failed.title}")
+                return Located(None, f"not found: {observation.role}/{failed.finding.stage}: {failed.finding.title}")
         file = result.altered[-1] if result.altered else result.export
         names = file.facts.get("graph_outputs")
         outputs = [str(name) for name in names] if isinstance(names, list) else []

@@ -182,7 +182,7 @@ def why(story: Story) -> str:
     if not transitions:
         return f"found by blame; it holds {story.row} at what it worked with"
     first = transitions[0]
-    reason = first.measured.reason or first.measured.verdict
+    reason = first.measured.finding.reason or first.measured.finding.verdict
     if first.culprits is None:
         good, bad = days(first)
         who = f"one or more of {len(first.changes)} packages that" if first.changes else "what"

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from matrix.config.model import Role, Verdict
-from matrix.verdicts.outcome import INDETERMINATE
+from matrix.verdicts.finding import Finding
 
 Ranges = tuple[tuple[str, str], ...]
 """(package, specifier) pairs, sorted by package: `(("protobuf", "<4"),)`. They hold where a package is needed."""
@@ -43,12 +42,7 @@ class Measured:
     likeliest first; `cell` is where it can be looked up. `words` tell apart what has one reason only because that is
     general or unknown."""
 
-    verdict: Verdict
-    role: Role | None = None
-    stage: str | None = None
-    reason: str | None = None
-    title: str = ""
-    said: str = ""
+    finding: Finding
     hints: tuple[Ranges, ...] = ()
     cell: str = ""
     words: str = ""
@@ -56,12 +50,12 @@ class Measured:
     @property
     def good(self) -> bool | None:
         """Whether it matched; None where that could not be found out."""
-        return None if self.verdict in INDETERMINATE else self.verdict == "match"
+        return None if self.finding.indeterminate else self.finding.good
 
     @property
     def failure(self) -> tuple[str | None, ...]:
         """What tells one failure from another."""
-        return self.role, self.stage, self.reason, self.words
+        return self.finding.role, self.finding.stage, self.finding.reason, self.words
 
 
 @dataclass(frozen=True)

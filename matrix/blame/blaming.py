@@ -169,4 +169,4 @@ def _holds(session: Session, side: BothSides, story: Mapping[str, Any]) -> bool:
         return False
     # A signature may have been added since.
     seen = story["now"]["outcome"]
-    return not story["now"]["solved"] or (seen is not None and seen["reason"] == side.now.judgement.reason)
+    return not story["now"]["solved"] or (seen is not None and seen["reason"] == side.now.finding.reason)

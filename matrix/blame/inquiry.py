@@ -128,20 +128,17 @@ def measured(result: CellResult, cell: Cell) -> Measured:
         if change is not None and change.kind == "add" and isinstance(change.value, tuple):
             hints.append(tuple(sorted((package, spec) for package, spec in change.value if spec)))
     return Measured(
-        verdict=judgement.verdict,
-        role=judgement.role,
-        stage=judgement.stage,
-        reason=judgement.reason,
-        title=judgement.title,
-        said=judgement.said,
+        judgement.finding,
         hints=tuple(hint for hint in hints if hint),
         cell=result.record.cell,
-        words=_constant(judgement.said or judgement.title) if _says_little(judgement) else "",
+        words=_constant(judgement.finding.said or judgement.finding.title) if _says_little(judgement) else "",
     )
 
 
 def _says_little(judgement: Judgement) -> bool:
-    return judgement.verdict != "match" and (judgement.general or judgement.reason in (None, UNRECOGNISED))
+    return judgement.finding.verdict != "match" and (
+        judgement.general or judgement.finding.reason in (None, UNRECOGNISED)
+    )
 
 
 def _constant(said: str) -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from matrix.blame.asking import Answer, Ask, Measure, Measured, Recipe, Resolve, Resolved
+from matrix.verdicts.finding import Finding
 
 T = TypeVar("T")
 Steps = Generator[Ask, Answer, T]
 """A part of a search: it asks, is sent the answers, and returns what it found."""
 
-UNSOLVED = Measured("unsatisfiable", stage="lock", said="no packages fulfil what is asked for")
+UNSOLVED = Measured(Finding("unsatisfiable", stage="lock", said="no packages fulfil what is asked for"))
 
 
 class LimitReached(Exception):

@@ -103,7 +103,7 @@ def _counts(history: History, position: int, run: RunRecord) -> list[str]:
     for timeline in history.timelines.values():
         for at, number in timeline:
             if at == position:
-                verdicts[history.conclusions[number].verdict] += 1
+                verdicts[history.conclusions[number].finding.verdict] += 1
     said = " | ".join(f"{number}" for _, number in verdicts.most_common())
     head = " | ".join(verdict for verdict, _ in verdicts.most_common())
     return [
@@ -139,7 +139,7 @@ def _mended(history: History, changes: Sequence[CellChange]) -> list[str]:
     lines = ["", f"### Mended ({len(changes)})", ""]
     for change in changes[:_MOST]:
         before = history.conclusions[change.before or 0]
-        lines.append(f"- {code(change.cell)}, was {code(before.reason or before.verdict)}")
+        lines.append(f"- {code(change.cell)}, was {code(before.finding.reason or before.finding.verdict)}")
     return [*lines, *_more(len(changes))]
 
 

@@ -157,11 +157,15 @@ def _end(report: Report) -> None:
     """Raise what gives the command its exit code."""
     from matrix.errors import Indeterminate
 
-    infra = [item.converter for item in report.unmeasured if item.verdict == "infra"]
+    infra = [item.converter for item in report.unmeasured if item.finding.verdict == "infra"]
     if infra:
         raise Indeterminate(
             f"{', '.join(infra)}: not measured (network, disk or engine); that says nothing about them, run the same "
             "command again"
         )
-    if report.unmeasured and not report.coverages and all(u.verdict == "unavailable" for u in report.unmeasured):
+    if (
+        report.unmeasured
+        and not report.coverages
+        and all(u.finding.verdict == "unavailable" for u in report.unmeasured)
+    ):
         raise Indeterminate("none of these rows could be measured here; the table says why")

@@ -221,7 +221,9 @@ def _from_evidence(session: Session, store: str | None, wanted: Wanted, format_:
 
     evidence = look_up(session, store, wanted.model.id)
     ranked = ranking(session, wanted, evidence)(wanted.constraints)
-    seen = {entry.cell for entry in evidence.entries if entry.model == wanted.model.id and entry.verdict == "match"}
+    seen = {
+        entry.cell for entry in evidence.entries if entry.model == wanted.model.id and entry.finding.verdict == "match"
+    }
     # What was seen is better than what is expected; the preference decides among it.
     ranked = sorted(ranked, key=lambda item: item.cell.id not in seen)
     if not ranked:

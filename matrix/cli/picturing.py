@@ -83,12 +83,12 @@ def picture(
     if report.status == "interrupted":
         raise Interrupted("interrupted; what had finished is stored, the same command continues")
     result = report.results[0]
-    if result.judgement.indeterminate:
-        raise Indeterminate(f"{chosen.id} could not be measured: {result.judgement.reason}; {result.judgement.title}")
+    if result.finding.indeterminate:
+        raise Indeterminate(f"{chosen.id} could not be measured: {result.finding.reason}; {result.finding.title}")
     both, names = masks(result, Blobs(session.state.blobs), channel, (height, width))
     drawn = compose(seen, both, names, _title(chosen, result), _subtitles(result, image, channel), colour)
     durable.write_bytes(path, as_png(drawn), mode=0o644)
-    click.echo(f"{path}: {result.judgement.verdict}; {summary(agreement(*both), names)}")
+    click.echo(f"{path}: {result.finding.verdict}; {summary(agreement(*both), names)}")
 
 
 def _cell(session: Session, store: str | None, text: str) -> Cell:
@@ -138,8 +138,8 @@ def _check_out(path: Path, image: Path) -> None:
 
 
 def _title(cell: Cell, result: CellResult) -> str:
-    judgement = result.judgement
-    return f"{cell.model.id}: {judgement.verdict}{f' ({judgement.reason})' if judgement.reason else ''}"
+    found = result.finding
+    return f"{cell.model.id}: {found.verdict}{f' ({found.reason})' if found.reason else ''}"
 
 
 def _subtitles(result: CellResult, image: Path, channel: int) -> list[str]:

@@ -192,16 +192,20 @@ def _usable(report: Report, given: list[str]) -> None:
         at_fault = [result for result in results if _of_the_model(result)]
         if results and len(at_fault) == len(results):
             found = at_fault[0].judgement
-            said = f" ({found.said})" if found.said and found.said.partition(": ")[2] not in found.title else ""
-            raise ModelUnusable(f"model {model}: {found.title}{said}")
+            said = (
+                f" ({found.finding.said})"
+                if found.finding.said and found.finding.said.partition(": ")[2] not in found.finding.title
+                else ""
+            )
+            raise ModelUnusable(f"model {model}: {found.finding.title}{said}")
 
 
 def _of_the_model(result: CellResult) -> bool:
     judgement = result.judgement
-    if (judgement.role, judgement.stage) not in _OF_THE_MODEL:
+    if (judgement.finding.role, judgement.finding.stage) not in _OF_THE_MODEL:
         return False
     # A converter that was reached has something to say, unless nobody takes the inputs.
-    reached = result.convert is not None or judgement.indeterminate
+    reached = result.convert is not None or judgement.finding.indeterminate
     return not reached or any(remedy.id == "other-inputs" for remedy in judgement.remedies)
 
 
@@ -246,7 +250,7 @@ def _end(report: Report, table: Path, strict: bool) -> None:
         raise Interrupted("interrupted; what had finished is stored, the same command continues")
     if report.complaints:
         raise UnexpectedVerdicts(f"{len(report.complaints)} cells are not what {table} expects")
-    verdicts = [result.judgement.verdict for result in report.results]
+    verdicts = [result.finding.verdict for result in report.results]
     infra = verdicts.count("infra")
     if infra:
         raise Indeterminate(

@@ -41,17 +41,17 @@ def _claim(operator: str, since: int, claimed: bool, support: Support | None, co
     if support is None:
         return Claim(operator, since, "not-measured", None, None)
     cases = coverage.about[operator, since]
-    failing = [case for case in cases if case.verdict != "match"]
+    failing = [case for case in cases if case.finding.verdict != "match"]
     if claimed:
         standing: Standing = "claimed-fails" if failing else "claimed-works"
         return Claim(operator, since, standing, support, _telling(failing) if failing else cases[0])
-    matching = [case for case in cases if case.verdict == "match"]
+    matching = [case for case in cases if case.finding.verdict == "match"]
     standing = "unclaimed-works" if matching else "unclaimed-fails"
     return Claim(operator, since, standing, support, matching[0] if matching else _telling(failing))
 
 
 def _telling(cases: Sequence[CaseResult]) -> CaseResult:
     """The first of those that fail in the commonest way."""
-    ways = Counter((case.verdict, case.reason) for case in cases)
+    ways = Counter((case.finding.verdict, case.finding.reason) for case in cases)
     common = ways.most_common(1)[0][0]
-    return next(case for case in cases if (case.verdict, case.reason) == common)
+    return next(case for case in cases if (case.finding.verdict, case.finding.reason) == common)

@@ -34,18 +34,7 @@ def judge_cases(converter: str, cases: Path, expected: Path, actual: Path, toler
         used = uses({"uses": case.uses})
         key = str(number)
         verdict = verdict_of(case, used, wanted.get(key, {}), found.get(key, {}), tolerances, CASE_MB)
-        results.append(
-            CaseResult(
-                case.name,
-                case.suite,
-                forms(case, report.schemas),
-                used,
-                verdict.verdict,
-                verdict.stage,
-                verdict.reason,
-                verdict.said,
-            )
-        )
+        results.append(CaseResult(case.name, case.suite, forms(case, report.schemas), used, verdict))
     return Coverage(
         converter, report.onnx, report.onnx_tf, report.opset, tuple(results), report.handlers, report.schemas
     )

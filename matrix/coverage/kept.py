@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from matrix.coverage.judging import UnreadableCoverage, judge_cases
 from matrix.coverage.summary import Coverage
 from matrix.store import Observation, Store
 from matrix.verdicts.compare import Tolerances
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.outcome import outcome
 from matrix.verdicts.tolerance import Tolerance
 
@@ -24,13 +25,10 @@ _FILES = ("cases.json", "expected.npz", "actual.npz")
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """A converter of which there is no coverage, with the verdict on the job that should have measured it."""
+    """A converter of which there is no coverage, with the finding on the job that should have measured it."""
 
     converter: str
-    verdict: str
-    stage: str
-    reason: str
-    said: str
+    finding: Finding
 
 
 class Coverages:
@@ -83,22 +81,25 @@ class Coverages:
         blobs = [observation.file(name) for name in _FILES]
         if None in blobs:
             missing = ", ".join(name for name, blob in zip(_FILES, blobs, strict=True) if blob is None)
-            return Unmeasured(row, "infra", "compare", "arrays-missing", f"not kept: {missing}")
+            return Unmeasured(
+                row, Finding("infra", "converter", "compare", "arrays-missing", said=f"not kept: {missing}")
+            )
         paths = [self._store.blobs.path(blob) for blob in blobs if blob is not None]
         try:
             return judge_cases(row, paths[0], paths[1], paths[2], self._tolerances)
         except UnreadableCoverage as error:
-            return Unmeasured(row, "error", "compare", "arrays-unreadable", str(error))
+            return Unmeasured(row, Finding("error", "converter", "compare", "arrays-unreadable", said=str(error)))
         except OSError as error:
             said = f"a stored file cannot be opened: {error.strerror}"
-            return Unmeasured(row, "infra", "compare", "arrays-missing", said)
+            return Unmeasured(row, Finding("infra", "converter", "compare", "arrays-missing", said=said))
 
     def _failed(self, row: str, observation: Observation) -> Unmeasured | None:
         log = observation.passes[-1].log if observation.passes else ""
         failed = outcome(observation, self._store.blobs.text(log) if log else "")
         if failed is None:
             return None
-        return Unmeasured(row, failed.verdict, failed.stage, failed.reason, failed.said or failed.title)
+        found = failed.finding
+        return Unmeasured(row, replace(found, said=found.said or found.title))
 
 
 @cache

@@ -95,11 +95,12 @@ def _found(by_row: Mapping[str, Claim]) -> tuple[Found, ...]:
 
 def _disagreements(by_row: Mapping[str, Claim]) -> list[Disagreement]:
     """Rows in which the same case shows the same are one disagreement."""
-    alike: dict[tuple[str, ...], list[tuple[str, Claim]]] = {}
+    alike: dict[tuple[str | None, ...], list[tuple[str, Claim]]] = {}
     for row, claim in by_row.items():
         if claim.standing in DISAGREES and claim.proof is not None:
             proof = claim.proof
-            alike.setdefault((claim.standing, proof.name, proof.verdict, proof.reason), []).append((row, claim))
+            key = claim.standing, proof.name, proof.finding.verdict, proof.finding.reason
+            alike.setdefault(key, []).append((row, claim))
     of = tuple(row for row, claim in by_row.items() if claim.support is not None)
     return [Disagreement(same[0][1], tuple(row for row, _ in same), of) for same in alike.values()]
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Generic, Literal, TypeVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from matrix.operators import History, Use
+from matrix.verdicts.finding import Finding
+
+if TYPE_CHECKING:
+    from matrix.config.model import Verdict
 
 Status = Literal["supported", "partial", "unsupported", "wrong", "failing"]
 
-UNAVAILABLE = "unavailable"
+UNAVAILABLE: Verdict = "unavailable"
 
 # In a case about another operator it only brings a number in, as a subgraph cannot do otherwise.
 _COMPANION = "Constant"
@@ -28,26 +32,22 @@ Form = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One case. `verdict` is a finding, or `unavailable` where nothing can be said; `said` is what was raised or what
-    differs, in its own words."""
+    """One backend test case and what it came to: `unavailable` where nothing can be said."""
 
     name: str
     suite: str
     forms: tuple[Form, ...]
     uses: tuple[Use, ...]
-    verdict: str
-    stage: str
-    reason: str
-    said: str
+    finding: Finding
 
     @property
     def counts(self) -> bool:
-        return self.verdict != UNAVAILABLE
+        return self.finding.verdict != UNAVAILABLE
 
     @property
     def about(self) -> Form | None:
         """The one operator that this case is about; None where several take part, or names are what failed."""
-        if self.reason in OF_NAMES:
+        if self.finding.reason in OF_NAMES:
             return None
         others = [form for form in self.forms if form[0] != _COMPANION] or list(self.forms)
         return others[0] if len(others) == 1 else None
@@ -97,7 +97,7 @@ class Coverage:
     @property
     def counted(self) -> Counter[str]:
         """How many cases have each verdict."""
-        return Counter(case.verdict for case in self.cases)
+        return Counter(case.finding.verdict for case in self.cases)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; what repeats is written once: texts, forms and uses go by their number."""
@@ -108,9 +108,10 @@ class Coverage:
                 texts.of(case.suite),
                 [forms.of(form) for form in case.forms],
                 [uses.of(use) for use in case.uses],
-                *(texts.of(text) for text in (case.verdict, case.stage, case.reason, case.said)),
+                *(texts.of(text or "") for text in (found.verdict, found.stage, found.reason, found.said)),
             ]
             for case in self.cases
+            for found in (case.finding,)
         ]
         return {
             "schema": 1,
@@ -135,6 +136,13 @@ class Coverage:
             Use(operator, tuple((name, value) for name, value in modes), given)
             for operator, modes, given in data["uses"]
         ]
+
+        @cache
+        def finding(verdict: int, stage: int, reason: int, said: int) -> Finding:
+            return Finding(
+                cast("Verdict", texts[verdict]), "converter", texts[stage], texts[reason] or None, said=texts[said]
+            )
+
         return cls(
             data["converter"],
             data["onnx"],
@@ -146,12 +154,9 @@ class Coverage:
                     texts[suite],
                     tuple([forms[number] for number in of]),
                     tuple([uses[number] for number in used]),
-                    texts[verdict],
-                    texts[stage],
-                    texts[reason],
-                    texts[said],
+                    finding(*found),
                 )
-                for name, suite, of, used, verdict, stage, reason, said in data["cases"]
+                for name, suite, of, used, *found in data["cases"]
             ),
             {operator: tuple(versions) for operator, versions in data["handlers"].items()},
             {operator: tuple(versions) for operator, versions in data["schemas"].items()},
@@ -160,7 +165,7 @@ class Coverage:
 
 def support_of(cases: Iterable[CaseResult]) -> Support:
     """Of cases that count, at least one."""
-    counted = Counter(case.verdict for case in cases)
+    counted = Counter(case.finding.verdict for case in cases)
     total, matching = counted.total(), counted["match"]
     status: Status = (
         "supported"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from matrix.coverage.report import Case
 from matrix.coverage.summary import UNAVAILABLE
 from matrix.operators import Use
 from matrix.store.records import Exit, Observation, PassRecord
 from matrix.verdicts.compare import NotComparable, Tolerances, compare
-from matrix.verdicts.outcome import INDETERMINATE, Outcome, outcome
+from matrix.verdicts.finding import Finding
+from matrix.verdicts.outcome import outcome
 from matrix.verdicts.tensors import Array, dtype_name
 
 RANDOM_OUTPUT = "random-output"
@@ -25,16 +26,6 @@ _SHAPE_REASONS = frozenset({"output-count", "output-names", "output-shape", "out
 _SAID = 400
 
 
-@dataclass(frozen=True, slots=True)
-class CaseVerdict:
-    """`verdict`, the furthest `stage`, `reason` and `said` as in CaseResult."""
-
-    verdict: str
-    stage: str
-    reason: str = ""
-    said: str = ""
-
-
 def verdict_of(
     case: Case,
     used: tuple[Use, ...],
@@ -42,19 +33,19 @@ def verdict_of(
     actual: Mapping[str, Array],
     tolerances: Tolerances,
     memory_mb: int,
-) -> CaseVerdict:
+) -> Finding:
     """Judge a case as a job is judged. `expected` and `actual` are its own arrays by name; `memory_mb` (MiB) is what
     it was allowed."""
     observation = _as_observation(case, memory_mb)
     if (failed := outcome(observation, case.printed or "")) is not None:
-        unseen = failed.verdict in INDETERMINATE or _not_the_converters(case, failed)
-        verdict = UNAVAILABLE if unseen else failed.verdict
-        said = failed.said or failed.title
-        return CaseVerdict(verdict, failed.stage, failed.reason, said[:_SAID])
+        found = failed.finding
+        unseen = found.indeterminate or _not_the_converters(case, found)
+        said = (found.said or found.title)[:_SAID]
+        return replace(found, verdict=UNAVAILABLE if unseen else found.verdict, title="", said=said)
     return _compared(used, expected, actual, tolerances)
 
 
-def _not_the_converters(case: Case, failed: Outcome) -> bool:
+def _not_the_converters(case: Case, failed: Finding) -> bool:
     """A case that its own onnx cannot read never reached the converter, some bring inputs that do not fit their own
     file, and of some the outputs cannot be kept."""
     kept = case.error is None or case.error.type != "converter.graph.NotATensor"
@@ -68,23 +59,23 @@ def draws(used: tuple[Use, ...]) -> bool:
 
 def _compared(
     used: tuple[Use, ...], expected: Mapping[str, Array], actual: Mapping[str, Array], tolerances: Tolerances
-) -> CaseVerdict:
+) -> Finding:
     try:
         for name, array in expected.items():
             dtype_name(name, array)
     except NotComparable as error:
-        return CaseVerdict(UNAVAILABLE, "compare", NOTHING_EXPECTED, str(error)[:_SAID])
+        return Finding(UNAVAILABLE, "converter", "compare", NOTHING_EXPECTED, said=str(error)[:_SAID])
     if not expected:
-        return CaseVerdict(UNAVAILABLE, "compare", NOTHING_EXPECTED, "the case comes without outputs")
+        return Finding(UNAVAILABLE, "converter", "compare", NOTHING_EXPECTED, said="the case comes without outputs")
     try:
         found = compare(expected, actual, tolerances)
     except NotComparable as error:
-        return CaseVerdict("mismatch", "compare", "output-dtype", str(error)[:_SAID])
+        return Finding("mismatch", "converter", "compare", "output-dtype", said=str(error)[:_SAID])
     if found.match:
-        return CaseVerdict("match", "compare")
+        return Finding("match", "converter", "compare")
     if draws(used) and found.reason not in _SHAPE_REASONS:
-        return CaseVerdict(UNAVAILABLE, "compare", RANDOM_OUTPUT, "drawn numbers cannot be compared")
-    return CaseVerdict("mismatch", "compare", found.reason or "", found.detail[:_SAID])
+        return Finding(UNAVAILABLE, "converter", "compare", RANDOM_OUTPUT, said="drawn numbers cannot be compared")
+    return Finding("mismatch", "converter", "compare", found.reason, said=found.detail[:_SAID])
 
 
 def _as_observation(case: Case, memory_mb: int) -> Observation:

@@ -28,7 +28,7 @@ class Counts:
 
 def speaks_of_row(conclusion: Conclusion) -> bool:
     """Whether it is a finding about the converter: what its exporter or the reference failed at does not count."""
-    return not conclusion.indeterminate and conclusion.role not in ("exporter", "reference")
+    return not conclusion.finding.indeterminate and conclusion.finding.role not in ("exporter", "reference")
 
 
 def count(history: History, places: Mapping[str, Place]) -> Counts:
@@ -42,8 +42,8 @@ def count(history: History, places: Mapping[str, Place]) -> Counts:
     row, now = np.repeat(row_of, lengths), np.repeat(now_of, lengths)
 
     known = history.conclusions
-    good = np.array([item.good for item in known], np.int64)[conclusions]
-    finding = np.array([not item.indeterminate for item in known], np.int64)[conclusions]
+    good = np.array([item.finding.good for item in known], np.int64)[conclusions]
+    finding = np.array([not item.finding.indeterminate for item in known], np.int64)[conclusions]
     # What moves the exporter says nothing of the converter's row of then.
     ours = np.array([speaks_of_row(item) for item in known], np.int64)[conclusions]
 
@@ -65,7 +65,9 @@ def _row(place: Place) -> str:
 
 def _by_verdict(history: History, runs: Integers, conclusions: Integers) -> list[dict[str, int]]:
     verdicts: dict[str, int] = {}
-    numbers = np.array([verdicts.setdefault(item.verdict, len(verdicts)) for item in history.conclusions], np.int64)
+    numbers = np.array(
+        [verdicts.setdefault(item.finding.verdict, len(verdicts)) for item in history.conclusions], np.int64
+    )
     size = len(verdicts)
     table = np.bincount(runs * size + numbers[conclusions], minlength=len(history.runs) * size).reshape(-1, size)
     return [{verdict: int(row[place]) for verdict, place in sorted(verdicts.items()) if row[place]} for row in table]

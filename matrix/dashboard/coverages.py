@@ -37,7 +37,10 @@ def write_coverages(
             "rows": rows,
             "operators": _operators(coverages),
             "unmeasured": [
-                {"row": item.converter, "verdict": item.verdict, "stage": item.stage, "reason": item.reason}
+                {
+                    "row": item.converter,
+                    **item.finding.document("verdict", "stage", "reason"),
+                }
                 for item in unmeasured
             ],
         }

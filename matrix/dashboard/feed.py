@@ -86,7 +86,10 @@ def _mended(run: int, found: list[CellChange], history: History, changes: Change
     together: dict[tuple[str, str], list[CellChange]] = {}
     for change in found:
         before = history.conclusions[change.before or 0]
-        key = CellId.parse(change.cell).environment_of(before.role), before.reason or before.verdict
+        key = (
+            CellId.parse(change.cell).environment_of(before.finding.role),
+            before.finding.reason or before.finding.verdict,
+        )
         together.setdefault(key, []).append(change)
     made = []
     for (environment, reason), items in sorted(together.items()):

@@ -21,11 +21,11 @@ def toolchains(
     found: dict[tuple[int, int, int], tuple[list[int], list[int], list[int]]] = {}
     for cell, place in places.items():
         conclusion = history.conclusions[history.timelines[cell].newest[1]]
-        if place.time != THEN or conclusion.indeterminate:
+        if place.time != THEN or conclusion.finding.indeterminate:
             continue
         key = exporters[place.exporter], place.opset, converters[place.converter]
         matching, remedied, failing = found.setdefault(key, ([], [], []))
-        kind = matching if conclusion.good else remedied if conclusion.remedied is not None else failing
+        kind = matching if conclusion.finding.good else remedied if conclusion.remedied is not None else failing
         kind.append(models[place.model])
     return {
         "schema": SCHEMA,

@@ -50,24 +50,24 @@ class Reasons:
 
     def take(self, result: CellResult) -> None:
         judgement, record = result.judgement, result.record
-        if judgement.reason is None:
+        if judgement.finding.reason is None:
             return
-        seen = self._seen.get(judgement.reason)
+        seen = self._seen.get(judgement.finding.reason)
         if seen is None:
             remedies = {remedy.id: remedy.text for remedy in judgement.remedies}
-            seen = self._seen[judgement.reason] = _Seen(
-                judgement.title, judgement.cause, judgement.verdict, remedies, judgement.general
+            seen = self._seen[judgement.finding.reason] = _Seen(
+                judgement.finding.title, judgement.cause, judgement.finding.verdict, remedies, judgement.general
             )
         seen.count += 1
-        if judgement.role:
-            seen.roles.add(judgement.role)
-        if judgement.stage:
-            seen.stages.add(judgement.stage)
+        if judgement.finding.role:
+            seen.roles.add(judgement.finding.role)
+        if judgement.finding.stage:
+            seen.stages.add(judgement.finding.stage)
         if len(seen.cells) < _CELLS:
             seen.cells.append(record.cell)
         seen.rows[RowId.parse(record.converter).stem] += 1
         seen.models[record.model] += 1
-        said = judgement.said or judgement.title
+        said = judgement.finding.said or judgement.finding.title
         if said and len(seen.examples) < _EXAMPLES:
             seen.examples.setdefault(said[:_SAID])
 
@@ -107,7 +107,7 @@ def first_seen(history: History) -> dict[str, int]:
                 first[conclusion] = run
     found: dict[str, int] = {}
     for conclusion, run in first.items():
-        reason = history.conclusions[conclusion].reason
+        reason = history.conclusions[conclusion].finding.reason
         if reason is not None:
             found[reason] = min(run, found.get(reason, run))
     return found

@@ -131,8 +131,8 @@ def drifts(
         if place.time != CONVERTER_NOW:
             continue
         own = history.timelines.get(str(CellId.parse(cell).own))
-        then = history.conclusions[own.newest[1]].verdict if own else None
-        now = history.conclusions[history.timelines[cell].newest[1]].verdict
+        then = history.conclusions[own.newest[1]].finding.verdict if own else None
+        now = history.conclusions[history.timelines[cell].newest[1]].finding.verdict
         counted.setdefault(place.converter, Counter())[standing(then, now)] += 1
     packages: dict[str, str] = {}
     for report in reports:

@@ -32,7 +32,7 @@ from matrix.history import Conclusion, History, read_history
 from matrix.results import CellResult, Judge
 from matrix.session import Session
 from matrix.store import Store
-from matrix.verdicts.outcome import INDETERMINATE
+from matrix.verdicts.finding import INDETERMINATE
 from matrix.views.words import VERDICTS
 
 TITLE = "PyTorch → ONNX → TensorFlow compatibility"
@@ -232,11 +232,7 @@ def _converter(item: rows.RowFacts, page: str, tallied: Tally) -> dict[str, Any]
 
 def _conclusion(item: Conclusion) -> dict[str, Any]:
     return {
-        "verdict": item.verdict,
-        "role": item.role,
-        "stage": item.stage,
-        "reason": item.reason,
-        "title": item.title,
+        **item.finding.document("verdict", "role", "stage", "reason", "title"),
         "remedied": None if item.remedied is None else list(item.remedied),
     }
 

@@ -39,12 +39,12 @@ def tally(history: History, places: Mapping[str, Place]) -> Tally:
         conclusion = history.conclusions[history.timelines[cell].newest[1]]
         model = found.models.setdefault(place.model, [0, 0, 0])
         model[0] += 1
-        model[1] += conclusion.good
-        model[2] += not conclusion.indeterminate
+        model[1] += conclusion.finding.good
+        model[2] += not conclusion.finding.indeterminate
         row = found.rows.setdefault(place.converter, RowTally())
         if place.time != THEN:
             continue
-        row.verdicts[conclusion.verdict] += 1
+        row.verdicts[conclusion.finding.verdict] += 1
         if not speaks_of_row(conclusion):
             continue
         for pair in (
@@ -52,8 +52,8 @@ def tally(history: History, places: Mapping[str, Place]) -> Tally:
             row.models.setdefault(place.model, [0, 0]),
             row.exporters.setdefault((place.exporter, place.torch, place.opset), [0, 0]),
         ):
-            pair[0] += conclusion.good
+            pair[0] += conclusion.finding.good
             pair[1] += 1
-        if conclusion.reason is not None:
-            row.reasons[conclusion.reason] += 1
+        if conclusion.finding.reason is not None:
+            row.reasons[conclusion.finding.reason] += 1
     return found

@@ -56,7 +56,7 @@ class Past:
             latest = min(left, key=order.__getitem__)
             for run, records in self.store.newest_cells(left.pop(latest), before=latest, told=True).items():
                 for result in self.judge.cells(records, self.session.locks, run):
-                    if result.judgement.indeterminate:
+                    if result.finding.indeterminate:
                         left.setdefault(run, set()).add(result.record.cell)
                     else:
                         found[result.record.cell] = result
@@ -118,8 +118,8 @@ def drifts(
                 lock.name,
                 before.get(lock.name),
                 lock,
-                {cell: were[cell].judgement for cell in mine if cell in were},
-                {cell: result.judgement for cell, result in mine.items()},
+                {cell: were[cell].finding for cell in mine if cell in were},
+                {cell: result.finding for cell, result in mine.items()},
                 *of(lock, before.get(lock.name)),
             )
         )

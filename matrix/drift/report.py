@@ -5,28 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from matrix.config.model import Role, Verdict
 from matrix.drift.changes import LockChanges, lock_changes
 from matrix.drift.incidents import Incident
 from matrix.locks.lockfile import Lock
-from matrix.verdicts.outcome import INDETERMINATE
-
-
-class Concluded(Protocol):
-    """What of a Judgement is told."""
-
-    @property
-    def verdict(self) -> Verdict: ...
-    @property
-    def role(self) -> Role | None: ...
-    @property
-    def stage(self) -> str | None: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def title(self) -> str: ...
+from matrix.verdicts.finding import Finding
 
 
 @dataclass(frozen=True)
@@ -34,8 +17,8 @@ class VerdictChange:
     """A cell that came out otherwise than before: another verdict, or another reason for the same."""
 
     cell: str
-    before: Concluded
-    after: Concluded
+    before: Finding
+    after: Finding
 
     @property
     def broken(self) -> bool:
@@ -69,8 +52,8 @@ def row_drift(
     name: str,
     before_lock: Lock | None,
     after_lock: Lock,
-    before: Mapping[str, Concluded],
-    after: Mapping[str, Concluded],
+    before: Mapping[str, Finding],
+    after: Mapping[str, Finding],
     incidents: tuple[Incident, ...] = (),
     lasting: tuple[Incident, ...] = (),
 ) -> RowDrift:
@@ -79,11 +62,11 @@ def row_drift(
     changed, unknown = [], []
     for cell, was in before.items():
         now = after.get(cell)
-        if was.verdict in INDETERMINATE:
+        if was.indeterminate:
             continue
-        if now is None or now.verdict in INDETERMINATE:
+        if now is None or now.indeterminate:
             unknown.append(cell)
-        elif _told(was) != _told(now):
+        elif not (was.good and now.good) and was.kind != now.kind:
             changed.append(VerdictChange(cell, was, now))
     return RowDrift(
         name=name,
@@ -96,9 +79,3 @@ def row_drift(
         incidents=incidents,
         lasting=lasting,
     )
-
-
-def _told(concluded: Concluded) -> tuple[Verdict, str | None, str | None, str | None]:
-    if concluded.verdict == "match":
-        return "match", None, None, None
-    return concluded.verdict, concluded.role, concluded.stage, concluded.reason

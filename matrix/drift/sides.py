@@ -27,8 +27,8 @@ class BothSides:
     @property
     def standing(self) -> Standing:
         """Where the other environment is what fails, then and now, nothing is known of the one that was moved."""
-        found = standing(self.then.judgement.verdict if self.then else None, self.now.judgement.verdict)
-        others = self.now.judgement.role not in (None, self.side)
+        found = standing(self.then.finding.verdict if self.then else None, self.now.finding.verdict)
+        others = self.now.finding.role not in (None, self.side)
         return "not known" if found == "never worked" and others else found
 
 

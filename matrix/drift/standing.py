@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from matrix.config.model import Verdict
-from matrix.verdicts.outcome import INDETERMINATE
+from matrix.verdicts.finding import INDETERMINATE
 
 Standing = Literal["works then and now", "worked then, broken now", "never worked", "mended", "not known"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from matrix.evidence.known import Entry, Profile, ProfileKey
 from matrix.operators import uses
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import LITE_ONLY, TFLITE_LEG
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ def entry_of(result: CellResult, run: int) -> Entry:
         exporter=record.exporter,
         opset=record.opset,
         converter=record.converter,
-        verdict="match" if lite_only else judgement.verdict,
-        role=judgement.role,
-        stage=judgement.stage,
-        reason=judgement.reason,
-        said=_said(result)[:_SAID],
+        finding=Finding(
+            "match" if lite_only else judgement.finding.verdict,
+            judgement.finding.role,
+            judgement.finding.stage,
+            judgement.finding.reason,
+            said=_said(result)[:_SAID],
+        ),
         remedies=remedied.record.changes if remedied else (),
         margin=_margin(shown),
         inference_seconds=_inference(shown.convert),
@@ -104,7 +107,7 @@ def _installed(observation: Observation | None) -> str:
 
 def _said(result: CellResult) -> str:
     """In a person's words what went wrong, and in the toolchain's own."""
-    title, said = result.judgement.title, result.judgement.said
+    title, said = result.finding.title, result.finding.said
     return title if not said or said in title else f"{title} ({said})"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.operators import Use
-from matrix.verdicts.outcome import INDETERMINATE
+from matrix.verdicts.finding import Finding
 
 if TYPE_CHECKING:
     from matrix.coverage import Coverage
@@ -48,11 +48,7 @@ class Entry(NamedTuple):
     exporter: str
     opset: int
     converter: str
-    verdict: str
-    role: str | None
-    stage: str | None
-    reason: str | None
-    said: str
+    finding: Finding
     remedies: tuple[tuple[str, str], ...]
     margin: float | None
     inference_seconds: float | None
@@ -67,10 +63,6 @@ class Entry(NamedTuple):
     def profile(self) -> ProfileKey:
         """The key of what was written for it."""
         return self.model, self.exporter, self.opset
-
-    @property
-    def indeterminate(self) -> bool:
-        return self.verdict in INDETERMINATE
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from itertools import compress
 from types import EllipsisType
 from typing import Any
 
 from matrix.evidence.known import Entry, Profile, ProfileKey
 from matrix.operators import Use
+from matrix.verdicts.finding import Finding
 
-SCHEMA = 1
+SCHEMA = 2
 
 # Columns whose values come again and again: the column holds their numbers.
 _SHARED = frozenset(
-    {"model", "exporter", "converter", "verdict", "role", "stage", "reason", "said", "remedies", "exporter_lock",
-     "converter_lock", "date", "run"}
+    {"model", "exporter", "converter", "finding", "remedies", "exporter_lock", "converter_lock", "date", "run"}
 )  # fmt: skip
 _COLUMNS = Entry._fields
 
@@ -50,7 +51,11 @@ def pack(entries: Sequence[Entry], profiles: Mapping[ProfileKey, Profile]) -> di
     values = {name: table.values for name, table in shared.items()}
     return {
         "schema": SCHEMA,
-        "shared": {**values, "date": [date.isoformat() for date in values["date"]]},
+        "shared": {
+            **values,
+            "date": [date.isoformat() for date in values["date"]],
+            "finding": [list(astuple(finding)) for finding in values["finding"]],
+        },
         "columns": columns,
         "uses": [[use.operator, dict(use.modes), use.given] for use in uses.values],
         "written": written.values,
@@ -75,7 +80,7 @@ def newest(
         only = model if enough is not None and len(found) >= enough else ...
         for entry in map(Entry._make, _rows(value, only)):
             known = found.get(entry.cell)
-            if known is None or (known.indeterminate and not entry.indeterminate):
+            if known is None or (known.finding.indeterminate and not entry.finding.indeterminate):
                 found[entry.cell] = entry
         _add_profiles(value, profiles, contents, only)
     return list(found.values()), profiles
@@ -98,6 +103,8 @@ def _rows(value: Mapping[str, Any], only: str | EllipsisType | None) -> Iterator
             table = value["shared"][name]
             if name == "date":
                 table = [dt.date.fromisoformat(text) for text in table]
+            elif name == "finding":
+                table = [Finding(*parts) for parts in table]
             elif name == "remedies":
                 table = [tuple((kind, words) for kind, words in changes) for changes in table]
             column = map(table.__getitem__, column)

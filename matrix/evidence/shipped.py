@@ -38,7 +38,7 @@ def write(place: Path, evidence: Evidence, config: Config) -> list[Path]:
     entries = [
         entry._replace(run=0)
         for entry in sorted(evidence.entries, key=lambda entry: entry.cell)
-        if entry.model in models and entry.converter in rows and not entry.indeterminate
+        if entry.model in models and entry.converter in rows and not entry.finding.indeterminate
     ]
     written = {entry.profile for entry in entries}
     profiles = {key: profile for key, profile in sorted(evidence.profiles.items()) if key in written}

@@ -19,7 +19,7 @@ from matrix.locks.lockfile import Lock
 from matrix.redact import redact
 from matrix.store import Observation, Store
 from matrix.store.records import JobKind, Obstacle
-from matrix.verdicts.outcome import INDETERMINATE, Outcome
+from matrix.verdicts.outcome import Outcome
 
 # Exports feed everything else, what the reference environment does is little and short.
 _PRIORITIES: dict[JobKind, int] = {
@@ -126,7 +126,7 @@ class Answers:
         """Judged by today's signatures, and with every file it speaks of still there."""
         found = self.speak(known)
         files = [blob for record in known.passes for blob in record.files.values()]
-        return (found is None or found.verdict not in INDETERMINATE) and all(
+        return (found is None or not found.finding.indeterminate) and all(
             self.store.blobs.path(blob).exists() for blob in files
         )
 
@@ -136,10 +136,10 @@ class Answers:
             text = redact(observation.obstacle.text)
             observation = replace(observation, obstacle=replace(observation.obstacle, text=text))
         found = self.speak(observation)
-        finding = found is None or found.verdict not in INDETERMINATE
+        finding = found is None or not found.finding.indeterminate
         bounded: Literal["timeout", "oom"] | None = None
-        if found is not None and (found.verdict == "timeout" or found.verdict == "oom"):
-            bounded = found.verdict
+        if found is not None and (found.finding.verdict == "timeout" or found.finding.verdict == "oom"):
+            bounded = found.finding.verdict
         number = self.store.add(self.run, observation, finding, bounded)
         stored = self.store.observations([number])[number]
         self.events.job_ended(stored, cached=False)

@@ -67,8 +67,8 @@ class Choice:
     host: str = field(default_factory=_this_machine)
 
     def __post_init__(self) -> None:
-        if self.result.judgement.verdict != "match":
-            raise UsageError(f"{self.cell.id} is no match but {self.result.judgement.verdict}: nothing to hand over")
+        if self.result.finding.verdict != "match":
+            raise UsageError(f"{self.cell.id} is no match but {self.result.finding.verdict}: nothing to hand over")
         if (self.exporter is not None) != self.cell.exporter.writes:
             raise ValueError(f"{self.cell.id}: an exporter's lock goes with a torch model, and with nothing else")
         if self.needs_reference and self.reference is None:

@@ -124,8 +124,8 @@ class History:
                     broke = change
                 elif change.kind == "mended" and broke is not None:
                     after = self.conclusions[broke.after]
-                    where = CellId.parse(cell).environment_of(after.role)
-                    found.add(regression_key(where, after.role, after.stage, after.reason))
+                    where = CellId.parse(cell).environment_of(after.finding.role)
+                    found.add(regression_key(where, after.finding.role, after.finding.stage, after.finding.reason))
                     broke = None
         return frozenset(found)
 
@@ -134,8 +134,8 @@ class History:
         together: dict[tuple[int, str, Role | None, str | None, str | None], list[CellChange]] = {}
         for change in changes:
             after = self.conclusions[change.after]
-            where = CellId.parse(change.cell).environment_of(after.role)
-            key = change.run, where, after.role, after.stage, after.reason
+            where = CellId.parse(change.cell).environment_of(after.finding.role)
+            key = change.run, where, after.finding.role, after.finding.stage, after.finding.reason
             together.setdefault(key, []).append(change)
         found = [
             Regression(
@@ -146,7 +146,7 @@ class History:
                 environment,
                 stage,
                 reason,
-                self.conclusions[items[0].after].title,
+                self.conclusions[items[0].after].finding.title,
                 tuple(items),
                 all(self.timelines[change.cell].newest[0] == run for change in items),
             )
@@ -182,7 +182,7 @@ class History:
     @cached_property
     def _mute(self) -> frozenset[int]:
         """Conclusions that say nothing."""
-        return frozenset(number for number, item in enumerate(self.conclusions) if item.indeterminate)
+        return frozenset(number for number, item in enumerate(self.conclusions) if item.finding.indeterminate)
 
     def _of_cell(self, cell: str, timeline: Timeline) -> Iterator[CellChange]:
         # Of millions of results nearly all are what they were before.
@@ -224,6 +224,6 @@ def regression_key(environment: str, role: Role | None, stage: str | None, reaso
 
 
 def _kind(before: Conclusion, after: Conclusion) -> Kind:
-    if before.good != after.good:
-        return "mended" if after.good else "broke"
+    if before.finding.good != after.finding.good:
+        return "mended" if after.finding.good else "broke"
     return "changed"

@@ -38,7 +38,7 @@ def explain_all(store: Store, history: History, changes: Iterable[CellChange]) -
     found = {}
     for change, _, said in asked:
         if change in sides and said is not None:
-            role = history.conclusions[change.after].role or history.conclusions[said].role
+            role = history.conclusions[change.after].finding.role or history.conclusions[said].finding.role
             before, after = (_observation(records[row], role, observations) for row in sides[change])
             found[change] = why(before, after)
     return found
@@ -46,7 +46,7 @@ def explain_all(store: Store, history: History, changes: Iterable[CellChange]) -
 
 def why_between(before: CellResult, after: CellResult) -> Why:
     """The same of two results of one cell."""
-    role = after.judgement.role or before.judgement.role
+    role = after.finding.role or before.finding.role
     return why(*(_part(side, role) for side in (before, after)))
 
 

@@ -25,9 +25,9 @@ def overall(
     """Toolchains of `cells`, those first that carried most of `models`; of equals what the user prefers."""
     seen: dict[tuple[str, int, str], dict[str, bool]] = {}
     for entry in entries:
-        if entry.model in models and not entry.indeterminate:
+        if entry.model in models and not entry.finding.indeterminate:
             toolchain = seen.setdefault((entry.exporter, entry.opset, entry.converter), {})
-            toolchain[entry.model] = entry.verdict == "match"
+            toolchain[entry.model] = entry.finding.verdict == "match"
     found = []
     for cell in cells:
         measured = seen.get((cell.exporter.id, cell.opset, cell.converter.id))

@@ -71,7 +71,7 @@ class Preferences:
 
     @property
     def _matched(self) -> list[Entry]:
-        return [entry for entry in self._entries if entry.verdict == "match"]
+        return [entry for entry in self._entries if entry.finding.verdict == "match"]
 
     def key(self, preference: Preference) -> Callable[[Cell], Key]:
         """What was never measured comes last."""

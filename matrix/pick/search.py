@@ -67,7 +67,7 @@ class Picks:
         found = []
         for result in results:
             shown = result.remedied or result
-            if shown.judgement.verdict == "match" and shown.record.cell in self._asked:
+            if shown.finding.verdict == "match" and shown.record.cell in self._asked:
                 found.append(Proof(self._asked[shown.record.cell][0], shown))
         return found
 
@@ -81,7 +81,7 @@ class Picks:
         failed = [
             (self._asked[result.record.cell][0], result)
             for result in results
-            if result.record.cell in self._asked and not result.judgement.indeterminate
+            if result.record.cell in self._asked and not result.finding.indeterminate
         ]
         tried = {item.cell.id for item in self._candidates.values()}
         rest = [item.less(_doubt(item.cell, failed)) for item in self.ranked if item.cell.id not in tried]
@@ -106,14 +106,14 @@ def _doubt(cell: Cell, failed: Sequence[tuple[Cell, CellResult]]) -> float:
     left = 1.0
     for other, result in failed:
         judgement = result.judgement
-        if judgement.verdict == "match":
+        if judgement.finding.verdict == "match":
             continue
         same_file = (cell.exporter.id, cell.opset) == (other.exporter.id, other.opset)
-        if judgement.role == "exporter":
+        if judgement.finding.role == "exporter":
             # Before the export itself it is torch that fails, whatever was to be written.
-            alike = same_file if judgement.stage == "export" else cell.exporter.torch == other.exporter.torch
+            alike = same_file if judgement.finding.stage == "export" else cell.exporter.torch == other.exporter.torch
             left *= 0.0 if alike else 1.0
-        elif judgement.stage in ("lock", "build", "import"):
+        elif judgement.finding.stage in ("lock", "build", "import"):
             left *= 0.0 if cell.converter.id == other.converter.id else 1.0
         elif cell.converter.pins["onnx-tf"] == other.converter.pins["onnx-tf"]:
             left *= _SAME_FILE if same_file else _SAME_CONVERTER

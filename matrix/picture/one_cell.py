@@ -123,10 +123,14 @@ def _first_output(path: Path, channel: int, model: str) -> Mask:
 def _why(result: CellResult) -> str:
     """`error at converter/run, optional-input-left-out: onnx-tf stumbles over …`."""
     judgement = result.judgement
-    where = "/".join(part for part in (judgement.role, judgement.stage) if part)
-    text = judgement.verdict + (f" at {where}" if where else "") + (f", {judgement.reason}" if judgement.reason else "")
-    if judgement.title:
-        text += f": {judgement.title}"
+    where = "/".join(part for part in (judgement.finding.role, judgement.finding.stage) if part)
+    text = (
+        judgement.finding.verdict
+        + (f" at {where}" if where else "")
+        + (f", {judgement.finding.reason}" if judgement.finding.reason else "")
+    )
+    if judgement.finding.title:
+        text += f": {judgement.finding.title}"
     return f"{text}\nmore about it: python -m matrix show '{result.record.cell}'"
 
 

@@ -101,14 +101,18 @@ class Experience:
         seen: dict[tuple[Any, ...], int] = {}
         examples: dict[tuple[Any, ...], tuple[Entry, Profile]] = {}
         for entry in entries:
-            if entry.role not in (None, "converter") or entry.indeterminate or entry.converter not in self._rows:
+            if (
+                entry.finding.role not in (None, "converter")
+                or entry.finding.indeterminate
+                or entry.converter not in self._rows
+            ):
                 continue
-            if entry.stage in _BEFORE:
-                failure = Failure(entry.verdict, entry.reason or "", entry.said, entry.converter)
+            if entry.finding.stage in _BEFORE:
+                failure = Failure(entry.finding, of=entry.converter)
                 self._broken.setdefault(entry.converter, failure)
             elif (profile := profiles.get(entry.profile)) is not None:
                 what = (entry.converter, entry.exporter, id(profile.uses), profile.opset_written, profile.ir_version)
-                key = (*what, entry.verdict, entry.reason, entry.said)
+                key = (*what, entry.finding)
                 if key not in seen:
                     examples[key] = entry, profile
                 seen[key] = seen.get(key, 0) + 1
@@ -119,9 +123,9 @@ class Experience:
 
     def _trial(self, row: ConverterRow, entry: Entry, profile: Profile, count: int) -> Trial:
         features = self._reader(row).features(profile)
-        if entry.verdict == "match":
+        if entry.finding.verdict == "match":
             return Trial(self._index.numbers(features), None, count)
-        failure = Failure(entry.verdict, entry.reason or "", entry.said, entry.model)
+        failure = Failure(entry.finding, of=entry.model)
         return Trial(self._index.numbers(suspects(features, failure)), failure, count)
 
     def _reader(self, row: ConverterRow) -> Reader:
@@ -192,15 +196,19 @@ class Experience:
     def _trials_of(self, reader: Reader, covered: Coverage, failures: bool) -> list[Trial]:
         trials = []
         for case in covered.cases:
-            if case.verdict == "unavailable" or case.reason in OF_NAMES or (case.verdict != "match" and not failures):
+            if (
+                case.finding.verdict == "unavailable"
+                or case.finding.reason in OF_NAMES
+                or (case.finding.verdict != "match" and not failures)
+            ):
                 continue
             forms = dict(case.forms)
             of_uses = (feature for use in case.uses for feature in reader.of_form(use, forms.get(use.operator)))
             features = tuple(dict.fromkeys(of_uses))
-            if case.verdict == "match":
+            if case.finding.verdict == "match":
                 trials.append(Trial(self._index.numbers(features)))
             else:
-                failure = Failure(case.verdict, case.reason, case.said, case.name)
+                failure = Failure(case.finding, of=case.name)
                 trials.append(Trial(self._index.numbers(suspects(features, failure)), failure, single=True))
         return trials
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from matrix.coverage.summary import OF_NAMES
 from matrix.prediction.features import Feature
+from matrix.verdicts.finding import Finding
 
 Numbers = NDArray[np.intp]
 Shares = NDArray[np.float64]
@@ -40,25 +41,29 @@ _COUNTS = frozenset({"node-input-count"})
 class Failure:
     """What went wrong with a file, and with which: a model or a backend test case."""
 
-    verdict: str
-    reason: str
-    said: str
+    finding: Finding
     of: str
+
+    @property
+    def reason(self) -> str:
+        return self.finding.reason or self.finding.verdict
 
 
 def suspects(features: Iterable[Feature], failure: Failure) -> tuple[Feature, ...]:
     """The features that may have made a file fail."""
     found = tuple(features)
-    if failure.reason in _WRITERS:
+    if failure.finding.reason in _WRITERS:
         return tuple(feature for feature in found if feature.kind == "writer")
-    words = set(_WORD.findall(failure.said))
+    words = set(_WORD.findall(failure.finding.said))
     named = tuple(feature for feature in found if feature.operator in words)
-    if len(set(_VALUE.findall(failure.said))) > 1 and (joint := tuple(f for f in named if f.kind == "together")):
+    if len(set(_VALUE.findall(failure.finding.said))) > 1 and (
+        joint := tuple(f for f in named if f.kind == "together")
+    ):
         return joint
     told = tuple(
         feature for feature in named if feature.kind in ("mode", "limit", "odd") and feature.attribute in words
     )
-    counted = tuple(feature for feature in named if feature.kind == "odd" and failure.reason in _COUNTS)
+    counted = tuple(feature for feature in named if feature.kind == "odd" and failure.finding.reason in _COUNTS)
     return told or counted or named or found
 
 

@@ -60,7 +60,7 @@ class Predictor:
 
     @cached_property
     def _measured(self) -> dict[str, Entry]:
-        return {entry.cell: entry for entry in self._entries if not entry.indeterminate}
+        return {entry.cell: entry for entry in self._entries if not entry.finding.indeterminate}
 
     def predict(self, cell: Cell) -> Prediction:
         """Of a cell that was measured, what was found; of a model of which nothing was ever written, little."""
@@ -81,7 +81,7 @@ class Predictor:
         chance, failure = self._writing.chance(cell.model.id, cell.exporter, cell.opset, seen)
         if chance < _BLOCKS:
             reason = failure.reason if failure else "opset-not-writable"
-            said = f" ({failure.said})" if failure and failure.said else ""
+            said = f" ({failure.finding.said})" if failure and failure.finding.said else ""
             text = f"{cell.exporter.id} at opset {cell.opset}: does not write such files{said}"
             blockers.append(Blocker(reason, text, chance))
         return chance, ["what this exporter wrote" if seen else "what another exporter or opset wrote, carried over"]
@@ -94,7 +94,7 @@ class Predictor:
             basis.append("the table of ONNX releases")
             return _NEVER
         if (failure := self._experience.broken(row)) is not None:
-            text = f"the environment of {failure.of} does not work: {failure.said}"
+            text = f"the environment of {failure.of} does not work: {failure.finding.said}"
             blockers.append(Blocker(failure.reason, text, _NEVER))
             basis.append("its environment")
             return _NEVER
@@ -119,10 +119,11 @@ class Predictor:
 
 def _as_found(entry: Entry) -> Prediction:
     basis = (f"measured on {entry.date}",)
-    if entry.verdict == "match":
+    if entry.finding.verdict == "match":
         return Prediction(_SURE, (), basis)
-    where = f"{entry.role} {entry.stage}: " if entry.role and entry.stage else ""
-    return Prediction(_NEVER, (Blocker(entry.reason or entry.verdict, f"{where}{entry.said}", _NEVER),), basis)
+    found = entry.finding
+    where = f"{found.role} {found.stage}: " if found.role and found.stage else ""
+    return Prediction(_NEVER, (Blocker(found.reason or found.verdict, f"{where}{found.said}", _NEVER),), basis)
 
 
 def _blocker(row: ConverterRow, feature: Feature, chance: float, failures: list[Failure]) -> Blocker:
@@ -138,7 +139,7 @@ def _blocker(row: ConverterRow, feature: Feature, chance: float, failures: list[
         return Blocker(
             f"operator-{feature.kind}", f"{feature}: {words.get(feature.kind, f'doubtful in {release}')}", chance
         )
-    verdict, reason = Counter((failure.verdict, failure.reason) for failure in failures).most_common(1)[0][0]
+    verdict, reason = Counter((one.finding.verdict, one.reason) for one in failures).most_common(1)[0][0]
     example = next(failure for failure in failures if failure.reason == reason)
     text = f"{feature}: {_WORDS.get(verdict, 'fails')} in {release}, as {example.of} shows ({reason})"
     return Blocker(reason, text, chance)

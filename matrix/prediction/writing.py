@@ -22,17 +22,17 @@ class Writing:
         self._failed: dict[tuple[str, str, int], Failure] = {}
         written: set[tuple[str, str, int]] = set()
         for entry in evidence.entries:
-            if entry.indeterminate:
+            if entry.finding.indeterminate:
                 continue
-            if entry.role == "exporter":
-                failure = Failure(entry.verdict, entry.reason or "", entry.said, entry.model)
+            if entry.finding.role == "exporter":
+                failure = Failure(entry.finding, of=entry.model)
                 self._failed.setdefault(entry.profile, failure)
             else:
                 written.add(entry.profile)
         written -= self._failed.keys()
         self._good = Counter((exporter, opset) for _, exporter, opset in written)
         self._bad = Counter((exporter, opset) for _, exporter, opset in self._failed)
-        wrong = [key for key, failure in self._failed.items() if failure.verdict == "mismatch"]
+        wrong = [key for key, failure in self._failed.items() if failure.finding.verdict == "mismatch"]
         self._wrong = Counter((exporter, opset) for _, exporter, opset in wrong)
 
     def chance(self, model: str, exporter: Exporter, opset: int, seen: bool) -> tuple[float, Failure | None]:

@@ -55,7 +55,7 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: 
     if wanted is None:
         return None
     made: tuple[Cell, str] | None = None
-    place = role or result.judgement.role
+    place = role or result.finding.role
     match wanted.kind:
         case "ir_version":
             made = _lower_ir(cell, ir, str(wanted.value), table)

@@ -14,7 +14,7 @@ def to_locate(cell: Cell, result: CellResult) -> Cell | None:
     """The cell, to be run with its intermediate tensors exposed, in the case that came out worst; None where there is
     nothing to find: only between ONNX Runtime and TensorFlow do both sides have the same nodes."""
     judgement = result.judgement
-    if judgement.verdict != "mismatch" or judgement.leg != CONVERTER_LEG or result.divergence is not None:
+    if judgement.finding.verdict != "mismatch" or judgement.leg != CONVERTER_LEG or result.divergence is not None:
         return None
     case = ArrayKey.parse(judgement.worst or "").case
     return replace(cell, base=cell.id, locate=int(case) if case.isdigit() else 0)

@@ -29,11 +29,11 @@ class Trial:
 
     @property
     def works(self) -> bool:
-        return self.result.judgement.verdict == "match"
+        return self.result.finding.verdict == "match"
 
     @property
     def failed(self) -> bool:
-        return not self.works and not self.result.judgement.indeterminate
+        return not self.works and not self.result.finding.indeterminate
 
 
 def next_trial(
@@ -77,7 +77,7 @@ def _more(trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[C
 def _parts(working: Trial, trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
     """The cell with fewer of the changes that work together, each made where it was made in the whole."""
     bare = trials[0]
-    made = {trial.changes: trial.result.judgement.role for trial in trials}
+    made = {trial.changes: trial.result.finding.role for trial in trials}
     roles = {change: made.get(working.changes[:index]) for index, change in enumerate(working.changes)}
     for size in range(1, len(working.changes)):
         for changes in combinations(working.changes, size):

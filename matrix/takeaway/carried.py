@@ -22,8 +22,8 @@ _MODULES = (
     "surroundings.py",
     "untrusted.py",
     *(f"verdicts/{name}.py" for name in (
-        "blind", "changes", "compare", "hints", "judge", "matching", "metrics", "outcome", "remarks", "tensors",
-        "tolerance",
+        "blind", "changes", "compare", "finding", "hints", "judge", "matching", "metrics", "outcome", "remarks",
+        "tensors", "tolerance",
     )),
 )  # fmt: skip
 

@@ -49,7 +49,7 @@ def superfluous(
     findings = [
         (run, _kind(conclusions[conclusion]), row)
         for (run, conclusion), row in zip(timeline, rows, strict=True)
-        if not conclusions[conclusion].indeterminate
+        if not conclusions[conclusion].finding.indeterminate
     ]
     first = 0
     for place, (run, kind, row) in enumerate(findings):
@@ -83,4 +83,10 @@ def _is_old(run: RunRecord, before: dt.datetime) -> bool:
 
 def _kind(conclusion: Conclusion) -> tuple[object, ...]:
     """Titles may hold numbers, which differ from run to run."""
-    return conclusion.verdict, conclusion.role, conclusion.stage, conclusion.reason, conclusion.remedied
+    return (
+        conclusion.finding.verdict,
+        conclusion.finding.role,
+        conclusion.finding.stage,
+        conclusion.finding.reason,
+        conclusion.remedied,
+    )

@@ -29,7 +29,7 @@ class Expectations:
         self, subject: Mapping[str, str], judgement: Judgement, opset_written: int | None
     ) -> tuple[str, ...]:
         """One phrase for each difference. An indeterminate cell disagrees with nothing."""
-        if judgement.indeterminate:
+        if judgement.finding.indeterminate:
             return ()
         found: list[str] = []
         for selector, expected in self.rules:
@@ -40,10 +40,10 @@ class Expectations:
 
 def _differences(expected: Expectation, judgement: Judgement, opset_written: int | None) -> list[str]:
     pairs = [
-        ("verdict", expected.verdict, judgement.verdict),
-        ("role", expected.role, judgement.role),
-        ("stage", expected.stage, judgement.stage),
-        ("reason", expected.reason, judgement.reason),
+        ("verdict", expected.verdict, judgement.finding.verdict),
+        ("role", expected.role, judgement.finding.role),
+        ("stage", expected.stage, judgement.finding.stage),
+        ("reason", expected.reason, judgement.finding.reason),
         ("opset written", expected.opset_written, opset_written),
     ]
     found = [f"expected {name} {want}, got {got or 'none'}" for name, want, got in pairs if want not in (None, got)]

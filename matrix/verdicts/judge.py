@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from matrix.store.records import Observation
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.matching import Remedy
-from matrix.verdicts.outcome import INDETERMINATE, Outcome
+from matrix.verdicts.outcome import Outcome
 
 if TYPE_CHECKING:
     from matrix.config.model import Role, Verdict
@@ -78,15 +79,10 @@ class Leg:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on a cell and why. `leg` names the comparison a mismatch broke on, `worst` the `case/output` there.
-    `general` marks a reason that says no more than the class of an exception or the stage, `said` is what was raised.
-    """
+    """The finding on a cell and why. `leg` names the comparison a mismatch broke on, `worst` the `case/output` there.
+    `general` as in Outcome."""
 
-    verdict: Verdict
-    role: Role | None = None
-    stage: str | None = None
-    reason: str | None = None
-    title: str = ""
+    finding: Finding
     cause: str = ""
     remedies: tuple[Remedy, ...] = ()
     leg: str | None = None
@@ -95,11 +91,6 @@ class Judgement:
     remarks: tuple[str, ...] = ()
     worst: str | None = None
     general: bool = False
-    said: str = ""
-
-    @property
-    def indeterminate(self) -> bool:
-        return self.verdict in INDETERMINATE
 
 
 Speak = Callable[[Observation], Outcome | None]
@@ -126,14 +117,14 @@ def judge(
     remarks: list[str] = []
     if export is not None:
         if (failed := speak(export)) is not None:
-            return _failed(export.role, failed)
+            return _failed(failed)
         if export.kind == "export" and export.facts.get("opset_written") != opset:
             remarks.append(OPSET_NOT_AS_ASKED)
         if (random := _not_repeatable(export, compare, remarks)) is not None:
             return random
     for alteration in altered:
         if (failed := speak(alteration)) is not None:
-            return _failed(alteration.role, failed, remarks)
+            return _failed(failed, remarks)
     if convert is None:
         return _missing("converter", remarks)
     if (failed := speak(convert)) is not None:
@@ -144,7 +135,7 @@ def judge(
     if reference is None:
         return _missing("reference", remarks)
     if (failed := speak(reference)) is not None:
-        if failed.verdict in INDETERMINATE or not _source(export) or not _may_be_absent(export, altered):
+        if failed.finding.indeterminate or not _source(export) or not _may_be_absent(export, altered):
             return _no_reference(failed, remarks)
         return _numbers(export, None, convert, compare, [*remarks, REFERENCE_ABSENT])
     if not altered or _source(export):
@@ -166,11 +157,13 @@ def _not_converted(
     """What the converter's failure means beside what the reference said."""
     other = speak(reference) if reference is not None else None
     theirs = export is not None and export.kind == "inspect"
-    if theirs and other is not None and other.stage == failed.stage == "run":
+    if theirs and other is not None and other.finding.stage == failed.finding.stage == "run":
         # Inputs that neither of two programs takes say nothing about a converter.
-        title = f"neither ONNX Runtime nor TensorFlow runs the file with these inputs: {other.said or other.title}"
-        return replace(_no_reference(other, remarks), title=title, remedies=(_OTHER_INPUTS,))
-    return _failed("converter", failed, remarks)
+        said = other.finding.said or other.finding.title
+        title = f"neither ONNX Runtime nor TensorFlow runs the file with these inputs: {said}"
+        absent = _no_reference(other, remarks)
+        return replace(absent, finding=replace(absent.finding, title=title), remedies=(_OTHER_INPUTS,))
+    return _failed(failed, remarks)
 
 
 def _beside_lite(
@@ -182,12 +175,12 @@ def _beside_lite(
     remarks: list[str],
 ) -> Judgement:
     """Of a failure in TensorFlow Lite, whether TensorFlow itself got it right: if not, that came first."""
-    if found.stage not in _LITE:
+    if found.finding.stage not in _LITE:
         return found
     numbers = _numbers(export, reference, convert, compare, [*remarks, LITE_ONLY], lite=False)
-    if numbers.verdict == "match":
+    if numbers.finding.verdict == "match":
         return replace(found, legs=numbers.legs, metrics=numbers.metrics, remarks=numbers.remarks)
-    return replace(numbers, remarks=tuple(remarks)) if numbers.verdict == "mismatch" else found
+    return replace(numbers, remarks=tuple(remarks)) if numbers.finding.verdict == "mismatch" else found
 
 
 def _source(export: Observation | None) -> tuple[str, str] | None:
@@ -213,46 +206,37 @@ def _not_repeatable(export: Observation, compare: Compare, remarks: list[str]) -
     if repeated.reason is None or repeated.reason in _UNCOMPARED:
         return None
     return Judgement(
-        "unavailable",
-        "exporter",
-        "forward",
-        "not-deterministic",
-        "torch gave other numbers when asked twice: the model is not deterministic (dropout left on, or random numbers "
-        "in forward) and cannot be judged",
+        Finding(
+            "unavailable",
+            "exporter",
+            "forward",
+            "not-deterministic",
+            "torch gave other numbers when asked twice: the model is not deterministic (dropout left on, or random "
+            "numbers in forward) and cannot be judged",
+        ),
         legs={SOURCE_REPEAT: repeated.metrics},
         remarks=tuple(remarks),
     )
 
 
-def _failed(role: Role, found: Outcome, remarks: list[str] | None = None) -> Judgement:
-    return Judgement(
-        found.verdict,
-        role,
-        found.stage,
-        found.reason,
-        found.title,
-        found.cause,
-        found.remedies,
-        remarks=tuple(remarks or ()),
-        general=found.general,
-        said=found.said,
-    )
+def _failed(found: Outcome, remarks: list[str] | None = None) -> Judgement:
+    return Judgement(found.finding, found.cause, found.remedies, remarks=tuple(remarks or ()), general=found.general)
 
 
 def _missing(role: Role, remarks: list[str]) -> Judgement:
-    return Judgement("infra", role, None, "not-observed", f"the {role}'s part was never run", remarks=tuple(remarks))
+    return Judgement(
+        Finding("infra", role, None, "not-observed", f"the {role}'s part was never run"), remarks=tuple(remarks)
+    )
 
 
 def _no_reference(found: Outcome, remarks: list[str]) -> Judgement:
     """Without numbers to compare with, a conversion that ran is neither right nor wrong."""
     # `infra` would promise that another try helps; a reference that cannot run this file never will.
-    verdict: Verdict = found.verdict if found.verdict in INDETERMINATE else "unavailable"
+    said = found.finding
+    verdict: Verdict = said.verdict if said.indeterminate else "unavailable"
+    title = f"converted, but there is no reference to compare with: {said.title}"
     return Judgement(
-        verdict,
-        "reference",
-        found.stage,
-        found.reason,
-        f"converted, but there is no reference to compare with: {found.title}",
+        Finding(verdict, "reference", said.stage, said.reason, title),
         found.cause,
         found.remedies,
         remarks=tuple(remarks),
@@ -283,23 +267,18 @@ def _numbers(
         names["torch.npz"] = None
     if missing := [name for name, blob in names.items() if blob is None]:
         return Judgement(
-            "infra",
-            None,
-            "compare",
-            ARRAYS_MISSING,
-            f"{', '.join(missing)} was not kept",
+            Finding("infra", None, "compare", ARRAYS_MISSING, f"{', '.join(missing)} was not kept"),
             remarks=tuple(remarks),
         )
     blob = {name: str(value) for name, value in names.items()}
     if reference is not None:
         repeated = compare(blob["reference.npz"], blob["again.npz"], False)
         if repeated.reason is not None:
+            title = (
+                "ONNX Runtime gave other numbers when asked twice: the model is not deterministic and cannot be judged"
+            )
             return Judgement(
-                "unavailable",
-                "reference",
-                "run",
-                "not-deterministic",
-                "ONNX Runtime gave other numbers when asked twice: the model is not deterministic and cannot be judged",
+                Finding("unavailable", "reference", "run", "not-deterministic", title),
                 legs={REPEAT: repeated.metrics},
                 remarks=tuple(remarks),
             )
@@ -310,12 +289,13 @@ def _numbers(
     for name, leg in legs.items():
         if leg.reason is not None:
             return Judgement(
-                # Arrays that cannot be read were not compared, so nothing is known of the numbers.
-                _UNCOMPARED.get(leg.reason, "mismatch"),
-                _LEG_ROLES.get(name, "converter"),
-                "compare",
-                leg.reason,
-                f"{_LEG_WORDS[name]}. {leg.detail}",
+                Finding(
+                    _UNCOMPARED.get(leg.reason, "mismatch"),
+                    _LEG_ROLES.get(name, "converter"),
+                    "compare",
+                    leg.reason,
+                    f"{_LEG_WORDS[name]}. {leg.detail}",
+                ),
                 leg=name,
                 legs=measured,
                 metrics=leg.metrics,
@@ -323,7 +303,7 @@ def _numbers(
                 worst=leg.where,
             )
     main = next(name for name in legs if name in (CONVERTER_LEG, DIRECT_LEG, GIVEN_DIRECT_LEG))
-    return Judgement("match", legs=measured, metrics=legs[main].metrics, remarks=tuple(remarks))
+    return Judgement(Finding("match"), legs=measured, metrics=legs[main].metrics, remarks=tuple(remarks))
 
 
 def _legs(source: str | None, blob: dict[str, str], compare: Compare) -> dict[str, Leg]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.matching import ErrorText, Match, Remedy, match
 
 if TYPE_CHECKING:
-    from matrix.config.model import Stage, Verdict
+    from matrix.config.model import Role, Stage, Verdict
     from matrix.store.records import Observation, PassRecord
 
 UNRECOGNISED = "unrecognised"
-
-INDETERMINATE: frozenset[Verdict] = frozenset({"unavailable", "infra"})
 
 # The worker's own status for "my driver is gone" (converter/lifeline.py).
 _ORPHANED = 75
@@ -56,17 +55,13 @@ _WIDER_MEMORY = Remedy(id="raise-memory-limit", text="give it more memory: --mem
 
 @dataclass(frozen=True)
 class Outcome:
-    """Why an observation is not a success. `title` is one sentence for a person, `said` what was raised, in its own
-    words."""
+    """Why an observation is not a success. `general` marks a reason that says no more than the class of an exception
+    or the stage."""
 
-    verdict: Verdict
-    stage: str
-    reason: str
-    title: str
+    finding: Finding
     cause: str = ""
     remedies: tuple[Remedy, ...] = ()
     general: bool = False
-    said: str = ""
 
 
 def outcome(observation: Observation, log: str) -> Outcome | None:
@@ -80,19 +75,19 @@ def outcome(observation: Observation, log: str) -> Outcome | None:
         known = None if obstacle.reason in _CERTAIN else match(role, stage, ErrorText(message=obstacle.text))
         title = known.title if known else _first_line(obstacle.text)
         # A signature written later may know better what a failed build meant; a lock without solution is what it is.
-        verdict = known.verdict if known and obstacle.stage == "build" else obstacle.kind
+        verdict: Verdict = cast("Verdict", known.verdict) if known and obstacle.stage == "build" else obstacle.kind
+        verdict = "error" if verdict == "unsatisfiable" and obstacle.stage == "build" else verdict
         return Outcome(
-            "error" if verdict == "unsatisfiable" and obstacle.stage == "build" else verdict,
-            stage,
-            known.id if known else obstacle.reason,
-            title,
+            Finding(verdict, role, stage, known.id if known else obstacle.reason, title),
             known.cause if known else "",
             known.remedies if known else _TRUST if obstacle.reason == "checkpoint-not-trusted" else (),
         )
     for record in observation.passes:
         if (found := _of_pass(observation, record, log)) is not None:
             return found
-    return None if observation.passes else Outcome("infra", "import", "not-started", "the job was never started")
+    if observation.passes:
+        return None
+    return Outcome(Finding("infra", role, "import", "not-started", "the job was never started"))
 
 
 def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome | None:
@@ -100,22 +95,18 @@ def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome 
     stage = _stage(record.name, result)
     error = result.get("error")
     complete = bool(result.get("done"))
+    role = observation.role
     if record.stopped == "timeout":
         seconds = f"{observation.limits_seconds:g}"
         return Outcome(
-            "timeout",
-            stage,
-            "time-limit",
-            f"still in stage {stage} after {seconds} s",
+            Finding("timeout", role, stage, "time-limit", f"still in stage {stage} after {seconds} s"),
             "the limit of one pass of one job",
             (_WIDER_TIME,),
         )
     if record.stopped == "memory" or (record.exit is not None and record.exit.oom):
+        title = f"needed more than {observation.limits_memory_mb} MB in stage {stage}"
         return Outcome(
-            "oom",
-            stage,
-            "memory-limit",
-            f"needed more than {observation.limits_memory_mb} MB in stage {stage}",
+            Finding("oom", role, stage, "memory-limit", title),
             "the limit on resident memory of one job",
             (_WIDER_MEMORY,),
         )
@@ -129,27 +120,33 @@ def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome 
             str(error.get("traceback", "")),
             log,
         )
-        known = match(observation.role, cast("Stage", stage), text)
+        known = match(role, cast("Stage", stage), text)
         users = error.get("user")
         theirs = known is None or (known.verdict == "error" and (known.general or stage in _USERS_STAGES))
         if isinstance(users, dict) and theirs:
-            return _in_users_code(users, stage, text, known, observation.facts.get("given"))
+            return _in_users_code(users, role, stage, text, known, observation.facts.get("given"))
         kind = text.type.rsplit(".", 1)[-1]
         line = _telling_line(text.message, known.text if known else "")
         # onnx-tf's own exceptions begin with their class.
         short = line if line.startswith(f"{kind}:") else f"{kind}: {line}"
         if known is None:
-            return Outcome("error", stage, UNRECOGNISED, short)
-        return replace(_recognised(known, stage), said=short)
+            return Outcome(Finding("error", role, stage, UNRECOGNISED, short))
+        return _recognised(known, role, stage, short)
     if not complete or not record.released:
-        return Outcome("error", stage, "no-result", "the worker went on without leaving a complete result")
+        return _without_result(role, stage, "the worker went on without leaving a complete result")
     if "model.onnx" in result.get("files", ()) and "model.onnx" not in record.files:
         # A link in its place, or more than 4 GB: without it nothing can follow, today or later.
-        return Outcome("error", stage, "no-result", "the ONNX file it says it wrote is no plain file of at most 4 GB")
+        return _without_result(role, stage, "the ONNX file it says it wrote is no plain file of at most 4 GB")
     return None
 
 
-def _in_users_code(place: dict[str, Any], stage: str, error: ErrorText, known: Match | None, given: object) -> Outcome:
+def _without_result(role: Role, stage: str, title: str) -> Outcome:
+    return Outcome(Finding("error", role, stage, "no-result", title))
+
+
+def _in_users_code(
+    place: dict[str, Any], role: Role, stage: str, error: ErrorText, known: Match | None, given: object
+) -> Outcome:
     """A user's own file is at fault: where, what was raised there and what it was given."""
     where = f"{place.get('file')}:{place.get('line')}"
     inside = f" in {place['function']}" if place.get("function") else ""
@@ -165,57 +162,46 @@ def _in_users_code(place: dict[str, Any], stage: str, error: ErrorText, known: M
             if isinstance(item, dict) and isinstance(item.get("shape"), list)
         )
         fed = f"; it was given {', '.join(shapes)}"
+    reason = known.id if known else _USERS_REASONS.get(stage, UNRECOGNISED)
     return Outcome(
-        "error",
-        stage,
-        known.id if known else _USERS_REASONS.get(stage, UNRECOGNISED),
-        f"{where}{inside}: {said}{fed}",
+        Finding("error", role, stage, reason, f"{where}{inside}: {said}{fed}"),
         known.cause if known else str(place.get("code") or ""),
         known.remedies if known else (),
     )
 
 
 def _died(observation: Observation, record: PassRecord, stage: str, had_result: bool, log: str) -> Outcome:
-    ended = record.exit
+    ended, role = record.exit, observation.role
     assert ended is not None
     if had_result:
+        title = f"left a good result and then died ({_how(ended.code, ended.signal)})"
         return Outcome(
-            "crash" if ended.signal else "error",
-            stage,
-            "died-after-result",
-            f"left a good result and then died ({_how(ended.code, ended.signal)})",
+            Finding("crash" if ended.signal else "error", role, stage, "died-after-result", title),
             "giving back what the job held ended the process; a result from such a process is not trusted",
         )
     if ended.signal == signal.SIGKILL or ended.code == _ORPHANED:
-        return Outcome(
-            "infra",
-            stage,
-            "killed-from-outside",
-            "something outside the driver ended the worker (kernel, operator)",
-        )
-    known = match(observation.role, cast("Stage", stage), ErrorText(log=log))
+        title = "something outside the driver ended the worker (kernel, operator)"
+        return Outcome(Finding("infra", role, stage, "killed-from-outside", title))
+    known = match(role, cast("Stage", stage), ErrorText(log=log))
     if ended.signal:
         title = f"died in stage {stage} of {_how(None, ended.signal)}"
         if known is not None and known.verdict == "error":
-            return Outcome("crash", stage, known.id, known.title, known.cause, known.remedies)
+            return Outcome(Finding("crash", role, stage, known.id, known.title), known.cause, known.remedies)
         if known is not None:
-            return _recognised(known, stage)
-        return Outcome("crash", stage, _signal_name(ended.signal).lower(), title)
+            return _recognised(known, role, stage)
+        return Outcome(Finding("crash", role, stage, _signal_name(ended.signal).lower(), title))
     if known is not None and ended.code != 0:
-        return _recognised(known, stage)
+        return _recognised(known, role, stage)
+    title = f"the process ended itself in stage {stage} (exit status {ended.code}) without a result"
     return Outcome(
-        "error",
-        stage,
-        "exit-without-result",
-        f"the process ended itself in stage {stage} (exit status {ended.code}) without a result",
+        Finding("error", role, stage, "exit-without-result", title),
         "something called exit; a worker is ended by its driver, never by itself",
     )
 
 
-def _recognised(known: Match, stage: str) -> Outcome:
-    return Outcome(
-        cast("Verdict", known.verdict), stage, known.id, known.title, known.cause, known.remedies, known.general
-    )
+def _recognised(known: Match, role: Role, stage: str, said: str = "") -> Outcome:
+    finding = Finding(cast("Verdict", known.verdict), role, stage, known.id, known.title, said)
+    return Outcome(finding, known.cause, known.remedies, known.general)
 
 
 def _stage(work: str, result: dict[str, Any]) -> str:

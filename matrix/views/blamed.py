@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from matrix.blame.account import Accused, Story, Uncovered, accused, days, narrowest, ranges_text, uncovered
 from matrix.blame.asking import Attempt, Changed, Measured, Resolved, Transition
 from matrix.redact import plain
+from matrix.verdicts.finding import Finding
 
 WIDTH = 120
 
@@ -74,8 +75,8 @@ def name(who: Accused) -> str:
 
 def where(measured: Measured) -> str:
     """`error in converter/import`."""
-    place = "/".join(part for part in (measured.role, measured.stage) if part)
-    return f"{measured.verdict} in {place}" if place else measured.verdict
+    place = "/".join(part for part in (measured.finding.role, measured.finding.stage) if part)
+    return f"{measured.finding.verdict} in {place}" if place else measured.finding.verdict
 
 
 def _by(story: Story, transition: Transition, most: int = _NAMED) -> str:
@@ -110,14 +111,14 @@ def _upload(who: Accused) -> str:
 def _first_line(story: Story, deed: str, transition: Transition, tail: str, before: str = "") -> str:
     """Names and title give way to what helps, for they stand further down as well."""
     measured = transition.measured
-    reason = before + (measured.reason or where(measured))
+    reason = before + (measured.finding.reason or where(measured))
     for most in (_NAMED, _NAMED - 1):
         head = f"{deed} {_by(story, transition, most)} ({reason}"
         room = WIDTH - len(f"{head}){tail}")
         if room >= 0:
             break
-    title = _plain(measured.title)
-    if measured.reason and title and room >= min(_TITLE, len(title)) + len(": "):
+    title = _plain(measured.finding.title)
+    if measured.finding.reason and title and room >= min(_TITLE, len(title)) + len(": "):
         return f"{head}: {_cut(title, room - len(': '))}){tail}"
     return f"{head}){tail}"
 
@@ -133,13 +134,13 @@ def remedy(story: Story) -> str:
 
 
 def _reason(measured: Measured | None) -> str:
-    return measured.reason or where(measured) if measured else "not run"
+    return measured.finding.reason or where(measured) if measured else "not run"
 
 
 def _short(measured: Measured | None) -> str:
     if measured is None:
         return "not run"
-    reason = f" ({measured.reason})" if measured.reason else ""
+    reason = f" ({measured.finding.reason})" if measured.finding.reason else ""
     return f"{where(measured)}{reason}"
 
 
@@ -161,7 +162,7 @@ def _indented(head: str, measured: Measured | None) -> Iterator[str]:
     yield line
     if measured is None:
         return
-    for words in (_plain(measured.title), f"said: {said}" if (said := _plain(measured.said)) else ""):
+    for words in (_plain(measured.finding.title), f"said: {said}" if (said := _plain(measured.finding.said)) else ""):
         if words:
             yield _cut(f"        {words}", WIDTH)
 
@@ -238,7 +239,7 @@ def _one_uncovered(story: Story, item: Uncovered) -> Iterator[str]:
 
 
 def _titled(measured: Measured) -> str:
-    title = _plain(measured.title)
+    title = _plain(measured.finding.title)
     return f"{_short(measured)}: {title}" if title else _short(measured)
 
 
@@ -286,7 +287,7 @@ def _more(number: int) -> Iterator[str]:
 def _measured(story: Story, end: Resolved) -> Measured | None:
     if not end.solved:
         # The search needs to know no more; whoever reads it wants the resolver's words.
-        return Measured("unsatisfiable", story.role, "lock", said=end.explanation)
+        return Measured(Finding("unsatisfiable", story.role, "lock", said=end.explanation))
     return story.blame.outcomes.get(end.digest)
 
 

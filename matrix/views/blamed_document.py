@@ -66,12 +66,7 @@ def _measured(measured: Measured | None) -> dict[str, Any] | None:
     if measured is None:
         return None
     return {
-        "verdict": measured.verdict,
-        "role": measured.role,
-        "stage": measured.stage,
-        "reason": measured.reason,
-        "title": measured.title,
-        "said": measured.said,
+        **measured.finding.document("verdict", "role", "stage", "reason", "title", "said"),
         "cell": measured.cell,
     }
 

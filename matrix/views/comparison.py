@@ -142,7 +142,7 @@ def _counts(comparison: RunComparison) -> list[str]:
 
 def _said(result: CellResult) -> str:
     with_ = f"({words.WITH} {words.changes(result.remedied)})" if result.remedied else ""
-    return _joined(" ", result.judgement.verdict, words.where(result), result.judgement.reason or "", with_)
+    return _joined(" ", result.finding.verdict, words.where(result), result.finding.reason or "", with_)
 
 
 def _change(pair: CellPair) -> str:

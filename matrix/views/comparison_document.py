@@ -75,8 +75,7 @@ def _cell(pair: CellPair) -> dict[str, Any]:
         "cell": pair.cell,
         "state": pair.state,
         "conclusions": [
-            {"verdict": j.verdict, "role": j.role, "stage": j.stage, "reason": j.reason}
-            for j in (pair.one.judgement, pair.two.judgement)
+            j.finding.document("verdict", "role", "stage", "reason") for j in (pair.one.judgement, pair.two.judgement)
         ],
         "change": change_of(pair),
         "why": None if pair.state != "differs" or pair.same_conclusion else _why(pair),

@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 
 from matrix.coverage.releases import Disagreement, Form, Found, Release, releases
 from matrix.coverage.summary import Status
+from matrix.verdicts.finding import Finding
 from matrix.views import words
 from matrix.views.coverage_document import Report, elsewhere
 
@@ -88,10 +89,14 @@ def markdown(report: Report) -> str:
     return "\n\n".join(parts)
 
 
+def _found(finding: Finding) -> tuple[str, ...]:
+    return finding.verdict, finding.stage or "", finding.reason or "", _cut(finding.said)
+
+
 def _sheets(report: Report) -> list[_Sheet]:
     sheets = [_counts(report)] if report.coverages else []
     if report.unmeasured:
-        lines = tuple((u.converter, u.verdict, u.stage, u.reason, _cut(u.said)) for u in report.unmeasured)
+        lines = tuple((item.converter, *_found(item.finding)) for item in report.unmeasured)
         sheets.append(_Sheet("Not measured", ("row", "verdict", "stage", "reason", "said"), lines))
     for number, release in enumerate(releases(report.coverages)):
         # What the words mean is said once.
@@ -187,9 +192,9 @@ def _disagreement(item: Disagreement, report: Report) -> tuple[str, ...]:
         _STANDINGS[claim.standing],
         f"{claim.support.matching} of {claim.support.cases}",
         claim.proof.name,
-        claim.proof.verdict,
-        claim.proof.reason,
-        _cut(claim.proof.said),
+        claim.proof.finding.verdict,
+        claim.proof.finding.reason or "",
+        _cut(claim.proof.finding.said),
         where,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from matrix.coverage.kept import Unmeasured
@@ -41,7 +41,10 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "schema": 1,
         "rows": [_row(coverage, report) for coverage in report.coverages],
-        "unmeasured": [asdict(item) for item in report.unmeasured],
+        "unmeasured": [
+            {"converter": item.converter, **item.finding.document("verdict", "stage", "reason", "said")}
+            for item in report.unmeasured
+        ],
         "releases": [_release(release) for release in releases(report.coverages)],
     }
 
@@ -63,10 +66,10 @@ def _row(coverage: Coverage, report: Report) -> dict[str, Any]:
                 "name": case.name,
                 "suite": case.suite,
                 "operators": dict(case.forms),
-                "verdict": case.verdict,
-                "stage": case.stage,
-                "reason": case.reason,
-                "said": case.said,
+                "verdict": case.finding.verdict,
+                "stage": case.finding.stage,
+                "reason": case.finding.reason or "",
+                "said": case.finding.said,
             }
             for case in coverage.cases
         ],
@@ -98,9 +101,9 @@ def _release(release: Release) -> dict[str, Any]:
                 "since": item.claim.since,
                 "standing": item.claim.standing,
                 "proof": item.claim.proof.name if item.claim.proof else None,
-                "verdict": item.claim.proof.verdict if item.claim.proof else None,
-                "reason": item.claim.proof.reason if item.claim.proof else None,
-                "said": item.claim.proof.said if item.claim.proof else None,
+                "verdict": item.claim.proof.finding.verdict if item.claim.proof else None,
+                "reason": item.claim.proof.finding.reason if item.claim.proof else None,
+                "said": item.claim.proof.finding.said if item.claim.proof else None,
                 "rows": list(item.rows),
             }
             for item in release.disagreements

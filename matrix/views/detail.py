@@ -41,13 +41,13 @@ def print_detail(
     if not console.is_terminal:
         console = Console(width=140, no_color=True, highlight=False)
     judgement = result.judgement
-    verdict = Text(judgement.verdict, style=words.STYLES[judgement.verdict])
+    verdict = Text(judgement.finding.verdict, style=words.STYLES[judgement.finding.verdict])
     if result.remedied is not None:
         verdict.append(f"; match with: {words.changes(result.remedied)}", style="green")
     console.print(Text.assemble((result.record.cell, "bold"), ": ", verdict))
-    if judgement.title:
+    if judgement.finding.title:
         place = f"{words.where(result)}: " if words.where(result) else ""
-        console.print(Text(f"{place}{judgement.reason}: {judgement.title}"))
+        console.print(Text(f"{place}{judgement.finding.reason}: {judgement.finding.title}"))
     if judgement.cause:
         console.print(Text(f"why: {judgement.cause}"))
     for remedy in judgement.remedies:
@@ -62,7 +62,11 @@ def print_detail(
         console.print(Text(result.divergence.words, style="bold"))
     for trial in result.tried:
         found = trial.judgement
-        said = found.verdict if found.verdict == "match" else f"{found.verdict} in {words.where(trial)}: {found.title}"
+        said = (
+            found.finding.verdict
+            if found.finding.verdict == "match"
+            else f"{found.finding.verdict} in {words.where(trial)}: {found.finding.title}"
+        )
         console.print(Text(f"tried {words.changes(trial)}: {said}"))
     _legs(console, result)
     for observation in (result.export, result.reference, result.convert):
@@ -107,8 +111,8 @@ def _seconds(value: object) -> str:
 def _tail(console: Console, result: CellResult, log: Callable[[Observation], str]) -> None:
     # Of a user's file the reference environment says two things; the later one is what the verdict is about.
     parts = (result.convert, result.reference, result.export)
-    culprit = next((part for part in parts if part is not None and part.role == result.judgement.role), None)
-    if culprit is None or result.judgement.verdict == "match":
+    culprit = next((part for part in parts if part is not None and part.role == result.finding.role), None)
+    if culprit is None or result.finding.verdict == "match":
         return
     lines: list[str] = []
     if culprit.obstacle:

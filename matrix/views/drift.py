@@ -9,8 +9,8 @@ from typing import Any
 
 from matrix.blame.asking import Changed
 from matrix.drift import Incident, RowDrift, VerdictChange
-from matrix.drift.report import Concluded
 from matrix.drift.sentence import Totals, sentence
+from matrix.verdicts.finding import Finding
 
 SCHEMA = 1
 
@@ -159,11 +159,8 @@ def _by_change(verdicts: Sequence[VerdictChange]) -> dict[str, list[str]]:
     return found
 
 
-def _said(concluded: Concluded) -> str:
-    if concluded.verdict == "match":
-        return "match"
-    where = "/".join(filter(None, (concluded.role, concluded.stage)))
-    return " ".join(filter(None, (concluded.verdict, where, concluded.reason)))
+def _said(concluded: Finding) -> str:
+    return "match" if concluded.good else " ".join(filter(None, (concluded.verdict, concluded.where, concluded.reason)))
 
 
 def _change(change: Changed) -> str:
@@ -187,7 +184,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _concluded(concluded: Concluded) -> dict[str, str | None]:
+def _concluded(concluded: Finding) -> dict[str, str | None]:
     return {
         "verdict": concluded.verdict,
         "role": concluded.role,

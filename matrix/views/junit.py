@@ -27,15 +27,17 @@ def junit(report: Report, stated: frozenset[str]) -> str:
         )
         judgement = result.judgement
         complaints = report.complaints.get(result.record.cell, ())
-        if judgement.indeterminate:
+        if judgement.finding.indeterminate:
             skipped += 1
-            ElementTree.SubElement(case, "skipped", message=_clean(f"{judgement.verdict}: {judgement.title}"))
+            ElementTree.SubElement(
+                case, "skipped", message=_clean(f"{judgement.finding.verdict}: {judgement.finding.title}")
+            )
         elif complaints:
             failures += 1
             _problem(case, "failure", "unexpected", "; ".join(complaints), result)
-        elif judgement.verdict != "match" and result.record.cell not in stated | as_ever:
+        elif judgement.finding.verdict != "match" and result.record.cell not in stated | as_ever:
             failures += 1
-            _problem(case, "failure", judgement.verdict, judgement.reason or "", result)
+            _problem(case, "failure", judgement.finding.verdict, judgement.finding.reason or "", result)
     suite.attrib |= {
         "tests": str(len(report.results)),
         "failures": str(failures),
@@ -52,7 +54,7 @@ def _problem(case: ElementTree.Element, kind: str, name: str, message: str, resu
     problem = ElementTree.SubElement(case, kind, type=name, message=_clean(message))
     found = f"\nmatches with: {words.changes(result.remedied)}" if result.remedied else ""
     remedies = found + "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
-    problem.text = _clean(f"{words.where(result)}: {result.judgement.title}{remedies}")
+    problem.text = _clean(f"{words.where(result)}: {result.finding.title}{remedies}")
 
 
 def _clean(text: str) -> str:

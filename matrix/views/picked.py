@@ -84,9 +84,9 @@ def _table(results: Sequence[CellResult]) -> Table:
         for shown in (result, *result.tried):
             table.add_row(
                 shown.record.cell,
-                Text(shown.judgement.verdict, style=words.STYLES[shown.judgement.verdict]),
-                "/".join(part for part in (shown.judgement.role, shown.judgement.stage) if part),
-                shown.judgement.reason or "",
+                Text(shown.finding.verdict, style=words.STYLES[shown.finding.verdict]),
+                "/".join(part for part in (shown.finding.role, shown.finding.stage) if part),
+                shown.finding.reason or "",
                 words.number(shown.judgement.metrics.get("max_abs")),
             )
     return table
@@ -95,10 +95,10 @@ def _table(results: Sequence[CellResult]) -> Table:
 def _reasons(results: Sequence[CellResult]) -> Iterator[Text]:
     seen: dict[str, Judgement] = {}
     for result in results:
-        if result.judgement.reason and result.judgement.verdict != "match":
-            seen.setdefault(result.judgement.reason, result.judgement)
+        if result.finding.reason and result.finding.verdict != "match":
+            seen.setdefault(result.finding.reason, result.judgement)
     for reason, judgement in seen.items():
-        line = Text.assemble((reason, "bold"), f": {judgement.title}")
+        line = Text.assemble((reason, "bold"), f": {judgement.finding.title}")
         for remedy in judgement.remedies[:2]:
             line.append(f"\n    → {remedy.text}", style="cyan")
         yield line

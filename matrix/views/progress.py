@@ -118,7 +118,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def job_ended(self, observation: Observation, cached: bool) -> None:
         self._jobs += not cached
         found = self._speak(observation)
-        self._counts[found.verdict if found else "ok"] += 1
+        self._counts[found.finding.verdict if found else "ok"] += 1
         if found is not None and not cached:
             self.say(describe(observation, self._speak))
         self._show()
@@ -145,7 +145,7 @@ def describe(observation: Observation, speak: Speak) -> str:
     """`convert onnxtf1.3.0…: error in check: ir-version-too-new`."""
     found = speak(observation)
     text = f"{observation.kind} in {observation.environment}: "
-    return text + (f"{found.verdict} in {found.stage}: {found.reason}" if found else "ok")
+    return text + (f"{found.finding.verdict} in {found.finding.stage}: {found.finding.reason}" if found else "ok")
 
 
 def progress(speak: Speak) -> PlainProgress | LiveProgress:

@@ -53,7 +53,7 @@ def tightest(results: Sequence[CellResult], asked: Mapping[str, Tolerance]) -> l
     for result in results:
         # Of a cell that matches with changes, the numbers it had with them.
         judgement = (result.remedied or result).judgement
-        if judgement.verdict != "match" and judgement.reason != "values-differ":
+        if judgement.finding.verdict != "match" and judgement.finding.reason != "values-differ":
             continue
         factors = {
             name: float(value) for name, leg in judgement.legs.items() if (value := leg.get("tightest")) is not None
@@ -63,7 +63,7 @@ def tightest(results: Sequence[CellResult], asked: Mapping[str, Tolerance]) -> l
             continue
         base, factor = asked[result.record.cell], factors[leg]
         scaled = Tolerance(_rounded_up(base.rtol * factor), _rounded_up(base.atol * factor))
-        found.append(Tightest(result.record.cell, judgement.verdict, leg, factor, scaled))
+        found.append(Tightest(result.record.cell, judgement.finding.verdict, leg, factor, scaled))
     return found
 
 
@@ -114,7 +114,7 @@ def tightest_lines(tight: Sequence[Tightest], results: Sequence[CellResult], kin
     for item in ordered:
         lines.append(f"  rtol {item.tolerance.rtol:.2e}, atol {item.tolerance.atol:.2e}  {item.cell} ({item.leg})")
     helped = {item.cell for item in tight}
-    apart = [item.record.cell for item in results if item.judgement.verdict == "mismatch"]
+    apart = [item.record.cell for item in results if item.finding.verdict == "mismatch"]
     return lines + [f"  none would  {cell}" for cell in apart if cell not in helped]
 
 

@@ -67,7 +67,7 @@ def _table(results: list[CellResult], report: Report) -> Table:
             *(result.versions[package] or "" for package in ("onnx-tf", "onnx", "tensorflow")),
             verdict,
             words.where(result),
-            Text(words.because(result), style="dim" if judgement.indeterminate else ""),
+            Text(words.because(result), style="dim" if judgement.finding.indeterminate else ""),
             words.max_abs(result),
             *([words.tflite(result)] if lite else []),
         )
@@ -79,14 +79,14 @@ def _advice(results: list[CellResult]) -> list[Text]:
     lines: list[Text] = []
     seen: dict[str, list[CellResult]] = {}
     for result in results:
-        if result.judgement.reason:
-            seen.setdefault(result.judgement.reason, []).append(result)
+        if result.finding.reason:
+            seen.setdefault(result.finding.reason, []).append(result)
     for reason, cells in sorted(seen.items(), key=lambda item: -len(item[1])):
         judgement = cells[0].judgement
         count = f"{len(cells)} cells" if len(cells) > 1 else "1 cell"
-        line = Text.assemble((f"{reason}", "bold"), f" ({count}): {judgement.title}")
-        if judgement.said:
-            line.append(f"\n    said: {judgement.said}", style="dim")
+        line = Text.assemble((f"{reason}", "bold"), f" ({count}): {judgement.finding.title}")
+        if judgement.finding.said:
+            line.append(f"\n    said: {judgement.finding.said}", style="dim")
         for remedy in judgement.remedies[:3]:
             line.append(f"\n    → {remedy.text}", style="cyan")
         for trial, times in Counter(_tried(trial) for cell in cells for trial in cell.tried).most_common(_MOST_TRIALS):
@@ -110,14 +110,14 @@ def _advice(results: list[CellResult]) -> list[Text]:
 
 def _tried(trial: CellResult) -> str:
     """`opset 13→11: match`, or what it failed of."""
-    found = trial.judgement
-    return f"{words.changes(trial)}: {found.verdict if found.verdict == 'match' else found.reason or found.verdict}"
+    found = trial.finding
+    return f"{words.changes(trial)}: {found.verdict if found.good else found.reason or found.verdict}"
 
 
 def _closing(report: Report, results: list[CellResult]) -> Text:
     text = Text()
     # One of another time has no lock that a file holds.
-    best = [r for r in results if r.judgement.verdict == "match" and r.record.cell_id.moved is None]
+    best = [r for r in results if r.finding.verdict == "match" and r.record.cell_id.moved is None]
     if best:
         newest = best[-1]
         text.append("Works, for example: ", style="bold")
@@ -143,6 +143,6 @@ def _closing(report: Report, results: list[CellResult]) -> Text:
             text.append(f"{left} were not reached; the same command continues")
     if results:
         text.append("\nmore about a cell: python -m matrix show CELL, for example ", style="dim")
-        example = next((r for r in results if r.judgement.verdict != "match"), results[0])
+        example = next((r for r in results if r.finding.verdict != "match"), results[0])
         text.append(f"'{example.record.cell}'", style="dim")
     return text

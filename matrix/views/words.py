@@ -32,7 +32,7 @@ STYLES: dict[Verdict, str] = {
 
 
 def style(result: CellResult) -> str:
-    return STYLES[result.judgement.verdict] if result.remedied is None else "green"
+    return STYLES[result.finding.verdict] if result.remedied is None else "green"
 
 
 def opset(result: CellResult) -> str:
@@ -65,17 +65,17 @@ def where(result: CellResult) -> str:
     if result.remedied is not None:
         return ""
     judgement = result.judgement
-    return "/".join(part for part in (judgement.role, judgement.stage) if part)
+    return "/".join(part for part in (judgement.finding.role, judgement.finding.stage) if part)
 
 
 def verdict(result: CellResult) -> str:
     """The verdict, or `match with` where the cell fails as it is and was seen to match with changes."""
-    return result.judgement.verdict if result.remedied is None else WITH
+    return result.finding.verdict if result.remedied is None else WITH
 
 
 def because(result: CellResult) -> str:
     """The reason; of a remedied cell the changes, and the reason why it fails without."""
-    reason = result.judgement.reason or ""
+    reason = result.finding.reason or ""
     return reason if result.remedied is None else f"{changes(result.remedied)} (without: {reason})"
 
 
@@ -99,8 +99,8 @@ def summary(results: list[CellResult]) -> str:
 
 def unmatched(results: list[CellResult]) -> tuple[int, int]:
     """How many of the failed cells have a reason that nobody has described yet, and how many failed."""
-    failed = [r for r in results if not r.judgement.indeterminate and r.judgement.verdict not in ("match", "mismatch")]
-    return sum(r.judgement.reason in BARE or r.judgement.general for r in failed), len(failed)
+    failed = [r for r in results if not r.finding.indeterminate and r.finding.verdict not in ("match", "mismatch")]
+    return sum(r.finding.reason in BARE or r.judgement.general for r in failed), len(failed)
 
 
 def pins(result: CellResult) -> str:

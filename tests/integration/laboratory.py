@@ -19,6 +19,7 @@ from matrix.index import IndexSettings, UploadDates
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request
 from matrix.locks.resolve import resolve
+from matrix.verdicts.finding import Finding
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # uv waits for the index more than it works.
@@ -113,13 +114,15 @@ class Laboratory:
         )
         fault = json.loads(done.stdout)
         if fault is None:
-            return Measured("match", cell=environment.digest)
+            return Measured(Finding("match"), cell=environment.digest)
         return Measured(
-            "unavailable" if fault == "untestable" else "error",
-            role="converter",
-            stage="import",
-            reason=fault,
-            title=f"the planted fault {fault}",
+            Finding(
+                "unavailable" if fault == "untestable" else "error",
+                "converter",
+                "import",
+                fault,
+                f"the planted fault {fault}",
+            ),
             hints=self.hints.get(fault, ()),
             cell=environment.digest,
         )

@@ -160,10 +160,10 @@ def test_two_independent_culprits(tmp_path: Path) -> None:
     first, second = blame.transitions
     assert first.culprits == (Changed("lib", "1.1", "2.0"),)
     assert first.after.recipe.as_of == day(206)
-    assert first.measured.reason == "lib-moved"
+    assert first.measured.finding.reason == "lib-moved"
     assert (second.culprits, second.under) == ((Changed("other", "2.5", "3.0"),), (("lib", "<2"),))
     assert second.after.recipe.as_of == day(406)
-    assert second.measured.reason == "other-moved"
+    assert second.measured.finding.reason == "other-moved"
     assert blame.cure is not None
     assert blame.cure.ranges == (("lib", "<2"), ("other", "<3"))
     assert {c.package: (c.before, c.after) for c in blame.cure.changes} == {

@@ -13,9 +13,10 @@ from packaging.version import Version
 
 from matrix.blame.asking import Measure, Measured, Ranges, Recipe, Resolved
 from matrix.blame.search import investigate
+from matrix.verdicts.finding import Finding
 
 DAY0 = dt.date(2022, 1, 1)
-GOOD = Measured("match")
+GOOD = Measured(Finding("match"))
 
 
 def day(number: int) -> dt.date:
@@ -23,7 +24,7 @@ def day(number: int) -> dt.date:
 
 
 def failing(reason: str, *hints: Ranges, verdict: Any = "error") -> Measured:
-    return Measured(verdict, "converter", "import", reason, hints=hints)
+    return Measured(Finding(verdict, "converter", "import", reason), hints=hints)
 
 
 @dataclass(frozen=True)

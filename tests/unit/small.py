@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from matrix.locks.lockfile import Lock
 from matrix.locks.request import all_requests
 from matrix.store import CellRecord, Observation, PassRecord
 from matrix.store.records import Exit, JobKind, Obstacle
+from matrix.verdicts.judge import Judgement
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "matrix.yml"
@@ -224,3 +226,8 @@ def cell_record(cell: str = "net/torch-1.2.0@9/old", **changes: Any) -> CellReco
         "convert": None,
     }
     return CellRecord(cell=cell, **facts | changes)
+
+
+def told(judgement: Judgement, **said: Any) -> Judgement:
+    """The judgement with another finding in it: other values for some of its fields."""
+    return replace(judgement, finding=replace(judgement.finding, **said))

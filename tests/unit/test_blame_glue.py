@@ -72,7 +72,7 @@ def test_who_broke_it_and_what_cures_it(broken: TimeProject) -> None:
     first = story.blame.transitions[0]
     assert culprits(story) == [("protobuf", "4.21.1")]
     assert (first.before.packages["protobuf"], first.after.recipe.as_of) == ("3.20.1", dt.date(2022, 5, 28))
-    assert first.measured.reason == "protobuf-too-new"
+    assert first.measured.finding.reason == "protobuf-too-new"
     assert story.blame.cure is not None and story.blame.cure.ranges == (("protobuf", "<4"),)
     assert story.cured == f"{CELL}~2022-06-10+protobuf-below-4"
     # When it was uploaded is what the index says of it.
@@ -184,8 +184,8 @@ def test_the_ranges_of_a_remedy_are_hints(project: TimeProject, monkeypatch: pyt
     monkeypatch.setattr(inquiry, "measured", lambda *given: seen.append(told(*given)) or seen[-1])
     project.engine.faults.append(Fault({"protobuf": ">=4"}))
     blame(project)
-    assert {one.hints for one in seen if one.reason == "protobuf-too-new"} == {((("protobuf", "<4"),),)}
-    assert {one.hints for one in seen if one.verdict == "match"} == {()}
+    assert {one.hints for one in seen if one.finding.reason == "protobuf-too-new"} == {((("protobuf", "<4"),),)}
+    assert {one.hints for one in seen if one.finding.verdict == "match"} == {()}
     assert all(one.cell for one in seen)
 
 
@@ -279,7 +279,7 @@ def test_after_the_deadline_no_run_is_begun(broken: TimeProject, hurry: Callable
     story = blame(broken, seconds=250)
     assert story.blame.tests == 3 == len(set(broken.engine.converted()))
     assert (story.blame.kind, story.blame.cure) == ("broken", None)
-    assert {one.verdict for one in story.blame.outcomes.values()} == {"match", "error"}
+    assert {one.finding.verdict for one in story.blame.outcomes.values()} == {"match", "error"}
     with history(broken) as store:
         assert store.blames.newest([MOVED])[MOVED].run == story.run
 

@@ -18,6 +18,7 @@ from matrix.blame.ledger import Ledger
 from matrix.blame.ranges import cap, fulfilled, merged
 from matrix.blame.timeline import timeline
 from matrix.blame.transitions import locate
+from matrix.verdicts.finding import Finding
 
 LAST = 40
 NAMES = ("a", "b", "c", "d")
@@ -105,7 +106,7 @@ def test_the_timeline_is_that_of_every_single_day(world: World) -> None:
 def arbitrary(seed: int, first: Mapping[str, str], hide: bool) -> dict[str, Measured]:
     """An oracle without any sense: what a set of packages comes out as is anybody's guess, but for the first."""
     outcomes = [GOOD, GOOD, failing("one"), failing("one"), failing("two", (("b", "<2"),))]
-    outcomes += [Measured("infra")] if hide else []
+    outcomes += [Measured(Finding("infra"))] if hide else []
 
     class Guess(dict[str, Measured]):
         def __missing__(self, key: str) -> Measured:

@@ -12,6 +12,7 @@ from matrix.blame.asking import Blame, Changed, Measured, Recipe, Transition
 from matrix.blame.bisection import depth
 from matrix.blame.ledger import Ledger
 from matrix.blame.transitions import locate
+from matrix.verdicts.finding import Finding
 
 
 def steady(*packages: str, until: int = 100, every: int = 10) -> World:
@@ -206,7 +207,7 @@ def test_days_without_a_solution_are_bad_without_a_run() -> None:
     assert [one.recipe.as_of for one in blame.timeline] == [day(0), day(50), day(70)]
     (found,) = blame.transitions
     assert (found.before.recipe.as_of, found.after.solved) == (day(50), False)
-    assert found.measured.verdict == "unsatisfiable"
+    assert found.measured.finding.verdict == "unsatisfiable"
     assert (found.changes, found.culprits) == ((), None)
 
 
@@ -227,7 +228,7 @@ def test_what_cannot_be_tested_is_passed_by_and_counted() -> None:
         minor = int(packages["lib"].split(".")[1])
         if packages["lib"] == "2.0":
             return failing("new")
-        return Measured("infra") if minor >= 40 else GOOD
+        return Measured(Finding("infra")) if minor >= 40 else GOOD
 
     world.oracle = oracle
     blame = Driver(world).investigate(0, 99)
@@ -270,7 +271,7 @@ def test_a_set_that_cannot_be_tested_leaves_the_culprits_undecided() -> None:
 
     def oracle(packages: Mapping[str, str]) -> Measured:
         newer = sorted(package for package, version in packages.items() if version == "2.0")
-        return {0: GOOD, 1: Measured("infra"), 2: failing("new")}[len(newer)]
+        return {0: GOOD, 1: Measured(Finding("infra")), 2: failing("new")}[len(newer)]
 
     world.oracle = oracle
     blame = Driver(world).investigate(0, 99)
@@ -311,7 +312,7 @@ def test_a_thousand_releases() -> None:
 )
 def test_where_nothing_broke_no_more_than_the_ends_are_run(verdict: Any, kind: str, tests: int) -> None:
     world = steady("lib")
-    world.oracle = lambda packages: Measured(verdict)
+    world.oracle = lambda packages: Measured(Finding(verdict))
     blame = Driver(world).investigate(0, 99)
     assert (blame.kind, blame.tests, blame.transitions) == (kind, tests, ())
 
@@ -332,13 +333,13 @@ def test_no_cure_is_said_with_all_that_was_tried() -> None:
     def oracle(packages: Mapping[str, str]) -> Measured:
         if packages["lib"] == "2.0":
             return failing("new", (("lib", "<2,!=1.3.0"),))
-        return Measured("infra") if packages["other"] == "2.0" else GOOD
+        return Measured(Finding("infra")) if packages["other"] == "2.0" else GOOD
 
     world.oracle = oracle
     blame = Driver(world).investigate(0, 99)
     assert names(blame.transitions[0]) == [("lib", "2.0")]
     assert (blame.cure, blame.stopped) == (None, False)
-    tried = [(attempt.ranges, attempt.measured and attempt.measured.verdict) for attempt in blame.attempts]
+    tried = [(attempt.ranges, attempt.measured and attempt.measured.finding.verdict) for attempt in blame.attempts]
     assert tried == [((("lib", "<2"),), "infra"), ((("lib", "!=1.3.0,<2"),), "infra")]
 
 

@@ -24,15 +24,18 @@ from matrix.blame.asking import (
     Transition,
     Turn,
 )
+from matrix.verdicts.finding import Finding
 from matrix.views.blame_timeline import picture
 from matrix.views.blamed import answer, text
 from matrix.views.blamed_document import document
 
 CELL = "net/torch-1.12.1@15/new"
-GOOD = Measured("match", cell=CELL)
-PROTOBUF = Measured("error", "converter", "import", "protobuf-too-new", "too new", "TypeError: \x1b[31mDescriptors\n x")
-NUMPY = Measured("error", "converter", "import", "numpy-too-new", "compiled for numpy 1")
-INFRA = Measured("infra", "converter", "build", "network", "no answer")
+GOOD = Measured(Finding("match"), cell=CELL)
+PROTOBUF = Measured(
+    Finding("error", "converter", "import", "protobuf-too-new", "too new", "TypeError: \x1b[31mDescriptors\n x")
+)
+NUMPY = Measured(Finding("error", "converter", "import", "numpy-too-new", "compiled for numpy 1"))
+INFRA = Measured(Finding("infra", "converter", "build", "network", "no answer"))
 FOUR: Ranges = (("protobuf", "<4"),)
 TWO: Ranges = (("numpy", "<2"), ("protobuf", "<4"))
 
@@ -212,7 +215,7 @@ def test_turns_are_told() -> None:
 
 
 def test_lines_fit_a_terminal_however_much_was_said() -> None:
-    loud = replace(PROTOBUF, title="t " * 300, said="s " * 3000)
+    loud = replace(PROTOBUF, finding=replace(PROTOBUF.finding, title="t " * 300, said="s " * 3000))
     outcomes = {digest: loud if measured == PROTOBUF else measured for digest, measured in BROKEN.outcomes.items()}
     blame = replace(BROKEN, outcomes=outcomes, transitions=(replace(BROKE, measured=loud),))
     lines = text(story(blame)).splitlines()
@@ -242,8 +245,9 @@ def test_what_was_uncovered_goes_with_its_transition() -> None:
 
 
 def test_the_same_failure_again_is_not_uncovered_nor_what_follows_the_first_good_one() -> None:
+    other = replace(NUMPY, finding=replace(NUMPY.finding, reason="other"))
     same = Attempt((("onnx", "<1"),), resolved("2026-12-01"), PROTOBUF)
-    without = Attempt((("numpy", "<2"),), resolved("2026-12-01"), replace(NUMPY, reason="other"))
+    without = Attempt((("numpy", "<2"),), resolved("2026-12-01"), other)
     assert [item.under for item in uncovered(story(replace(BROKEN, attempts=(same, *ATTEMPTS, without))))] == [FOUR]
 
 
@@ -362,7 +366,7 @@ def test_an_hour_old_row_gives_a_picture_too() -> None:
 
 
 def test_texts_are_escaped() -> None:
-    evil = Measured("error", "converter", "import", "r", "<script>alert('x')</script> & \x00\x1b \ud800 \"")
+    evil = Measured(Finding("error", "converter", "import", "r", "<script>alert('x')</script> & \x00\x1b \ud800 \""))
     change = Changed("<b>&", "1", '2"')
     drawn = picture(
         replace(story(replace(BROKEN, transitions=(replace(BROKE, measured=evil, culprits=(change,)),))), cell="<i>")

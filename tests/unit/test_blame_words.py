@@ -9,6 +9,7 @@ from blame_world import GOOD, Driver, World
 
 from matrix.blame.asking import Changed, Measured
 from matrix.blame.inquiry import _constant
+from matrix.verdicts.finding import Finding
 
 
 def test_a_mixture_that_fails_in_its_own_way_accuses_nobody() -> None:
@@ -20,7 +21,7 @@ def test_a_mixture_that_fails_in_its_own_way_accuses_nobody() -> None:
 
     def oracle(packages: Mapping[str, str]) -> Measured:
         said = "real" if packages["b"] == "2" else "a 2 without b 2" if packages["a"] == "2" else ""
-        return Measured("error", "converter", "import", "unrecognised", words=said) if said else GOOD
+        return Measured(Finding("error", "converter", "import", "unrecognised"), words=said) if said else GOOD
 
     world.oracle = oracle
     blame = Driver(world).investigate(0, 9)

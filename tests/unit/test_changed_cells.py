@@ -18,6 +18,7 @@ from matrix.planning.cells import Cell
 from matrix.results import CellResult
 from matrix.searches.apply import Table, applied
 from matrix.verdicts.changes import Change
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement
 from matrix.verdicts.signatures import Remedy
 
@@ -55,7 +56,7 @@ def outcome(
         export=observation("export", passed("export", report(*GOOD["export"], facts=facts)), id=1),
         reference=None,
         convert=None,
-        judgement=Judgement(verdict, role, "check", "a-reason", "", remedies=remedies, **more),
+        judgement=Judgement(Finding(verdict, role, "check", "a-reason"), remedies=remedies, **more),
         versions={},
         distributions={},
         python="3.8",

@@ -33,6 +33,7 @@ from matrix.comparison import CellPair, RunComparison
 from matrix.results import CellResult
 from matrix.store import RunRecord
 from matrix.store.records import Obstacle
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement
 from matrix.views.comparison import text
 
@@ -76,7 +77,7 @@ def test_what_repeats_the_others_observations_is_no_second_measurement(bench: Be
 
 # --- conclusions -----------------------------------------------------------------------------------------------------
 
-FAILED = Judgement("error", "converter", "run", "values-differ")
+FAILED = Judgement(Finding("error", "converter", "run", "values-differ"))
 
 
 def pair(one: Judgement, two: Judgement) -> CellPair:
@@ -91,8 +92,8 @@ def pair(one: Judgement, two: Judgement) -> CellPair:
     "change", [{"verdict": "crash"}, {"role": "exporter"}, {"stage": "save"}, {"reason": "nan-mask"}]
 )
 def test_each_part_of_a_conclusion_counts(change: dict[str, Any]) -> None:
-    assert pair(FAILED, replace(FAILED, title="said otherwise")).state == "equal"
-    assert pair(FAILED, replace(FAILED, **change)).state == "differs"
+    assert pair(FAILED, small.told(FAILED, title="said otherwise")).state == "equal"
+    assert pair(FAILED, small.told(FAILED, **change)).state == "differs"
 
 
 LOWER, SIMPLER = ("ir_version", "ir_version 9→8"), ("simplify", "onnxsim")
@@ -111,7 +112,7 @@ def searched(side: CellResult, *trials: tuple[tuple[tuple[str, str], ...], Judge
 
 def test_what_helped_is_part_of_the_conclusion_where_both_looked_for_it() -> None:
     plain = pair(FAILED, FAILED)
-    works = Judgement("match")
+    works = Judgement(Finding("match"))
     lower, simpler = (searched(plain.one, ((change,), works)) for change in (LOWER, SIMPLER))
     nothing = searched(plain.one, ((LOWER,), FAILED))
     assert CellPair(lower, simpler).state == "differs" and CellPair(lower, nothing).state == "differs"
@@ -125,7 +126,7 @@ def test_what_helped_is_part_of_the_conclusion_where_both_looked_for_it() -> Non
 
 
 def test_what_helped_is_said_where_it_differs() -> None:
-    plain, works = pair(FAILED, FAILED), Judgement("match")
+    plain, works = pair(FAILED, FAILED), Judgement(Finding("match"))
     lower, simpler = (searched(plain.one, ((change,), works)) for change in (LOWER, SIMPLER))
     run = RunRecord(1, dt.datetime(2026, 1, 2), None, "complete", "quick", "venv", "run", 1, 3, 0)
     compared = RunComparison((run, replace(run, id=2)), (CellPair(lower, simpler),), ((), ()))

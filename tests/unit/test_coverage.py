@@ -17,6 +17,7 @@ from matrix.coverage.releases import releases
 from matrix.coverage.summary import CaseResult, Coverage, Status, Support
 from matrix.operators import Use
 from matrix.verdicts.compare import Tolerances
+from matrix.verdicts.finding import Finding
 from matrix.views.coverage import markdown
 from matrix.views.coverage_document import Report
 
@@ -80,12 +81,14 @@ def read(folder: Path) -> Coverage:
 
 
 def verdicts(coverage: Coverage) -> list[tuple[str, str, str]]:
-    return [(item.verdict, item.stage, item.reason) for item in coverage.cases]
+    return [(item.finding.verdict, item.finding.stage, item.finding.reason) for item in coverage.cases]
 
 
 def result(operator: str, verdict: str, since: int = 13, name: str = "") -> CaseResult:
     name = name or f"test_{operator.lower()}_{verdict}"
-    return CaseResult(name, "node", ((operator, since),), (Use(operator),), verdict, "compare", "", "")
+    return CaseResult(
+        name, "node", ((operator, since),), (Use(operator),), Finding(verdict, "converter", "compare", "", said="")
+    )
 
 
 def coverage(*cases: CaseResult, row: str = "row", onnx_tf: str = "1.10.0", **claimed: list[int]) -> Coverage:
@@ -112,14 +115,14 @@ def test_numbers_are_judged_with_our_own_tolerances(tmp_path: Path) -> None:
         },
     )
     assert verdicts(found) == [
-        ("match", "compare", ""),
-        ("match", "compare", ""),
+        ("match", "compare", None),
+        ("match", "compare", None),
         ("mismatch", "compare", "values-differ"),
         ("mismatch", "compare", "output-shape"),
         ("mismatch", "compare", "output-dtype"),
         ("mismatch", "compare", "output-count"),
     ]
-    assert "2.0" in found.cases[2].said
+    assert "2.0" in found.cases[2].finding.said
 
 
 def test_every_data_set_and_tensor_of_a_case_counts(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_every_data_set_and_tensor_of_a_case_counts(tmp_path: Path) -> None:
         tmp_path, case("test_sets", "Abs"), case("test_sequence", "Abs"), expected=expected,
         actual={**expected, "0/1:y": one * 2, "1/s[1]": one * 2},
     )  # fmt: skip
-    assert [item.verdict for item in found.cases] == ["mismatch", "mismatch"]
+    assert [item.finding.verdict for item in found.cases] == ["mismatch", "mismatch"]
 
 
 def test_how_a_case_ended_comes_before_what_it_left(tmp_path: Path) -> None:
@@ -159,7 +162,7 @@ def test_how_a_case_ended_comes_before_what_it_left(tmp_path: Path) -> None:
         ("unavailable", "run", "unrecognised"),
         ("unavailable", "run", "input-shape-differs"),
     ]
-    assert found.cases[1].said == "ValueError: quite new"
+    assert found.cases[1].finding.said == "ValueError: quite new"
 
 
 def test_what_cannot_be_compared_is_not_counted(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_what_cannot_be_compared_is_not_counted(tmp_path: Path) -> None:
         tmp_path, case("test_nothing", "Abs"), case("test_text", "Abs"), case("test_good", "Add"),
         expected={"1/y": text, "2/y": np.ones(1)}, actual={"1/y": text, "2/y": np.ones(1)},
     )  # fmt: skip
-    assert [item.verdict for item in found.cases] == ["unavailable", "unavailable", "match"]
+    assert [item.finding.verdict for item in found.cases] == ["unavailable", "unavailable", "match"]
     assert found.support() == {("Add", 7): Support("supported", 1, 1)}
 
 
@@ -180,12 +183,12 @@ def test_drawn_numbers_are_no_mismatch_and_no_match(tmp_path: Path, operator: st
     drawn = case("test_drawn", operator, uses=[{"operator": operator, "modes": {}, "given": given}])
     one = {"0/y": np.ones(4, np.float32)}
     zero = {"0/y": np.zeros(4, np.float32)}
-    assert judged(tmp_path, drawn, expected=one, actual=zero).cases[0].verdict == (
+    assert judged(tmp_path, drawn, expected=one, actual=zero).cases[0].finding.verdict == (
         "unavailable" if random else "mismatch"
     )
-    assert judged(tmp_path, drawn, expected=one, actual=one).cases[0].verdict == "match"
+    assert judged(tmp_path, drawn, expected=one, actual=one).cases[0].finding.verdict == "match"
     wrong = {"0/y": np.ones(5, np.float32)}
-    assert judged(tmp_path, drawn, expected=one, actual=wrong).cases[0].reason == "output-shape"
+    assert judged(tmp_path, drawn, expected=one, actual=wrong).cases[0].finding.reason == "output-shape"
 
 
 def test_the_form_of_an_operator_is_what_the_opset_of_the_file_says(tmp_path: Path) -> None:

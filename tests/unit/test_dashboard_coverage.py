@@ -10,10 +10,11 @@ from matrix.coverage.summary import CaseResult, Coverage
 from matrix.dashboard.coverages import write_coverages
 from matrix.dashboard.schema import CoverageOfRow, CoverageSummary
 from matrix.dashboard.shards import Shards
+from matrix.verdicts.finding import Finding
 
 
 def case(name: str, operator: str, since: int, verdict: str) -> CaseResult:
-    return CaseResult(name, "node", ((operator, since),), (), verdict, "compare", "", "")
+    return CaseResult(name, "node", ((operator, since),), (), Finding(verdict, "converter", "compare", "", said=""))
 
 
 def test_operators_are_counted_over_all_their_forms(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_operators_are_counted_over_all_their_forms(tmp_path: Path) -> None:
         case("e", "Mean", 6, "unavailable"),
     )
     coverage = Coverage("row", "1.10.2", "1.10.0", 15, cases, {}, {})
-    gone = Unmeasured("other", "error", "build", "unrecognised", "x")
+    gone = Unmeasured("other", Finding("error", "converter", "build", "unrecognised", said="x"))
     found = write_coverages([coverage], [gone], {"row": "2.8.0"}, Shards(tmp_path), lambda value: value)
     assert json.loads((tmp_path / "coverage.json").read_text()) == found
     (row,) = found["rows"]

@@ -25,6 +25,7 @@ from matrix.locks.lockfile import Lock
 from matrix.locks.request import Request
 from matrix.store import Store
 from matrix.store.schema import RunRow
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement
 from matrix.views import drift as view
 
@@ -349,10 +350,10 @@ def test_standing(then: Verdict | None, now: Verdict | None, expected: Standing)
     assert standing(then, now) == expected
 
 
-MATCH = Judgement("match")
-PROTOBUF = Judgement("error", "converter", "import", "protobuf-too-new", "The generated code needs an older protobuf")
-NUMPY = Judgement("error", "converter", "import", "numpy-too-new")
-INFRA = Judgement("infra", "converter", "build")
+MATCH = Finding("match")
+PROTOBUF = Finding("error", "converter", "import", "protobuf-too-new", "The generated code needs an older protobuf")
+NUMPY = Finding("error", "converter", "import", "numpy-too-new")
+INFRA = Finding("infra", "converter", "build")
 
 
 def drift(before: Mapping[str, Judgement], after: Mapping[str, Judgement], *found: Incident) -> RowDrift:
@@ -361,7 +362,7 @@ def drift(before: Mapping[str, Judgement], after: Mapping[str, Judgement], *foun
 
 
 def test_cells_that_changed_and_cells_of_which_nothing_is_known() -> None:
-    other_title = Judgement("error", "converter", "import", "protobuf-too-new", "said otherwise")
+    other_title = Finding("error", "converter", "import", "protobuf-too-new", "said otherwise")
     found = drift(
         {"a": MATCH, "b": PROTOBUF, "c": PROTOBUF, "d": MATCH, "e": INFRA, "f": MATCH, "g": MATCH, "h": PROTOBUF},
         {"a": PROTOBUF, "b": MATCH, "c": NUMPY, "d": INFRA, "e": MATCH, "g": MATCH, "h": other_title, "new": MATCH},

@@ -17,11 +17,16 @@ from matrix.evidence.packed import newest, pack
 from matrix.operators import Use
 from matrix.results import Judge
 from matrix.store import Store
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import LITE_ONLY, TFLITE_LEG, Judgement
 
 USE = Use("Resize", (("coordinate_transformation_mode", "half_pixel"), ("mode", "nearest")), "1011")
 USES = [{"operator": "Resize", "modes": dict(USE.modes), "given": "1011"}]
 DAY = dt.date(2026, 11, 24)
+
+
+# What of a finding an entry may state beside the verdict.
+SAID = ("role", "stage", "reason", "said")
 
 
 def entry(model: str = "net", converter: str = "old", verdict: str = "match", **changes: object) -> Entry:
@@ -31,11 +36,7 @@ def entry(model: str = "net", converter: str = "old", verdict: str = "match", **
         "exporter": "torch-1.2.0",
         "opset": 9,
         "converter": converter,
-        "verdict": verdict,
-        "role": None,
-        "stage": None,
-        "reason": None,
-        "said": "",
+        "finding": Finding(verdict, **{name: changes.pop(name) for name in SAID if name in changes}),  # type: ignore[arg-type]
         "remedies": (),
         "margin": 300.0,
         "inference_seconds": 0.01,
@@ -83,9 +84,14 @@ def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: Sour
     run = record(source, "Resize version 10 is not implemented.")
     found = read(source)
     (only,) = found.entries
-    assert (only.cell, only.role, only.stage, only.run) == ("net/torch-1.2.0@9/old", "converter", "convert", run)
-    assert only.verdict in ("error", "unsupported")
-    assert "Resize" in only.said
+    assert (only.cell, only.finding.role, only.finding.stage, only.run) == (
+        "net/torch-1.2.0@9/old",
+        "converter",
+        "convert",
+        run,
+    )
+    assert only.finding.verdict in ("error", "unsupported")
+    assert "Resize" in only.finding.said
     assert only.converter_lock == identity_of(source.locks["old"])
     assert found.profiles == {("net", "torch-1.2.0", 9): profile()}
 
@@ -93,20 +99,20 @@ def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: Sour
 def test_what_was_never_converted_leaves_a_profile_but_counts_for_nothing(source: Source) -> None:
     record(source)
     found = read(source)
-    assert [item.indeterminate for item in found.entries] == [True]
+    assert [item.finding.indeterminate for item in found.entries] == [True]
     assert list(found.profiles) == [("net", "torch-1.2.0", 9)]
 
 
 def test_a_finding_stays_before_a_newer_run_that_found_nothing(source: Source) -> None:
     first = record(source, "broken")
     record(source)
-    assert [(item.run, item.indeterminate) for item in read(source).entries] == [(first, False)]
+    assert [(item.run, item.finding.indeterminate) for item in read(source).entries] == [(first, False)]
 
 
 def test_the_newest_finding_wins(source: Source) -> None:
     record(source, "broken")
     second = record(source, "broken otherwise")
-    assert [(item.run, "otherwise" in item.said) for item in read(source).entries] == [(second, True)]
+    assert [(item.run, "otherwise" in item.finding.said) for item in read(source).entries] == [(second, True)]
 
 
 def test_a_row_that_was_locked_anew_is_not_judged_by_the_old_lock(source: Source) -> None:
@@ -171,7 +177,9 @@ def test_the_margin_is_that_of_tensorflow_whether_or_not_it_went_on_to_tensorflo
     run = record(source, "broken")
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
     legs = {"onnxruntime-tensorflow": {"tightest": 0.01}, TFLITE_LEG: {"tightest": 20.0}}
-    wide = replace(result, judgement=Judgement("mismatch", "converter", "compare", "x", leg=TFLITE_LEG, legs=legs))
+    wide = replace(
+        result, judgement=Judgement(Finding("mismatch", "converter", "compare", "x"), leg=TFLITE_LEG, legs=legs)
+    )
     assert entry_of(wide, run).margin == 100.0
 
 
@@ -226,7 +234,7 @@ class TestShipped:
         said = 'File "/home/me/state/envs/1/lib/python3.8/site-packages/onnx/a.py", line 1'
         shipped.write(tmp_path, Evidence((entry(verdict="error", said=said),)), source.config)
         value = shipped.read_cells(tmp_path)
-        assert value is not None and newest([value])[0][0].said == 'File "site-packages/onnx/a.py", line 1'
+        assert value is not None and newest([value])[0][0].finding.said == 'File "site-packages/onnx/a.py", line 1'
 
     def test_the_order_of_the_evidence_does_not_show(self, source: Source, tmp_path: Path) -> None:
         entries = (entry(), entry("other", verdict="error"))
@@ -276,12 +284,15 @@ def test_of_the_model_in_question_all_cells_are_read_of_others_enough() -> None:
 @pytest.mark.parametrize(
     "failed",
     [
-        Judgement("unsupported", "converter", "tflite", "no-such-op", remarks=(LITE_ONLY,)),
-        Judgement("mismatch", "converter", "compare", "values-differ", leg=TFLITE_LEG),
+        Judgement(Finding("unsupported", "converter", "tflite", "no-such-op"), remarks=(LITE_ONLY,)),
+        Judgement(Finding("mismatch", "converter", "compare", "values-differ"), leg=TFLITE_LEG),
     ],
 )
 def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: Source, failed: Judgement) -> None:
     run = record(source, "broken")
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
-    assert entry_of(replace(result, judgement=failed), run).verdict == "match"
-    assert entry_of(replace(result, judgement=replace(failed, leg=None, remarks=())), run).verdict == failed.verdict
+    assert entry_of(replace(result, judgement=failed), run).finding.verdict == "match"
+    assert (
+        entry_of(replace(result, judgement=replace(failed, leg=None, remarks=())), run).finding.verdict
+        == failed.finding.verdict
+    )

@@ -29,6 +29,7 @@ from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell, Step
 from matrix.results import CellResult
 from matrix.store.records import PassRecord, RunRecord
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement
 from matrix.verdicts.tolerance import Tolerance, Tolerances
 
@@ -70,7 +71,7 @@ def choice(tmp_path: Path) -> Choice:
     export = small.observation("export", wrote(facts))
     convert = small.observation("convert", small.passed("convert"), small.passed("reload"))
     record = small.cell_record(cell.id)
-    judgement = Judgement("match", legs={"onnxruntime-tensorflow": NUMBERS}, metrics=NUMBERS)
+    judgement = Judgement(Finding("match"), legs={"onnxruntime-tensorflow": NUMBERS}, metrics=NUMBERS)
     result = CellResult(record, export, None, convert, judgement, {}, {}, "3.9", cached=False)
     started = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
     run = RunRecord(7, started, started, "complete", "pick", "venv", "python -m matrix pick --model net", 1, 4, 0)
@@ -265,7 +266,7 @@ def test_evidence_says_what_was_measured(choice: Choice) -> None:
 
 def test_what_is_no_match_is_not_handed_over(choice: Choice) -> None:
     with pytest.raises(UsageError, match="mismatch"):
-        replace(choice, result=replace(choice.result, judgement=Judgement("mismatch")))
+        replace(choice, result=replace(choice.result, judgement=Judgement(Finding("mismatch"))))
 
 
 def test_tox_and_docker_name_every_part(choice: Choice) -> None:

@@ -14,6 +14,7 @@ from matrix.config import load_config
 from matrix.config.ids import CellId
 from matrix.history import Conclusion, History, Timeline, read_history
 from matrix.results import CellResult, Judge
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.reasons import known_reasons
 
 FAILS = "no such operator"
@@ -26,7 +27,7 @@ def read(bench: Bench, newest: Callable[[CellResult, int], None] | None = None, 
 
 
 def verdicts(history: History, cell: str) -> list[tuple[int, str]]:
-    return [(run, history.conclusions[number].verdict) for run, number in history.timelines[cell]]
+    return [(run, history.conclusions[number].finding.verdict) for run, number in history.timelines[cell]]
 
 
 def kinds(history: History, run: int) -> dict[str, str]:
@@ -69,7 +70,7 @@ def test_the_newest_result_of_every_cell_comes_in_the_order_of_ids(bench: Bench)
     bench.repeat(first)
     bench.run(Cell("c"))
     seen: list[tuple[str, int, str, bool]] = []
-    read(bench, lambda r, run: seen.append((r.record.cell[-1], run, r.judgement.verdict, r.cached)))
+    read(bench, lambda r, run: seen.append((r.record.cell[-1], run, r.finding.verdict, r.cached)))
     assert seen == [("a", 2, "match", True), ("b", 2, "match", True), ("c", 3, "match", False)]
 
 
@@ -101,10 +102,10 @@ def test_only_the_cells_that_are_wanted(bench: Bench) -> None:
 
 
 def test_another_title_is_no_change() -> None:
-    assert Conclusion("oom", "converter", "convert", "memory-limit", "4096 MB").same(
-        Conclusion("oom", "converter", "convert", "memory-limit", "2048 MB")
+    assert Conclusion(Finding("oom", "converter", "convert", "memory-limit", "4096 MB")).same(
+        Conclusion(Finding("oom", "converter", "convert", "memory-limit", "2048 MB"))
     )
-    assert not Conclusion("oom").same(Conclusion("timeout"))
+    assert not Conclusion(Finding("oom")).same(Conclusion(Finding("timeout")))
 
 
 def test_whom_a_conclusion_speaks_of() -> None:
@@ -154,10 +155,10 @@ def test_an_exporter_that_broke_is_one_regression(bench: Bench) -> None:
 
 GOOD, BAD, WORSE, SILENT = range(4)
 CONCLUSIONS = (
-    Conclusion("match"),
-    Conclusion("error", "converter", "import", "protobuf-too-new"),
-    Conclusion("error", "converter", "run", "op-not-implemented"),
-    Conclusion("infra", "converter", "build", "index-dns"),
+    Conclusion(Finding("match")),
+    Conclusion(Finding("error", "converter", "import", "protobuf-too-new")),
+    Conclusion(Finding("error", "converter", "run", "op-not-implemented")),
+    Conclusion(Finding("infra", "converter", "build", "index-dns")),
 )
 
 

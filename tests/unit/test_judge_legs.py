@@ -97,7 +97,7 @@ PLAIN = [judging.EXPORTER_LEG, judging.CONVERTER_LEG, judging.RELOAD_LEG]
 
 def test_the_legs_of_a_factorys_model() -> None:
     found = judged(export())
-    assert (found.verdict, list(found.legs), found.remarks) == ("match", PLAIN, ())
+    assert (found.finding.verdict, list(found.legs), found.remarks) == ("match", PLAIN, ())
     assert found.metrics == found.legs[judging.CONVERTER_LEG]
 
 
@@ -113,45 +113,45 @@ def test_the_legs_of_a_file() -> None:
 
 def test_before_opset_7_the_leg_is_absent_and_the_cell_says_so() -> None:
     found = judged(export(6), REFUSED, opset=6)
-    assert (found.verdict, list(found.legs)) == ("match", [judging.DIRECT_LEG, judging.RELOAD_LEG])
+    assert (found.finding.verdict, list(found.legs)) == ("match", [judging.DIRECT_LEG, judging.RELOAD_LEG])
     assert found.remarks == (judging.REFERENCE_ABSENT,)
     assert found.metrics == found.legs[judging.DIRECT_LEG]
 
 
 def test_a_wrong_conversion_without_onnx_runtime_is_still_caught() -> None:
     found = judged(export(6), REFUSED, opset=6, legs={judging.DIRECT_LEG: WRONG})
-    assert (found.verdict, found.role, found.leg) == ("mismatch", "converter", judging.DIRECT_LEG)
+    assert (found.finding.verdict, found.finding.role, found.leg) == ("mismatch", "converter", judging.DIRECT_LEG)
 
 
 @pytest.mark.parametrize("written", [7, 9, None])
 def test_from_opset_7_on_a_file_that_onnx_runtime_rejects_is_a_doubtful_one(written: int | None) -> None:
     found = judged(export(written), REFUSED)
-    assert (found.verdict, found.role, found.legs) == ("unavailable", "reference", {})
-    assert "there is no reference to compare with" in found.title
+    assert (found.finding.verdict, found.finding.role, found.legs) == ("unavailable", "reference", {})
+    assert "there is no reference to compare with" in found.finding.title
 
 
 def test_what_the_user_says_is_right_stands_in_for_any_opset() -> None:
     found = judged(inspection(13, **{"given.npz": "given"}), REFUSED)
-    assert (found.verdict, list(found.legs)) == ("match", [judging.GIVEN_DIRECT_LEG, judging.RELOAD_LEG])
+    assert (found.finding.verdict, list(found.legs)) == ("match", [judging.GIVEN_DIRECT_LEG, judging.RELOAD_LEG])
     assert judging.REFERENCE_ABSENT in found.remarks
     wrong = judged(inspection(13, **{"given.npz": "given"}), REFUSED, legs={judging.GIVEN_DIRECT_LEG: WRONG})
-    assert (wrong.verdict, wrong.leg) == ("mismatch", judging.GIVEN_DIRECT_LEG)
+    assert (wrong.finding.verdict, wrong.leg) == ("mismatch", judging.GIVEN_DIRECT_LEG)
 
 
 def test_a_file_alone_has_nothing_else_to_be_held_against() -> None:
-    assert judged(inspection(6), REFUSED).verdict == "unavailable"
+    assert judged(inspection(6), REFUSED).finding.verdict == "unavailable"
 
 
 def test_the_opset_that_counts_is_that_of_the_file_that_was_converted() -> None:
-    assert judged(export(9), REFUSED, altered=(alteration(6),)).verdict == "match"
-    assert judged(export(6), REFUSED, altered=(alteration(9),), opset=6).verdict == "unavailable"
+    assert judged(export(9), REFUSED, altered=(alteration(6),)).finding.verdict == "match"
+    assert judged(export(6), REFUSED, altered=(alteration(9),), opset=6).finding.verdict == "unavailable"
 
 
 @pytest.mark.parametrize("opset", [6, 9])
 def test_a_reference_that_says_nothing_is_not_absent(opset: int) -> None:
     """A full disk is no reason to do without it."""
     lost = replace(REFERENCE, passes=())
-    assert judged(export(opset), lost, opset=opset).verdict == "infra"
+    assert judged(export(opset), lost, opset=opset).finding.verdict == "infra"
 
 
 # --- what is not repeatable ------------------------------------------------------------------------------------------
@@ -159,25 +159,25 @@ def test_a_reference_that_says_nothing_is_not_absent(opset: int) -> None:
 
 def test_a_model_that_does_not_repeat_itself_is_not_judged() -> None:
     found = judged(export(), legs={judging.SOURCE_REPEAT: WRONG})
-    assert (found.verdict, found.role, found.stage, found.reason) == (
+    assert found.finding.kind == (
         "unavailable",
         "exporter",
         "forward",
         "not-deterministic",
     )
-    assert "dropout" in found.title and found.legs == {judging.SOURCE_REPEAT: WRONG.metrics}
+    assert "dropout" in found.finding.title and found.legs == {judging.SOURCE_REPEAT: WRONG.metrics}
 
 
 def test_nor_where_the_conversion_failed() -> None:
     failed = observation("convert", passed("convert", report("import", "load", error=raised("no"))))
-    assert judged(export(), converted=failed).verdict == "error"
-    assert judged(export(), converted=failed, legs={judging.SOURCE_REPEAT: WRONG}).reason == "not-deterministic"
+    assert judged(export(), converted=failed).finding.verdict == "error"
+    assert judged(export(), converted=failed, legs={judging.SOURCE_REPEAT: WRONG}).finding.reason == "not-deterministic"
 
 
 def test_an_export_that_was_run_once_is_judged() -> None:
-    assert judged(export(**{"torch.npz": "torch"})).verdict == "match"
+    assert judged(export(**{"torch.npz": "torch"})).finding.verdict == "match"
     unreadable = Leg(judging.ARRAYS_UNREADABLE, "", {})
-    assert judged(export(), legs={judging.SOURCE_REPEAT: unreadable}).verdict == "match"
+    assert judged(export(), legs={judging.SOURCE_REPEAT: unreadable}).finding.verdict == "match"
 
 
 # --- who is to blame -------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_an_export_that_was_run_once_is_judged() -> None:
 )
 def test_the_leg_that_breaks_names_who_broke_it(source: Observation, leg: str, role: str) -> None:
     found = judged(source, converted=convert(tflite=True), legs={leg: WRONG})
-    assert (found.verdict, found.leg, found.role, found.worst) == ("mismatch", leg, role, "2/y")
+    assert (found.finding.verdict, found.leg, found.finding.role, found.worst) == ("mismatch", leg, role, "2/y")
     assert found.metrics == WRONG.metrics and len(found.legs) == 4
 
 
@@ -216,14 +216,17 @@ def test_tensorflow_lite_that_left_no_numbers_is_no_match() -> None:
     whole = convert(tflite=True)
     lost = replace(whole, passes=(*whole.passes[:2], replace(whole.passes[2], files={})))
     found = judged(export(), converted=lost)
-    assert (found.verdict, found.reason) == ("infra", judging.ARRAYS_MISSING) and "tflite.npz" in found.title
+    assert (found.finding.verdict, found.finding.reason) == (
+        "infra",
+        judging.ARRAYS_MISSING,
+    ) and "tflite.npz" in found.finding.title
 
 
 def test_what_tensorflow_lite_cannot_do_is_said_with_its_stage() -> None:
     whole = convert()
     failed = replace(whole, passes=(*whole.passes, passed("tflite", report("tflite", error=raised("some op")))))
     found = judged(export(), converted=failed)
-    assert (found.verdict, found.role, found.stage) == ("error", "converter", "tflite")
+    assert (found.finding.verdict, found.finding.role, found.finding.stage) == ("error", "converter", "tflite")
 
 
 # --- changes to the file ---------------------------------------------------------------------------------------------
@@ -234,7 +237,7 @@ def test_a_change_that_fails_is_what_the_cell_says() -> None:
         observation("reference", passed("alter", report("load", "alter", error=raised("no")))), kind="alter"
     )
     found = judged(export(), altered=(alteration(9), failed))
-    assert (found.verdict, found.role, found.stage) == ("error", "reference", "alter")
+    assert (found.finding.verdict, found.finding.role, found.finding.stage) == ("error", "reference", "alter")
 
 
 @pytest.mark.parametrize("name", ["torch.npz", "reference.npz", "memory.npz", "reloaded.npz"])
@@ -244,7 +247,10 @@ def test_numbers_that_were_not_kept_are_nobodys_fault(name: str) -> None:
         return replace(item, passes=tuple(passes))
 
     found = judged(without(export()), without(REFERENCE), without(convert()))
-    assert (found.verdict, found.reason) == ("infra", judging.ARRAYS_MISSING) and name in found.title
+    assert (found.finding.verdict, found.finding.reason) == (
+        "infra",
+        judging.ARRAYS_MISSING,
+    ) and name in found.finding.title
 
 
 # What ONNX Runtime made of a file before it was changed.
@@ -253,32 +259,39 @@ BEFORE = observation("reference", passed("reference", report(*GOOD["reference"])
 
 def test_a_changed_file_is_held_against_what_it_computed_before() -> None:
     found = judged(inspection(), altered=(alteration(8),), original=BEFORE)
-    assert (found.verdict, list(found.legs)) == ("match", [judging.ALTERED_LEG, *PLAIN[1:]])
+    assert (found.finding.verdict, list(found.legs)) == ("match", [judging.ALTERED_LEG, *PLAIN[1:]])
     assert found.metrics == found.legs[judging.CONVERTER_LEG]
 
 
 def test_a_change_after_which_other_numbers_come_out_is_no_remedy() -> None:
     found = judged(inspection(), altered=(alteration(8),), original=BEFORE, legs={judging.ALTERED_LEG: WRONG})
-    assert (found.verdict, found.role, found.stage, found.leg) == (
+    assert (found.finding.verdict, found.finding.role, found.finding.stage, found.leg) == (
         "mismatch",
         "reference",
         "compare",
         judging.ALTERED_LEG,
     )
-    assert "the change is no remedy" in found.title and found.worst == "2/y"
+    assert "the change is no remedy" in found.finding.title and found.worst == "2/y"
 
 
 def test_without_what_it_computed_before_a_changed_file_is_not_judged() -> None:
     never = judged(inspection(), altered=(alteration(8),))
-    assert (never.verdict, never.role, never.reason) == ("infra", "reference", "not-observed")
+    assert (never.finding.verdict, never.finding.role, never.finding.reason) == ("infra", "reference", "not-observed")
     refused = judged(inspection(), altered=(alteration(8),), original=REFUSED)
-    assert (refused.verdict, refused.role, refused.stage) == ("unavailable", "reference", "load")
-    assert "no reference to compare with" in refused.title
+    assert (refused.finding.verdict, refused.finding.role, refused.finding.stage) == (
+        "unavailable",
+        "reference",
+        "load",
+    )
+    assert "no reference to compare with" in refused.finding.title
     late = judged(inspection(), altered=(alteration(8),), original=BROKEN)
-    assert (late.verdict, late.role) == ("unavailable", "reference")
+    assert (late.finding.verdict, late.finding.role) == ("unavailable", "reference")
     lost = replace(BEFORE, passes=(replace(BEFORE.passes[0], files={}),))
     kept = judged(inspection(), altered=(alteration(8),), original=lost)
-    assert (kept.verdict, kept.reason) == ("infra", judging.ARRAYS_MISSING) and "original.npz" in kept.title
+    assert (kept.finding.verdict, kept.finding.reason) == (
+        "infra",
+        judging.ARRAYS_MISSING,
+    ) and "original.npz" in kept.finding.title
 
 
 @pytest.mark.parametrize(
@@ -289,7 +302,7 @@ def test_without_what_it_computed_before_a_changed_file_is_not_judged() -> None:
 def test_where_something_else_says_what_is_right_the_file_before_is_not_asked(source: Observation, leg: str) -> None:
     for original in (None, REFUSED, BEFORE):
         found = judged(source, altered=(alteration(8),), original=original)
-        assert (found.verdict, list(found.legs)) == ("match", [leg, *PLAIN[1:]])
+        assert (found.finding.verdict, list(found.legs)) == ("match", [leg, *PLAIN[1:]])
 
 
 def test_nor_is_it_where_nothing_was_changed() -> None:
@@ -300,14 +313,14 @@ def test_where_only_tensorflow_lite_fails_the_rest_is_said_to_match() -> None:
     whole = convert(tflite=True)
     failed = replace(whole, passes=(*whole.passes[:2], passed("tflite", report("tflite", error=raised("some op")))))
     found = judged(export(), converted=failed)
-    assert (found.verdict, found.stage) == ("error", "tflite")
+    assert (found.finding.verdict, found.finding.stage) == ("error", "tflite")
     assert judging.LITE_ONLY in found.remarks and list(found.legs) == PLAIN
     wrong = judged(export(), converted=failed, legs={judging.CONVERTER_LEG: WRONG})
-    assert (wrong.verdict, wrong.leg) == ("mismatch", judging.CONVERTER_LEG)
+    assert (wrong.finding.verdict, wrong.leg) == ("mismatch", judging.CONVERTER_LEG)
     assert judging.LITE_ONLY not in wrong.remarks
     # Nothing says what a file that was changed should compute.
     changed = judged(inspection(), converted=failed, altered=(alteration(9),))
-    assert (changed.stage, changed.remarks) == ("tflite", ())
+    assert (changed.finding.stage, changed.remarks) == ("tflite", ())
 
 
 def test_inputs_that_nobody_takes_say_nothing_about_a_converter() -> None:
@@ -315,9 +328,9 @@ def test_inputs_that_nobody_takes_say_nothing_about_a_converter() -> None:
     stages = ("import", "load", "check", "convert", "run")
     failed = observation("convert", passed("convert", report(*stages, error=raised("indices"))))
     found = judged(inspection(), reference=refused, converted=failed)
-    assert (found.verdict, found.role, found.stage) == ("unavailable", "reference", "run")
-    assert "index 5000" in found.title and [remedy.id for remedy in found.remedies] == ["other-inputs"]
+    assert (found.finding.verdict, found.finding.role, found.finding.stage) == ("unavailable", "reference", "run")
+    assert "index 5000" in found.finding.title and [remedy.id for remedy in found.remedies] == ["other-inputs"]
     # torch took them, so the exporter's file is what the converter stumbles over.
-    assert judged(export(), reference=refused, converted=failed).role == "converter"
+    assert judged(export(), reference=refused, converted=failed).finding.role == "converter"
     early = observation("convert", passed("convert", report("import", "load", "check", error=raised("check"))))
-    assert judged(inspection(), reference=refused, converted=early).role == "converter"
+    assert judged(inspection(), reference=refused, converted=early).finding.role == "converter"

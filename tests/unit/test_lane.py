@@ -110,7 +110,7 @@ def test_what_became_of_a_job_is_taken_down_and_the_next_is_unharmed(tmp_path: P
         released,
     )
     found = outcome(bad, bench.blobs.read(record.log).decode())
-    assert found is not None and found.verdict == verdict
+    assert found is not None and found.finding.verdict == verdict
     assert [p.name for p in after.passes] == ["convert", "reload"]
     assert outcome(after, "") is None
     # One worker for both, unless the first one died.
@@ -216,7 +216,7 @@ def test_a_report_that_is_garbage_is_no_report(tmp_path: Path, content: str | No
     bad, after = bench.observe(job, bench.job("after"))
     assert bad.passes[0].result is None
     found = outcome(bad, "")
-    assert found is not None and (found.verdict, found.reason) == ("error", "no-result")
+    assert found is not None and (found.finding.verdict, found.finding.reason) == ("error", "no-result")
     assert outcome(after, "") is None
 
 
@@ -254,7 +254,7 @@ def test_a_full_disk_says_nothing_about_the_job(tmp_path: Path) -> None:
     for found in (first, second):
         assert found.obstacle == Obstacle("run", "infra", "disk-full", "OSError: [Errno 28] No space left on device")
         told = outcome(found, "")
-        assert told is not None and told.verdict == "infra"
+        assert told is not None and told.finding.verdict == "infra"
 
 
 @pytest.mark.parametrize("kind", ["infra", "unavailable", "error"])

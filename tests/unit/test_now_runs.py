@@ -251,7 +251,7 @@ def test_cells_of_now_are_no_evidence(project: TimeProject) -> None:
     session = project.session()
     with contextlib.closing(session.state.open_store(None)) as history:
         found = read(Source(history, session.config, session.locks, Judge(session.config, history)))
-    assert [(entry.cell, entry.verdict) for entry in found.entries] == [(CELL, "match")]
+    assert [(entry.cell, entry.finding.verdict) for entry in found.entries] == [(CELL, "match")]
 
 
 # --- what the index does ---------------------------------------------------------------------------------------------

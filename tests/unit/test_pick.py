@@ -36,6 +36,7 @@ from matrix.results import CellResult
 from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.state import State
+from matrix.verdicts.finding import Finding
 
 
 @pytest.fixture
@@ -145,14 +146,15 @@ def test_likely_ones_come_first_and_then_the_newest(candidates: Candidates) -> N
     assert ranked[0].cell.converter.id == "new"
 
 
-def entry(cell: Cell, verdict: str = "match", **changes: Any) -> Entry:
+def entry(cell: Cell, verdict: Any = "match", **changes: Any) -> Entry:
     facts: dict[str, Any] = {
-        "role": None, "stage": None, "reason": None, "said": "", "remedies": (), "margin": None,
+        "remedies": (), "margin": None,
         "inference_seconds": None, "converter_mb": None, "exporter_mb": None, "exporter_lock": "",
         "converter_lock": "", "date": dt.date(2026, 1, 1), "run": 1,
     }  # fmt: skip
     known = {"model": cell.model.id, "exporter": cell.exporter.id, "opset": cell.opset, "converter": cell.converter.id}
-    return Entry(cell=cell.id, verdict=verdict, **{**known, **facts, **changes})
+    said = {name: changes.pop(name) for name in ("role", "stage", "reason", "said") if name in changes}
+    return Entry(cell=cell.id, finding=Finding(verdict, **said), **{**known, **facts, **changes})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from matrix.planning.cells import Cell
 from matrix.prediction import Predictor
 from matrix.prediction.features import Feature
 from matrix.prediction.frequencies import Failure, Frequencies, Index, Trial, suspects
+from matrix.verdicts.finding import Finding
 
 CONV = Use("Conv", (("group", 1),), "111")
 RELU = Use("Relu", (), "1")
@@ -44,7 +46,11 @@ def covered(row: str = "new", onnx_tf: str = "1.10.0", *cases: CaseResult) -> Co
 
 def case(use: Use, form: int, verdict: str, said: str = "") -> CaseResult:
     return CaseResult(
-        f"test_{use.operator.lower()}", "node", ((use.operator, form),), (use,), verdict, "run", verdict, said
+        f"test_{use.operator.lower()}",
+        "node",
+        ((use.operator, form),),
+        (use,),
+        Finding(verdict, "converter", "run", verdict, said=said),
     )
 
 
@@ -128,7 +134,8 @@ def test_only_the_operator_that_the_message_names_is_suspected(config: Config) -
 
 
 def test_an_environment_that_does_not_import_fails_with_every_model(config: Config) -> None:
-    broken = seen("other", "error", RELU)[0]._replace(stage="import", said="no keras")
+    before = seen("other", "error", RELU)[0]
+    broken = before._replace(finding=replace(before.finding, stage="import", said="no keras"))
     found = Predictor(config, evidence([broken], [profile("net", "torch-1.12.1", 9, RELU)])).predict(cell(config))
     assert found.probability < 0.05
     assert "no keras" in found.blockers[0].text
@@ -229,7 +236,9 @@ class TestSuspects:
     )
 
     def of(self, said: str, reason: str = "x") -> list[str]:
-        return [item.kind for item in suspects(self.features, Failure("error", reason, said, "m"))]
+        return [
+            item.kind for item in suspects(self.features, Failure(Finding("error", reason=reason, said=said), of="m"))
+        ]
 
     def test_all_where_nothing_is_named(self) -> None:
         assert len(self.of("list index out of range")) == 5
@@ -252,7 +261,9 @@ def test_blame_moves_to_what_fails_elsewhere_too() -> None:
     common, bad, innocent = Feature("form", "A", 1), Feature("form", "B", 1), Feature("form", "C", 1)
 
     def trial(*features: Feature, failed: bool = True) -> Trial:
-        return Trial(index.numbers(features), Failure("error", "r", "", "m") if failed else None)
+        return Trial(
+            index.numbers(features), Failure(Finding("error", reason="r", said=""), of="m") if failed else None
+        )
 
     trials = [trial(common, failed=False), *[trial(common, bad)] * 3, trial(bad, innocent)]
     import numpy as np

@@ -17,6 +17,7 @@ from matrix.history.conclusions import Conclusion
 from matrix.history.timelines import Timeline
 from matrix.results import Judge
 from matrix.transfer.pruning import Pruned, prune, superfluous
+from matrix.verdicts.finding import Finding
 
 LATER = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
 
@@ -176,7 +177,7 @@ def test_a_run_that_was_repeated_and_is_opened_again(tmp_path: Path) -> None:
 
 
 def test_a_row_that_repeats_is_not_folded_twice() -> None:
-    match, crash = Conclusion("match"), Conclusion("crash", "converter", "run", "x")
+    match, crash = Conclusion(Finding("match")), Conclusion(Finding("crash", "converter", "run", "x"))
     timeline = Timeline(array("H", range(6)), array("I", [0, 0, 0, 0, 1, 0]))
     old = dict.fromkeys(range(6), True)
     assert list(superfluous(timeline, [7, -7, 9, 10, 11, 12], [match, crash], old)) == [(9, 7)]

@@ -28,6 +28,7 @@ from matrix.results import CellResult, Judge
 from matrix.selectors import from_text
 from matrix.store import Store
 from matrix.store.records import Exit
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.outcome import Outcome
 
 LIMITS = Limits(seconds=0.15, memory_mb=1000)
@@ -93,7 +94,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def verdicts(results: Mapping[str, CellResult]) -> Counter[str]:
-    return Counter(result.judgement.verdict for result in results.values())
+    return Counter(result.finding.verdict for result in results.values())
 
 
 def counts(run: Run) -> tuple[int, int]:
@@ -163,7 +164,7 @@ def test_an_export_that_fails_decides_all_its_cells_and_nothing_is_built_for_the
     world.engine.script = script
     run, results = world.run(world.plan())
     assert counts(run) == (4, 0)
-    assert {(r.judgement.verdict, r.judgement.role, r.judgement.stage) for r in results.values()} == {
+    assert {(r.finding.verdict, r.finding.role, r.finding.stage) for r in results.values()} == {
         ("error", "exporter", "export")
     }
     assert all(r.record.convert is None and r.record.reference is None for r in results.values())
@@ -219,7 +220,7 @@ def test_a_row_without_solution_is_a_finding_and_no_job(world: World) -> None:
     world.locks["old"] = small.lock("old", body="", explanation="No solution found", request=world.locks["old"].request)
     run, results = world.run(world.plan("known", "opset=9"))
     (result,) = results.values()
-    assert (result.judgement.verdict, result.judgement.role, result.judgement.stage) == (
+    assert (result.finding.verdict, result.finding.role, result.finding.stage) == (
         "unsatisfiable",
         "converter",
         "lock",
@@ -244,8 +245,8 @@ def test_a_missing_interpreter_leaves_the_rest_alone(world: World) -> None:
     world.engine.missing["old"] = BuildFailed("unavailable", "interpreter-missing", "get it with: x")
     _, results = world.run(world.plan())
     assert verdicts(results) == {"match": 2, "unavailable": 4}
-    broken = [r for r in results.values() if r.judgement.verdict == "unavailable"]
-    assert all(r.judgement.reason == "interpreter-missing" and "get it with" in r.judgement.title for r in broken)
+    broken = [r for r in results.values() if r.finding.verdict == "unavailable"]
+    assert all(r.finding.reason == "interpreter-missing" and "get it with" in r.finding.title for r in broken)
 
 
 def test_numbers_decide(world: World) -> None:
@@ -258,7 +259,7 @@ def test_numbers_decide(world: World) -> None:
     world.engine.script = script
     _, results = world.run(world.plan("known", "opset=9"))
     (result,) = results.values()
-    assert (result.judgement.verdict, result.judgement.leg) == ("mismatch", "onnxruntime-tensorflow")
+    assert (result.finding.verdict, result.judgement.leg) == ("mismatch", "onnxruntime-tensorflow")
     assert result.judgement.metrics["max_abs"] == 10
 
 
@@ -401,8 +402,10 @@ def test_a_factory_that_went_away(world: World) -> None:
     (world.root / "mine.py").unlink()
     run, results = world.run(world.plan("known", "opset=9"))
     found = [result.judgement for result in results.values()]
-    assert {(j.verdict, j.stage, j.reason) for j in found} == {("error", "model", "model-unusable")}
-    assert "mine.py" in found[0].title and "No such file" in found[0].title
+    assert {(j.finding.verdict, j.finding.stage, j.finding.reason) for j in found} == {
+        ("error", "model", "model-unusable")
+    }
+    assert "mine.py" in found[0].finding.title and "No such file" in found[0].finding.title
     assert counts(run) == (0, 0)
 
 
@@ -413,7 +416,10 @@ def test_it_takes_no_other_model_along(world: World) -> None:
     assert len(results) > 2
     for name, result in results.items():
         mine = name.startswith("net/")
-        assert (result.judgement.verdict, result.record.convert is None) == (("error" if mine else "match"), mine)
+        assert (result.finding.verdict, result.record.convert is None) == (
+            ("error" if mine else "match"),
+            mine,
+        )
     assert "export" in {work for work, _, _ in world.engine.seen}
     # Once it is there again nothing is remembered of that.
     (world.root / "mine.py").write_text("def build(): ...\n")
@@ -438,7 +444,7 @@ def test_a_finding_whose_files_are_gone_is_looked_for_again(world: World) -> Non
 def test_a_finding_that_todays_signatures_call_indeterminate_is_looked_for_again(world: World) -> None:
     plan = world.plan("known", "opset=9")
     world.run(plan)
-    later = replace(world.make(plan), speak=lambda _: Outcome("infra", "run", "disk-full", ""))
+    later = replace(world.make(plan), speak=lambda _: Outcome(Finding("infra", None, "run", "disk-full")))
     asyncio.run(later.execute())
     assert later.counts.cached == 0
 

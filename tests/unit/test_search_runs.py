@@ -81,7 +81,7 @@ def test_an_alteration_that_fails_decides_the_cell(world: World) -> None:
     assert (len(record.alter), record.convert, record.reference) == (1, None, None)
     seen = world.store.observations([record.export, *record.alter])
     judged = world.judge.cells([replace(record, base=None)], world.locks, number)[0].judgement
-    assert (judged.verdict, judged.role, judged.stage) == ("error", "reference", "alter")
+    assert (judged.finding.verdict, judged.finding.role, judged.finding.stage) == ("error", "reference", "alter")
     assert seen[record.alter[0]].kind == "alter"
 
 

@@ -44,7 +44,7 @@ def test_who_runs_out_of_memory_alone_too_is_what_it_is(tmp_path: Path, deed: De
     bench = Bench(tmp_path, greedy=only("convert", deed))
     _, greedy, after = bench.observe(bench.job("before"), bench.job("greedy"), bench.job("after"))
     found = outcome(greedy, "")
-    assert found is not None and (found.verdict, found.reason) == ("oom", "memory-limit")
+    assert found is not None and (found.finding.verdict, found.finding.reason) == ("oom", "memory-limit")
     assert outcome(after, "") is None
     assert workers(bench) == 3, "shared, alone, and a new one for the next"
 
@@ -53,7 +53,7 @@ def test_the_first_of_a_worker_is_alone_and_not_tried_twice(tmp_path: Path) -> N
     bench = Bench(tmp_path, greedy=only("convert", KERNEL))
     (greedy,) = bench.observe(bench.job("greedy"))
     found = outcome(greedy, "")
-    assert found is not None and found.verdict == "oom"
+    assert found is not None and found.finding.verdict == "oom"
     assert workers(bench) == 1
 
 
@@ -61,7 +61,7 @@ def test_other_ends_are_not_tried_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path, bad=only("convert", Deed(HALF, released=False, exit=Exit(signal=11))))
     _, bad = bench.observe(bench.job("before"), bench.job("bad"))
     found = outcome(bad, "")
-    assert found is not None and found.verdict == "crash"
+    assert found is not None and found.finding.verdict == "crash"
     assert workers(bench) == 1
 
 
@@ -85,7 +85,7 @@ def test_a_users_job_whose_child_ran_out_of_memory_is_out_of_memory(tmp_path: Pa
     (found,) = bench.observe(job)
     assert found.passes[0].exit == Exit(oom=True)
     told = outcome(found, "")
-    assert told is not None and (told.verdict, told.reason) == ("oom", "memory-limit")
+    assert told is not None and (told.finding.verdict, told.finding.reason) == ("oom", "memory-limit")
 
 
 # --- what a pass hands to the next ------------------------------------------------------------------------------------

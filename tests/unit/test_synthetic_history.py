@@ -45,8 +45,8 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Big:
     reasons: Counter[str | None] = Counter()
 
     def count(result: CellResult, run: int) -> None:
-        verdicts[result.judgement.verdict] += 1
-        reasons[result.judgement.reason] += 1
+        verdicts[result.finding.verdict] += 1
+        reasons[result.finding.reason] += 1
 
     return Big(read(state, count)[0], verdicts, reasons)
 
@@ -93,14 +93,14 @@ def test_rows_of_now_and_of_other_pins_come_with_what_they_consist_of(tmp_path: 
 def test_two_nights_differ_in_what_was_planted(tmp_path: Path) -> None:
     planted = plant(tmp_path, long_bytes=100_000)
     verdicts: Counter[str] = Counter()
-    history, store = read(tmp_path, lambda result, _: verdicts.update([result.judgement.verdict]))
+    history, store = read(tmp_path, lambda result, _: verdicts.update([result.finding.verdict]))
     assert set(verdicts) == set(get_args(Verdict))
     (regression,) = history.regressions()
     assert regression.cells == tuple(sorted(planted.broke))
     assert (regression.environment, regression.reason, regression.new) == (planted.row, "protobuf-too-new", True)
     kinds = {change.cell: change.kind for change in history.changes(1)}
     assert kinds == {**dict.fromkeys(planted.broke, "broke"), planted.mended: "mended"}
-    assert history.conclusions[history.timelines[planted.infra].newest[1]].verdict == "infra"
+    assert history.conclusions[history.timelines[planted.infra].newest[1]].finding.verdict == "infra"
     store.close()
 
 

@@ -35,6 +35,7 @@ from matrix.takeaway.inside.toolchain import Toolchain
 from matrix.takeaway.inside.workers import Workers
 from matrix.takeaway.joint import joint_request
 from matrix.takeaway.push import remote_name
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import CONVERTER_LEG, RELOAD_LEG, Judgement
 from matrix.verdicts.matching import load
 from matrix.verdicts.tolerance import Tolerances
@@ -351,7 +352,7 @@ def test_what_a_pass_left_is_taken_down(
     assert Path(record.log).read_text() == "said the model"
     assert user.read_text() == "the model", "a pass reached the user's own file"
     found = speak(observed(record))
-    assert (found is None) if title is None else (found is not None and title in found.title)
+    assert (found is None) if title is None else (found is not None and title in found.finding.title)
 
 
 def test_a_pass_that_the_kernel_ended_for_memory_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +361,7 @@ def test_a_pass_that_the_kernel_ended_for_memory_says_so(tmp_path: Path, monkeyp
     (tmp_path / "worker.py").write_text("import os; os.kill(os.getpid(), 9)")
     record = Workers(tmp_path / "worker.py", tmp_path / "scratch").run("convert", sys.executable, {})
     found = speak(observed(record, memory_mb=200))
-    assert found is not None and found.verdict == "oom" and "200 MB" in found.title
+    assert found is not None and found.finding.verdict == "oom" and "200 MB" in found.finding.title
 
 
 @pytest.mark.parametrize(
@@ -431,25 +432,25 @@ def test_a_conversion_is_judged_as_the_driver_does(
     leg: str | None,
 ) -> None:
     found = conclude(9, convert(tmp_path, memory, reloaded), carried(tmp_path, reference, again), Tolerances())
-    assert (found.verdict, found.leg) == (verdict, leg)
-    assert found.role != "exporter"
+    assert (found.finding.verdict, found.leg) == (verdict, leg)
+    assert found.finding.role != "exporter"
 
 
 def test_given_outputs_are_held_against_and_named(tmp_path: Path) -> None:
     reference = Reference.given(Path("out.npz"), stored(tmp_path / "out.npz", OTHER))
     found = conclude(9, convert(tmp_path, VALUES, VALUES), reference, Tolerances())
-    assert (found.verdict, found.reason, found.leg) == ("mismatch", "values-differ", CONVERTER_LEG)
-    assert "ONNX Runtime" not in found.title and "given outputs" in found.title
+    assert (found.finding.verdict, found.finding.reason, found.leg) == ("mismatch", "values-differ", CONVERTER_LEG)
+    assert "ONNX Runtime" not in found.finding.title and "given outputs" in found.finding.title
     assert reference.words == "out.npz, given"
 
 
 def test_without_a_reference_nothing_is_claimed_but_the_saved_model_is_still_checked(tmp_path: Path) -> None:
     none = Reference.none("none carried")
     found = conclude(9, convert(tmp_path, VALUES, VALUES), none, Tolerances())
-    assert (found.verdict, found.reason) == ("unavailable", NO_REFERENCE)
-    assert "not compared" in found.title and not found.metrics
+    assert (found.finding.verdict, found.finding.reason) == ("unavailable", NO_REFERENCE)
+    assert "not compared" in found.finding.title and not found.metrics
     found = conclude(9, convert(tmp_path, VALUES, OTHER), none, Tolerances())
-    assert (found.verdict, found.leg) == ("mismatch", RELOAD_LEG)
+    assert (found.finding.verdict, found.leg) == ("mismatch", RELOAD_LEG)
 
 
 # What is told
@@ -472,7 +473,7 @@ def telling(judgement: Judgement, **changes: Any) -> Telling:
 
 @pytest.mark.parametrize("verdict", [v for v in get_args(Verdict) if v not in ("timeout", "unsatisfiable")])
 def test_every_verdict_that_can_come_about_here_has_a_documented_exit_code(verdict: Verdict) -> None:
-    told = telling(Judgement(verdict, "converter", "run", "some-reason", "it was so"))
+    told = telling(Judgement(Finding(verdict, "converter", "run", "some-reason", "it was so")))
     assert told.exit_code in EXIT_CODES
     assert (told.exit_code == 0) == (verdict == "match")
     assert told.text().startswith(f"m.onnx: {verdict}\n")
@@ -481,14 +482,14 @@ def test_every_verdict_that_can_come_about_here_has_a_documented_exit_code(verdi
 
 
 def test_a_conversion_without_reference_is_a_success_that_says_what_it_is() -> None:
-    told = telling(Judgement("unavailable", "reference", None, NO_REFERENCE, "converted, not compared: none"))
+    told = telling(Judgement(Finding("unavailable", "reference", None, NO_REFERENCE, "converted, not compared: none")))
     assert told.exit_code == 0
     assert told.text().startswith("m.onnx: converted, not compared\n")
     assert "reference  none (none carried)" in told.text()
 
 
 def test_what_a_model_is_called_cannot_steer_a_terminal() -> None:
-    told = telling(Judgement("error", "converter", "run", "unrecognised", "\x1b[2Jgone\x07"))
+    told = telling(Judgement(Finding("error", "converter", "run", "unrecognised", "\x1b[2Jgone\x07")))
     assert "\x1b" not in told.text() and "\x07" not in told.text() and "gone" in told.text()
 
 

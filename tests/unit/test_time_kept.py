@@ -23,6 +23,7 @@ from matrix.drift import gather
 from matrix.environments.engine import BuildFailed
 from matrix.index import IndexSettings, Package, ReleasedFile
 from matrix.locks.request import ImpossiblePin
+from matrix.verdicts.finding import Finding
 from matrix.views.blamed import answer, text
 from matrix.views.blamed_document import document
 
@@ -290,7 +291,7 @@ def test_a_withdrawal_has_no_day() -> None:
 def test_withdrawn_is_what_was_yanked_or_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     first = Resolved(Recipe(day(0)), "1", {"kept": "1", "yanked": "1", "gone": "1", "built": "1+cpu"})
     second = Resolved(Recipe(day(1)), "2", {"kept": "1"})
-    bad = Measured("error")
+    bad = Measured(Finding("error"))
     blame = Blame("broken", first, second, {}, transitions=(Transition(first, second, bad, (), None),))
 
     def page(name: str, *versions: str, yanked: bool = False) -> Package:
@@ -307,8 +308,8 @@ def test_withdrawn_is_what_was_yanked_or_deleted(monkeypatch: pytest.MonkeyPatch
 
 def test_a_row_without_a_solution_is_said_to_have_none() -> None:
     first, second = Resolved(Recipe(day(4)), "1", {"lib": "1"}), Resolved(Recipe(day(5)), "2", {}, "lib 1 is gone")
-    nothing = Measured("unsatisfiable", stage="lock", said="no packages fulfil what is asked for")
-    outcomes = {"1": Measured("match"), "2": nothing}
+    nothing = Measured(Finding("unsatisfiable", stage="lock", said="no packages fulfil what is asked for"))
+    outcomes = {"1": Measured(Finding("match")), "2": nothing}
     transition = Transition(first, second, nothing, (), None)
     told = text(story(Blame("broken", first, second, outcomes, (first, second), (transition,))))
     assert told.startswith("broken between 2022-01-05 and 2022-01-06 for want of packages that fulfil the row")

@@ -307,8 +307,8 @@ def test_a_worker_that_goes_wrong_costs_only_the_job_it_was_on(
     (bad, good), blobs = observe(workshop, deed, "well", limits=limits)
     log = blobs.read(bad.passes[-1].log).decode()
     found = outcome(bad, log)
-    assert found is not None and (found.verdict, found.reason) == (verdict, reason)
-    assert found.stage == "convert" and "at it" in log
+    assert found is not None and (found.finding.verdict, found.finding.reason) == (verdict, reason)
+    assert found.finding.stage == "convert" and "at it" in log
     ended = bad.passes[0].exit
     assert (ended is not None and ended.oom) is (deed == "memory")
     assert outcome(good, "") is None

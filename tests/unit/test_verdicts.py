@@ -15,6 +15,7 @@ from matrix.store import Observation
 from matrix.store.records import Exit, Obstacle
 from matrix.verdicts import judge as judging
 from matrix.verdicts.expect import Expectations
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
 from matrix.verdicts.signatures import Remedy
@@ -124,9 +125,9 @@ CASES: dict[str, tuple[Observation, tuple[str, str, str] | None]] = {
 @pytest.mark.parametrize(("item", "wanted"), CASES.values(), ids=CASES.keys())
 def test_outcome(item: Observation, wanted: tuple[str, str, str] | None) -> None:
     found = outcome(item, "")
-    assert (found and (found.verdict, found.stage, found.reason)) == wanted
+    assert (found and (found.finding.verdict, found.finding.stage, found.finding.reason)) == wanted
     if found is not None:
-        assert found.title
+        assert found.finding.title
 
 
 @pytest.mark.parametrize("shape", [None, 5, "1x3", {"0": 1}])
@@ -136,15 +137,19 @@ def test_what_a_user_model_was_given_is_told_as_far_as_it_is_told_well(shape: An
     given = [{"name": "x", "dtype": "float32", "shape": shape}, "y", {"name": "z", "dtype": "int64", "shape": [1, 3]}]
     broken = report("import", "model", "forward", error=error, facts={"given": given})
     found = outcome(observation("export", passed("export", broken)), "")
-    assert found is not None and found.title.endswith("; it was given z int64 1x3") and "net.py:7" in found.title
+    assert (
+        found is not None
+        and found.finding.title.endswith("; it was given z int64 1x3")
+        and "net.py:7" in found.finding.title
+    )
 
 
 def test_limits_are_named_and_come_with_what_would_help() -> None:
     slow = outcome(observation("convert", passed(exit=Exit(signal=9), stopped="timeout"), seconds=12), "")
-    assert slow is not None and "12 s" in slow.title
+    assert slow is not None and "12 s" in slow.finding.title
     assert [remedy.id for remedy in slow.remedies] == ["raise-time-limit"]
     big = outcome(observation("convert", passed(exit=Exit(signal=9), stopped="memory"), memory_mb=34), "")
-    assert big is not None and "34 MB" in big.title
+    assert big is not None and "34 MB" in big.finding.title
     assert [remedy.id for remedy in big.remedies] == ["raise-memory-limit"]
 
 
@@ -152,9 +157,12 @@ def test_the_log_explains_a_death() -> None:
     item = observation("convert", passed(result=report("import", done=False), exit=Exit(signal=4)))
     said = "Fatal Python error: Illegal instruction"
     explained = outcome(item, said)
-    assert explained is not None and (explained.verdict, explained.reason) == ("unavailable", "cpu-too-old")
+    assert explained is not None and (explained.finding.verdict, explained.finding.reason) == (
+        "unavailable",
+        "cpu-too-old",
+    )
     plain = outcome(item, "")
-    assert plain is not None and plain.reason == "sigill"
+    assert plain is not None and plain.finding.reason == "sigill"
 
 
 # --- the verdict on a cell -------------------------------------------------------------------------------------------
@@ -212,11 +220,11 @@ def failing(kind: Any, *stages: str) -> Observation:
 
 def test_a_match_says_so_and_nothing_else() -> None:
     found = judged(converter=Leg(None, "", {"max_abs": 1e-7}))
-    assert found.verdict == "match"
-    assert (found.role, found.stage, found.reason, found.remarks) == (None, None, None, ())
+    assert found.finding.verdict == "match"
+    assert (found.finding.role, found.finding.stage, found.finding.reason, found.remarks) == (None, None, None, ())
     assert found.metrics == {"max_abs": 1e-7}
     assert found.legs.keys() == {judging.EXPORTER_LEG, judging.CONVERTER_LEG, judging.RELOAD_LEG}
-    assert not found.indeterminate
+    assert not found.finding.indeterminate
 
 
 @pytest.mark.parametrize(
@@ -224,10 +232,15 @@ def test_a_match_says_so_and_nothing_else() -> None:
 )
 def test_a_mismatch_names_the_leg_that_broke(leg: str, role: str) -> None:
     found = judged(**{leg: WRONG})
-    assert (found.verdict, found.role, found.stage, found.reason) == ("mismatch", role, "compare", "values-differ")
+    assert found.finding.kind == (
+        "mismatch",
+        role,
+        "compare",
+        "values-differ",
+    )
     wanted = {"exporter": judging.EXPORTER_LEG, "converter": judging.CONVERTER_LEG, "reload": judging.RELOAD_LEG}
     assert found.leg == wanted[leg]
-    assert found.metrics == {"max_abs": 9.0} and "layout-swapped" in found.remarks and "by much" in found.title
+    assert found.metrics == {"max_abs": 9.0} and "layout-swapped" in found.remarks and "by much" in found.finding.title
 
 
 def test_of_several_broken_legs_the_first_is_to_blame() -> None:
@@ -237,38 +250,42 @@ def test_of_several_broken_legs_the_first_is_to_blame() -> None:
 
 def test_a_failed_export_does_not_count_against_the_converter() -> None:
     found = judged(failing("export", "import", "model", "forward", "export"), None, None)
-    assert (found.verdict, found.role, found.stage) == ("error", "exporter", "export")
+    assert (found.finding.verdict, found.finding.role, found.finding.stage) == ("error", "exporter", "export")
     found = judged(failing("export", "import"), GOOD_REFERENCE, failing("convert", "import"))
-    assert found.role == "exporter"
+    assert found.finding.role == "exporter"
 
 
 def test_a_failed_conversion_is_the_converters_even_without_reference() -> None:
     for reference in (GOOD_REFERENCE, failing("reference", "import", "load"), None):
         found = judged(reference=reference, convert=failing("convert", "import", "load", "check"))
-        assert (found.verdict, found.role, found.stage) == ("error", "converter", "check")
+        assert (found.finding.verdict, found.finding.role, found.finding.stage) == ("error", "converter", "check")
 
 
 @pytest.mark.parametrize("stage", ["load", "run"])
 def test_without_reference_a_conversion_that_ran_is_neither_right_nor_wrong(stage: str) -> None:
     found = judged(reference=failing("reference", "import", stage))
-    assert (found.verdict, found.role, found.stage) == ("unavailable", "reference", stage)
-    assert found.indeterminate
+    assert (found.finding.verdict, found.finding.role, found.finding.stage) == ("unavailable", "reference", stage)
+    assert found.finding.indeterminate
 
 
 def test_an_unavailable_reference_stays_unavailable() -> None:
     missing = observation("reference", obstacle=Obstacle("build", "unavailable", "interpreter-missing", "x"))
-    assert judged(reference=missing).verdict == "unavailable"
+    assert judged(reference=missing).finding.verdict == "unavailable"
 
 
 @pytest.mark.parametrize(("reference", "convert"), [(None, GOOD_CONVERT), (GOOD_REFERENCE, None)])
 def test_what_was_never_run_is_not_judged(reference: Observation | None, convert: Observation | None) -> None:
     found = judged(reference=reference, convert=convert)
-    assert (found.verdict, found.reason) == ("infra", "not-observed")
+    assert (found.finding.verdict, found.finding.reason) == ("infra", "not-observed")
 
 
 def test_a_model_that_is_not_deterministic_is_reported_not_judged() -> None:
     found = judged(repeat=WRONG, converter=WRONG)
-    assert (found.verdict, found.role, found.reason) == ("unavailable", "reference", "not-deterministic")
+    assert (found.finding.verdict, found.finding.role, found.finding.reason) == (
+        "unavailable",
+        "reference",
+        "not-deterministic",
+    )
 
 
 @pytest.mark.parametrize("name", ["torch.npz", "again.npz", "memory.npz", "reloaded.npz"])
@@ -278,7 +295,7 @@ def test_arrays_that_are_missing_are_named(name: str) -> None:
         return observation(item.kind, *kept)
 
     found = judged(without(GOOD_EXPORT), without(GOOD_REFERENCE), without(GOOD_CONVERT))
-    assert (found.verdict, found.reason) == ("infra", "arrays-missing") and name in found.title
+    assert (found.finding.verdict, found.finding.reason) == ("infra", "arrays-missing") and name in found.finding.title
 
 
 def wrote(opset: int) -> Observation:
@@ -288,7 +305,7 @@ def wrote(opset: int) -> Observation:
 
 def test_another_opset_than_asked_is_said_whatever_comes_out() -> None:
     found = judged(wrote(18), opset=7)
-    assert (found.verdict, found.reason, found.remarks) == ("match", None, ("opset-not-as-asked",))
+    assert (found.finding.verdict, found.finding.reason, found.remarks) == ("match", None, ("opset-not-as-asked",))
     for other in (
         judged(wrote(18), opset=7, converter=WRONG),
         judged(wrote(18), opset=7, convert=failing("convert", "import")),
@@ -305,7 +322,10 @@ def test_outputs_that_hardly_vary_are_remarked() -> None:
 
 
 def test_indeterminate_is_exactly_what_says_nothing() -> None:
-    assert {verdict for verdict in get_args(Verdict) if Judgement(verdict).indeterminate} == {"infra", "unavailable"}
+    assert {verdict for verdict in get_args(Verdict) if Judgement(Finding(verdict)).finding.indeterminate} == {
+        "infra",
+        "unavailable",
+    }
 
 
 # --- what the table expects ------------------------------------------------------------------------------------------
@@ -314,7 +334,7 @@ SUBJECT = {"model": "net", "exporter": "torch-1.2.0", "opset": "9", "converter":
 EXACT = Expectation(
     cells={"converter": "old"}, verdict="error", role="converter", stage="check", reason="ir-version-too-new"
 )
-AS_EXPECTED = Judgement("error", "converter", "check", "ir-version-too-new")
+AS_EXPECTED = Judgement(Finding("error", "converter", "check", "ir-version-too-new"))
 
 
 def complaints(expectation: Expectation, judgement: Judgement, written: int | None = 9) -> tuple[str, ...]:
@@ -328,11 +348,14 @@ def test_as_expected() -> None:
 @pytest.mark.parametrize(
     ("judgement", "said"),
     [
-        (Judgement("match"), "expected verdict error, got match"),
-        (Judgement("error", "exporter", "check", "ir-version-too-new"), "expected role converter, got exporter"),
-        (Judgement("error", "converter", "load", "ir-version-too-new"), "expected stage check, got load"),
-        (Judgement("error", "converter", "check", "x"), "expected reason ir-version-too-new, got x"),
-        (Judgement("error", "converter", "check"), "expected reason ir-version-too-new, got none"),
+        (Judgement(Finding("match")), "expected verdict error, got match"),
+        (
+            Judgement(Finding("error", "exporter", "check", "ir-version-too-new")),
+            "expected role converter, got exporter",
+        ),
+        (Judgement(Finding("error", "converter", "load", "ir-version-too-new")), "expected stage check, got load"),
+        (Judgement(Finding("error", "converter", "check", "x")), "expected reason ir-version-too-new, got x"),
+        (Judgement(Finding("error", "converter", "check")), "expected reason ir-version-too-new, got none"),
     ],
 )
 def test_each_difference_is_said(judgement: Judgement, said: str) -> None:
@@ -341,7 +364,7 @@ def test_each_difference_is_said(judgement: Judgement, said: str) -> None:
 
 @pytest.mark.parametrize("verdict", ["infra", "unavailable"])
 def test_what_says_nothing_disagrees_with_nothing(verdict: Verdict) -> None:
-    assert complaints(EXACT, Judgement(verdict)) == ()
+    assert complaints(EXACT, Judgement(Finding(verdict))) == ()
 
 
 def test_what_is_not_stated_is_not_expected() -> None:
@@ -351,19 +374,19 @@ def test_what_is_not_stated_is_not_expected() -> None:
 
 def test_opset_and_size_of_the_difference() -> None:
     stated = Expectation(cells={}, verdict="match", opset_written=18, max_abs=1e-6)
-    small_difference = Judgement("match", metrics={"max_abs": 1e-6})
+    small_difference = Judgement(Finding("match"), metrics={"max_abs": 1e-6})
     assert complaints(stated, small_difference, 18) == ()
     assert complaints(stated, small_difference, 9) == ("expected opset written 18, got 9",)
     for measured in (2e-6, "inf", None):
-        (said,) = complaints(stated, Judgement("match", metrics={"max_abs": measured}), 18)
+        (said,) = complaints(stated, Judgement(Finding("match"), metrics={"max_abs": measured}), 18)
         assert "max abs at most 1e-06" in said
-    assert complaints(stated, Judgement("match"), 18) == ("expected max abs at most 1e-06, got None",)
+    assert complaints(stated, Judgement(Finding("match")), 18) == ("expected max abs at most 1e-06, got None",)
 
 
 def test_where_several_speak_all_must_hold_and_a_complaint_is_made_once() -> None:
     rules = Expectations.of([EXACT, EXACT, Expectation(cells={"opset": "9"}, verdict="match")])
     assert rules.complaints(SUBJECT, AS_EXPECTED, 9) == ("expected verdict match, got error",)
-    said = rules.complaints(SUBJECT, Judgement("crash"), 9)
+    said = rules.complaints(SUBJECT, Judgement(Finding("crash")), 9)
     assert len(said) == len(set(said)) == 5
 
 
@@ -374,6 +397,8 @@ def test_whether_the_table_states_anything() -> None:
 
 def test_remedies_travel_with_the_verdict() -> None:
     cure = Remedy(id="lower-ir-version", text="write a lower ir_version")
-    found = judge(9, GOOD_EXPORT, None, GOOD_CONVERT, lambda item: Outcome("error", "check", "r", "t", "c", (cure,))
-                  if item.kind == "convert" else None, lambda *_: SAME)  # fmt: skip
-    assert (found.remedies, found.cause, found.title) == ((cure,), "c", "t")
+    failed = Outcome(Finding("error", "converter", "check", "r", "t"), "c", (cure,))
+    found = judge(
+        9, GOOD_EXPORT, None, GOOD_CONVERT, lambda item: failed if item.kind == "convert" else None, lambda *_: SAME
+    )
+    assert (found.remedies, found.cause, found.finding.title) == ((cure,), "c", "t")

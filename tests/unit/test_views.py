@@ -20,6 +20,7 @@ from matrix.config.model import Verdict
 from matrix.drift.sides import BothSides
 from matrix.results import CellResult
 from matrix.store.records import Exit, Obstacle
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement
 from matrix.verdicts.signatures import Remedy
 from matrix.views import words
@@ -30,13 +31,15 @@ from matrix.views.markdown import markdown
 from matrix.views.progress import PlainProgress
 from matrix.views.table import print_report
 
-MATCH = Judgement("match", metrics={"max_abs": 1.5e-7}, legs={"onnxruntime-tensorflow": {"max_abs": 1.5e-7}})
+MATCH = Judgement(Finding("match"), legs={"onnxruntime-tensorflow": {"max_abs": 1.5e-7}}, metrics={"max_abs": 1.5e-7})
 ERROR = Judgement(
-    "error", "converter", "check", "ir-version-too-new", "the file is newer than onnx", "a cause",
-    (Remedy(id="lower-ir-version", text="write a lower ir_version"),), remarks=("opset-not-as-asked",),
-)  # fmt: skip
-NO_FILE = Judgement("error", "exporter", "export", "exporter-attribute-not-constant", "no constant")
-ABSENT = Judgement("unavailable", "converter", "build", "interpreter-missing", "needs Python 3.6")
+    Finding("error", "converter", "check", "ir-version-too-new", "the file is newer than onnx"),
+    cause="a cause",
+    remedies=(Remedy(id="lower-ir-version", text="write a lower ir_version"),),
+    remarks=("opset-not-as-asked",),
+)
+NO_FILE = Judgement(Finding("error", "exporter", "export", "exporter-attribute-not-constant", "no constant"))
+ABSENT = Judgement(Finding("unavailable", "converter", "build", "interpreter-missing", "needs Python 3.6"))
 
 
 def result(judgement: Judgement, converter: str = "old", written: int | None = 9, **record: Any) -> CellResult:
@@ -143,7 +146,7 @@ def test_junit_of_a_match_that_was_not_expected() -> None:
 
 def test_junit_is_xml_whatever_was_printed() -> None:
     wild = "".join(map(chr, range(32))) + "<&\"'>]]> \x7f é 😀 \ufffe\uffff"
-    for judgement in (replace(ERROR, title=wild, reason="r"), replace(ABSENT, title=wild)):
+    for judgement in (small.told(ERROR, title=wild, reason="r"), small.told(ABSENT, title=wild)):
         suite, _ = cases(run(result(judgement)))
         told = "".join(suite.itertext()) + str(next(suite.iter("testcase"))[0].attrib)
         assert "<&" in told and "😀" in told and "\x00" not in told and "\x1b" not in told
@@ -166,7 +169,7 @@ def test_markdown_is_a_table() -> None:
 
 
 def test_markdown_survives_what_is_in_a_cell() -> None:
-    found = rows(markdown(run(result(replace(ERROR, reason="a|b\nc")))))
+    found = rows(markdown(run(result(small.told(ERROR, reason="a|b\nc")))))
     assert len({len(row) for row in found}) == 1
     assert found[2][9] == "a\\|b c"
 
@@ -219,7 +222,7 @@ def test_a_table_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_text_from_outside_is_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    text = printed(run(result(replace(ERROR, title="[bold]shape [1, 2][/nonsense]"))), capsys)
+    text = printed(run(result(small.told(ERROR, title="[bold]shape [1, 2][/nonsense]"))), capsys)
     assert "[bold]shape [1, 2][/nonsense]" in text
 
 
@@ -316,19 +319,19 @@ def test_remarks_on_what_did_not_help_are_not(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("judgement", "counted"),
     [
-        (Judgement("crash", "converter", "convert", "sigsegv"), 1),
-        (Judgement("crash", "converter", "convert", "sigabrt"), 1),
-        (Judgement("error", "converter", "convert", "exit-without-result"), 1),
-        (Judgement("error", "converter", "convert", "no-result"), 1),
-        (Judgement("error", "converter", "convert", "unrecognised"), 1),
-        (Judgement("error", "converter", "convert", "attribute-error", general=True), 1),
-        (Judgement("crash", "converter", "convert", "cpu-without-avx"), 0),
-        (Judgement("oom", "converter", "run", "memory-limit"), 0),
+        (Judgement(Finding("crash", "converter", "convert", "sigsegv")), 1),
+        (Judgement(Finding("crash", "converter", "convert", "sigabrt")), 1),
+        (Judgement(Finding("error", "converter", "convert", "exit-without-result")), 1),
+        (Judgement(Finding("error", "converter", "convert", "no-result")), 1),
+        (Judgement(Finding("error", "converter", "convert", "unrecognised")), 1),
+        (Judgement(Finding("error", "converter", "convert", "attribute-error"), general=True), 1),
+        (Judgement(Finding("crash", "converter", "convert", "cpu-without-avx")), 0),
+        (Judgement(Finding("oom", "converter", "run", "memory-limit")), 0),
         (ERROR, 0),
     ],
 )
 def test_reasons_nobody_has_described_are_counted(judgement: Judgement, counted: int) -> None:
-    mismatch = result(Judgement("mismatch", "converter", "compare", "values-differ"))
+    mismatch = result(Judgement(Finding("mismatch", "converter", "compare", "values-differ")))
     assert words.unmatched([result(judgement), result(MATCH), result(ABSENT), mismatch]) == (counted, 1)
 
 

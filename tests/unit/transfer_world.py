@@ -109,12 +109,12 @@ class World:
         self.store.end_run(run, status, 5, 2)
 
     def _store(self, run: int, made: Observation) -> int:
-        from matrix.verdicts.outcome import INDETERMINATE
+        from matrix.verdicts.finding import INDETERMINATE
 
         self.moment += dt.timedelta(minutes=1)
         made = replace(made, created=self.moment)
         found = Judge(self.config, self.store).speak(made)
-        finding = found is None or found.verdict not in INDETERMINATE
+        finding = found is None or found.finding.verdict not in INDETERMINATE
         return self.store.add(run, made, finding, None)
 
     # -- taking it elsewhere
@@ -145,9 +145,16 @@ class World:
                     continue
                 verdict = result.judgement
                 remedied = result.remedied.record.changes if result.remedied else None
-                tried = [(item.record.cell, item.judgement.verdict) for item in result.tried]
+                tried = [(item.record.cell, item.finding.verdict) for item in result.tried]
                 found[run.uid, result.record.cell] = (
-                    (verdict.verdict, verdict.role, verdict.stage, verdict.reason, verdict.metrics, verdict.legs),
+                    (
+                        verdict.finding.verdict,
+                        verdict.finding.role,
+                        verdict.finding.stage,
+                        verdict.finding.reason,
+                        verdict.metrics,
+                        verdict.legs,
+                    ),
                     remedied,
                     tried,
                 )

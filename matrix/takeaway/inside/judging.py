@@ -9,6 +9,7 @@ from pathlib import Path
 from matrix.legs import compare_files
 from matrix.store.records import Observation
 from matrix.takeaway.inside.reference import Reference
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
 from matrix.verdicts.tolerance import Tolerances
@@ -28,21 +29,24 @@ def conclude(opset: int | None, convert: Observation, reference: Reference, tole
     if reference.observation is not None:
         found = judge(opset or 0, None, reference.observation, convert, speak, compare)
         if reference.kind == "given":
-            found = replace(found, title=found.title.replace("ONNX Runtime computes", "the given outputs say"))
+            title = found.finding.title.replace("ONNX Runtime computes", "the given outputs say")
+            found = replace(found, finding=replace(found.finding, title=title))
         return found
     # Held against itself, only the comparison with the saved model can fail.
     files = {"reference.npz": convert.file("memory.npz"), "again.npz": convert.file("memory.npz")}
     record = replace(convert.passes[0], result={"done": True}, files={k: v for k, v in files.items() if v})
     itself = Observation("", "reference", "reference", "", "", 0.0, 0, (record,))
     found = judge(opset or 0, None, itself, convert, speak, compare)
-    if found.verdict != "match":
+    if found.finding.verdict != "match":
         return found
     return Judgement(
-        "unavailable",
-        "reference",
-        None,
-        NO_REFERENCE,
-        "converted, not compared: there is no reference to compare with",
+        Finding(
+            "unavailable",
+            "reference",
+            None,
+            NO_REFERENCE,
+            "converted, not compared: there is no reference to compare with",
+        )
     )
 
 

@@ -50,16 +50,16 @@ class Telling:
 
     @property
     def exit_code(self) -> int:
-        return 0 if self._not_compared else _CODES[self.judgement.verdict]
+        return 0 if self._not_compared else _CODES[self.judgement.finding.verdict]
 
     @property
     def _not_compared(self) -> bool:
-        return self.judgement.reason == NO_REFERENCE
+        return self.judgement.finding.reason == NO_REFERENCE
 
     @property
     def headline(self) -> str:
         """`match`, or what else it came to."""
-        return "converted, not compared" if self._not_compared else self.judgement.verdict
+        return "converted, not compared" if self._not_compared else self.judgement.finding.verdict
 
     def document(self, files: list[str]) -> dict[str, Any]:
         """What report.json holds."""
@@ -80,11 +80,11 @@ class Telling:
             "inputs": self.inputs,
             "reference": {"kind": self.reference.kind, "words": self.reference.words},
             "headline": self.headline,
-            "verdict": judgement.verdict,
-            "role": judgement.role,
-            "stage": judgement.stage,
-            "reason": judgement.reason,
-            "title": judgement.title,
+            "verdict": judgement.finding.verdict,
+            "role": judgement.finding.role,
+            "stage": judgement.finding.stage,
+            "reason": judgement.finding.reason,
+            "title": judgement.finding.title,
             "cause": judgement.cause,
             "remedies": [{"id": r.id, "text": _REMEDIES.get(r.id, r.text)} for r in judgement.remedies],
             "leg": judgement.leg,
@@ -110,10 +110,10 @@ class Telling:
         yield _line("model", f"opset {self.model.opset or 'unknown'}, IR version {self.model.ir_version}")
         yield _line("inputs", self.inputs)
         yield _line("reference", self.reference.words)
-        where = "/".join(part for part in (judgement.role, judgement.stage) if part)
-        if judgement.verdict != "match" and not self._not_compared:
+        where = "/".join(part for part in (judgement.finding.role, judgement.finding.stage) if part)
+        if judgement.finding.verdict != "match" and not self._not_compared:
             yield _line("where", where)
-            yield _line("reason", f"{judgement.reason}: {judgement.title}")
+            yield _line("reason", f"{judgement.finding.reason}: {judgement.finding.title}")
             for remedy in judgement.remedies:
                 yield _line("", f"→ {_REMEDIES.get(remedy.id, remedy.text)}")
         if (largest := judgement.metrics.get("max_abs")) is not None:
