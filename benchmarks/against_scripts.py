@@ -119,8 +119,8 @@ class Ours(Contestant):
             inputs = self.folder / f"{cell.model}-inputs.npz"
             model = self.folder / f"{cell.model}-{cell.opset}.onnx"
             outputs = model.with_suffix(".reference.npz")
-            shutil.copy(store.blobs.path(str(export.file("model.onnx"))), model)
-            shutil.copy(store.blobs.path(str(reference.file("reference.npz"))), outputs)
+            shutil.copy(store.blobs.local(str(export.file("model.onnx"))), model)
+            shutil.copy(store.blobs.local(str(reference.file("reference.npz"))), outputs)
             inputs.write_bytes(_inputs(cell.model))
             files.append(OnnxFile(model.stem, model, inputs, outputs))
         store.close()

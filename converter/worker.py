@@ -1,8 +1,8 @@
 """The process that lives inside an environment and works off the jobs of one pass.
 
-    PYTHON worker.py PASS --inbox DIR --outbox DIR [--lifeline]
+    PYTHON worker.py MODULE --inbox DIR --outbox DIR [--lifeline]
 
-PASS names a module of converter/stages. A job is a file `NAME.json` in the inbox:
+MODULE is one of converter, such as converter.stages.export; PASS is the last part of its name. A job is a file `NAME.json` in the inbox:
 
     {"schema": 1, "job": "<id>", "folder": "<name>", "params": {...}}
 
@@ -41,8 +41,9 @@ POLL_SECONDS = 0.015
 class Framework:
     """The stage module of a pass and the packages it works with, imported at the first job and shared by the rest."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, module):
+        self.module = module
+        self.name = module.rpartition(".")[2]
         self.failure = None
         self.tried = False
         self.stages = None
@@ -51,7 +52,7 @@ class Framework:
 
     def load(self):
         # The stage module is part of it: it imports numpy, which an environment may lack or have broken.
-        self.stages = importlib.import_module("converter.stages." + self.name)
+        self.stages = importlib.import_module(self.module)
         self.packages = self.stages.framework()
         self.disk_mb = disk_mb()
 
@@ -100,8 +101,8 @@ def next_job(inbox, taken):
     return False if stop else None
 
 
-def serve(name, inbox, outbox):
-    framework = Framework(name)
+def serve(module, inbox, outbox):
+    framework = Framework(module)
     taken = set()
     while True:
         path = next_job(inbox, taken)
@@ -118,20 +119,17 @@ def serve(name, inbox, outbox):
 
 
 def main():
-    names = sorted(
-        name[:-3]
-        for name in os.listdir(os.path.join(HERE, "stages"))
-        if name.endswith(".py") and name != "__init__.py"
-    )
     parser = argparse.ArgumentParser(description="Work off the jobs of one pass inside an environment.")
-    parser.add_argument("name", metavar="PASS", choices=names, help=", ".join(names))
+    parser.add_argument("module", metavar="MODULE", help="what does the pass, such as converter.stages.export")
     parser.add_argument("--inbox", required=True, metavar="DIR")
     parser.add_argument("--outbox", required=True, metavar="DIR")
     parser.add_argument("--lifeline", action="store_true", help="exit with status 75 when standard input ends")
     options = parser.parse_args()
     if options.lifeline:
         lifeline.hold()
-    serve(options.name, options.inbox, options.outbox)
+    if not options.module.startswith("converter."):
+        parser.error("%s is no module of converter" % options.module)
+    serve(options.module, options.inbox, options.outbox)
 
 
 if __name__ == "__main__":

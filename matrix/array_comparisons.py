@@ -73,7 +73,7 @@ class Comparisons:
         key = _key(asked)
         if key in self._kept:
             return leg_of(self._kept.pop(key))
-        one, two = self._store.blobs.path(asked.one), self._store.blobs.path(asked.two)
+        one, two = self._store.blobs.local(asked.one), self._store.blobs.local(asked.two)
         leg = compare_files(one, two, asked.by_position, asked.tolerances)
         if leg.reason != ARRAYS_MISSING:
             self._fresh[key] = leg_value(leg)

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Literal
 
 from matrix.results import CellResult
-from matrix.store import Observation, RunRecord
-from matrix.verdicts.judge import ARRAYS_MISSING, REPEAT, Judgement, Leg
+from matrix.store import RunRecord
+from matrix.verdicts.judge import ARRAYS_MISSING, REPEAT, Judgement, Leg, files_of
 
 State = Literal["equal", "differs", "not-comparable"]
 Answer = Literal["equal", "different", "indeterminate"]
@@ -207,14 +207,8 @@ def _pair(one: CellResult, two: CellResult, runs: tuple[RunRecord, RunRecord], c
 
 def _files(result: CellResult) -> dict[str, str]:
     """The arrays of a cell by file name. `again.npz` is no result of its own: it only repeats the reference."""
-    places: tuple[tuple[Observation | None, str], ...] = (
-        (result.export, "torch.npz"),
-        (result.reference, "reference.npz"),
-        (result.convert, "memory.npz"),
-        (result.convert, "reloaded.npz"),
-        (result.convert, "tflite.npz"),
-    )
-    return {name: blob for part, name in places if part is not None and (blob := part.file(name)) is not None}
+    found = files_of(result.export, result.reference, result.convert)
+    return {name: blob for name, blob in found.items() if name not in ("again.npz", "given.npz")}
 
 
 def _remedy(result: CellResult) -> tuple[tuple[str, str], ...] | None:

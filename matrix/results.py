@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from matrix.array_comparisons import Asked, Comparisons
 from matrix.config.ids import RowId
 from matrix.config.model import Config, OnnxRelease
+from matrix.families import Family, family_named
 from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock
-from matrix.store import CellRecord, Observation, Store
+from matrix.store import CellRecord, Observation, PassRecord, Store
+from matrix.store.records import FIRST_FAMILY
 from matrix.verdicts.compare import Tolerances
 from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement, Leg, judge
-from matrix.verdicts.outcome import Outcome, outcome
+from matrix.verdicts.judge import Judgement, Leg, files_of, judge, ways_of
+from matrix.verdicts.outcome import Outcome, in_trouble, of_pass, outcome, trouble
+from matrix.verdicts.scheme import Scheme
 from matrix.verdicts.tolerance import Tolerance
 
-# What a conversion depends on; shown for every cell.
-SHOWN = ("onnx", "onnx-tf", "tensorflow")
-
-# What is compared to judge a cell: a file, another, and whether outputs go by position.
-_LEGS = (
-    ("source", "again", False),
-    ("reference", "twice", False),
-    ("source", "reference", True),
-    ("source", "memory", True),
-    ("reference", "memory", False),
-    ("memory", "reloaded", False),
-    ("reloaded", "tflite", False),
-)
+# Two files of arrays to compare, the first being the reference, and whether outputs go by position.
+Pair = tuple[str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -39,8 +31,9 @@ class CellResult:
     """A cell of a run: record, observations and what is concluded from them. `distributions` names what was really
     installed under another name than in the table: {"tensorflow": "tensorflow-cpu"}.
 
-    `tried` are the cells that a search for remedies made of this one, `divergence` is what a search for the node at
-    which the numbers part found. `release` is the converter's onnx in the table of ONNX releases.
+    `family` is the converter's. `tried` are the cells that a search for remedies made of this one, `divergence` is what
+    a search for the node at which the numbers part found. `release` is the converter's onnx in the table of ONNX
+    releases.
     """
 
     record: CellRecord
@@ -52,6 +45,7 @@ class CellResult:
     distributions: dict[str, str]
     python: str
     cached: bool
+    family: Family = field(default_factory=lambda: family_named(FIRST_FAMILY))
     release: OnnxRelease | None = None
     altered: tuple[Observation, ...] = ()
     tried: tuple[CellResult, ...] = ()
@@ -93,17 +87,26 @@ class Judge:
         self._default = tolerances_of(config, "")
         self._replace = config.resolver.replace
         self._pins = {row.id: row.pins for row in config.converters}
+        self._families = {row.id: row.family for row in config.converters}
         self._releases = {release.version: release for release in config.onnx}
 
     def speak(self, observation: Observation) -> Outcome | None:
         """What the observation says by itself; None for success."""
         key = id(observation) if observation.id is None else observation.id
         if observation.id is None or key not in self._spoken:
-            found = outcome(observation, self._log(observation) if _in_trouble(observation) else "")
+            told = trouble(observation)
+            found = outcome(observation, self._log(told) if told is not None else "")
             if observation.id is None:
                 return found
             self._spoken[key] = found
         return self._spoken[key]
+
+    def speak_of_pass(self, observation: Observation, name: str) -> Outcome | None:
+        """What one pass of an observation says by itself; None for success, and where there is no such pass."""
+        record = next((record for record in observation.passes if record.name == name), None)
+        if record is None:
+            return None
+        return of_pass(observation, record, self._log(record) if in_trouble(record) else "")
 
     def cells(self, records: list[CellRecord], locks: Mapping[str, Lock], run: int) -> list[CellResult]:
         """Judge the records of a run, what a search did for a cell as a part of that cell. A cell is cached where that
@@ -112,7 +115,7 @@ class Judge:
         self.comparisons.read_ahead(
             Asked(*pair, self._tolerances.get(record.model, self._default))
             for record in records
-            for pair in _pairs(record, observations)
+            for pair in _pairs(record, observations, self._family(record, observations).scheme)
         )
         searched: dict[str, list[CellRecord]] = {}
         for record in records:
@@ -155,11 +158,23 @@ class Judge:
         convert = observations[record.convert] if record.convert is not None else None
         tolerances = self._tolerances.get(record.model, self._default)
         compare = partial(self._leg, tolerances)
-        judgement = judge(record.opset, export, reference, convert, self.speak, compare, altered, original)
+        made = self._family(record, observations)
+        judgement = judge(
+            record.opset,
+            export,
+            reference,
+            convert,
+            self.speak,
+            compare,
+            made.scheme,
+            altered,
+            original,
+            self.speak_of_pass,
+        )
         parts = [part for part in (export, *altered, reference, convert) if part is not None]
         lock = locks.get(record.converter)
         distributions = self._distributions(convert)
-        versions = self._versions(record, convert, distributions)
+        versions = self._versions(record, made, convert, distributions)
         return CellResult(
             record,
             export,
@@ -170,7 +185,8 @@ class Judge:
             distributions,
             _minor(convert.python) if convert else (lock.python if lock else ""),
             cached=all(part.run != run for part in parts),
-            release=self._releases.get(versions["onnx"] or ""),
+            family=made,
+            release=self._releases.get(versions.get(made.reads or "") or ""),
             altered=altered,
         )
 
@@ -188,7 +204,7 @@ class Judge:
         file = result.altered[-1] if result.altered else result.export
         names = file.facts.get("graph_outputs")
         outputs = [str(name) for name in names] if isinstance(names, list) else []
-        return locate(exposed, traced, outputs, tolerances, self._store.blobs.path)
+        return locate(exposed, traced, outputs, tolerances, self._store.blobs.local)
 
     def compare(self, model: str, one: str, two: str) -> Leg:
         """Hold two stored files of arrays against each other, name by name, under the tolerances of a model. The first
@@ -200,47 +216,48 @@ class Judge:
         self.comparisons.keep()
 
     def _versions(
-        self, record: CellRecord, convert: Observation | None, names: Mapping[str, str]
+        self, record: CellRecord, made: Family, convert: Observation | None, names: Mapping[str, str]
     ) -> dict[str, str | None]:
-        pins = self._pins.get(RowId.parse(record.converter).stem, {})
+        pins = self._pins.get(_stem(record), {})
         installed = convert.installed if convert else {}
-        return {package: installed.get(names.get(package, package)) or pins.get(package) for package in SHOWN}
+        return {
+            package: installed.get(names.get(package, package)) or pins.get(package)
+            for package in sorted(made.packages or pins)
+        }
 
     def _distributions(self, convert: Observation | None) -> dict[str, str]:
         installed = convert.installed if convert else {}
         return {name: other for name, other in self._replace.items() if name not in installed and other in installed}
 
-    def _log(self, observation: Observation) -> str:
-        blob = observation.passes[-1].log if observation.passes else ""
-        return self._store.blobs.text(blob) if blob else ""
+    def _log(self, record: PassRecord) -> str:
+        return self._store.blobs.text(record.log) if record.log else ""
+
+    def _family(self, record: CellRecord, observations: Mapping[int, Observation]) -> Family:
+        """That which was measured, else the row's."""
+        convert = observations.get(record.convert) if record.convert is not None else None
+        measured = convert.family if convert is not None else ""
+        return family_named(measured or self._families.get(_stem(record), FIRST_FAMILY))
 
     def _leg(self, tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:
         return self.comparisons.leg(Asked(one, two, by_position, tolerances))
 
 
-def _in_trouble(observation: Observation) -> bool:
-    """Whether what it printed may have to tell why it is no success."""
-    return any(record.exit is not None or (record.result or {}).get("error") for record in observation.passes)
-
-
-def _pairs(record: CellRecord, observations: Mapping[int, Observation]) -> Iterator[tuple[str, str, bool]]:
-    """The files of arrays that the judge may hold against each other for a record, as `compare` takes them."""
+def _pairs(record: CellRecord, observations: Mapping[int, Observation], scheme: Scheme) -> Iterator[Pair]:
+    """The files of arrays that the judge may compare for a record."""
     export = observations[record.export]
     reference = observations[record.reference] if record.reference is not None else None
     convert = observations[record.convert] if record.convert is not None else None
-    source = export.file("torch.npz") or export.file("given.npz")
-    named = {
-        "source": source,
-        "again": export.file("torch-again.npz"),
-        "reference": reference.file("reference.npz") if reference else None,
-        "twice": reference.file("again.npz") if reference else None,
-        "memory": convert.file("memory.npz") if convert else None,
-        "reloaded": convert.file("reloaded.npz") if convert else None,
-        "tflite": convert.file("tflite.npz") if convert else None,
-    }
-    for one, two, by_position in _LEGS:
-        if (first := named[one]) is not None and (second := named[two]) is not None:
-            yield first, second, by_position
+    blobs = files_of(export, reference, convert)
+    if (again := export.file("torch-again.npz")) is not None and (once := export.file("torch.npz")) is not None:
+        yield once, again, False
+    if "again.npz" in blobs and "reference.npz" in blobs:
+        yield blobs["reference.npz"], blobs["again.npz"], False
+    for way in ways_of(scheme, blobs.keys()):
+        yield blobs[way.one], blobs[way.two], way.by_position
+
+
+def _stem(record: CellRecord) -> str:
+    return RowId.parse(record.converter).stem
 
 
 def tolerances_of(config: Config, model: str) -> Tolerances:

@@ -15,17 +15,20 @@ from packaging.utils import canonicalize_name
 
 from matrix import selectors
 from matrix.config import Config, load_config
-from matrix.config.exporters import expand, from_file
+from matrix.config.exporters import expand, without_exporter
 from matrix.config.ids import RowId, environment_name
 from matrix.config.model import ConverterRow, ExporterRow, ModelSpec, Row
 from matrix.config.source import read_source
 from matrix.environments.choose import choose
 from matrix.environments.engine import Engine
 from matrix.errors import ConfigError, EngineUnavailable, UsageError
+from matrix.families import KNOWN, in_order
+from matrix.families.code import assembled
 from matrix.index import IndexSettings
 from matrix.locks.keep import LockFolders, refresh, stale
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import ImpossiblePin, Request, make_request
+from matrix.paths import CONVERTER
 from matrix.planning import Plan, Selection, make_plan, with_pins
 from matrix.planning.cells import Cell
 from matrix.planning.moved import cells_of_now
@@ -63,7 +66,7 @@ class Session:
     @cached_property
     def stated(self) -> Config:
         """The table as written."""
-        return load_config(self.table, known_reasons())
+        return load_config(self.table, known_reasons(), KNOWN)
 
     @cached_property
     def _varied(self) -> tuple[Config, tuple[str, ...]]:
@@ -241,7 +244,7 @@ class Session:
 
     @cached_property
     def _named(self) -> frozenset[str]:
-        exporters = {item.id for item in (*expand(self.stated), from_file(self.stated))}
+        exporters = {item.id for item in (*expand(self.stated), *without_exporter(self.stated))}
         return frozenset(exporters | {row.id for row in self.stated.converters})
 
     def request(self, row: Row) -> Request:
@@ -257,18 +260,24 @@ class Session:
         """Go by these locks, which no file holds."""
         self._locks = {**self.locks, **{lock.name: lock for lock in locks}}
 
+    @cached_property
+    def code(self) -> Path:
+        """The folder of what runs inside environments."""
+        families = in_order(row.family for row in self.stated.converters)
+        return assembled(CONVERTER, families, self.state.code)
+
     def engine(self) -> tuple[Engine, str]:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""
         probe = self.locks.get(self.config.reference.id)
         python = probe.python if probe else None
-        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed, python)
+        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed, self.code, python)
 
     def engines(self) -> list[Engine]:
         """Every engine that may hold environments of this session: with `auto` all that work here."""
         found = []
         for name in ("venv", "docker") if self.engine_name == "auto" else (self.engine_name,):
             with contextlib.suppress(*((EngineUnavailable,) if self.engine_name == "auto" else ())):
-                found.append(choose(name, self.state, self.settings, self.base, self.folders.committed)[0])
+                found.append(choose(name, self.state, self.settings, self.base, self.folders.committed, self.code)[0])
         return found
 
     def environments(self, plan: Plan) -> tuple[str, ...]:

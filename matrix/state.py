@@ -42,6 +42,11 @@ class State:
         return self.root / "locks"
 
     @property
+    def code(self) -> Path:
+        """Copies of converter/ with families from outside in them."""
+        return self.root / "code"
+
+    @property
     def mark(self) -> str:
         """Which state folder this is, without saying where it lies."""
         return hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]

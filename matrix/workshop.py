@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import platform
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,13 @@ from matrix.converter_code import ConverterCode
 from matrix.durable import is_full
 from matrix.environments.engine import Engine
 from matrix.errors import Indeterminate, Interrupted
+from matrix.execution import graph
 from matrix.execution.answers import Counts
-from matrix.execution.coverage import CoverageRun
+from matrix.execution.graph import Graph, Graphs
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.execution.watermark import Watermark
-from matrix.paths import CONVERTER
+from matrix.families import family_of
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
 from matrix.redact import redact
@@ -138,36 +139,21 @@ class Underway:
 
     def run(self, plan: Plan, exports_only: bool = False) -> bool:
         """Execute a plan as a part of this run; False where it was stopped."""
-        shop = self.shop
-        self._ready(plan)
-        run = Run(
-            id=self.number,
-            config=shop.session.config,
-            plan=plan,
-            locks=shop.session.locks,
-            table=shop.session.table.absolute(),
-            limits=self._limits(),
-            evict=shop.options.evict,
-            tflite=shop.options.tflite,
-            exports_only=exports_only,
-            **self._common(),
+        session = self.shop.session
+        graphs = Graphs(session.config, plan, self.shop.options.tflite)
+        self._execute(
+            [graphs.read(cell) if exports_only else graphs.of(cell) for cell in plan.cells],
+            session.environments(plan),
+            self._limits(),
         )
-        self.done = asyncio.run(self._until_done(run.execute))
         return self.done
 
     def cover(self, names: list[str]) -> dict[str, Observation]:
         """Measure the operator coverage of converters; of those that were reached."""
+        rows = {row.id: row for row in self.shop.session.config.converters}
         limits = self._limits()
-        run = CoverageRun(
-            id=self.number,
-            names=names,
-            locks=self.shop.session.locks,
-            limits=Limits(seconds=self.shop.options.seconds or _COVERAGE_SECONDS, memory_mb=limits.memory_mb),
-            **self._common(),
-        )
-        self.shop.engine.ready({self.shop.session.locks[name].python for name in names})
-        self.done = asyncio.run(self._until_done(run.execute))
-        return run.found
+        wide = Limits(seconds=self.shop.options.seconds or _COVERAGE_SECONDS, memory_mb=limits.memory_mb)
+        return self._execute(graph.coverage({name: family_of(rows[name]) for name in names}), names, wide)
 
     def results(self) -> list[CellResult]:
         """What the run's cells came out as until now."""
@@ -178,24 +164,32 @@ class Underway:
         """What it read of models until now."""
         return evidence.profiles_read(self.shop.store, self.number)
 
-    def _common(self) -> dict[str, Any]:
+    def _execute(self, graphs: Sequence[Graph], environments: Iterable[str], limits: Limits) -> dict[str, Observation]:
+        """What jobs without a cell left, by environment."""
         shop = self.shop
-        return {
-            "engine": shop.engine,
-            "store": shop.store,
-            "jobs": JobMaker(ConverterCode(CONVERTER)),
-            "parallel": shop.options.jobs,
+        locks = shop.session.locks
+        shop.engine.ready({locks[name].python for name in environments})
+        run = Run(
+            id=self.number,
+            config=shop.session.config,
+            graphs=graphs,
+            locks=locks,
+            table=shop.session.table.absolute(),
+            engine=shop.engine,
+            store=shop.store,
+            jobs=JobMaker(ConverterCode(shop.session.code)),
+            limits=limits,
+            parallel=shop.options.jobs,
             # Of this run alone: what a job made so that nobody can remove it must not be in the next one's way.
-            "work": shop.session.state.work / str(self.number),
-            "events": shop.events,
-            "speak": shop.judge.speak,
-            "again": shop.options.again,
-            "counts": self.counts,
-        }
-
-    def _ready(self, plan: Plan) -> None:
-        session = self.shop.session
-        self.shop.engine.ready({session.locks[name].python for name in session.environments(plan)})
+            work=shop.session.state.work / str(self.number),
+            events=shop.events,
+            speak=shop.judge.speak,
+            again=shop.options.again,
+            evict=shop.options.evict,
+            counts=self.counts,
+        )
+        self.done = asyncio.run(self._until_done(run.execute))
+        return run.found
 
     def _limits(self) -> Limits:
         stated, options = self.shop.session.config.limits, self.shop.options

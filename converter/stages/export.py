@@ -1,31 +1,20 @@
 """PyTorch -> ONNX, in an exporter environment: the model's own outputs, twice (torch.npz, torch-again.npz: a model
 that does not repeat itself cannot be judged), and its ONNX file (model.onnx).
 
-Params: {"factory": "package.module:name" or "file.py:name" (a file of source/), "arguments": {...},
-         "seed": 0 (null: keep the weights the factory made),
-         "checkpoint": null or {"key": null or "model", "trusted": false},
-         "inputs": [names in the order of forward()], "outputs": [names] (empty: named by number),
-         "dynamic": {input: {"axis": label}},
+Params: those of converter/stages/forward.py, and
+        {"dynamic": {input: {"axis": label}},
          "via": "torchscript", "dynamo" or "builder", "opset": 9,
          "builder": "package.module:function", "ir_version": 3 (both for a builder only)}
-Inputs: inputs.npz; where there are any, source/ (the user's modules) and checkpoint.
-Facts: "given" and "returned", [{"name", "shape", "dtype"}] of the case that ran last; "stripped", a prefix taken off
-the checkpoint's names; and those of converter/graph.py.
+Inputs and facts: likewise, and the facts of converter/graph.py.
 An exporter that fails is what is being looked for: nothing here works around one.
 """
 import importlib
 import inspect
-import random
 from types import SimpleNamespace
 
-import numpy
-
-from converter import checkpoint, users
-from converter.arrays import read_cases, write_cases
 from converter.dynamic import dynamic_axes, dynamic_shapes
-from converter.finite import check_finite
 from converter.graph import describe
-from converter.weights import seed_weights
+from converter.stages.forward import arguments, forward, model
 
 
 def framework():
@@ -36,67 +25,6 @@ def framework():
     return SimpleNamespace(torch=torch, onnx=onnx)
 
 
-def model(job, packages, _):
-    """The network of the job's factory in eval mode with its weights, and the factory."""
-    torch = packages.torch
-    torch.manual_seed(0)
-    numpy.random.seed(0)
-    random.seed(0)
-    factory = users.factory(job.params["factory"], job.inbox)
-    network = users.network(factory, job.params.get("arguments") or {}, torch)
-    network.eval()
-    if job.params.get("seed") is not None:
-        seed_weights(network, job.params["seed"])
-    asked = job.params.get("checkpoint")
-    if asked is not None:
-        try:
-            loaded = checkpoint.read(job.given("checkpoint"), asked.get("trusted", False), torch)
-            stripped = checkpoint.put(checkpoint.weights(loaded, asked.get("key"), torch), network)
-        except (checkpoint.CheckpointKey, checkpoint.CheckpointDoesNotFit) as problem:
-            raise problem.at(users.place_of(factory))
-        if stripped is not None:
-            job.facts["stripped"] = stripped
-    return network
-
-
-def forward(job, packages, network):
-    """Runs every case; returns the network, the arguments of the first case as the example for the exporter, and the
-    shapes of every output in every case."""
-    torch = packages.torch
-    cases = read_cases(job.given("inputs.npz"))
-    once, again = [], []
-    with torch.no_grad():
-        for case in cases:
-            job.facts["given"] = _facts((name, case[name]) for name in job.params["inputs"])
-            for values in (once, again):
-                returned = users.tensors(network(*_arguments(case, job, torch)), torch, type(network).forward)
-                names = _names(job.params["outputs"], len(returned))
-                # Copied: the next call may write into the same memory.
-                values.append({name: numpy.array(tensor.detach().numpy()) for name, tensor in zip(names, returned)})
-    job.facts["returned"] = _facts(once[-1].items())
-    check_finite(once, lambda: ((name, tensor.float().numpy()) for name, tensor in network.state_dict().items()))
-    write_cases(job.made("torch.npz"), once)
-    write_cases(job.made("torch-again.npz"), again)
-    return network, cases, once
-
-
-def _arguments(case, job, torch):
-    """Fresh tensors for one call: a model may write into what it is given."""
-    return tuple(torch.from_numpy(case[name].copy()) for name in job.params["inputs"])
-
-
-def _names(declared, count):
-    if declared:
-        if count != len(declared):
-            raise ValueError("the model returns %d tensors, declared are %s" % (count, declared))
-        return declared
-    return ["output"] if count == 1 else ["output_%d" % number for number in range(count)]
-
-
-def _facts(named):
-    return [{"name": name, "shape": list(array.shape), "dtype": str(array.dtype)} for name, array in named]
-
-
 def export(job, packages, ran):
     network, cases, outputs = ran
     path = job.made("model.onnx")
@@ -105,7 +33,7 @@ def export(job, packages, ran):
         write = getattr(importlib.import_module(place), name)
         write(network, job.params["opset"], job.params["ir_version"], path, packages.onnx)
     else:
-        example = _arguments(cases[0], job, packages.torch)
+        example = arguments(cases[0], job, packages.torch)
         packages.torch.onnx.export(network, example, path, **_options(job, packages, outputs))
     job.facts.update(describe(packages.onnx.load(path)))
 

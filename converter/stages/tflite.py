@@ -1,6 +1,6 @@
 """The saved artifact as a TensorFlow Lite model, and what that computes, in a converter environment.
 
-Inputs: saved/ (as converter/stages/convert.py describes it), inputs.npz. Output: tflite.npz; the model itself is not
+Inputs: saved/ (as converter/families/onnx_tf/convert.py describes it), inputs.npz. Output: tflite.npz; the model itself is not
 kept, its size is the fact "tflite_mb". Params: {"select_tf_ops": true} to let in operators of TensorFlow that
 TensorFlow Lite has not got (absent: only its own).
 """
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy
 
 from converter.arrays import in_order, read_cases, write_cases
-from converter.stages.reload import match
+from converter.signatures import match
 
 _SIGNATURE = "serving_default"
 

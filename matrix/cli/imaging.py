@@ -47,6 +47,8 @@ def image(
     import asyncio
 
     from matrix.environments.docker.engine import DockerEngine
+    from matrix.errors import UsageError
+    from matrix.families import family_of
     from matrix.takeaway.image import check_tag, default_tag, make
     from matrix.takeaway.push import push, remote_name
 
@@ -54,6 +56,9 @@ def image(
     converter = _converter(session, row)
     name = tag or default_tag(f"{row}-{exporter}" if exporter else row)
     check_tag(remote_name(name, registry) if registry else name)
+    family = family_of(converter)
+    if family.source != "onnx" or family.folder is not None:
+        raise UsageError(f"{row}: images are made of our own families that convert .onnx files, not of {family.title}")
     engine, why = session.engine()
     assert isinstance(engine, DockerEngine)
     _say(why)
@@ -64,7 +69,8 @@ def image(
         tolerances: dict[str, tuple[float, float]] = {
             kind: (item.rtol, item.atol) for kind, item in session.config.tolerances.items()
         }
-        made = asyncio.run(make(engine, session.state.mark, lock, second, tolerances, name, reference == "carried"))
+        mark, carried = session.state.mark, reference == "carried"
+        made = asyncio.run(make(engine, mark, lock, second, family, tolerances, name, carried))
     told = f"ONNX Runtime {made.onnxruntime}, carried" if made.onnxruntime else f"given as .npz ({made.why})"
     click.echo(f"{made.tag}: {made.size_mb} MB; reference: {told}")
     if registry is not None:

@@ -63,7 +63,7 @@ def picture(
     from matrix.picture.draw import as_png
     from matrix.picture.one_cell import image_size, masks, with_image
     from matrix.picture.preprocess import fit, read_image, to_tensor
-    from matrix.store.blobs import Blobs
+    from matrix.store.blobs import FolderBlobs
 
     colour = _colour(dye)
     session = make_session(**options)
@@ -85,7 +85,7 @@ def picture(
     result = report.results[0]
     if result.finding.indeterminate:
         raise Indeterminate(f"{chosen.id} could not be measured: {result.finding.reason}; {result.finding.title}")
-    both, names = masks(result, Blobs(session.state.blobs), channel, (height, width))
+    both, names = masks(result, FolderBlobs(session.state.blobs), channel, (height, width))
     drawn = compose(seen, both, names, _title(chosen, result), _subtitles(result, image, channel), colour)
     durable.write_bytes(path, as_png(drawn), mode=0o644)
     click.echo(f"{path}: {result.finding.verdict}; {summary(agreement(*both), names)}")

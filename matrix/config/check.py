@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -18,16 +19,24 @@ from matrix.selectors import Selector
 Problem = tuple[Place, str]
 
 
-def problems(config: Config, reasons: frozenset[str] | None = None) -> list[Problem]:
+class RowRules(Protocol):
+    """What a family asks of its rows."""
+
+    def required(self, companions: bool) -> tuple[str, ...]: ...
+
+
+def problems(
+    config: Config, reasons: frozenset[str] | None = None, families: Mapping[str, RowRules] | None = None
+) -> list[Problem]:
     """Everything wrong with the table that its shape alone does not show.
 
-    `reasons` are the ids that an expectation may name; None: any.
+    `reasons` are the ids that an expectation may name, `families` those that a row may be of; None: any.
     """
     return list(
         chain(
             _duplicates(config),
             _resolver(config),
-            _pins(config),
+            _pins(config, families),
             _companions(config),
             _models(config),
             _tiers(config),
@@ -93,7 +102,7 @@ def _pinned(config: Config) -> set[str]:
     return {package for _, row in rows_with_places(config) for package in row.pins}
 
 
-def _pins(config: Config) -> Iterator[Problem]:
+def _pins(config: Config, families: Mapping[str, RowRules] | None) -> Iterator[Problem]:
     known = {
         "onnx": {Version(release.version) for release in config.onnx},
         "torch": {Version(release.version) for release in config.torch},
@@ -102,8 +111,11 @@ def _pins(config: Config) -> Iterator[Problem]:
         needed: tuple[str, ...] = ()
         if isinstance(row, ExporterRow):
             needed = ("torch",)
-        elif isinstance(row, ConverterRow):
-            needed = ("onnx-tf", "onnx", "tensorflow") if row.companions else ("onnx-tf", "tensorflow")
+        elif isinstance(row, ConverterRow) and families is not None:
+            if row.family in families:
+                needed = families[row.family].required(row.companions)
+            else:
+                yield (*place, "family"), f"there is no family {row.family!r}; installed: {', '.join(families)}"
         for package in needed:
             if package not in row.pins:
                 yield (*place, "pins"), f"{row.id} must pin {package}"

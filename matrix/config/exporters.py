@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from packaging.version import Version
+
 from matrix.config.ids import DIRECT, FILE
 from matrix.config.model import Config, ExporterRow, Via
 
@@ -51,6 +53,22 @@ def from_file(config: Config) -> Exporter:
     """What stands in an exporter's place for a model that is an .onnx file; its one opset, 0, means: as it is."""
     only = range(1)
     return Exporter(FILE, config.reference.id, FILE, "", dt.date.min, only, only, current=False)
+
+
+def without_exporter(config: Config) -> tuple[Exporter, ...]:
+    """What may stand in an exporter's place."""
+    asked = direct(config)
+    return (from_file(config), *((asked,) if asked is not None else ()))
+
+
+def direct(config: Config) -> Exporter | None:
+    """What stands in an exporter's place for a converter that takes the torch module itself: the row whose torch tells
+    what the module computes, the current one or else the newest. None where the table has no exporters."""
+    if not config.exporters:
+        return None
+    row = max(config.exporters, key=lambda row: (row.current, Version(row.pins.get("torch", "0"))))
+    only = range(1)
+    return Exporter(DIRECT, row.id, DIRECT, "", dt.date.min, only, only, current=False)
 
 
 def expand(config: Config) -> list[Exporter]:

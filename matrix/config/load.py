@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from matrix.config.check import Problem, problems
+from matrix.config.check import Problem, RowRules, problems
 from matrix.config.model import Config
 from matrix.config.source import Source, read_source
 from matrix.converter_code import ConverterCode
@@ -15,8 +15,11 @@ from matrix.errors import ConfigError
 from matrix.paths import CONVERTER
 
 
-def load_config(path: Path, reasons: frozenset[str] | None = None) -> Config:
-    """Read and check the table at `path`; `reasons` are the ids an expectation may name (None: any).
+def load_config(
+    path: Path, reasons: frozenset[str] | None = None, families: Mapping[str, RowRules] | None = None
+) -> Config:
+    """Read and check the table at `path`; `reasons` are the ids an expectation may name, `families` those that a row
+    may be of (None: any).
 
     Raises ConfigError listing every problem found, one a line, each with its place and what to do.
     """
@@ -25,7 +28,7 @@ def load_config(path: Path, reasons: frozenset[str] | None = None) -> Config:
         config = Config.model_validate(source.data)
     except ValidationError as error:
         raise ConfigError(_explain(error, source)) from error
-    found = [*problems(config, reasons), *_absent_files(config, path.parent)]
+    found = [*problems(config, reasons, families), *_absent_files(config, path.parent)]
     if found:
         raise ConfigError("\n".join(f"{source.where(place)}: {message}" for place, message in found))
     return config

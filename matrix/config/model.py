@@ -161,8 +161,10 @@ class ReferenceRow(Row):
 
 
 class ConverterRow(Row):
-    """One ONNX / onnx-tf / TensorFlow combination. One without companions may leave onnx open; it is in no tier that
-    does not name it, and nobody is recommended it."""
+    """One converter with what it runs on. `family` says which program converts. One without companions may leave open
+    what its family allows; it is in no tier that does not name it, and nobody is recommended it."""
+
+    family: Annotated[str, Field(min_length=1)] = "onnx-tf"
 
 
 # What a narrow type holds; the upper bound of a range is not drawn.

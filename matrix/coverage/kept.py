@@ -84,7 +84,7 @@ class Coverages:
             return Unmeasured(
                 row, Finding("infra", "converter", "compare", "arrays-missing", said=f"not kept: {missing}")
             )
-        paths = [self._store.blobs.path(blob) for blob in blobs if blob is not None]
+        paths = [self._store.blobs.local(blob) for blob in blobs if blob is not None]
         try:
             return judge_cases(row, paths[0], paths[1], paths[2], self._tolerances)
         except UnreadableCoverage as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matrix.dashboard.privacy import Cleaner
 from matrix.dashboard.shards import SCHEMA, Shards, encode
-from matrix.store.blobs import Blobs
+from matrix.store.blobs import BlobStore
 
 HEAD, TAIL = 32 * 1024, 96 * 1024
 _SHARD = 256 * 1024
@@ -16,7 +16,7 @@ _SHARD = 256 * 1024
 class Logs:
     """Gathers logs by their blob and writes a shard whenever one is full."""
 
-    def __init__(self, blobs: Blobs, cleaner: Cleaner, shards: Shards) -> None:
+    def __init__(self, blobs: BlobStore, cleaner: Cleaner, shards: Shards) -> None:
         self._blobs = blobs
         self._cleaner = cleaner
         self._shards = shards
@@ -42,7 +42,7 @@ class Logs:
 
     def _add(self, blob: str) -> dict[str, Any] | None:
         try:
-            text, size, left_out = read(self._blobs.path(blob))
+            text, size, left_out = read(self._blobs.local(blob))
         except OSError:
             return None
         if not size:

@@ -18,11 +18,12 @@ from matrix.dashboard.reasons import page as reason_page
 from matrix.dashboard.shards import slug
 from matrix.dashboard.tally import RowTally
 from matrix.drift.standing import Standing, standing
+from matrix.families import Family, family_named
 from matrix.handover.choice import Part
 from matrix.handover.installing import requirements
 from matrix.history import History
 from matrix.locks.lockfile import Lock
-from matrix.results import SHOWN
+from matrix.store.records import FIRST_FAMILY
 from matrix.views.words import VERDICTS
 
 # What says most of a row comes first.
@@ -38,8 +39,8 @@ _PACKAGES = 6
 
 @dataclass(frozen=True)
 class RowFacts:
-    """`versions` are those of SHOWN, `further` what the row pins beside them, `about` is the table's note, `in_table`
-    False for a row that was taken out."""
+    """`versions` are those of the packages that name the row, `further` what it pins beside them, `about` is the
+    table's note, `in_table` False for a row that was taken out."""
 
     id: str
     versions: Mapping[str, str]
@@ -48,12 +49,14 @@ class RowFacts:
     in_table: bool
     lock: Lock | None
     further: Mapping[str, str] = field(default_factory=dict)
+    family: Family = field(default_factory=lambda: family_named(FIRST_FAMILY))
 
 
 def site_order(facts: RowFacts) -> tuple[Any, ...]:
-    """By onnx-tf, TensorFlow, onnx."""
-    versions = (facts.versions[name] for name in ("onnx-tf", "tensorflow", "onnx"))
-    return (*map(version_order, versions), facts.id)
+    """By family, then by the converter's release, what runs its artifacts, and the rest."""
+    made = facts.family
+    named = dict.fromkeys((made.package, made.runtime, *made.packages)) if made.packages else ()
+    return (made.name, *(version_order(facts.versions.get(name, "")) for name in named), facts.id)
 
 
 def page(row: str) -> str:
@@ -83,7 +86,7 @@ def document(
         "id": facts.id,
         "page": page(facts.id),
         "about": facts.about,
-        "versions": {**{name: facts.versions[name] or "?" for name in SHOWN}, **facts.further},
+        "versions": {**{name: facts.versions[name] or "?" for name in facts.family.packages}, **facts.further},
         "unsatisfiable": facts.lock is not None and facts.lock.outcome == "unsatisfiable",
         "python": facts.python,
         "as_of": lock.as_of.isoformat() if lock else None,
@@ -102,7 +105,7 @@ def document(
         "requirements": requirements(part) if part else _pinned(facts),
         "lock": lock.text() if lock else None,
         "dockerfile": _dockerfile(lock) if lock else None,
-        "docker_run": _docker_run(name) if lock else _docker_without_lock(facts),
+        "docker_run": _docker_run(name, facts.family) if lock else _docker_without_lock(facts),
         "install": _install(facts.python) if lock else f"uv pip install {shlex.join(_pins(facts))}",
         "image": f"python -m matrix image {shlex.quote(facts.id)}",
         "badge": badge(facts.id),
@@ -214,12 +217,13 @@ def _dockerfile(lock: Lock) -> str:
     )
 
 
-def _docker_run(name: str) -> str:
+def _docker_run(name: str, family: Family) -> str:
+    imports = f"import {', '.join(family.modules)}; print({family.modules[-1]}.__version__)" if family.modules else ""
     return (
         "# beside Dockerfile and requirements.txt\n"
         f"docker build --tag {name} .\n"
         f'docker run --rm -it -v "$PWD:/data" {name} \\\n'
-        "  python3 -c 'import onnx_tf, tensorflow; print(tensorflow.__version__)'\n"
+        f"  python3 -c '{imports}'\n"
     )
 
 

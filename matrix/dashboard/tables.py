@@ -11,9 +11,11 @@ from matrix.config.ids import RowId
 from matrix.dashboard.cells import Place
 from matrix.dashboard.matrices import version_order
 from matrix.dashboard.rows import RowFacts, site_order
+from matrix.families import family_named, family_of
 from matrix.locks.versions import version_of
-from matrix.results import SHOWN, CellResult
+from matrix.results import CellResult
 from matrix.session import Session
+from matrix.store.records import FIRST_FAMILY
 
 
 class Table:
@@ -26,6 +28,7 @@ class Table:
         self._python: dict[str, str] = {}
         self._exporter_python: dict[str, str] = {}
         self._distributions: dict[str, str] = {}
+        self._families: dict[str, str] = {}
 
     @property
     def known(self) -> tuple[list[str], list[str], list[str], list[str]]:
@@ -45,9 +48,10 @@ class Table:
         if RowId.parse(record.converter).time:
             return
         self._distributions |= result.distributions
+        self._families[record.converter] = result.family.name
         versions = self._versions.setdefault(record.converter, {})
-        for package in SHOWN:
-            if version := result.versions.get(package):
+        for package, version in result.versions.items():
+            if version:
                 versions.setdefault(package, version)
         if result.python:
             self._python.setdefault(record.converter, result.python)
@@ -85,13 +89,15 @@ class Table:
     def _facts(self, name: str) -> RowFacts:
         row, lock = self._rows.get(name), self._session.locks.get(name)
         measured = self._versions.get(name, {})
-        stated = {package: version_of(row, package, self._session.locks) if row else None for package in SHOWN}
+        made = family_of(row) if row else family_named(self._families.get(name, FIRST_FAMILY))
+        stated = {package: version_of(row, package, self._session.locks) if row else None for package in made.packages}
         return RowFacts(
             name,
-            {package: stated[package] or measured.get(package) or "" for package in SHOWN},
+            {package: stated[package] or measured.get(package) or "" for package in made.packages},
             (lock.python if lock else "") or self._python.get(name, ""),
             row.note if row else "",
             row is not None,
             lock,
-            {package: version for package, version in (row.pins if row else {}).items() if package not in SHOWN},
+            {package: pin for package, pin in (row.pins if row else {}).items() if package not in made.packages},
+            made,
         )

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 
 
 def choose(
-    name: str, state: State, settings: IndexSettings, base: str, committed: Path, probe: str | None = None
+    name: str, state: State, settings: IndexSettings, base: str, committed: Path, code: Path, probe: str | None = None
 ) -> tuple[Engine, str]:
     """The engine and one sentence that says which and why. Raises EngineUnavailable.
 
-    `committed` is the folder of the locks among which images share layers. `probe` is a Python every run needs: an
-    engine that answers but has no base image of it, nor gets one, is not what `auto` means.
+    `committed` is the folder of the locks among which images share layers, `code` what runs in environments. `probe` is
+    a Python every run needs: an engine that answers but has no base image of it, and gets none, is not what `auto`
+    means.
     """
-    venv = VenvEngine(state.environments, settings, CONVERTER)
+    venv = VenvEngine(state.environments, settings, code)
     if name == "venv":
         venv.check()
         return venv, f"engine venv, as asked for: {venv.describe()}; it separates packages, it is no cage"
-    containers = docker_engine(state, settings, base, committed)
+    containers = docker_engine(state, settings, base, committed, code)
     try:
         containers.check()
         if name == "auto" and probe is not None:
@@ -42,9 +43,11 @@ def choose(
     return containers, f"engine docker, {why}: {containers.describe()}"
 
 
-def docker_engine(state: State, settings: IndexSettings, base: str, committed: Path) -> DockerEngine:
+def docker_engine(
+    state: State, settings: IndexSettings, base: str, committed: Path, code: Path = CONVERTER
+) -> DockerEngine:
     """The Docker engine, whether or not one answers."""
     # docker-py takes a while to import: only who may use it pays.
     from matrix.environments.docker.engine import DockerEngine
 
-    return DockerEngine(state.root / "contexts", state.mark, settings, CONVERTER, DOCKER, base, committed)
+    return DockerEngine(state.root / "contexts", state.mark, settings, code, DOCKER, base, committed)

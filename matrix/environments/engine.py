@@ -12,11 +12,7 @@ from typing import Literal, Protocol
 
 from matrix.config.model import Limits
 from matrix.locks.lockfile import Lock
-from matrix.store.records import Exit
-
-PassName = Literal[
-    "export", "inspect", "alter", "reference", "expose", "convert", "reload", "tflite", "trace", "coverage"
-]
+from matrix.store.records import Exit, Pass
 
 
 @dataclass(frozen=True)
@@ -128,9 +124,7 @@ class Engine(Protocol):
         """Build it, or take the one that is already there and whole. Raises BuildFailed."""
         ...
 
-    async def start(
-        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
-    ) -> Worker:
+    async def start(self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits) -> Worker:
         """Start a worker on an inbox and an outbox. Raises EngineFault."""
         ...
 

@@ -21,13 +21,13 @@ import psutil
 
 from matrix import interpreters, uv
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Environment, PassName, Stored, identity
+from matrix.environments.engine import BuildFailed, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
 from matrix.environments.stamp import installed_in, read_stamp, write_stamp
 from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
-from matrix.store.records import Exit
+from matrix.store.records import Exit, Pass
 from matrix.surroundings import WORKER
 from matrix.untrusted import tail
 
@@ -84,13 +84,14 @@ class VenvEngine:
     def ready(self, pythons: Iterable[str]) -> None: ...
 
     def identify(self, lock: Lock) -> str:
-        interpreter = _interpreter(lock)
+        _interpreter(lock)
         return identity(
             lock,
             {
                 "engine": self.name,
                 "recipe": _RECIPE,
-                "python": interpreter.version,
+                # Not its patch release: the same lock is the same environment on every machine.
+                "python": lock.python,
                 "platform": f"{platform.system()}-{platform.machine()}".lower(),
             },
         )
@@ -162,7 +163,7 @@ class VenvEngine:
             raise install_failed(lock, outcome.text)
 
     async def start(
-        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
+        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits
     ) -> VenvWorker:
         # TensorFlow leaves a file behind for every function it traces; here they go with the worker's folder.
         scratch = outbox.with_name("tmp")
@@ -178,7 +179,7 @@ class VenvEngine:
         with printed.open("wb") as log:
             process = subprocess.Popen(
                 [
-                    *(str(Path(environment.place) / "bin" / "python"), str(self._worker), work),
+                    *(str(Path(environment.place) / "bin" / "python"), str(self._worker), work.module),
                     *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
                 ],
                 env=env,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from matrix.evidence.known import Entry, Profile, ProfileKey
 from matrix.operators import uses
 from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import LITE_ONLY, TFLITE_LEG
+from matrix.verdicts.judge import LITE_ONLY, lite_leg
 
 if TYPE_CHECKING:
     from matrix.locks.lockfile import Lock
@@ -31,7 +31,7 @@ def entry_of(result: CellResult, run: int) -> Entry:
     parts = [part for part in (result.export, result.reference, result.convert) if part is not None]
     shown = remedied or result
     # What fails in TensorFlow Lite alone has carried the model into TensorFlow.
-    lite_only = LITE_ONLY in judgement.remarks or judgement.leg == TFLITE_LEG
+    lite_only = LITE_ONLY in judgement.remarks or (judgement.leg is not None and lite_leg([judgement.leg]) is not None)
     return Entry(
         cell=record.cell,
         model=record.model,
@@ -113,7 +113,7 @@ def _said(result: CellResult) -> str:
 
 def _margin(result: CellResult) -> float | None:
     """That of the leg farthest apart, TensorFlow Lite's left out: not every run asks for it."""
-    legs = (leg for name, leg in result.judgement.legs.items() if name != TFLITE_LEG)
+    legs = (leg for name, leg in result.judgement.legs.items() if name != lite_leg(result.judgement.legs))
     factors = [float(value) for leg in legs if (value := leg.get("tightest")) is not None]
     if not factors:
         return None

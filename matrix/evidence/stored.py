@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix.config.exporters import expand, from_file
+from matrix.config.exporters import expand, without_exporter
 from matrix.config.ids import environment_name
 from matrix.evidence.derive import derive, identity_of, profile_of
 from matrix.evidence.known import Evidence, Profile, ProfileKey
@@ -130,7 +130,7 @@ def _present(config: Config, locks: Mapping[str, Lock]) -> dict[str, frozenset[s
         row.id: (row.id, *(environment_name(row.id, row.builds, build) for build in row.builds))
         for row in config.exporters
     }
-    for exporter in (*expand(config), from_file(config)):
+    for exporter in (*expand(config), *without_exporter(config)):
         rows[exporter.id] = builds.get(exporter.row, (exporter.row,))
     return {
         name: frozenset(identity_of(locks[environment]) for environment in environments if environment in locks)

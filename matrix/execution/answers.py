@@ -1,37 +1,22 @@
-"""From a job to its observation: what is stored of it, what is in its way, or what a worker leaves."""
+"""From a job to its observation: what is stored of it, what is in its way, or what an executor makes of it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Engine, Environment
-from matrix.execution.builds import Builds
+from matrix.environments.engine import BuildFailed, Environment
 from matrix.execution.events import Events
+from matrix.execution.executor import Executor
 from matrix.execution.jobs import Job, observed
-from matrix.execution.lane import Lane
-from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
 from matrix.redact import redact
 from matrix.store import Observation, Store
-from matrix.store.records import JobKind, Obstacle
+from matrix.store.records import Obstacle
 from matrix.verdicts.outcome import Outcome
-
-# Exports feed everything else, what the reference environment does is little and short.
-_PRIORITIES: dict[JobKind, int] = {
-    "export": 0,
-    "inspect": 1,
-    "alter": 1,
-    "reference": 1,
-    "expose": 1,
-    "convert": 2,
-    "trace": 2,
-    "coverage": 2,
-}
 
 
 @dataclass
@@ -45,65 +30,42 @@ class Counts:
 
 @dataclass
 class Answers:
-    """Every distinct job of a run, `run`, is answered once. `again` leaves out findings of earlier runs; `expecting`
-    says whether more jobs may still come for environments that are not exporters'."""
+    """Every distinct job of a run, `run`, is answered once. `again` leaves out findings of earlier runs."""
 
     run: int
     locks: Mapping[str, Lock]
-    engine: Engine
+    executor: Executor
     store: Store
-    builds: Builds
     limits: Limits
-    parallel: int
-    work: Path
     events: Events
     speak: Callable[[Observation], Outcome | None]
     again: bool
     counts: Counts
-    expecting: Callable[[], bool]
     _once: dict[object, asyncio.Task[Observation]] = field(default_factory=dict)
-    _lanes: dict[str, Lane] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._slots = Slots(self.parallel)
-
-    async def close(self) -> None:
-        """End all workers, whatever they are doing."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
-
-    async def leave(self, environment: str) -> None:
-        """No job comes for this environment any more."""
-        if environment in self._lanes:
-            await self._lanes[environment].close()
 
     async def to(
         self,
-        kind: JobKind,
         name: str,
         make: Callable[[str], Job],
-        alone: bool,
         before: Callable[[], None] = lambda: None,
         refused: Obstacle | None = None,
     ) -> Observation:
-        """The answer to the job that `make` makes for an environment's identity. `refused` says why it must not run,
-        `before` is called where it does."""
+        """The answer to the job that `make` makes for the identity of the environment `name`. `refused` says why it
+        must not run, `before` is called where it does."""
         lock = self.locks[name]
         try:
-            job = make(self.engine.identify(lock))
+            job = make(self.executor.identify(lock))
             obstacle = refused
         except BuildFailed as failure:
             job = make(f"none:{lock.digest}")
             obstacle = Obstacle("build", failure.kind, failure.reason, failure.text)
-        job = replace(job, alone=alone)
         if lock.outcome == "unsatisfiable":
             obstacle = Obstacle("lock", "unsatisfiable", "no-solution", lock.explanation)
         if job.id not in self._once:
-            self._once[job.id] = asyncio.create_task(self._settle(kind, lock, job, obstacle, before))
+            self._once[job.id] = asyncio.create_task(self._settle(lock, job, obstacle, before))
         return await asyncio.shield(self._once[job.id])
 
-    async def _settle(
-        self, kind: JobKind, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]
-    ) -> Observation:
+    async def _settle(self, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]) -> Observation:
         known = self.store.finding(job.id, self.limits)
         # What this very run has found, before a search, is neither run again nor counted.
         ours = known is not None and known.run == self.run
@@ -115,20 +77,18 @@ class Answers:
         if obstacle is not None:
             observation = observed(job, lock, self.limits, obstacle=obstacle)
         else:
-            self.builds.want(lock)
+            self.executor.expect(lock)
             # One turn later: by then every export has put its own environment into the queue of builds.
             asyncio.get_running_loop().call_soon(before)
-            observation = await self._lane(kind, lock).observe(job)
+            observation = await self.executor.observe(lock, job)
             self.counts.run += bool(observation.passes)
         return self.keep(observation)
 
     def _still_a_finding(self, known: Observation) -> bool:
         """Judged by today's signatures, and with every file it speaks of still there."""
         found = self.speak(known)
-        files = [blob for record in known.passes for blob in record.files.values()]
-        return (found is None or not found.finding.indeterminate) and all(
-            self.store.blobs.path(blob).exists() for blob in files
-        )
+        files = {blob for record in known.passes for blob in record.files.values()}
+        return (found is None or not found.finding.indeterminate) and files <= self.store.blobs.existing(files)
 
     def keep(self, observation: Observation) -> Observation:
         """Store an observation; returns it as it is in the store."""
@@ -144,19 +104,3 @@ class Answers:
         stored = self.store.observations([number])[number]
         self.events.job_ended(stored, cached=False)
         return stored
-
-    def _lane(self, kind: JobKind, lock: Lock) -> Lane:
-        if lock.name not in self._lanes:
-            self._lanes[lock.name] = Lane(
-                lock,
-                self.engine,
-                self.builds,
-                self._slots,
-                _PRIORITIES[kind],
-                self.work / lock.name,
-                self.store.blobs,
-                self.limits,
-                self.events,
-                expecting=lambda: _PRIORITIES[kind] > 0 and self.expecting(),
-            )
-        return self._lanes[lock.name]

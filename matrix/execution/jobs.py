@@ -6,70 +6,59 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from matrix.config.exporters import Exporter
-from matrix.config.model import Limits, ModelSpec, Role
+from matrix.config.model import Limits, ModelSpec
 from matrix.converter_code import ConverterCode
-from matrix.environments.engine import Environment, PassName
+from matrix.environments.engine import Environment
+from matrix.execution.job_types import JOB_TYPES, modules
 from matrix.execution.materials import factory_name
+from matrix.families import Family
 from matrix.locks.lockfile import Lock
-from matrix.store.records import JobKind, Observation, Obstacle, PassRecord
+from matrix.store.records import Observation, Obstacle, Pass, PassRecord
 
-ROLES: dict[JobKind, Role] = {
-    "export": "exporter",
-    "inspect": "reference",
-    "alter": "reference",
-    "reference": "reference",
-    "expose": "reference",
-    "convert": "converter",
-    "trace": "converter",
-    "coverage": "converter",
-}
-
-# The only files taken out of a pass's folder.
-FILES: dict[PassName, tuple[str, ...]] = {
-    "export": ("torch.npz", "torch-again.npz", "model.onnx"),
-    "inspect": ("model.onnx", "given.npz"),
-    "alter": ("model.onnx",),
-    "reference": ("reference.npz", "again.npz"),
-    "expose": ("exposed.onnx", "exposed.npz"),
-    "convert": ("memory.npz",),
-    "reload": ("reloaded.npz",),
-    "tflite": ("tflite.npz",),
-    "trace": ("traced.npz",),
-    "coverage": ("cases.json", "expected.npz", "actual.npz"),
-}
-
-# Handed from one pass of a job to the next, and not kept: a rerun makes it again.
-CARRIED = "saved"
-
-# Where the models lie that are ours; any other is a user's.
-_ZOO = "converter.zoo."
+_SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Job:
     """One unit of work. `inputs` maps file names in the job's folder to blobs; `alone`: it comes from a user's model
-    and gets a worker that nothing else uses."""
+    and gets a worker that nothing else uses. `family` is that of the converter, '' for other jobs."""
 
     id: str
-    kind: JobKind
+    kind: str
     params: Mapping[str, Any] = field(compare=False)
     inputs: Mapping[str, str] = field(compare=False)
+    passes: tuple[Pass, ...] = field(compare=False, default=())
     alone: bool = field(default=False, compare=False)
+    family: str = field(default="", compare=False)
 
     @property
     def folder(self) -> str:
         return self.id[:24]
 
-    @property
-    def passes(self) -> tuple[PassName, ...]:
-        """Each in a worker of its own: what is reloaded must come from the saved artifact alone."""
-        if self.kind != "convert":
-            return (self.kind,)
-        return ("convert", "reload", "tflite") if self.params.get("tflite") else ("convert", "reload")
+    def document(self) -> dict[str, Any]:
+        """Return the job as JSON-ready data; `from_document` is the inverse."""
+        return {
+            "schema": _SCHEMA,
+            "id": self.id,
+            "kind": self.kind,
+            "params": dict(self.params),
+            "inputs": dict(self.inputs),
+            "passes": [asdict(one) for one in self.passes],
+            "alone": self.alone,
+            "family": self.family,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Job:
+        """Read what `document` gave. Raises KeyError and ValueError for anything else."""
+        if document["schema"] != _SCHEMA:
+            raise ValueError(f"a job of schema {document['schema']!r}; this version reads {_SCHEMA}")
+        fields = {name: value for name, value in document.items() if name not in ("schema", "passes")}
+        return cls(**fields, passes=tuple(map(Pass.of_document, document["passes"])))
 
 
 class JobMaker:
@@ -79,82 +68,19 @@ class JobMaker:
         self._code = code
         self._digests: dict[tuple[str, ...], str] = {}
 
-    def export(
+    def make(
         self,
-        environment: str,
-        model: ModelSpec,
-        exporter: Exporter,
-        opset: int,
-        ir_version: int | None,
-        trusted: bool,
-        inputs: str,
-        files: Mapping[str, str],
-        names: Sequence[str] | None = None,
-    ) -> Job:
-        """`names` are those of the inputs where the model does not state them.
-
-        `inputs` is the blob of the inputs, `files` those of a user's model. `ir_version` is for a builder, `trusted`
-        says that a checkpoint may run code."""
-        name = factory_name(model)
-        params: dict[str, Any] = {
-            "factory": name,
-            "seed": model.seed,
-            "via": exporter.via,
-            "opset": opset,
-            "inputs": list(names or (item.name for item in model.inputs)),
-            "outputs": list(model.outputs),
-            "arguments": model.arguments,
-            "dynamic": {item.name: item.dynamic for item in model.inputs if item.dynamic},
-        }
-        modules = [name.split(":")[0]]
-        if model.checkpoint is not None:
-            params["checkpoint"] = {"key": model.checkpoint_key, "trusted": trusted}
-        if exporter.via == "builder":
-            assert model.builder is not None
-            params |= {"builder": model.builder.write, "ir_version": ir_version}
-            modules.append(model.builder.write.split(":")[0])
-        return self._job("export", environment, params, {"inputs.npz": inputs, **files}, modules)
-
-    def inspect(self, environment: str, files: Mapping[str, str]) -> Job:
-        """`files`: model.onnx, what lies beside it, reference outputs."""
-        return self._job("inspect", environment, {}, files)
-
-    def alter(self, environment: str, onnx: str, change: tuple[str, str | int | bool]) -> Job:
-        return self._job("alter", environment, {"change": dict([change])}, {"model.onnx": onnx})
-
-    def reference(self, environment: str, onnx: str, inputs: str) -> Job:
-        return self._job("reference", environment, {}, {"model.onnx": onnx, "inputs.npz": inputs})
-
-    def expose(self, environment: str, onnx: str, inputs: str, case: int) -> Job:
-        return self._job("expose", environment, {"case": case}, {"model.onnx": onnx, "inputs.npz": inputs})
-
-    def convert(
-        self, environment: str, onnx: str, inputs: str, environ: Mapping[str, str] | None = None, tflite: bool = False
-    ) -> Job:
-        params = _environ(environ) | ({"tflite": True} if tflite else {})
-        return self._job("convert", environment, params, {"model.onnx": onnx, "inputs.npz": inputs})
-
-    def trace(
-        self, environment: str, onnx: str, inputs: str, case: int, environ: Mapping[str, str] | None = None
-    ) -> Job:
-        params = _environ(environ) | {"case": case}
-        return self._job("trace", environment, params, {"model.onnx": onnx, "inputs.npz": inputs})
-
-    def coverage(self, environment: str) -> Job:
-        """The backend test cases that the environment's own onnx ships."""
-        return self._job("coverage", environment, {}, {})
-
-    def _job(
-        self,
-        kind: JobKind,
+        kind: str,
         environment: str,
         params: Mapping[str, Any],
         inputs: Mapping[str, str],
-        modules: list[str] | None = None,
+        family: Family | None = None,
+        imports: Sequence[str] = (),
     ) -> Job:
-        job = Job("", kind, params, inputs)
-        stages = (f"converter.stages.{name}" for name in job.passes)
-        entries = ("converter.worker", *stages, *(modules or ()))
+        """A job in an environment, given by its identity. `family` is the converter's, `imports` are further modules of
+        converter/ that run in it."""
+        passes = JOB_TYPES[kind].passes or _of_family(kind, family, params)
+        entries = (*modules(passes), *imports)
         if entries not in self._digests:
             self._digests[entries] = self._code.digest(entries)
         text = json.dumps(
@@ -162,16 +88,64 @@ class JobMaker:
                 "kind": kind,
                 "environment": environment,
                 "code": self._digests[entries],
-                "params": params,
+                "params": dict(params),
                 "inputs": dict(inputs),
             },
             sort_keys=True,
         )
-        return replace(job, id=hashlib.sha256(text.encode()).hexdigest())
+        identity = hashlib.sha256(text.encode()).hexdigest()
+        return Job(identity, kind, params, inputs, passes, family=family.name if family is not None else "")
 
 
-def _environ(environ: Mapping[str, str] | None) -> dict[str, Any]:
-    return {"environ": dict(environ)} if environ else {}
+def _of_family(kind: str, family: Family | None, params: Mapping[str, Any]) -> tuple[Pass, ...]:
+    """The passes of a job in a converter's environment."""
+    assert family is not None
+    if kind in ("convert", "direct"):
+        # TensorFlow Lite is made on request; any other artifact is one that the family leaves by itself.
+        return (family.converts, *(one for one in family.loads if params.get("tflite") or one.makes != "tflite"))
+    return (family.further(kind),)
+
+
+def factory_params(
+    model: ModelSpec, trusted: bool, names: Sequence[str] | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """What a job is told that makes a torch model of its factory, and the modules of converter/ that it then imports.
+
+    `names` are those of the inputs where the model does not state them; `trusted` says that a checkpoint may run code.
+    """
+    name = factory_name(model)
+    params: dict[str, Any] = {
+        "factory": name,
+        "seed": model.seed,
+        "inputs": list(names or (item.name for item in model.inputs)),
+        "outputs": list(model.outputs),
+        "arguments": model.arguments,
+    }
+    if model.checkpoint is not None:
+        params["checkpoint"] = {"key": model.checkpoint_key, "trusted": trusted}
+    return params, [name.split(":")[0]]
+
+
+def export_params(
+    model: ModelSpec,
+    exporter: Exporter,
+    opset: int,
+    ir_version: int | None,
+    trusted: bool,
+    names: Sequence[str] | None = None,
+) -> tuple[dict[str, Any], list[str]]:
+    """The same of an export. `ir_version` is for a builder."""
+    params, imports = factory_params(model, trusted, names)
+    params |= {
+        "via": exporter.via,
+        "opset": opset,
+        "dynamic": {item.name: item.dynamic for item in model.inputs if item.dynamic},
+    }
+    if exporter.via == "builder":
+        assert model.builder is not None
+        params |= {"builder": model.builder.write, "ir_version": ir_version}
+        imports.append(model.builder.write.split(":")[0])
+    return params, imports
 
 
 def observed(
@@ -186,7 +160,7 @@ def observed(
     return Observation(
         job=job.id,
         kind=job.kind,
-        role=ROLES[job.kind],
+        role=JOB_TYPES[job.kind].role,
         environment=lock.name,
         environment_id=environment.id if environment else "",
         limits_seconds=limits.seconds,
@@ -195,10 +169,5 @@ def observed(
         obstacle=obstacle,
         installed=dict(environment.installed if environment else lock.packages),
         python=environment.interpreter if environment else lock.python,
+        family=job.family,
     )
-
-
-def is_users(model: ModelSpec) -> bool:
-    """Whether a model is a user's own: its code and its files are not trusted to leave a worker as they found it."""
-    ours = model.factory is not None and model.factory.startswith(_ZOO)
-    return not ours or model.checkpoint is not None or model.source is not None

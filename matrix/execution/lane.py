@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matrix.config.model import Limits
 from matrix.durable import is_full
-from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, PassName, Worker
+from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
-from matrix.execution.jobs import CARRIED, Job, observed
+from matrix.execution.job_types import CARRIED
+from matrix.execution.jobs import Job, observed
 from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
 from matrix.locks.lockfile import Lock
-from matrix.store.blobs import Blobs
-from matrix.store.records import Exit, Observation, Obstacle, PassRecord
+from matrix.store.blobs import BlobStore
+from matrix.store.records import Exit, Observation, Obstacle, Pass, PassRecord
 from matrix.untrusted import remove_tree
 
 _PATIENCE_SECONDS = 0.2
@@ -36,7 +38,7 @@ class Lane:
         slots: Slots,
         priority: int,
         root: Path,
-        blobs: Blobs,
+        blobs: BlobStore,
         limits: Limits,
         events: Events,
         expecting: Callable[[], bool],
@@ -54,7 +56,7 @@ class Lane:
         self._queue: deque[tuple[Job, asyncio.Future[Observation]]] = deque()
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._workers: dict[PassName, Worker] = {}
+        self._workers: dict[str, Worker] = {}
 
     async def observe(self, job: Job) -> Observation:
         """Run the job when its turn comes."""
@@ -127,11 +129,13 @@ class Lane:
         carried: Path | None = None
         try:
             for work in job.passes:
+                artifact = _kept(work, records)
+                # What was saved is loaded whatever became of the rest: each artifact is judged by itself.
+                if (carried is None or not artifact) if work.loads else not all(map(_finished, records)):
+                    continue
                 record, saved = await self._pass(environment, job, work, carried)
-                records.append(record)
+                records.append(replace(record, artifact=work.makes or artifact))
                 carried = saved or carried
-                if record.exit is not None or not _finished(record):
-                    break
         except OSError as error:
             # Disk full, too many files: the machine's trouble, not the toolchain's.
             reason = "disk-full" if is_full(error) else "driver-fault"
@@ -147,7 +151,7 @@ class Lane:
         return observed(job, self._lock, self._limits, tuple(records), environment)
 
     async def _pass(
-        self, environment: Environment, job: Job, work: PassName, carried: Path | None
+        self, environment: Environment, job: Job, work: Pass, carried: Path | None
     ) -> tuple[PassRecord, Path | None]:
         """One pass; again and alone where a worker that others had used before ran out of memory: they may be why."""
         record, saved, shared = await self._attempt(environment, job, work, carried)
@@ -156,20 +160,20 @@ class Lane:
         return record, saved
 
     async def _attempt(
-        self, environment: Environment, job: Job, work: PassName, carried: Path | None
+        self, environment: Environment, job: Job, work: Pass, carried: Path | None
     ) -> tuple[PassRecord, Path | None, bool]:
         """Also says whether the worker had worked before."""
-        spool = Spool.create(self._root / work)
+        spool = Spool.create(self._root / work.name)
         # What is a user's gets a worker of its own, before and after it.
         alone = job.alone
-        worker = self._workers.get(work)
+        worker = self._workers.get(work.name)
         if worker is not None and (alone or _ended(worker)):
-            await self._discard(work)
+            await self._discard(work.name)
             worker = None
         shared = worker is not None
         if worker is None:
             worker = await self._engine.start(environment, work, spool.inbox, spool.outbox, self._limits)
-            self._workers[work] = worker
+            self._workers[work.name] = worker
         try:
             hand_over(spool, job, work, self._blobs, carried)
             exit_status, stopped, seconds = await watch(worker, spool, job, work, self._limits)
@@ -182,11 +186,11 @@ class Lane:
                     exit_status = Exit(oom=True)
             record = collect(spool, job, work, self._blobs, worker, exit_status, stopped, seconds)
             if alone or exit_status is not None:
-                await self._discard(work)
+                await self._discard(work.name)
             return record, self._keep_saved(spool, job), shared
         except EngineFault:
             # Whatever became of it: the next job must not ask it, and it must not write any more.
-            await self._discard(work)
+            await self._discard(work.name)
             raise
         finally:
             spool.empty()
@@ -201,7 +205,7 @@ class Lane:
         saved.rename(kept)
         return kept
 
-    async def _discard(self, work: PassName) -> None:
+    async def _discard(self, work: str) -> None:
         """A worker that died or was ended is never used again; what it started dies with it."""
         worker = self._workers.get(work)
         if worker is not None:
@@ -223,4 +227,13 @@ def _ended(worker: Worker) -> bool:
 
 
 def _finished(record: PassRecord) -> bool:
-    return record.result is not None and bool(record.result.get("done")) and not record.result.get("error")
+    ended = record.result is not None and bool(record.result.get("done")) and not record.result.get("error")
+    return ended and record.exit is None
+
+
+def _kept(work: Pass, records: Sequence[PassRecord]) -> str:
+    """The artifact that a pass loads: the first of its kinds that an earlier pass says it has saved whole, '' for none.
+    A pass that was ended at a limit may have left anything."""
+    said = [record.facts.get("artifacts") for record in records if record.stopped is None]
+    kept = {kind for kinds in said if isinstance(kinds, list) for kind in kinds if isinstance(kind, str)}
+    return next((kind for kind in work.loads if kind in kept), "")

@@ -19,7 +19,7 @@ from matrix.errors import ConfigError
 from matrix.execution.inputs import make_inputs, pack
 from matrix.execution.stated import check_arrays, completed_inputs, refuse_beyond_limit
 from matrix.redact import redact
-from matrix.store.blobs import Blobs
+from matrix.store.blobs import BlobStore
 
 # The folder inside a job's that a factory's modules are imported from.
 SOURCE = "source"
@@ -36,7 +36,7 @@ _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 class Materials:
     """`folder` is what the paths of models are relative to."""
 
-    def __init__(self, folder: Path, blobs: Blobs) -> None:
+    def __init__(self, folder: Path, blobs: BlobStore) -> None:
         self._folder = folder
         self._blobs = blobs
         self._inputs: dict[str, str] = {}

@@ -18,13 +18,13 @@ from typing import Any, Literal
 
 from matrix import durable
 from matrix.config.model import Limits
-from matrix.environments.engine import PassName, Worker
-from matrix.execution.jobs import FILES, Job
+from matrix.environments.engine import Worker
+from matrix.execution.jobs import Job
 from matrix.execution.report import read_report
 from matrix.links import link_or_copy
 from matrix.redact import plain, redact
-from matrix.store.blobs import Blobs
-from matrix.store.records import Exit, PassRecord
+from matrix.store.blobs import BlobStore
+from matrix.store.records import Exit, Pass, PassRecord
 from matrix.untrusted import remove_tree, tail
 
 _POLL_SECONDS = 0.02
@@ -61,7 +61,7 @@ class Spool:
                     Path(entry.path).unlink(missing_ok=True)
 
 
-def hand_over(spool: Spool, job: Job, work: PassName, blobs: Blobs, carried: Path | None) -> None:
+def hand_over(spool: Spool, job: Job, work: Pass, blobs: BlobStore, carried: Path | None) -> None:
     """Put inputs and then the spec into the inbox; the spec's appearance starts the job."""
     folder = spool.inbox / job.folder
     _open_folder(folder)
@@ -72,10 +72,10 @@ def hand_over(spool: Spool, job: Job, work: PassName, blobs: Blobs, carried: Pat
             _open_folder(folder / around)
         if job.alone:
             # A user's code could write to the file, and through a link to ours.
-            shutil.copyfile(blobs.path(blob), target)
+            shutil.copyfile(blobs.local(blob), target)
         else:
             # A model is not copied for every environment.
-            link_or_copy(blobs.path(blob), target)
+            link_or_copy(blobs.local(blob), target)
     if carried is not None:
         # Not moved: the pass may have to be tried again.
         shutil.copytree(carried, folder / carried.name, symlinks=True, copy_function=link_or_copy)
@@ -90,7 +90,7 @@ def _open_folder(folder: Path, mode: int = 0o755) -> None:
 
 
 async def watch(
-    worker: Worker, spool: Spool, job: Job, work: PassName, limits: Limits
+    worker: Worker, spool: Spool, job: Job, work: Pass, limits: Limits
 ) -> tuple[Exit | None, Literal["timeout", "memory"] | None, float]:
     """Wait until the worker has released the job, died, or was ended at a limit.
 
@@ -98,7 +98,7 @@ async def watch(
     """
     started = time.monotonic()
     next_memory = started
-    marker = spool.outbox / job.folder / f"{work}.released"
+    marker = spool.outbox / job.folder / f"{work.name}.released"
     while True:
         gone = worker.exited()
         if gone is not None:
@@ -122,8 +122,8 @@ async def watch(
 def collect(
     spool: Spool,
     job: Job,
-    work: PassName,
-    blobs: Blobs,
+    work: Pass,
+    blobs: BlobStore,
     worker: Worker,
     exit_status: Exit | None,
     stopped: Literal["timeout", "memory"] | None,
@@ -133,17 +133,17 @@ def collect(
     folder = spool.outbox / job.folder
     # A link in the folder's place would lead out of the outbox.
     real = not folder.is_symlink() and folder.is_dir()
-    log = tail(folder / f"{work}.log") if real else ""
+    log = tail(folder / f"{work.name}.log") if real else ""
     if exit_status is not None:
         log += worker.log()
-    result = _result(folder / f"{work}.json", job) if real else None
-    files = {name: blobs.take(folder / name) for name in FILES[work] if real and _acceptable(folder / name)}
+    result = _result(folder / f"{work.name}.json", job) if real else None
+    files = {name: blobs.take(folder / name) for name in work.leaves if real and _acceptable(folder / name)}
     return PassRecord(
-        name=work,
+        name=work.name,
         result=result,
         exit=exit_status,
         stopped=stopped,
-        released=real and _there(folder / f"{work}.released"),
+        released=real and _there(folder / f"{work.name}.released"),
         seconds=round(seconds, 3),
         log=blobs.put(redact(plain(log)).encode()),
         files=files,

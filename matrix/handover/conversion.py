@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,27 @@ from packaging.version import Version
 from matrix.config.model import ModelSpec
 from matrix.converter_code import ConverterCode
 from matrix.execution.inputs import make_inputs
-from matrix.execution.jobs import Job, JobMaker
+from matrix.execution.job_types import CARRIED, JOB_TYPES
+from matrix.execution.jobs import export_params
 from matrix.execution.materials import CHECKPOINT, GIVEN, SOURCE, factory_place
 from matrix.execution.stated import completed_inputs
+from matrix.families import Family, family_of
 from matrix.handover.choice import Choice
 from matrix.paths import CONVERTER
+from matrix.store.records import Pass
 from matrix.surroundings import WORKER
+from matrix.verdicts.judge import TFLITE
+from matrix.verdicts.scheme import MEMORY
 
 SCHEMA = 1
 
-# The result's names for what the passes make, in the order of their comparison: (name, what it is).
-_COMPARED = (
-    ("memory.npz", "TensorFlow in memory"),
-    ("reloaded.npz", "the saved model"),
-    ("tflite.npz", "TensorFlow Lite"),
-)
+
+def _compared(made: Family) -> Iterator[tuple[str, str]]:
+    """The files of arrays that the passes leave, in the order of their comparison, and what each is of."""
+    if made.in_memory:
+        yield MEMORY, f"{made.title_of(made.runtime)} in memory"
+    for loads in made.loads:
+        yield loads.numbers, "TensorFlow Lite" if loads.makes == TFLITE else "the saved model"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,30 +55,34 @@ class Conversion:
 def make_conversion(choice: Choice) -> Conversion:
     """Pure but for reading converter/ and, for its paths, where the user's files are."""
     model = _placed(choice.cell.model, choice.root)
-    code = JobMaker(ConverterCode(CONVERTER))
+    made = family_of(choice.cell.converter)
     steps: list[dict[str, Any]] = []
     modules = ["converter.worker"]
     if not choice.cell.exporter.writes:
         steps += _read_file(choice, model)
     else:
-        job = _export_job(choice, model, code)
+        params, imports = _export_params(choice, model)
         takes = {"inputs.npz": "inputs.npz"} | {place: place for place in (SOURCE, CHECKPOINT)}
-        steps.append(_step("exporter", job, takes, {"model.onnx": "model.onnx", "torch.npz": "expected.npz"}))
-        modules += [str(job.params[key]).split(":")[0] for key in ("factory", "builder") if key in job.params]
+        leaves = {"model.onnx": "model.onnx", "torch.npz": "expected.npz"}
+        steps.append(_step("export", params, takes, leaves))
+        modules += imports
     for change in choice.cell.alterations:
         file = {"model.onnx": "model.onnx"}
-        steps.append(_step("reference", code.alter("", "", change), file, file))
-    job = code.convert("", "", "", dict(choice.cell.environ), choice.tflite)
+        steps.append(_step("alter", {"change": dict([change])}, file, file))
+    told = {"environ": dict(choice.cell.environ)} if choice.cell.environ else {}
     given = {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
-    steps.append(_step("converter", job, given, {"memory.npz": "memory.npz", "saved": "tensorflow"}))
-    saved = {"saved": "tensorflow", "inputs.npz": "inputs.npz"}
-    steps.append(_step("converter", job, saved, {"reloaded.npz": "reloaded.npz"}, "reload"))
-    if choice.tflite:
-        kept = {"tflite.npz": "tflite.npz", "model.tflite": "model.tflite"}
-        steps.append(_step("converter", job, saved, kept, "tflite_kept"))
-        modules.append("converter.stages.tflite")
-    modules += [f"converter.stages.{step['pass']}" for step in steps]
-    made = {name for step in steps for name in step["leaves"].values()}
+    numbers = {name: name for name in made.converts.leaves}
+    steps.append(_step("convert", told, given, {**numbers, CARRIED: made.runtime}, made.converts))
+    saved = {CARRIED: made.runtime, "inputs.npz": "inputs.npz"}
+    for loads in made.loads:
+        if loads.makes != TFLITE:
+            steps.append(_step("convert", told, saved, {loads.numbers: loads.numbers}, loads))
+        elif choice.tflite:
+            kept = {loads.numbers: loads.numbers, "model.tflite": "model.tflite"}
+            steps.append(_step("convert", told, saved, kept, replace(loads, module=f"{loads.module}_kept")))
+            modules.append(loads.module)
+    modules += [step["module"] for step in steps]
+    left = {name for step in steps for name in step["leaves"].values()}
     document = {
         "schema": SCHEMA,
         "cell": choice.cell.id,
@@ -82,14 +93,14 @@ def make_conversion(choice: Choice) -> Conversion:
         "user": _user_files(model, choice.result.export.facts.get("external")),
         "steps": steps,
         "expected": "what torch computed" if choice.exporter else "the reference",
-        "compared": [list(item) for item in _COMPARED if item[0] in made],
+        "compared": [[name, words] for name, words in _compared(made) if name in left],
         "tolerances": dataclasses.asdict(choice.tolerances),
         "model_onnx_sha256": _sha256(choice),
     }
     return Conversion(document, tuple(modules), _inputs(choice, model))
 
 
-def _export_job(choice: Choice, model: ModelSpec, code: JobMaker) -> Job:
+def _export_params(choice: Choice, model: ModelSpec) -> tuple[dict[str, Any], list[str]]:
     facts = choice.result.export.facts
     names = [str(item["name"]) for item in facts.get("given") or ()]
     # As it was measured: in a cage torch < 2.6 was let load what may run code. A handed-over folder is no cage, so
@@ -97,29 +108,42 @@ def _export_job(choice: Choice, model: ModelSpec, code: JobMaker) -> Job:
     trusted = model.trust or (model.checkpoint is not None and Version(choice.cell.exporter.torch) < Version("2.6"))
     written = facts.get("ir_version")
     ir = int(written) if isinstance(written, int) else None
-    return code.export("", model, choice.cell.exporter, choice.cell.opset, ir, trusted, "", {}, names or None)
+    return export_params(model, choice.cell.exporter, choice.cell.opset, ir, trusted, names or None)
 
 
 def _read_file(choice: Choice, model: ModelSpec) -> list[dict[str, Any]]:
     """A user's .onnx file made one file, and what it computes where the user did not say."""
-    code = JobMaker(ConverterCode(CONVERTER))
     takes = {"model.onnx": "given.onnx", "beside": "beside"}
     if model.reference is not None:
-        inspect = _step("reference", code.inspect("", {}), takes | {GIVEN: GIVEN}, {"model.onnx": "model.onnx"})
+        inspect = _step("inspect", {}, takes | {GIVEN: GIVEN}, {"model.onnx": "model.onnx"})
         inspect["leaves"][GIVEN] = "expected.npz"
         return [inspect]
     given = {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
     return [
-        _step("reference", code.inspect("", {}), takes, {"model.onnx": "model.onnx"}),
-        _step("reference", code.reference("", "", ""), given, {"reference.npz": "expected.npz"}),
+        _step("inspect", {}, takes, {"model.onnx": "model.onnx"}),
+        _step("reference", {}, given, {"reference.npz": "expected.npz"}),
     ]
 
 
-def _step(role: str, job: Job, takes: Mapping[str, str], leaves: Mapping[str, str], work: str = "") -> dict[str, Any]:
-    """`takes` and `leaves` map names in the pass's folders to names in the result. What `takes` names and is not there
-    is left out: a zoo model has no source."""
-    name = work or job.kind
-    return {"pass": name, "role": role, "params": job.params, "takes": dict(takes), "leaves": dict(leaves)}
+def _step(
+    kind: str,
+    params: Mapping[str, Any],
+    takes: Mapping[str, str],
+    leaves: Mapping[str, str],
+    work: Pass | None = None,
+) -> dict[str, Any]:
+    """One pass of a job of this kind. `takes` and `leaves` map names in the pass's folders to names in the result. What
+    `takes` names and is not there is left out: a zoo model has no source."""
+    known = JOB_TYPES[kind]
+    work = work or known.passes[0]
+    return {
+        "pass": work.name,
+        "module": work.module,
+        "role": known.role,
+        "params": dict(params),
+        "takes": dict(takes),
+        "leaves": dict(leaves),
+    }
 
 
 def _places(folder: str, name: str) -> list[str]:

@@ -15,7 +15,7 @@ from matrix.planning.cells import Cell
 from matrix.results import CellResult
 from matrix.selectors import Condition
 from matrix.session import Session
-from matrix.store.blobs import Blobs
+from matrix.store.blobs import BlobStore
 
 _TIER = "picture"
 
@@ -80,7 +80,7 @@ def image_size(model: ModelSpec) -> tuple[int, int, int]:
 
 
 def masks(
-    result: CellResult, blobs: Blobs, channel: int, size: tuple[int, int]
+    result: CellResult, blobs: BlobStore, channel: int, size: tuple[int, int]
 ) -> tuple[tuple[Mask, Mask], tuple[str, str]]:
     """What the original and TensorFlow computed of the image, one channel of their first outputs, each H x W, and who
     computed it. The original is torch's, for an .onnx file ONNX Runtime's; TensorFlow's is that of the saved model
@@ -94,7 +94,7 @@ def masks(
     converted = (result.convert.file("reloaded.npz") or result.convert.file("memory.npz")) if result.convert else None
     if original is None or converted is None:
         raise NoPicture(f"no picture of {result.record.cell}: {_why(result)}")
-    one, other = (_first_output(blobs.path(blob), channel, result.record.model) for blob in (original, converted))
+    one, other = (_first_output(blobs.local(blob), channel, result.record.model) for blob in (original, converted))
     if one.shape != other.shape:
         raise NoPicture(
             f"no picture of {result.record.cell}: {name} gives {_said(one.shape)}, not {_said(other.shape)}"

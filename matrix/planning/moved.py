@@ -67,7 +67,11 @@ def cells_of_now(
     for cell in cells:
         if (converter := now(cell.converter)) is not None:
             found.append(moved_cell(cell, converter))
-        row = exporters.get(cell.exporter.row) if cell is last[cell.model.id, cell.exporter.id, cell.opset] else None
+        row = (
+            exporters.get(cell.exporter.row)
+            if cell.exporter.writes and cell is last[cell.model.id, cell.exporter.id, cell.opset]
+            else None
+        )
         if row is not None and (exporter := now(row)) is not None:
             found.append(moved_cell(cell, exporter))
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from matrix.config.exporters import expand, from_file
+from matrix.config.exporters import expand, without_exporter
 from matrix.config.ids import CellId
 from matrix.config.model import Config
 from matrix.errors import UsageError
@@ -19,7 +19,7 @@ def cell_named(config: Config, locks: Mapping[str, Lock], name: str) -> Cell:
     model, exporter, opset, converter = named.model, str(named.exporter), named.opset or 0, str(named.row)
     models = {item.id: item for item in config.models}
     converters = {row.id: row for row in config.converters}
-    exporters = {item.id: item for item in (*expand(config), from_file(config))}
+    exporters = {item.id: item for item in (*expand(config), *without_exporter(config))}
     for kind, part, known in (
         ("model", model, models),
         ("exporter", exporter, exporters),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matrix import selectors
-from matrix.config.exporters import EXPORTER_KEYS, Exporter, expand, from_file
+from matrix.config.exporters import EXPORTER_KEYS, Exporter, direct, expand, from_file
 from matrix.config.ids import environment_name
 from matrix.config.model import Config, ConverterRow, ModelSpec, Tier
 from matrix.errors import NothingSelected, UsageError
+from matrix.families import family_of
 from matrix.locks.lockfile import Lock
 from matrix.locks.versions import release_of
 from matrix.planning.cells import Cell, Selection
@@ -80,6 +81,7 @@ class _Table:
         self.locks = locks
         self.exporters = expand(config)
         self.file = from_file(config)
+        self.direct = direct(config)
 
     def tier(self, tier: Tier, notes: list[str], wanted: Selector) -> Iterator[Cell]:
         models = [m for m in self.config.models if tier.models is None or m.id in tier.models or m.id in self.given]
@@ -96,6 +98,9 @@ class _Table:
                 yield from self._cut(selector, wanted, models, converters)
             return
         for converter in self._converters(converters, (wanted,)):
+            if family_of(converter).source == "torch":
+                yield from self._directly(converter, wanted, models)
+                continue
             date = self.date(converter)
             if date is None and tier.rule != "full":
                 notes.append(f"{converter.id} has no lock yet and so no date to go by; `run` makes one")
@@ -147,6 +152,11 @@ class _Table:
             if on_exporter({**exporter.subject, "opset": str(opset)})
         ]
         for converter in chosen:
+            if family_of(converter).source == "torch":
+                for cell in self._directly(converter, selector, models):
+                    if wanted(cell.subject):
+                        yield cell
+                continue
             for exporter, opset in asked:
                 for cell in self._narrow(exporter, opset, converter, wanted, models):
                     if not on_cell.conditions or on_cell(cell.subject):
@@ -176,6 +186,19 @@ class _Table:
                 asked = (exporter, opset) if model.onnx is None else (self.file, 0)
                 cell = Cell(model, *asked, converter, python)
                 if not on_cell.conditions or on_cell(cell.subject):
+                    yield cell
+
+    def _directly(self, converter: ConverterRow, wanted: Selector, models: list[ModelSpec]) -> Iterator[Cell]:
+        """Cells of a converter that takes the torch module: without exporter and opset, and of no .onnx file."""
+        if self.direct is None:
+            return
+        python = self.python(converter)
+        # The only torch that there is beside the one that is asked what the module computes.
+        own = replace(self.direct, torch=converter.pins.get("torch", ""))
+        for model in models:
+            if model.factory is not None:
+                cell = Cell(model, own, 0, converter, python)
+                if wanted(cell.subject):
                     yield cell
 
     def _subject(self, row: ConverterRow) -> dict[str, Any]:

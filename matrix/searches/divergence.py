@@ -7,14 +7,14 @@ from dataclasses import replace
 from matrix.config.ids import ArrayKey
 from matrix.planning.cells import Cell
 from matrix.results import CellResult
-from matrix.verdicts.judge import CONVERTER_LEG
 
 
 def to_locate(cell: Cell, result: CellResult) -> Cell | None:
     """The cell, to be run with its intermediate tensors exposed, in the case that came out worst; None where there is
     nothing to find: only between ONNX Runtime and TensorFlow do both sides have the same nodes."""
-    judgement = result.judgement
-    if judgement.finding.verdict != "mismatch" or judgement.leg != CONVERTER_LEG or result.divergence is not None:
+    judgement, made = result.judgement, result.family
+    wrong = judgement.finding.verdict == "mismatch" and judgement.leg == made.scheme.converter_leg
+    if not wrong or "trace" not in made.capabilities or result.divergence is not None:
         return None
     case = ArrayKey.parse(judgement.worst or "").case
     return replace(cell, base=cell.id, locate=int(case) if case.isdigit() else 0)

@@ -13,7 +13,11 @@ from matrix.config.ids import CellId
 if TYPE_CHECKING:
     from matrix.config.model import Role
 
-JobKind = Literal["export", "inspect", "alter", "reference", "expose", "convert", "trace", "coverage"]
+# A key of execution/job_types.py.
+JobKind = str
+
+# What observations say nothing of that were stored before there were several.
+FIRST_FAMILY = "onnx-tf"
 
 Resolution = Literal["then", "now", "both"]
 
@@ -33,11 +37,45 @@ class Exit:
 
 
 @dataclass(frozen=True)
+class Pass:
+    """One pass of a job: the work of one worker, done by a `module` of converter/.
+
+    `leaves` are the only files taken out of its folder. A pass that loads what the one before it saved names the kinds
+    of artifact that it `loads`, of which one must have been kept; `makes` is what it makes of that, where that is
+    another. Of such a pass `numbers` is the file of arrays that is compared, with the file `against`, on a `leg`;
+    `words` say what a mismatch there means.
+    """
+
+    module: str
+    leaves: tuple[str, ...] = ()
+    loads: tuple[str, ...] = ()
+    makes: str = ""
+    numbers: str = ""
+    against: str = ""
+    leg: str = ""
+    words: str = ""
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Pass:
+        """Read what `dataclasses.asdict` made of one, also after it was JSON."""
+        fields: dict[str, Any] = {}
+        for name, value in document.items():
+            fields[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**fields)
+
+    @property
+    def name(self) -> str:
+        """What its worker, its log and its report are called."""
+        return self.module.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
 class PassRecord:
     """What one worker left of one pass of a job. Three witnesses, kept apart: result file, exit status, limits.
 
     `result` is the worker's own report (converter/results.py) or None; `exit` is None where the worker lived on.
-    `stopped` names the limit that ended it. `files` maps a file's name to its blob.
+    `stopped` names the limit that ended it. `files` maps a file's name to its blob. `artifact` is the kind of artifact
+    that a pass is about which loads one.
     """
 
     name: str
@@ -48,6 +86,13 @@ class PassRecord:
     seconds: float
     log: str
     files: dict[str, str]
+    artifact: str = ""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the worker noted."""
+        facts = (self.result or {}).get("facts")
+        return facts if isinstance(facts, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -62,7 +107,8 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Observation:
-    """The raw facts one job left behind. Never edited; `id` and the `run` that made it are given by the store."""
+    """The raw facts one job left behind. Never edited; `id` and the `run` that made it are given by the store. `family`
+    is that of the converter whose job it was, '' for other jobs."""
 
     job: str
     kind: JobKind
@@ -78,6 +124,7 @@ class Observation:
     created: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     id: int | None = None
     run: int | None = None
+    family: str = ""
 
     def file(self, name: str) -> str | None:
         """Blob of a file any pass left."""
@@ -88,8 +135,14 @@ class Observation:
         """Facts of all passes together."""
         merged: dict[str, Any] = {}
         for record in self.passes:
-            merged |= (record.result or {}).get("facts", {})
+            merged |= record.facts
         return merged
+
+    @property
+    def artifacts(self) -> tuple[tuple[str, PassRecord], ...]:
+        """Each kind of artifact with the pass that loaded it."""
+        named = ((_artifact(record, self.facts), record) for record in self.passes)
+        return tuple((artifact, record) for artifact, record in named if artifact)
 
     def payload(self) -> dict[str, Any]:
         """What goes into the database beside the columns."""
@@ -99,16 +152,50 @@ class Observation:
             "obstacle": dataclasses.asdict(self.obstacle) if self.obstacle else None,
             "installed": self.installed,
             "python": self.python,
+            "family": self.family,
         }
 
+    def document(self) -> dict[str, Any]:
+        """Return the observation as JSON-ready data; `from_document` is the inverse."""
+        names = (
+            *("job", "kind", "role", "environment", "environment_id", "limits_seconds", "limits_memory_mb"),
+            *("id", "run"),
+        )
+        columns = {name: getattr(self, name) for name in names}
+        return {**columns, "created": self.created.isoformat(), **self.payload()}
 
-def passes_from(payload: dict[str, Any]) -> tuple[PassRecord, ...]:
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Observation:
+        """Read what `document` gave. Raises KeyError and ValueError for anything else."""
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"an observation of schema {document['schema']!r}; this version reads {SCHEMA}")
+        columns = {name: value for name, value in document.items() if name not in ("schema", "passes", "obstacle")}
+        return cls(
+            **{**columns, "created": dt.datetime.fromisoformat(document["created"])},
+            passes=passes_from(document),
+            obstacle=obstacle_from(document),
+        )
+
+
+def _artifact(record: PassRecord, facts: Mapping[str, Any]) -> str:
+    """What a pass loaded, also of records from when that was not noted: the one artifact, or TensorFlow Lite's."""
+    if record.artifact or record.name not in ("reload", "tflite"):
+        return record.artifact
+    return str(facts.get("saved") or "saved-model") if record.name == "reload" else "tflite"
+
+
+def family_from(payload: Mapping[str, Any], role: str) -> str:
+    """The family of a stored observation."""
+    return str(payload.get("family", FIRST_FAMILY if role == "converter" else ""))
+
+
+def passes_from(payload: Mapping[str, Any]) -> tuple[PassRecord, ...]:
     return tuple(
         PassRecord(**{**item, "exit": Exit(**item["exit"]) if item["exit"] else None}) for item in payload["passes"]
     )
 
 
-def obstacle_from(payload: dict[str, Any]) -> Obstacle | None:
+def obstacle_from(payload: Mapping[str, Any]) -> Obstacle | None:
     return Obstacle(**payload["obstacle"]) if payload["obstacle"] else None
 
 

@@ -19,7 +19,7 @@ from matrix.config.model import Limits, Role
 from matrix.errors import StateInUse, UsageError
 from matrix.store import parts, repeats
 from matrix.store.blames import Blames
-from matrix.store.blobs import Blobs
+from matrix.store.blobs import BlobStore, FolderBlobs
 from matrix.store.cell_rows import cell_columns
 from matrix.store.cell_rows import cell_record as _cell
 from matrix.store.database import connect
@@ -32,6 +32,7 @@ from matrix.store.records import (
     Part,
     Resolution,
     RunRecord,
+    family_from,
     obstacle_from,
     passes_from,
 )
@@ -43,15 +44,15 @@ _CHUNK = 500
 
 
 class Store:
-    """The database at `url` and the blobs beside it."""
+    """The database at `url` and the blobs that it names, a folder where only a path is given."""
 
-    def __init__(self, url: str, blobs: Path) -> None:
+    def __init__(self, url: str, blobs: BlobStore | Path) -> None:
         self._engine = connect(url)
         self.resolutions = Resolutions(self._engine)
         self.blames = Blames(self._engine)
         self.decisions = Decisions(self._engine)
         self.exchange = Exchange(self._engine)
-        self.blobs = Blobs(blobs)
+        self.blobs: BlobStore = FolderBlobs(blobs) if isinstance(blobs, Path) else blobs
         self.name = hashlib.sha256(url.encode()).hexdigest()[:16]
         self.blobs.used_by(self.name)
         # Of the runs that this driver has open: the part that is under way, None where a run is its own only one.
@@ -392,7 +393,7 @@ def _reopen(row: RunRow, begun: Part, shard: bool) -> None:
 def _observation(row: ObservationRow | Row[Any]) -> Observation:
     return Observation(
         job=row.job,
-        kind=cast(JobKind, row.kind),
+        kind=row.kind,
         role=cast(Role, row.role),
         environment=row.environment,
         environment_id=row.environment_id,
@@ -405,4 +406,5 @@ def _observation(row: ObservationRow | Row[Any]) -> Observation:
         created=row.created,
         id=row.id,
         run=row.run,
+        family=family_from(row.payload, row.role),
     )

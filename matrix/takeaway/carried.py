@@ -23,7 +23,7 @@ _MODULES = (
     "untrusted.py",
     *(f"verdicts/{name}.py" for name in (
         "blind", "changes", "compare", "finding", "hints", "judge", "matching", "metrics", "outcome", "remarks",
-        "tensors", "tolerance",
+        "scheme", "tensors", "tolerance",
     )),
 )  # fmt: skip
 

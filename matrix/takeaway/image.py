@@ -7,8 +7,8 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from docker.errors import BuildError, ContainerError
@@ -22,6 +22,7 @@ from matrix.environments.docker.room import FLOOR_MEGABYTES, Room
 from matrix.environments.docker.threads import in_daemon
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.errors import Indeterminate, UsageError
+from matrix.families import Family
 from matrix.locks.lockfile import Lock
 from matrix.paths import DOCKER
 from matrix.redact import redact
@@ -78,6 +79,7 @@ async def make(
     state: str,
     lock: Lock,
     reference: Lock,
+    family: Family,
     tolerances: Mapping[str, tuple[float, float]],
     tag: str,
     runtime: bool,
@@ -91,7 +93,7 @@ async def make(
         await asyncio.to_thread(engine.ready, sorted({lock.python, reference.python}))
         environment = await engine.prepare(lock)
         second = await engine.prepare(reference)
-        return await in_daemon(lambda: assemble(engine, state, environment, second, tolerances, tag, runtime))
+        return await in_daemon(lambda: assemble(engine, state, environment, second, family, tolerances, tag, runtime))
     except BuildFailed as error:
         raise Indeterminate(f"{error.kind}: {error.text.strip()}") from error
     except BuildError as error:
@@ -106,6 +108,7 @@ def assemble(
     state: str,
     environment: Environment,
     second: Environment,
+    family: Family,
     tolerances: Mapping[str, tuple[float, float]],
     tag: str,
     runtime: bool,
@@ -115,11 +118,11 @@ def assemble(
     why = "" if runtime else "as asked for"
     attempt = f"{names.ATTEMPTS}:{state}-{KIND}-{environment.id[:12]}"
     try:
-        _build(engine, environment, second, tolerances, attempt, version)
+        _build(engine, environment, second, family, tolerances, attempt, version)
         if version is not None and (trouble := _refusal(engine, state, attempt, f"import {RUNTIME}")):
             version, why = None, f"ONNX Runtime {version} does not start in this image: {trouble}"
             _remove(engine, attempt)
-            _build(engine, environment, second, tolerances, attempt, version)
+            _build(engine, environment, second, family, tolerances, attempt, version)
         if trouble := _refusal(engine, state, attempt, "import numpy, onnx"):
             raise Indeterminate(f"the second Python of the image does not start: {trouble}")
         image = engine.client.images.get(attempt)
@@ -136,13 +139,14 @@ def _build(
     engine: DockerEngine,
     environment: Environment,
     second: Environment,
+    family: Family,
     tolerances: Mapping[str, tuple[float, float]],
     attempt: str,
     version: str | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
-        _fill(context, _toolchain(environment, tolerances, version))
+        _fill(context, _toolchain(environment, family, tolerances, version))
         # Through the library, not BuildKit's command: there is nothing to download, so neither cache nor secret.
         engine.client.images.build(
             path=str(context),
@@ -173,7 +177,7 @@ def _fill(context: Path, toolchain: Toolchain) -> None:
 
 
 def _toolchain(
-    environment: Environment, tolerances: Mapping[str, tuple[float, float]], version: str | None
+    environment: Environment, family: Family, tolerances: Mapping[str, tuple[float, float]], version: str | None
 ) -> Toolchain:
     return Toolchain(
         row=environment.lock.name,
@@ -184,7 +188,17 @@ def _toolchain(
         reference_python="/opt/reference/python",
         onnxruntime=version,
         tolerances=dict(tolerances),
+        packages=tuple(_installed(family, environment)),
+        converts=family.converts.module,
+        compared=asdict(family.scheme),
     )
+
+
+def _installed(family: Family, environment: Environment) -> Iterator[str]:
+    """The packages that name the row, as what is installed in their place is called."""
+    for package in family.packages:
+        names = (*family.replaces.get(package, ()), package)
+        yield next((name for name in names if name in environment.installed), package)
 
 
 def _labels(environment: Environment, second: Environment, version: str | None) -> dict[str, str]:

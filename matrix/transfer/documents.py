@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, TypeAdapter
 
 from matrix.config.model import Role
-from matrix.store.records import JobKind
 
 SCHEMA = 1
 KIND = "torch-tf-matrix history"
@@ -153,6 +152,7 @@ class PassDocument(Document):
     seconds: FiniteFloat
     log: Blob
     files: dict[Short, Hash]
+    artifact: Short = ""
 
 
 class ObstacleDocument(Document):
@@ -168,13 +168,14 @@ class Payload(Document):
     obstacle: ObstacleDocument | None
     installed: dict[str, str]
     python: str
+    family: Short = ""
 
 
 class ObservationLine(Document):
     """A line of runs/<uid>/observations.jsonl."""
 
     job: Annotated[str, StringConstraints(max_length=64)]
-    kind: JobKind
+    kind: Short
     role: Role
     environment: Short
     environment_id: Annotated[str, StringConstraints(max_length=64)]

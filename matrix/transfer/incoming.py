@@ -169,7 +169,8 @@ class Import:
                 numbers[name] = there[name]
                 continue
             logs = {record["log"] for record in form["payload"]["passes"]}
-            self.taken.lacking += sum(not self.store.blobs.path(log).exists() for log in logs if log)
+            named = {log for log in logs if log}
+            self.taken.lacking += len(named - self.store.blobs.existing(named))
             waiting[name] = {**form, "created": dt.datetime.fromisoformat(form["created"])}
             if len(waiting) >= _TOGETHER:
                 flush()

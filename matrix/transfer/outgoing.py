@@ -105,7 +105,7 @@ class Export:
             for digest in sorted(locks):
                 out.page(f"locks/{digest}.json", reader.lock(digest))
         for name in sorted(self._blobs):
-            out.blob(name, self.store.blobs.path(name))
+            out.blob(name, self.store.blobs.local(name))
         return self.sent
 
     def _chosen(self, runs: list[RunRow]) -> list[RunRow]:

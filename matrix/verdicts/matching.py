@@ -77,10 +77,15 @@ class Signature:
     remedies: tuple[Remedy, ...]
     source: str
     general: bool = False
+    families: tuple[str, ...] = ()
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
         return re.compile(self.pattern)
+
+    def about(self, family: str) -> bool:
+        """Whether it may speak of a converter of this family; '' of any."""
+        return not (family and self.families) or family in self.families
 
     def raised_by(self, error: ErrorText) -> bool:
         """Whether the exception, or one of its bases, is of the kind this entry asks for."""
@@ -130,13 +135,16 @@ def carried() -> str:
 
 # Many cells of a run fail in the same words.
 @lru_cache(maxsize=1024)
-def match(role: Role, stage: Stage, error: ErrorText) -> Match | None:
-    """The first signature that fits, or None for a failure nobody has described yet.
+def match(role: Role, stage: Stage, error: ErrorText, family: str = "") -> Match | None:
+    """The first signature that fits, or None for a failure nobody has described yet. Those of other families than the
+    converter's are left out.
 
     The exception speaks first ("Type: message"), then the traceback with what is chained to it, then, for entries
     that ask for it, the log. Within one text the first entry in file order wins.
     """
-    return first((s for s in load() if role in s.roles and stage in s.stages and s.raised_by(error)), error)
+    return first(
+        (s for s in load() if role in s.roles and stage in s.stages and s.raised_by(error) and s.about(family)), error
+    )
 
 
 def match_any(error: ErrorText) -> Match | None:

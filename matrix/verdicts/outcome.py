@@ -67,12 +67,13 @@ class Outcome:
 def outcome(observation: Observation, log: str) -> Outcome | None:
     """None where every pass succeeded: result complete, without error, and the worker lived on.
 
-    `log` is what the last pass printed.
+    `log` is what the first pass in `trouble` printed.
     """
     role = observation.role
     if (obstacle := observation.obstacle) is not None:
         stage = cast("Stage", obstacle.stage)
-        known = None if obstacle.reason in _CERTAIN else match(role, stage, ErrorText(message=obstacle.text))
+        text = ErrorText(message=obstacle.text)
+        known = None if obstacle.reason in _CERTAIN else match(role, stage, text, observation.family)
         title = known.title if known else _first_line(obstacle.text)
         # A signature written later may know better what a failed build meant; a lock without solution is what it is.
         verdict: Verdict = cast("Verdict", known.verdict) if known and obstacle.stage == "build" else obstacle.kind
@@ -83,16 +84,29 @@ def outcome(observation: Observation, log: str) -> Outcome | None:
             known.remedies if known else _TRUST if obstacle.reason == "checkpoint-not-trusted" else (),
         )
     for record in observation.passes:
-        if (found := _of_pass(observation, record, log)) is not None:
+        if (found := of_pass(observation, record, log)) is not None:
             return found
-    if observation.passes:
-        return None
-    return Outcome(Finding("infra", role, "import", "not-started", "the job was never started"))
+    if not observation.passes:
+        return Outcome(Finding("infra", role, "import", "not-started", "the job was never started"))
+    if observation.kind == "convert" and not observation.artifacts:
+        return _without_result(role, _stage(observation.passes[-1]), "it ended without having saved anything")
+    return None
 
 
-def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome | None:
+def trouble(observation: Observation) -> PassRecord | None:
+    """The first pass whose log may have to tell why it is no success."""
+    return next((record for record in observation.passes if in_trouble(record)), None)
+
+
+def in_trouble(record: PassRecord) -> bool:
+    """Whether a worker died, or reports an error."""
+    return record.exit is not None or bool((record.result or {}).get("error"))
+
+
+def of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome | None:
+    """None where this pass succeeded; `log` is what it printed."""
     result = record.result or {}
-    stage = _stage(record.name, result)
+    stage = _stage(record)
     error = result.get("error")
     complete = bool(result.get("done"))
     role = observation.role
@@ -120,7 +134,7 @@ def _of_pass(observation: Observation, record: PassRecord, log: str) -> Outcome 
             str(error.get("traceback", "")),
             log,
         )
-        known = match(role, cast("Stage", stage), text)
+        known = match(role, cast("Stage", stage), text, observation.family)
         users = error.get("user")
         theirs = known is None or (known.verdict == "error" and (known.general or stage in _USERS_STAGES))
         if isinstance(users, dict) and theirs:
@@ -182,7 +196,7 @@ def _died(observation: Observation, record: PassRecord, stage: str, had_result: 
     if ended.signal == signal.SIGKILL or ended.code == _ORPHANED:
         title = "something outside the driver ended the worker (kernel, operator)"
         return Outcome(Finding("infra", role, stage, "killed-from-outside", title))
-    known = match(role, cast("Stage", stage), ErrorText(log=log))
+    known = match(role, cast("Stage", stage), ErrorText(log=log), observation.family)
     if ended.signal:
         title = f"died in stage {stage} of {_how(None, ended.signal)}"
         if known is not None and known.verdict == "error":
@@ -204,10 +218,11 @@ def _recognised(known: Match, role: Role, stage: str, said: str = "") -> Outcome
     return Outcome(finding, known.cause, known.remedies, known.general)
 
 
-def _stage(work: str, result: dict[str, Any]) -> str:
-    """The furthest stage reached. The second worker of a conversion is there for one stage only."""
-    if work == "reload":
+def _stage(record: PassRecord) -> str:
+    """The furthest stage reached. A worker that loads what was saved is there for one stage only."""
+    if record.name.startswith("reload"):
         return "reload"
+    result = record.result or {}
     stages = [str(item.get("stage")) for item in result.get("stages", []) if isinstance(item, dict)]
     return stages[-1] if stages else "import"
 

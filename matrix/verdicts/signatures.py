@@ -75,6 +75,7 @@ class _Entry(_Strict):
     facts: tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}\d{2}$")], ...] = ()
     roles: tuple[Role, ...] = Field(min_length=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
+    families: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     pattern: Pattern
     exception: Pattern | None = None
     where: tuple[Source, ...] = Field(default=("message", "traceback"), min_length=1)

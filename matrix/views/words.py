@@ -7,7 +7,7 @@ from typing import get_args
 
 from matrix.config.model import Verdict
 from matrix.results import CellResult
-from matrix.verdicts.judge import TFLITE_LEG
+from matrix.verdicts.judge import lite_leg
 from matrix.verdicts.reasons import BARE
 from matrix.verdicts.remarks import REMARKS as REMARKS
 
@@ -52,7 +52,8 @@ def max_abs(result: CellResult) -> str:
 def tflite(result: CellResult) -> str:
     """The largest difference between TensorFlow Lite and TensorFlow, '' where the first was not asked for or failed."""
     judged = result.remedied or result
-    return number(judged.judgement.legs.get(TFLITE_LEG, {}).get("max_abs"))
+    legs = judged.judgement.legs
+    return number(legs.get(lite_leg(legs) or "", {}).get("max_abs"))
 
 
 def number(value: object) -> str:

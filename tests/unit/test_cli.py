@@ -25,7 +25,7 @@ from matrix.environments.venv import VenvEngine
 from matrix.index import IndexSettings, UploadDates
 from matrix.interpreters import Interpreter
 from matrix.locks.keep import LockFolders
-from matrix.store import Blobs
+from matrix.store import FolderBlobs
 
 # --- exit codes ------------------------------------------------------------------------------------------------------
 
@@ -382,12 +382,12 @@ def test_clean_keeps_what_is_current(project: Project, monkeypatch: pytest.Monke
         folder.mkdir(parents=True)
         (folder / "file").write_bytes(b"x" * 1000)
         write_stamp(folder, {"id": name, "environment": "old"})
-    stray = Blobs(root / "blobs").put(b"nobody names this")
+    stray = FolderBlobs(root / "blobs").put(b"nobody names this")
 
     code, out, _ = project("clean")
     # The stray file, and the inputs, which every run makes anew.
     assert code == 0 and "engine venv: removed 1 of 2 environments" in out and "removed 2 stored files" in out
-    assert current.exists() and not others.exists() and not Blobs(root / "blobs").path(stray).exists()
+    assert current.exists() and not others.exists() and not FolderBlobs(root / "blobs").path(stray).exists()
     assert project.json("run", "--tier", "known")["jobs"]["run"] == 0
 
     (current / "matrix-stamp.json").unlink()

@@ -249,12 +249,12 @@ def test_a_file_that_is_gone_proves_nothing(bench: Bench) -> None:
     bench.run(Cell(failed=FAILS, numbers={"memory.npz": NEAR}))
     (blob,) = {part.file("memory.npz") for part in bench.store.observations([6]).values()}
     assert blob is not None
-    bench.store.blobs.path(blob).unlink()
+    bench.store.blobs.local(blob).unlink()
     code, out, err = bench()
     assert code == UNSURE and "memory.npz arrays-missing" in out and "1 cells cannot be compared" in err
     # What is known to be the same bytes needs no reading.
     bench.run(Cell(failed=FAILS, numbers={"memory.npz": NEAR}))
-    bench.store.blobs.path(blob).unlink()
+    bench.store.blobs.local(blob).unlink()
     assert bench("2", "3")[0] == EQUAL
 
 

@@ -19,7 +19,7 @@ from matrix.environments.stamp import differences, installed_in, read_stamp, wri
 from matrix.errors import ConfigError, StateInUse
 from matrix.execution.materials import Materials
 from matrix.state import State
-from matrix.store import Blobs
+from matrix.store import FolderBlobs
 
 # --- durable ---------------------------------------------------------------------------------------------------------
 
@@ -155,57 +155,57 @@ def test_what_is_installed_is_read_from_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_name_is_the_hash_of_the_content(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     name = blobs.put(b"content")
     assert name == hashlib.sha256(b"content").hexdigest()
     assert blobs.read(name) == b"content"
 
 
 def test_equal_content_is_stored_once(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     source = tmp_path / "model.onnx"
     source.write_bytes(b"content")
     name = blobs.put(b"content")
     assert blobs.take(source) == name
     assert not source.exists()
-    assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == [blobs.path(name)]
+    assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == [blobs.local(name)]
 
 
 def test_take_moves_and_protects(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     source = tmp_path / "model.onnx"
     source.write_bytes(b"content")
     name = blobs.take(source)
     assert not source.exists() and blobs.read(name) == b"content"
-    assert blobs.path(name).stat().st_mode & 0o222 == 0
+    assert blobs.local(name).stat().st_mode & 0o222 == 0
 
 
 def test_collect_removes_what_nobody_names(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     keep, drop = blobs.put(b"keep"), blobs.put(b"drop it")
     half_taken = tmp_path / "blobs" / "incoming" / "1-model.onnx"
     half_taken.parent.mkdir()
     half_taken.write_bytes(b"12345")
     assert blobs.collect({keep}) == (2, len(b"drop it") + 5)
     assert blobs.read(keep) == b"keep"
-    assert not blobs.path(drop).exists() and not half_taken.exists()
+    assert not blobs.local(drop).exists() and not half_taken.exists()
 
 
 def test_collect_of_nothing(tmp_path: Path) -> None:
-    assert Blobs(tmp_path / "none").collect(set()) == (0, 0)
+    assert FolderBlobs(tmp_path / "none").collect(set()) == (0, 0)
 
 
 # --- storing a file of the user's ------------------------------------------------------------------------------------
 
 
 def test_a_file_is_stored_by_its_content_and_stays_where_it_is(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     mine = tmp_path / "mine.onnx"
     mine.write_bytes(b"a model")
     mine.chmod(0o644)
     name = blobs.put_file(mine)
     assert name == hashlib.sha256(b"a model").hexdigest() == blobs.put(b"a model")
-    assert blobs.read(name) == b"a model" and blobs.path(name).stat().st_mode & 0o777 == 0o444
+    assert blobs.read(name) == b"a model" and blobs.local(name).stat().st_mode & 0o777 == 0o444
     # Neither taken nor linked: the user may go on writing to it.
     assert mine.read_bytes() == b"a model" and mine.stat().st_mode & 0o777 == 0o644
     mine.write_bytes(b"another")
@@ -215,16 +215,16 @@ def test_a_file_is_stored_by_its_content_and_stays_where_it_is(tmp_path: Path) -
 
 
 def test_a_link_is_stored_as_what_it_leads_to(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     (tmp_path / "real").write_bytes(b"content")
     (tmp_path / "link").symlink_to("real")
     name = blobs.put_file(tmp_path / "link")
-    assert blobs.read(name) == b"content" and not blobs.path(name).is_symlink()
+    assert blobs.read(name) == b"content" and not blobs.local(name).is_symlink()
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").exists()
 
 
 def test_a_file_that_cannot_be_read_is_not_stored(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     for place in (tmp_path / "gone", tmp_path):
         with pytest.raises(OSError, match=r"No such file|Is a directory"):
             blobs.put_file(place)
@@ -234,7 +234,7 @@ def test_a_file_that_cannot_be_read_is_not_stored(tmp_path: Path) -> None:
 
 def test_a_user_file_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints are of gigabytes."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     (tmp_path / "net.pt").write_bytes(b"weights")
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read as a whole"))
     model = ModelSpec(id="mine", factory="converter.zoo.gestures:build", checkpoint="net.pt",
@@ -253,4 +253,4 @@ def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space left"):
-        Materials(tmp_path, Blobs(tmp_path / "blobs")).onnx(ModelSpec(id="mine", onnx="net.onnx"))
+        Materials(tmp_path, FolderBlobs(tmp_path / "blobs")).onnx(ModelSpec(id="mine", onnx="net.onnx"))

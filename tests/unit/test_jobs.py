@@ -20,7 +20,7 @@ from matrix.converter_code import ConverterCode
 from matrix.execution.inputs import DRAWS, make_inputs
 from matrix.execution.jobs import Job, JobMaker
 from matrix.execution.materials import Materials
-from matrix.store.blobs import Blobs
+from matrix.store.blobs import FolderBlobs
 
 CONVERTER = small.ROOT / "converter"
 
@@ -200,7 +200,7 @@ def test_a_users_factory_goes_into_the_jobs_folder(table: Config, tmp_path: Path
     mine = table.models[0].model_copy(update={"factory": "models/mine.py:build"})
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine.py").write_text("def build(): ...\n")
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     files = Materials(tmp_path, blobs).of_factory(mine)
     given = {"environment": "e", "opset": 9, "inputs": "i", "files": files}
     job = export(JobMaker(ConverterCode(CONVERTER)), mine, expand(table)[0], given)

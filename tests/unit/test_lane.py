@@ -19,7 +19,7 @@ from matrix.execution.jobs import ROLES, Job
 from matrix.execution.lane import Lane
 from matrix.execution.report import read_report
 from matrix.execution.slots import Slots
-from matrix.store import Blobs, Observation
+from matrix.store import FolderBlobs, Observation
 from matrix.store.records import Exit, JobKind, Obstacle
 from matrix.verdicts.outcome import outcome
 
@@ -32,7 +32,7 @@ class Bench:
     def __init__(self, root: Path, **deeds: Callable[[PassName], Deed]) -> None:
         self.root = root
         self.deeds = deeds
-        self.blobs = Blobs(root / "blobs")
+        self.blobs = FolderBlobs(root / "blobs")
         self.told = Told()
         self.engine = FakeEngine(root, self.script)
         self.lock = small.lock("env")
@@ -326,4 +326,4 @@ def test_inputs_are_links_where_they_can_be(tmp_path: Path) -> None:
 
     bench = Bench(tmp_path, look=only("convert", Deed(HALF, then=look)))
     bench.observe(bench.job("look"))
-    assert inodes == [bench.blobs.path(bench.inputs).stat().st_ino]
+    assert inodes == [bench.blobs.local(bench.inputs).stat().st_ino]

@@ -20,18 +20,18 @@ from matrix.execution import materials as module
 from matrix.execution.jobs import is_users
 from matrix.execution.materials import Materials
 from matrix.store import Store
-from matrix.store.blobs import Blobs
+from matrix.store.blobs import FolderBlobs
 
 X = ModelInput(name="x", shape=(1, 3))
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "blobs")
+def blobs(tmp_path: Path) -> FolderBlobs:
+    return FolderBlobs(tmp_path / "blobs")
 
 
 @pytest.fixture
-def materials(tmp_path: Path, blobs: Blobs) -> Materials:
+def materials(tmp_path: Path, blobs: FolderBlobs) -> Materials:
     return Materials(tmp_path, blobs)
 
 
@@ -60,7 +60,9 @@ def test_a_zoo_model_needs_nothing(materials: Materials) -> None:
     assert materials.of_factory(factory("converter.zoo.gestures:build")) == {}
 
 
-def test_a_source_folder_is_given_without_what_is_no_source(tmp_path: Path, materials: Materials, blobs: Blobs) -> None:
+def test_a_source_folder_is_given_without_what_is_no_source(
+    tmp_path: Path, materials: Materials, blobs: FolderBlobs
+) -> None:
     write(
         tmp_path / "code", "models.py", "net/layers.py", "net/data/table.csv", ".git/config", ".env", "net/.hidden.py",
         "__pycache__/models.pyc", "net/__pycache__/layers.cpython-311.pyc", "old.pyc", "node_modules/x.js",
@@ -147,7 +149,7 @@ def test_where_a_factory_lies(
     assert told == [name]
 
 
-def test_a_checkpoint_is_given_unread(tmp_path: Path, materials: Materials, blobs: Blobs) -> None:
+def test_a_checkpoint_is_given_unread(tmp_path: Path, materials: Materials, blobs: FolderBlobs) -> None:
     write(tmp_path, "net.pt", content=b"\x80 no pickle at all")
     given = materials.of_factory(factory("converter.zoo.gestures:build", checkpoint="net.pt"))
     assert {name: blobs.read(blob) for name, blob in given.items()} == {"checkpoint": b"\x80 no pickle at all"}
@@ -172,18 +174,18 @@ def test_a_zoo_model_with_files_of_the_users_is_the_users(fields: dict[str, str]
 # --- an .onnx file ---------------------------------------------------------------------------------------------------
 
 
-def test_a_file_and_its_reference(tmp_path: Path, materials: Materials, blobs: Blobs) -> None:
+def test_a_file_and_its_reference(tmp_path: Path, materials: Materials, blobs: FolderBlobs) -> None:
     write(tmp_path, "nets/net.onnx", content=b"model")
     npz(tmp_path / "in.npz", x=np.ones(3))
     npz(tmp_path / "out.npz", y=np.arange(2.0))
     given = materials.onnx(file(inputs_file="in.npz", reference="out.npz"))
     assert sorted(given) == ["given.npz", "model.onnx"]
     assert blobs.read(given["model.onnx"]) == b"model"
-    found = read_arrays(blobs.path(given["given.npz"]))
+    found = read_arrays(blobs.local(given["given.npz"]))
     assert list(found) == ["0/y"] and found["0/y"].tolist() == [0.0, 1.0]
 
 
-def test_external_data_of_its_own_folder(tmp_path: Path, materials: Materials, blobs: Blobs) -> None:
+def test_external_data_of_its_own_folder(tmp_path: Path, materials: Materials, blobs: FolderBlobs) -> None:
     write(tmp_path / "nets", "net.onnx", "net.data", "more/w.bin")
     given = materials.beside(file(), ["net.data", "more/w.bin"])
     assert sorted(given) == ["beside/more/w.bin", "beside/net.data"]

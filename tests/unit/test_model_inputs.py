@@ -16,24 +16,24 @@ from matrix.config.model import ModelInput, ModelSpec
 from matrix.errors import ConfigError
 from matrix.execution import stated as module
 from matrix.execution.materials import Materials
-from matrix.store.blobs import Blobs
+from matrix.store.blobs import FolderBlobs
 
 __all__ = ["blobs", "materials"]
 
 
 def inputs(
-    materials: Materials, blobs: Blobs, model: ModelSpec, stated: list[Mapping[str, Any]] | None = None
+    materials: Materials, blobs: FolderBlobs, model: ModelSpec, stated: list[Mapping[str, Any]] | None = None
 ) -> dict[str, Any]:
-    return read_arrays(blobs.path(materials.inputs(model, stated or ())))
+    return read_arrays(blobs.local(materials.inputs(model, stated or ())))
 
 
-def test_drawn_inputs(materials: Materials, blobs: Blobs) -> None:
+def test_drawn_inputs(materials: Materials, blobs: FolderBlobs) -> None:
     found = inputs(materials, blobs, factory("m:build"))
     assert list(found) == [f"{case}/x" for case in range(5)]
     assert {array.shape for array in found.values()} == {(1, 3)}
 
 
-def test_a_free_axis_is_longer_once(materials: Materials, blobs: Blobs) -> None:
+def test_a_free_axis_is_longer_once(materials: Materials, blobs: FolderBlobs) -> None:
     free = X.model_copy(update={"dynamic": {1: "wide"}})
     found = inputs(materials, blobs, ModelSpec(id="mine", factory="m:build", inputs=(free,)))
     assert [array.shape for array in found.values()] == [(1, 3), (1, 6), (1, 3), (1, 3), (1, 3)]
@@ -48,7 +48,7 @@ def test_a_free_axis_is_longer_once(materials: Materials, blobs: Blobs) -> None:
     ],
 )
 def test_inputs_from_a_file(
-    tmp_path: Path, materials: Materials, blobs: Blobs, arrays: dict[str, int], keys: list[str]
+    tmp_path: Path, materials: Materials, blobs: FolderBlobs, arrays: dict[str, int], keys: list[str]
 ) -> None:
     npz(tmp_path / "in.npz", **{name: np.full(3, value) for name, value in arrays.items()})
     found = inputs(materials, blobs, ModelSpec(id="mine", factory="m:build", inputs_file="in.npz"))
@@ -86,7 +86,7 @@ def test_inputs_that_are_not_there(materials: Materials) -> None:
 STATED = {"name": "x", "shape": [1, 3], "dtype": "float32"}
 
 
-def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: Materials, blobs: Blobs) -> None:
+def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: Materials, blobs: FolderBlobs) -> None:
     tokens = {"name": "t", "shape": ["batch", 4], "dtype": "int64"}
     mine = ModelInput(name="z", shape=(2, 2), range=(5, 6))
     left_open = {"name": "z", "shape": ["a", None], "dtype": "float32"}
@@ -129,7 +129,7 @@ def test_an_input_the_file_does_not_have(materials: Materials) -> None:
         materials.inputs(file(inputs=(X.model_copy(update={"name": "wrong"}),)), [STATED])
 
 
-def test_a_single_input_without_a_name_is_the_files(materials: Materials, blobs: Blobs) -> None:
+def test_a_single_input_without_a_name_is_the_files(materials: Materials, blobs: FolderBlobs) -> None:
     unnamed = ModelInput(name="input", shape=(1, 3))
     found = inputs(materials, blobs, file(inputs=(unnamed,)), [STATED])
     assert {(key.partition("/")[2], array.shape) for key, array in found.items()} == {("x", (1, 3))}
@@ -138,7 +138,7 @@ def test_a_single_input_without_a_name_is_the_files(materials: Materials, blobs:
 OTHERS = [STATED, {"name": "z", "shape": [7], "dtype": "float32"}]
 
 
-def test_inputs_without_names_are_the_files_in_their_order(materials: Materials, blobs: Blobs) -> None:
+def test_inputs_without_names_are_the_files_in_their_order(materials: Materials, blobs: FolderBlobs) -> None:
     unnamed = (ModelInput(name="input", shape=(1, 3)), ModelInput(name="input_1", shape=(7,)))
     found = inputs(materials, blobs, file(inputs=unnamed), OTHERS)
     assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {"0/x": (1, 3), "0/z": (7,)}
@@ -149,7 +149,7 @@ def test_of_too_few_without_names_nobody_knows_which(materials: Materials) -> No
         materials.inputs(file(inputs=(ModelInput(name="input", shape=(1, 3)),)), OTHERS)
 
 
-def test_names_that_look_like_none_are_names_where_the_file_has_them(materials: Materials, blobs: Blobs) -> None:
+def test_names_that_look_like_none_are_names_where_the_file_has_them(materials: Materials, blobs: FolderBlobs) -> None:
     stated = [{**STATED, "name": "input_1"}, {**STATED, "name": "input_2", "shape": [7]}]
     named = (ModelInput(name="input_2", shape=(7,)), ModelInput(name="input_1", shape=(1, 3)))
     found = inputs(materials, blobs, file(inputs=named), stated)

@@ -436,7 +436,7 @@ def test_a_finding_whose_files_are_gone_is_looked_for_again(world: World) -> Non
     plan = world.plan("known", "opset=9")
     run, _ = world.run(plan)
     export = world.store.observations([world.store.cells(run.id)[0].export]).popitem()[1]
-    world.store.blobs.path(str(export.file("model.onnx"))).unlink()
+    world.store.blobs.local(str(export.file("model.onnx"))).unlink()
     assert counts(world.run(plan)[0])[0] >= 1
     assert counts(world.run(plan)[0])[0] == 0
 

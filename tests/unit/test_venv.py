@@ -29,7 +29,7 @@ from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.index import IndexSettings
 from matrix.interpreters import Interpreter
-from matrix.store import Blobs, Observation
+from matrix.store import FolderBlobs, Observation
 from matrix.verdicts.outcome import outcome
 
 LOCK = small.lock("env")
@@ -260,8 +260,8 @@ class Standing(VenvEngine):
         return Environment("id", lock, self._root.parent / "env", "3.8.18", {})
 
 
-def observe(workshop: Path, *deeds: str, limits: Limits) -> tuple[list[Observation], Blobs]:
-    blobs = Blobs(workshop / "blobs")
+def observe(workshop: Path, *deeds: str, limits: Limits) -> tuple[list[Observation], FolderBlobs]:
+    blobs = FolderBlobs(workshop / "blobs")
 
     async def main() -> list[Observation]:
         made = Standing(workshop / "envs", SETTINGS, workshop / "converter")

@@ -33,12 +33,13 @@ from matrix.environments.docker.container import Container
 from matrix.environments.docker.context import fill
 from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import Room
-from matrix.environments.engine import BuildFailed, EngineFault, Environment, PassName, Stored, identity
+from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
 from matrix.errors import EngineUnavailable
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock, read_locks
 from matrix.redact import redact
+from matrix.store.records import Pass
 from matrix.surroundings import WORKER
 
 _INSTALLED = "/opt/env/installed.json"
@@ -273,16 +274,14 @@ class DockerEngine:
         finally:
             _quietly(self.client.api.remove_container, container["Id"], v=True, force=True)
 
-    async def start(
-        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
-    ) -> Container:
+    async def start(self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits) -> Container:
         carried = await asyncio.to_thread(self._carried)
         cage = restrictions(self.facts, limits, inbox, outbox, carried / "converter", carried / "job.sh")
         options: dict[str, Any] = {
             "image": environment.place,
             "entrypoint": ["sh", WRAPPER],
             "command": [
-                *("/opt/env/bin/python", f"{CONVERTER}/worker.py", work),
+                *("/opt/env/bin/python", f"{CONVERTER}/worker.py", work.module),
                 *("--inbox", INBOX, "--outbox", OUTBOX, "--lifeline"),
             ],
             "user": job_user(self.facts),

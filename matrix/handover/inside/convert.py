@@ -111,7 +111,7 @@ def run(step, conversion, python, output, log, notes):
     spec = {"schema": 1, "job": name, "folder": "job", "params": step["params"]}
     write_json(os.path.join(inbox, "job.json"), spec)
     open(os.path.join(inbox, "stop"), "w").close()
-    command = [python, os.path.join(TOOLKIT, "converter", "worker.py"), name, "--inbox", inbox, "--outbox", outbox]
+    command = [python, os.path.join(TOOLKIT, "converter", "worker.py"), step["module"], "--inbox", inbox, "--outbox", outbox]
     status = call(command, conversion, outbox, log, name)
     folder = os.path.join(outbox, "job")
     add_to(log, os.path.join(folder, name + ".log"))

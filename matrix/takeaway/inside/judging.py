@@ -12,6 +12,7 @@ from matrix.takeaway.inside.reference import Reference
 from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import Judgement, Leg, judge
 from matrix.verdicts.outcome import Outcome, outcome
+from matrix.verdicts.scheme import Scheme
 from matrix.verdicts.tolerance import Tolerances
 
 NO_REFERENCE = "no-reference"
@@ -23,11 +24,13 @@ def speak(observation: Observation) -> Outcome | None:
     return outcome(observation, Path(log).read_text(encoding="utf-8") if log else "")
 
 
-def conclude(opset: int | None, convert: Observation, reference: Reference, tolerances: Tolerances) -> Judgement:
+def conclude(
+    opset: int | None, convert: Observation, reference: Reference, tolerances: Tolerances, scheme: Scheme
+) -> Judgement:
     """The verdict on one conversion of a model that came as an .onnx file."""
     compare = partial(_leg, tolerances)
     if reference.observation is not None:
-        found = judge(opset or 0, None, reference.observation, convert, speak, compare)
+        found = judge(opset or 0, None, reference.observation, convert, speak, compare, scheme)
         if reference.kind == "given":
             title = found.finding.title.replace("ONNX Runtime computes", "the given outputs say")
             found = replace(found, finding=replace(found.finding, title=title))
@@ -36,7 +39,7 @@ def conclude(opset: int | None, convert: Observation, reference: Reference, tole
     files = {"reference.npz": convert.file("memory.npz"), "again.npz": convert.file("memory.npz")}
     record = replace(convert.passes[0], result={"done": True}, files={k: v for k, v in files.items() if v})
     itself = Observation("", "reference", "reference", "", "", 0.0, 0, (record,))
-    found = judge(opset or 0, None, itself, convert, speak, compare)
+    found = judge(opset or 0, None, itself, convert, speak, compare, scheme)
     if found.finding.verdict != "match":
         return found
     return Judgement(

@@ -30,7 +30,8 @@ def parse(toolchain: Toolchain, arguments: list[str] | None = None) -> Options:
     parser = _Parser(
         prog="IMAGE",
         usage='docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" IMAGE MODEL.onnx [OPTION ...]',
-        description=f"Convert an .onnx file to TensorFlow with {_words(toolchain)}, and say how it matched.\n"
+        description=f"Convert an .onnx file to {toolchain.scheme.title} with {_words(toolchain)}, and say how it "
+        "matched.\n"
         "Files are named relative to the mounted folder; the result goes beside the model, into MODEL.tf/.",
         epilog="exit codes:\n" + "\n".join(f"  {code:<4} {words}" for code, words in EXIT_CODES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,8 +71,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _words(toolchain: Toolchain) -> str:
-    name, version = toolchain.tensorflow
-    return f"onnx-tf {toolchain.versions['onnx-tf']} and {name} {version} (row {toolchain.row})"
+    return f"{toolchain.words} (row {toolchain.row})"
 
 
 def _default(toolchain: Toolchain) -> str:

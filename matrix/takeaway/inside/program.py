@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,20 @@ def _convert(
         **{name: model.path.parent / name for name in model.companions},
     }
     workers = Workers(root / "converter" / "worker.py", scratch)
-    passes = [_pass(workers, "convert", toolchain.python, files)]
+    passes = [_pass(workers, toolchain.converts, toolchain.python, files)]
     convert = _observation(toolchain, passes)
-    if speak(convert) is None:
+    kind = str(next(iter(convert.facts.get("artifacts") or ()), ""))
+    if kind:
         saved = {"saved": workers.outbox("convert") / "saved", "inputs.npz": staged / "inputs.npz"}
-        passes.append(_pass(workers, "reload", toolchain.python, saved))
+        # TensorFlow Lite is not asked for: the artifact that the converter leaves by itself.
+        loads = next(one for one in toolchain.scheme.artifacts if not one.makes)
+        passes.append(replace(_pass(workers, loads.module, toolchain.python, saved), artifact=kind))
         convert = _observation(toolchain, passes)
     if speak(convert) is None:
         reference, ran = _reference(toolchain, options, outputs, workers, files, staged)
     else:
         reference, ran = Reference.none("not asked, since there is nothing to compare"), []
-    judgement = conclude(model.opset, convert, reference, toolchain.rule)
+    judgement = conclude(model.opset, convert, reference, toolchain.rule, toolchain.scheme)
     _keep(scratch, staged, convert, reference)
     (staged / place.LOG).write_text("".join(map(_log, [*passes, *ran])), encoding="utf-8")
     facts = convert.facts
@@ -149,13 +153,13 @@ def _reference(
         return Reference.given(options.reference, staged / "reference.npz"), []
     if toolchain.onnxruntime is None:
         return Reference.none("this image carries none; give --inputs and --reference to compare"), []
-    record = _pass(workers, "reference", toolchain.reference_python, files)
+    record = _pass(workers, "converter.stages.reference", toolchain.reference_python, files)
     return Reference.carried(toolchain.onnxruntime, record), [record]
 
 
-def _pass(workers: Workers, work: str, python: str, files: dict[str, Path]) -> PassRecord:
-    print(f"{work} ...", file=sys.stderr, flush=True)
-    return workers.run(work, python, files)
+def _pass(workers: Workers, module: str, python: str, files: dict[str, Path]) -> PassRecord:
+    print(f"{module.rpartition('.')[2]} ...", file=sys.stderr, flush=True)
+    return workers.run(module, python, files)
 
 
 def _observation(toolchain: Toolchain, passes: list[PassRecord]) -> Observation:
@@ -168,6 +172,7 @@ def _observation(toolchain: Toolchain, passes: list[PassRecord]) -> Observation:
         limits_seconds=0.0,
         limits_memory_mb=memory.limit_mb(),
         passes=tuple(passes),
+        family=toolchain.scheme.name,
     )
 
 

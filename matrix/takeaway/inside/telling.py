@@ -103,9 +103,8 @@ class Telling:
 
     def _lines(self) -> Iterator[str]:
         judgement, versions = self.judgement, self.toolchain.versions
-        name, _ = self.toolchain.tensorflow
         yield _line("row", self.toolchain.row)
-        shown = {name: versions[name] for name in ("onnx", "onnx-tf", name, "torch") if name in versions}
+        shown = {name: versions[name] for name in (*self.toolchain.packages, "torch") if name in versions}
         yield _line("versions", ", ".join([f"Python {versions['python']}", *(f"{k} {v}" for k, v in shown.items())]))
         yield _line("model", f"opset {self.model.opset or 'unknown'}, IR version {self.model.ir_version}")
         yield _line("inputs", self.inputs)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from matrix.verdicts.scheme import Scheme
 from matrix.verdicts.tolerance import Tolerance, Tolerances
 
 FILE = "toolchain.json"
@@ -15,7 +16,9 @@ FILE = "toolchain.json"
 @dataclass(frozen=True)
 class Toolchain:
     """`python` and `reference_python` are the interpreters to start, `onnxruntime` is None where the image has no
-    reference. `tolerances` holds the table's changes by kind of number: {"float32": [rtol, atol]}."""
+    reference. `tolerances` holds the table's changes by kind of number: {"float32": [rtol, atol]}. `packages` are those
+    that name the row, by the names that are installed; `converts` is the module that converts, `compared` how what it
+    makes is compared, as data."""
 
     row: str
     environment: str
@@ -25,6 +28,9 @@ class Toolchain:
     reference_python: str
     onnxruntime: str | None
     tolerances: dict[str, tuple[float, float]]
+    packages: tuple[str, ...]
+    converts: str
+    compared: dict[str, Any]
 
     def text(self) -> str:
         """The content of the file."""
@@ -40,7 +46,10 @@ class Toolchain:
         return Tolerances().override({kind: Tolerance(*pair) for kind, pair in self.tolerances.items()})
 
     @property
-    def tensorflow(self) -> tuple[str, str]:
-        """The distribution that is really there, and its version."""
-        name = next(name for name in ("tensorflow-cpu", "tensorflow") if name in self.versions)
-        return name, self.versions[name]
+    def scheme(self) -> Scheme:
+        return Scheme.of_document(self.compared)
+
+    @property
+    def words(self) -> str:
+        """`onnx-tf 1.10.0 and tensorflow-cpu 2.8.0`: the converter, and what runs its artifacts."""
+        return " and ".join(f"{name} {self.versions[name]}" for name in (self.packages[0], self.packages[-1]))

@@ -33,8 +33,10 @@ class Workers:
         self._worker = worker
         self._scratch = scratch
 
-    def run(self, work: str, python: str, files: Mapping[str, Path]) -> PassRecord:
-        """One pass in a fresh process on `files`, name to path; they are copied, a folder is moved."""
+    def run(self, module: str, python: str, files: Mapping[str, Path]) -> PassRecord:
+        """One pass, by its module of converter/, in a fresh process on `files`, name to path; they are copied, a folder
+        is moved."""
+        work = module.rpartition(".")[2]
         root = self._scratch / work
         inbox, outbox = root / "inbox", root / "outbox"
         for folder in (inbox / JOB, outbox, root / "tmp"):
@@ -46,7 +48,7 @@ class Workers:
         (inbox / "stop").touch()
         kills = memory.killed()
         started = time.monotonic()
-        status = self._call([python, str(self._worker), work], inbox, outbox, root)
+        status = self._call([python, str(self._worker), module], inbox, outbox, root)
         seconds = time.monotonic() - started
         made = outbox / JOB
         released = (made / f"{work}.released").exists()

@@ -1,11 +1,11 @@
-"""Files by the hash of their content: arrays, models and logs. Equal content is stored once."""
+"""Blobs in a folder of this machine."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-from collections.abc import Set
+from collections.abc import Collection, Set
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,19 +15,19 @@ from matrix import durable
 _STORES = "stores"
 
 
-class Blobs:
+class FolderBlobs:
     """`<root>/ab/cdef…`; a name is the sha256 of the content, in hex."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def path(self, name: str) -> Path:
+    def local(self, name: str) -> Path:
         return self._root / name[:2] / name[2:]
 
     def put(self, data: bytes) -> str:
         """Store bytes and return their name."""
         name = hashlib.sha256(data).hexdigest()
-        path = self.path(name)
+        path = self.local(name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             durable.write_bytes(path, data)
@@ -57,7 +57,7 @@ class Blobs:
         with held.open("rb") as stream:
             name = hashlib.file_digest(stream, "sha256").hexdigest()
             os.fsync(stream.fileno())
-        path = self.path(name)
+        path = self.local(name)
         if path.exists():
             held.unlink()
         else:
@@ -70,7 +70,7 @@ class Blobs:
     def add(self, name: str, stream: BinaryIO) -> bool | None:
         """Copy in a file that came from elsewhere under this name, not yet flushed to disk; False where it is there
         already, None where its content is not what the name says."""
-        path = self.path(name)
+        path = self.local(name)
         if path.exists():
             return False if _digest(stream) == name else None
         incoming = self._root / "incoming"
@@ -89,8 +89,18 @@ class Blobs:
         held.rename(path)
         return True
 
+    def open(self, name: str) -> BinaryIO:
+        return self.local(name).open("rb")
+
     def read(self, name: str) -> bytes:
-        return self.path(name).read_bytes()
+        return self.local(name).read_bytes()
+
+    def existing(self, names: Collection[str]) -> set[str]:
+        return {name for name in names if self.local(name).exists()}
+
+    def delete(self, names: Collection[str]) -> None:
+        for name in names:
+            self.local(name).unlink(missing_ok=True)
 
     def text(self, name: str) -> str:
         """A log; '' where the file is gone."""

@@ -11,7 +11,7 @@ import numpy
 
 from converter import graph
 from converter.arrays import in_order, read_cases, write_cases
-from converter.stages.convert import convert, framework, load
+from converter.families.onnx_tf.convert import convert, framework, load
 
 # Before Python 3.7 no call has more than 255 arguments, and onnx-tf returns its outputs as a namedtuple.
 _AT_ONCE = 200

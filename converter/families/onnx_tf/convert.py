@@ -99,7 +99,7 @@ def save(job, packages, converted):
         for name in files:
             size += os.path.getsize(os.path.join(place, name))
             job.made(os.path.relpath(os.path.join(place, name), job.outbox))
-    job.facts.update(saved=names["kind"], saved_mb=round(size / 2.0 ** 20, 3))
+    job.facts.update(saved=names["kind"], artifacts=[names["kind"]], saved_mb=round(size / 2.0 ** 20, 3))
 
 
 def _tensors_of(names, representation, path, tensorflow):

@@ -10,7 +10,7 @@ printed that did not:
      "cases": [{"name", "suite", "opsets", "ir_version", "operators", "uses", "outputs": [name],
                 "stage": "load" | "check" | "convert" | "run", "done", "error": null | see converter/failure.py,
                 "exit": null | {"code", "signal"}, "stopped": null | "timeout" | "memory", "printed", "seconds"}],
-     "handlers": {operator: [version]}, "schemas": {operator: [version]}}    see converter/backend/claims.py
+     "handlers": {operator: [version]}, "schemas": {operator: [version]}}    see claims.py
 and expected.npz, actual.npz, with keys "<position of the case in cases>/<tensor>", see converter/backend/trial.py.
 """
 import contextlib
@@ -24,12 +24,12 @@ from types import SimpleNamespace
 import numpy
 
 from converter.arrays import write_cases
-from converter.backend import claims, trial
+from converter.backend import trial
 from converter.backend.alone import each_alone
 from converter.backend.cases import shipped
-from converter.backend.warm import Warmth
+from converter.families.onnx_tf import claims, convert
+from converter.families.onnx_tf.warm import Warmth
 from converter.results import write_atomically
-from converter.stages import convert
 from converter.versions import installed
 
 CASE_SECONDS = 30

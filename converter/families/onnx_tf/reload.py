@@ -1,17 +1,17 @@
 """The saved artifact, loaded and run by a process that never held the converted model: what the user of the file sees.
 
-Inputs: saved/ (as converter/stages/convert.py describes it), inputs.npz. Output: reloaded.npz. Fact:
+Inputs: saved/ (as convert.py describes it), inputs.npz. Output: reloaded.npz. Fact:
 "inference_seconds", the fastest call with a case; not the first one, in which TensorFlow warms up.
 """
 import json
 import os
-import re
-import time
 from types import SimpleNamespace
 
 import numpy
 
 from converter.arrays import in_order, read_cases, write_cases
+from converter.signatures import match
+from converter.watch import Watch
 
 
 def framework():
@@ -26,26 +26,10 @@ def reload(job, packages, _):
         names = json.load(file)
     cases = read_cases(job.given("inputs.npz"))
     runner = {"frozen-graph": _frozen_graph, "saved-model": _saved_model}[names["kind"]]
-    watch = _Watch()
+    watch = Watch()
     outputs = runner(job.given("saved"), names, cases, packages.tensorflow, watch)
     write_cases(job.made("reloaded.npz"), outputs)
     job.facts["inference_seconds"] = watch.fastest()
-
-
-class _Watch:
-    """Times calls; the first of them, in which TensorFlow warms up, counts only where it is the only one."""
-
-    def __init__(self):
-        self._seconds = []
-
-    def call(self, function, *arguments, **named):
-        started = time.perf_counter()
-        value = function(*arguments, **named)
-        self._seconds.append(time.perf_counter() - started)
-        return value
-
-    def fastest(self):
-        return round(min(self._seconds[1:] or self._seconds), 6)
 
 
 def _frozen_graph(folder, names, cases, tensorflow, watch):
@@ -82,20 +66,6 @@ def _saved_model(folder, names, cases, tensorflow, watch):
         values = watch.call(signature, **fed)
         outputs.append({name: values[keys[name]].numpy() for name in wanted})
     return outputs
-
-
-def match(names, keys):
-    """{ONNX name: key of the signature}. A signature has the names themselves (onnx-tf 1.9 and later), them with other
-    characters replaced, or "output_0", "output_1", ... in order (1.7, 1.8)."""
-    spellings = (
-        {name: name for name in names},
-        {name: re.sub(r"\W", "_", name) for name in names},
-        {name: "output_%d" % position for position, name in enumerate(names)},
-    )
-    for spelling in spellings:
-        if set(spelling.values()) == set(keys):
-            return spelling
-    raise ValueError("the signature has %s, the model has %s" % (sorted(keys), names))
 
 
 STAGES = (reload,)

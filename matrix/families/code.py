@@ -1,0 +1,35 @@
+"""The code that runs inside environments: converter/, with the folders of families from outside beside ours."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from matrix.families.family import Family
+
+
+def assembled(converter: Path, families: Iterable[Family], store: Path) -> Path:
+    """Return a folder like `converter` in which every family's passes are found: `converter` itself, unless some come
+    from outside. Then it is a copy below `store`, one for each state of the code."""
+    outside = {one.code: one.folder for one in families if one.folder is not None}
+    if not outside:
+        return converter
+    digest = hashlib.sha256()
+    for place in (converter, *outside.values()):
+        for path in sorted(place.rglob("*.py")):
+            digest.update(f"{place.name}/{path.relative_to(place).as_posix()}\0".encode() + path.read_bytes())
+    target = store / digest.hexdigest()[:20] / "converter"
+    if not target.exists():
+        target.parent.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=store) as scratch:
+            attempt = Path(scratch) / "code"
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(converter, attempt / "converter", ignore=ignored)
+            for code, folder in outside.items():
+                shutil.copytree(folder, attempt / "converter" / "families" / code, ignore=ignored)
+            if not target.parent.exists():
+                attempt.rename(target.parent)
+    return target
