@@ -18,16 +18,20 @@ import numpy as np
 import small
 
 from matrix.config.model import Limits
-from matrix.environments.engine import BuildFailed, Environment, PassName, Stored, identity
+from matrix.environments.engine import BuildFailed, Environment, Stored, identity
 from matrix.errors import EngineUnavailable
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
-from matrix.store.records import Exit, Observation
+from matrix.store.records import Exit, Observation, Pass
+
+PassName = str
 
 GOOD = {
     "export": ("import", "model", "forward", "export"),
     "reference": ("import", "load", "run"),
     "convert": ("import", "load", "check", "convert", "run", "save"),
+    "direct": ("import", "model", "forward", "convert", "save"),
+    "forward": ("import", "model", "forward"),
     "reload": ("import", "reload"),
     "tflite": ("tflite", "invoke"),
     "inspect": ("load", "check"),
@@ -64,7 +68,9 @@ class Deed:
 
 def good(work: PassName, spec: Mapping[str, Any]) -> Deed:
     """A job that goes well; the exporter writes the opset it is asked for."""
-    facts = {"opset_written": spec["params"].get("opset", 0)} if work == "export" else {}
+    facts: dict[str, Any] = {"opset_written": spec["params"].get("opset", 0)} if work == "export" else {}
+    if work == "convert":
+        facts = {"saved": "frozen-graph", "artifacts": ["frozen-graph"]}
     files = {
         "export": {"torch.npz": ANSWER, "model.onnx": json.dumps(spec["params"], sort_keys=True).encode()},
         "reference": {"reference.npz": ANSWER, "again.npz": ANSWER},
@@ -203,11 +209,11 @@ class FakeEngine:
         return Environment(self.identify(lock), lock, str(self.root / lock.name), f"{lock.python}.9", {"onnx": "1.5.0"})
 
     async def start(
-        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
+        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits
     ) -> FakeWorker:
         if self.start_fault is not None:
             raise self.start_fault
-        worker = FakeWorker(self, work, inbox, outbox)
+        worker = FakeWorker(self, work.name, inbox, outbox)
         self.workers.append(worker)
         return worker
 

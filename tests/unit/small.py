@@ -10,6 +10,7 @@ from typing import Any
 
 from matrix.config import Config, load_config
 from matrix.config.model import Role
+from matrix.families import KNOWN
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import all_requests
 from matrix.store import CellRecord, Observation, PassRecord
@@ -84,7 +85,7 @@ def table(folder: Path, text: str = SMALL) -> Path:
 
 
 def config(folder: Path, text: str = SMALL) -> Config:
-    return load_config(table(folder, text))
+    return load_config(table(folder, text), families=KNOWN)
 
 
 def changed(old: str, new: str, text: str = SMALL) -> str:
@@ -210,6 +211,7 @@ def observation(
         limits_memory_mb=memory_mb,
         passes=passes,
         obstacle=obstacle,
+        family="onnx-tf" if ROLES[kind] == "converter" else "",
         **{"installed": {"onnx": "1.5.0"}, "python": "3.8.18", **changes},
     )
 

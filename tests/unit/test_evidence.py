@@ -18,7 +18,7 @@ from matrix.operators import Use
 from matrix.results import Judge
 from matrix.store import Store
 from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import LITE_ONLY, TFLITE_LEG, Judgement
+from matrix.verdicts.judge import LITE_ONLY, Judgement
 
 USE = Use("Resize", (("coordinate_transformation_mode", "half_pixel"), ("mode", "nearest")), "1011")
 USES = [{"operator": "Resize", "modes": dict(USE.modes), "given": "1011"}]
@@ -176,9 +176,9 @@ def test_a_model_named_on_the_spot_does_not_make_everything_be_judged_again(
 def test_the_margin_is_that_of_tensorflow_whether_or_not_it_went_on_to_tensorflow_lite(source: Source) -> None:
     run = record(source, "broken")
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
-    legs = {"onnxruntime-tensorflow": {"tightest": 0.01}, TFLITE_LEG: {"tightest": 20.0}}
+    legs = {"onnxruntime-tensorflow": {"tightest": 0.01}, "reloaded-tflite": {"tightest": 20.0}}
     wide = replace(
-        result, judgement=Judgement(Finding("mismatch", "converter", "compare", "x"), leg=TFLITE_LEG, legs=legs)
+        result, judgement=Judgement(Finding("mismatch", "converter", "compare", "x"), leg="reloaded-tflite", legs=legs)
     )
     assert entry_of(wide, run).margin == 100.0
 
@@ -285,7 +285,7 @@ def test_of_the_model_in_question_all_cells_are_read_of_others_enough() -> None:
     "failed",
     [
         Judgement(Finding("unsupported", "converter", "tflite", "no-such-op"), remarks=(LITE_ONLY,)),
-        Judgement(Finding("mismatch", "converter", "compare", "values-differ"), leg=TFLITE_LEG),
+        Judgement(Finding("mismatch", "converter", "compare", "values-differ"), leg="reloaded-tflite"),
     ],
 )
 def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: Source, failed: Judgement) -> None:

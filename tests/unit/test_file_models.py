@@ -17,7 +17,6 @@ from test_remedied_views import TOO_NEW, given
 
 from matrix import errors
 from matrix.config.model import ModelSpec
-from matrix.environments.engine import PassName
 from matrix.execution.inputs import pack
 from matrix.planning import Selection, make_plan
 from matrix.selectors import Condition, from_text
@@ -84,7 +83,7 @@ def test_the_files_beside_it_are_given_when_it_names_some(own: Project) -> None:
     (own.root / "nets" / "mine.data").write_bytes(b"weights")
     asked: list[str] = []
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work != "inspect":
             return good(work, spec)
         given = own.engine.seen[-1][2]
@@ -134,7 +133,7 @@ def test_the_traceback_of_a_broken_file_is_shown(own: Project) -> None:
 
 
 def test_of_a_file_that_the_reference_cannot_run_the_later_job_is_shown(own: Project) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work == "reference":
             return Deed(small.report("import", "load", error={**small.raised("no"), "traceback": "in the reference"}))
         return inspected() if work == "inspect" else good(work, spec)
@@ -146,7 +145,7 @@ def test_of_a_file_that_the_reference_cannot_run_the_later_job_is_shown(own: Pro
 
 
 def test_a_file_that_one_converter_cannot_read_is_not_unusable(own: Project) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work == "convert":
             return Deed(small.report("import", "load", error=small.raised("no")))
         return inspected() if work == "inspect" else good(work, spec)
@@ -201,7 +200,7 @@ def test_a_file_of_the_table_that_cannot_be_fed_is_a_finding(own: Project) -> No
 def test_a_change_after_which_the_file_computes_other_numbers_is_no_remedy(own: Project, as_before: bool) -> None:
     """Nothing but the file as it was says what is right: ONNX Runtime and TensorFlow agree on the changed one."""
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         lowered = work in ("reference", "convert") and b"ir_version" in given(own, spec)
         other = lowered and not as_before
         if work == "inspect":
@@ -238,7 +237,7 @@ OTHER = npz([1.0, -2.0, 3.0, 4.0, 5.0])
 
 
 def test_a_reference_that_is_given_is_a_leg_of_its_own(own: Project) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         return inspected(model_onnx=b"looked into", given_npz=ANSWER) if work == "inspect" else good(work, spec)
 
     own.engine.script = script
@@ -296,7 +295,7 @@ def trusted(project: Project) -> list[bool]:
     """What the export jobs were told; files come with the factory."""
     told: list[bool] = []
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work == "export":
             assert project.engine.seen[-1][2] == ["checkpoint", "inputs.npz", "source", "source/models.py"]
             assert spec["params"]["checkpoint"]["key"] is None
@@ -353,7 +352,7 @@ def test_inputs_from_a_file_name_the_arguments(weights: Project) -> None:
     (weights.root / "in.npz").write_bytes(ANSWER)
     named: list[list[str]] = []
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work == "export":
             named.append(spec["params"]["inputs"])
         return good(work, spec)

@@ -18,8 +18,9 @@ from matrix.config import Config, ModelInput, ModelSpec
 from matrix.config.exporters import Exporter, expand
 from matrix.converter_code import ConverterCode
 from matrix.execution.inputs import DRAWS, make_inputs
-from matrix.execution.jobs import Job, JobMaker
+from matrix.execution.jobs import Job, JobMaker, export_params
 from matrix.execution.materials import Materials
+from matrix.families.onnx_tf import OnnxTf
 from matrix.store.blobs import FolderBlobs
 
 CONVERTER = small.ROOT / "converter"
@@ -42,18 +43,19 @@ def ids(code: Path, table: Config, **changes: Any) -> dict[str, str]:
     given: dict[str, Any] = {"environment": "e", "inputs": "i", "onnx": "o", "opset": 9, "files": {}} | changes
     exporter = expand(table)[changes.get("exporter", 0)]
     net, other = table.models
+    files = {"model.onnx": given["onnx"], "inputs.npz": given["inputs"]}
     return {
         "export": export(maker, net, exporter, given).id,
         "export other": export(maker, other, exporter, given | {"files": {}}).id,
-        "reference": maker.reference(given["environment"], given["onnx"], given["inputs"]).id,
-        "convert": maker.convert(given["environment"], given["onnx"], given["inputs"]).id,
+        "reference": maker.make("reference", given["environment"], {}, files).id,
+        "convert": maker.make("convert", given["environment"], {}, files, OnnxTf()).id,
     }
 
 
 def export(maker: JobMaker, model: ModelSpec, exporter: Exporter, given: dict[str, Any]) -> Job:
-    return maker.export(
-        given["environment"], model, exporter, given["opset"], 4, False, given["inputs"], given["files"]
-    )
+    params, imports = export_params(model, exporter, given["opset"], 4, False)
+    files = {"inputs.npz": given["inputs"], **given["files"]}
+    return maker.make("export", given["environment"], params, files, imports=imports)
 
 
 def different(one: dict[str, str], other: dict[str, str]) -> set[str]:
@@ -79,21 +81,28 @@ def add_stage(code: Path) -> None:
     (code / "stages" / "coverage.py").write_text("from converter import graph\n")
 
 
+def add_family(code: Path) -> None:
+    (code / "families" / "other").mkdir()
+    (code / "families" / "other" / "convert.py").write_text("from converter import graph\n")
+
+
 EXPORTS = {"export", "export other"}
 
 EDITS = {
     "the export stage": (edit("stages/export.py"), EXPORTS),
-    "the convert stage": (edit("stages/convert.py"), {"convert"}),
-    "the reload stage": (edit("stages/reload.py"), {"convert"}),
+    "the convert stage": (edit("families/onnx_tf/convert.py"), {"convert"}),
+    "the reload stage": (edit("families/onnx_tf/reload.py"), {"convert"}),
     "the reference stage": (edit("stages/reference.py"), {"reference"}),
     "a zoo model": (edit("zoo/gestures.py"), {"export"}),
     "the worker": (edit("worker.py"), EXPORTS | {"reference", "convert"}),
     "what the worker imports": (edit("results.py"), EXPORTS | {"reference", "convert"}),
     "what only models import": (edit("weights.py"), EXPORTS),
-    "the package around the stages": (edit("stages/__init__.py"), EXPORTS | {"reference", "convert"}),
+    "the package around the stages": (edit("stages/__init__.py"), EXPORTS | {"reference"}),
+    "the package around a family": (edit("families/onnx_tf/__init__.py"), {"convert"}),
     "the package around the models": (edit("zoo/__init__.py"), EXPORTS),
     "a new zoo model": (add_zoo_model, set()),
     "a new stage": (add_stage, set()),
+    "another family": (add_family, set()),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from fakes import GOOD
 from small import observation, passed, raised, report
 
+from matrix.families.onnx_tf import OnnxTf
 from matrix.store import Observation
 from matrix.verdicts import judge as judging
 from matrix.verdicts.judge import Judgement, Leg, judge
@@ -61,11 +62,11 @@ NAMED = {
     ("ort", "ort2"): judging.REPEAT,
     ("torch", "ort"): judging.EXPORTER_LEG,
     ("given", "ort"): judging.GIVEN_LEG,
-    ("ort", "memory"): judging.CONVERTER_LEG,
-    ("torch", "memory"): judging.DIRECT_LEG,
-    ("given", "memory"): judging.GIVEN_DIRECT_LEG,
-    ("memory", "reloaded"): judging.RELOAD_LEG,
-    ("reloaded", "lite"): judging.TFLITE_LEG,
+    ("ort", "memory"): "onnxruntime-tensorflow",
+    ("torch", "memory"): "torch-tensorflow",
+    ("given", "memory"): "given-tensorflow",
+    ("memory", "reloaded"): "memory-reloaded",
+    ("reloaded", "lite"): "reloaded-tflite",
     ("before", "ort"): judging.ALTERED_LEG,
 }
 # Names of tensors agree but where one side is not an ONNX file's.
@@ -89,16 +90,16 @@ def judged(
     def speak(item: Observation) -> Any:
         return outcome(item, "")
 
-    return judge(opset, source, reference, converted or convert(), speak, compare, altered, original)
+    return judge(opset, source, reference, converted or convert(), speak, compare, OnnxTf().scheme, altered, original)
 
 
-PLAIN = [judging.EXPORTER_LEG, judging.CONVERTER_LEG, judging.RELOAD_LEG]
+PLAIN = [judging.EXPORTER_LEG, "onnxruntime-tensorflow", "memory-reloaded"]
 
 
 def test_the_legs_of_a_factorys_model() -> None:
     found = judged(export())
     assert (found.finding.verdict, list(found.legs), found.remarks) == ("match", PLAIN, ())
-    assert found.metrics == found.legs[judging.CONVERTER_LEG]
+    assert found.metrics == found.legs["onnxruntime-tensorflow"]
 
 
 def test_the_legs_of_a_file() -> None:
@@ -113,14 +114,14 @@ def test_the_legs_of_a_file() -> None:
 
 def test_before_opset_7_the_leg_is_absent_and_the_cell_says_so() -> None:
     found = judged(export(6), REFUSED, opset=6)
-    assert (found.finding.verdict, list(found.legs)) == ("match", [judging.DIRECT_LEG, judging.RELOAD_LEG])
+    assert (found.finding.verdict, list(found.legs)) == ("match", ["torch-tensorflow", "memory-reloaded"])
     assert found.remarks == (judging.REFERENCE_ABSENT,)
-    assert found.metrics == found.legs[judging.DIRECT_LEG]
+    assert found.metrics == found.legs["torch-tensorflow"]
 
 
 def test_a_wrong_conversion_without_onnx_runtime_is_still_caught() -> None:
-    found = judged(export(6), REFUSED, opset=6, legs={judging.DIRECT_LEG: WRONG})
-    assert (found.finding.verdict, found.finding.role, found.leg) == ("mismatch", "converter", judging.DIRECT_LEG)
+    found = judged(export(6), REFUSED, opset=6, legs={"torch-tensorflow": WRONG})
+    assert (found.finding.verdict, found.finding.role, found.leg) == ("mismatch", "converter", "torch-tensorflow")
 
 
 @pytest.mark.parametrize("written", [7, 9, None])
@@ -132,10 +133,10 @@ def test_from_opset_7_on_a_file_that_onnx_runtime_rejects_is_a_doubtful_one(writ
 
 def test_what_the_user_says_is_right_stands_in_for_any_opset() -> None:
     found = judged(inspection(13, **{"given.npz": "given"}), REFUSED)
-    assert (found.finding.verdict, list(found.legs)) == ("match", [judging.GIVEN_DIRECT_LEG, judging.RELOAD_LEG])
+    assert (found.finding.verdict, list(found.legs)) == ("match", ["given-tensorflow", "memory-reloaded"])
     assert judging.REFERENCE_ABSENT in found.remarks
-    wrong = judged(inspection(13, **{"given.npz": "given"}), REFUSED, legs={judging.GIVEN_DIRECT_LEG: WRONG})
-    assert (wrong.finding.verdict, wrong.leg) == ("mismatch", judging.GIVEN_DIRECT_LEG)
+    wrong = judged(inspection(13, **{"given.npz": "given"}), REFUSED, legs={"given-tensorflow": WRONG})
+    assert (wrong.finding.verdict, wrong.leg) == ("mismatch", "given-tensorflow")
 
 
 def test_a_file_alone_has_nothing_else_to_be_held_against() -> None:
@@ -188,9 +189,9 @@ def test_an_export_that_was_run_once_is_judged() -> None:
     [
         (export(), judging.EXPORTER_LEG, "exporter"),
         (inspection(**{"given.npz": "given"}), judging.GIVEN_LEG, "reference"),
-        (export(), judging.CONVERTER_LEG, "converter"),
-        (export(), judging.RELOAD_LEG, "converter"),
-        (export(), judging.TFLITE_LEG, "converter"),
+        (export(), "onnxruntime-tensorflow", "converter"),
+        (export(), "memory-reloaded", "converter"),
+        (export(), "reloaded-tflite", "converter"),
     ],
 )
 def test_the_leg_that_breaks_names_who_broke_it(source: Observation, leg: str, role: str) -> None:
@@ -200,15 +201,15 @@ def test_the_leg_that_breaks_names_who_broke_it(source: Observation, leg: str, r
 
 
 def test_of_several_the_first_on_the_way_counts() -> None:
-    found = judged(export(), converted=convert(True), legs={judging.TFLITE_LEG: WRONG, judging.CONVERTER_LEG: WRONG})
-    assert found.leg == judging.CONVERTER_LEG
+    found = judged(export(), converted=convert(True), legs={"reloaded-tflite": WRONG, "onnxruntime-tensorflow": WRONG})
+    assert found.leg == "onnxruntime-tensorflow"
 
 
 # --- TensorFlow Lite -------------------------------------------------------------------------------------------------
 
 
 def test_tensorflow_lite_is_held_against_the_saved_model() -> None:
-    assert list(judged(export(), converted=convert(tflite=True)).legs) == [*PLAIN, judging.TFLITE_LEG]
+    assert list(judged(export(), converted=convert(tflite=True)).legs) == [*PLAIN, "reloaded-tflite"]
     assert list(judged(export()).legs) == PLAIN
 
 
@@ -260,7 +261,7 @@ BEFORE = observation("reference", passed("reference", report(*GOOD["reference"])
 def test_a_changed_file_is_held_against_what_it_computed_before() -> None:
     found = judged(inspection(), altered=(alteration(8),), original=BEFORE)
     assert (found.finding.verdict, list(found.legs)) == ("match", [judging.ALTERED_LEG, *PLAIN[1:]])
-    assert found.metrics == found.legs[judging.CONVERTER_LEG]
+    assert found.metrics == found.legs["onnxruntime-tensorflow"]
 
 
 def test_a_change_after_which_other_numbers_come_out_is_no_remedy() -> None:
@@ -315,8 +316,8 @@ def test_where_only_tensorflow_lite_fails_the_rest_is_said_to_match() -> None:
     found = judged(export(), converted=failed)
     assert (found.finding.verdict, found.finding.stage) == ("error", "tflite")
     assert judging.LITE_ONLY in found.remarks and list(found.legs) == PLAIN
-    wrong = judged(export(), converted=failed, legs={judging.CONVERTER_LEG: WRONG})
-    assert (wrong.finding.verdict, wrong.leg) == ("mismatch", judging.CONVERTER_LEG)
+    wrong = judged(export(), converted=failed, legs={"onnxruntime-tensorflow": WRONG})
+    assert (wrong.finding.verdict, wrong.leg) == ("mismatch", "onnxruntime-tensorflow")
     assert judging.LITE_ONLY not in wrong.remarks
     # Nothing says what a file that was changed should compute.
     changed = judged(inspection(), converted=failed, altered=(alteration(9),))

@@ -14,8 +14,6 @@ from fakes import ANSWER, GOOD, Deed, good, npz
 from test_cli import Project, project
 from test_remedied_views import CELL, RUN
 
-from matrix.environments.engine import PassName
-
 __all__ = ["project"]
 
 
@@ -37,7 +35,7 @@ NODES = [
 WRONG = npz([1.0, -2.0, 3.0, 4.0, 5.0])
 
 
-def mismatch(work: PassName, spec: Mapping[str, Any], expose: Deed | None = None, trace: Deed | None = None) -> Deed:
+def mismatch(work: str, spec: Mapping[str, Any], expose: Deed | None = None, trace: Deed | None = None) -> Deed:
     if work == "export":
         facts = {"opset_written": spec["params"]["opset"], "graph_outputs": ["y"]}
         return Deed(small.report(*GOOD["export"], facts=facts), good(work, spec).files)
@@ -57,7 +55,7 @@ def mismatch(work: PassName, spec: Mapping[str, Any], expose: Deed | None = None
 def test_the_first_node_that_differs_is_named_with_every_mismatch(project: Project) -> None:
     cases: list[Any] = []
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work == "expose":
             cases.append(spec["params"]["case"])
         return mismatch(work, spec)
@@ -97,7 +95,7 @@ def test_facts_about_nodes_are_not_trusted(project: Project, nodes: Any) -> None
 
 @pytest.mark.parametrize("outputs", [None, 5, "y", {"y": 1}, True])
 def test_facts_about_outputs_are_not_trusted(project: Project, outputs: Any) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         deed = mismatch(work, spec)
         facts = {"opset_written": spec["params"].get("opset"), "graph_outputs": outputs}
         return Deed(small.report(*GOOD["export"], facts=facts), deed.files) if work == "export" else deed

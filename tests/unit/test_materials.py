@@ -14,7 +14,6 @@ from test_run import World
 
 from matrix.arrays import read_arrays
 from matrix.config.model import ModelInput, ModelSpec
-from matrix.environments.engine import PassName
 from matrix.errors import ConfigError
 from matrix.execution import materials as module
 from matrix.execution.jobs import is_users
@@ -136,7 +135,7 @@ def test_where_a_factory_lies(
     world = World(tmp_path, table, small.locks(table), store, FakeEngine(tmp_path))
     told: list[str] = []
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work == "export":
             told.append(spec["params"]["factory"])
             seen = [path for path in world.engine.seen[-1][2] if path.endswith(".py")]

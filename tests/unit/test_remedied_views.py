@@ -14,7 +14,6 @@ from fakes import GOOD, Deed, good
 from test_cli import Project, project
 
 from matrix import errors
-from matrix.environments.engine import PassName
 from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.locks import resolve
 from matrix.locks.lockfile import Lock
@@ -35,10 +34,10 @@ def given(project: Project, spec: Mapping[str, Any], name: str = "model.onnx") -
     return next(path.read_bytes() for path in paths if path.exists())
 
 
-def too_new(project: Project, then: Callable[[Any], Deed] | None = None) -> Callable[[PassName, Any], Deed]:
+def too_new(project: Project, then: Callable[[Any], Deed] | None = None) -> Callable[[str, Any], Deed]:
     """Exports are stamped with IR version 9, which the converter refuses; what it does with lower ones `then` says."""
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         deed = good(work, spec)
         if work == "export":
             facts = {"opset_written": spec["params"]["opset"], "ir_version": 9}
@@ -190,10 +189,10 @@ KERAS_3 = small.raised("A KerasTensor cannot be used as input to a TensorFlow fu
 OLD_PROTOBUF = small.raised("Descriptors cannot be created directly.", "builtins.TypeError")
 
 
-def needs_protobuf(project: Project, broken: str) -> Callable[[PassName, Any], Deed]:
+def needs_protobuf(project: Project, broken: str) -> Callable[[str, Any], Deed]:
     """The exporter or the converter fails where its environment is the plain one."""
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         plain = not any("protobuf" in name for name in project.engine.prepared)
         if work == broken and plain:
             return Deed(small.report("import", error=OLD_PROTOBUF))
@@ -249,7 +248,7 @@ def test_locks_that_may_not_be_made_end_the_search_and_not_the_run(project: Proj
 def test_only_what_needs_a_new_lock_is_not_tried(project: Project) -> None:
     project.engine.script = too_new(project)
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         if work == "convert" and json.loads(given(project, spec)).get("opset") == 7:
             return Deed(small.report("import", error=OLD_PROTOBUF))
         return too_new(project)(work, spec)
@@ -267,7 +266,7 @@ def test_only_what_needs_a_new_lock_is_not_tried(project: Project) -> None:
 def test_what_needs_no_new_lock_is_tried_after_what_does(project: Project) -> None:
     """With the older Keras the converter goes on to another failure, whose remedy is at hand."""
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         deed = too_new(project)(work, spec)
         if work == "convert" and spec["params"].get("environ") != {"TF_USE_LEGACY_KERAS": "1"}:
             return Deed(small.report("import", "load", "check", "convert", "run", error=KERAS_3))

@@ -17,8 +17,9 @@ from fakes import ANSWER, Deed, FakeEngine, Told, good, npz
 from matrix.config import Config
 from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
-from matrix.environments.engine import BuildFailed, PassName
+from matrix.environments.engine import BuildFailed
 from matrix.execution.builds import Builds
+from matrix.execution.graph import Graphs
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.locks.lockfile import Lock
@@ -54,7 +55,7 @@ class World:
         return Run(
             id=number,
             config=self.table,
-            plan=plan,
+            graphs=[Graphs(self.table, plan).of(cell) for cell in plan.cells],
             locks=self.locks,
             table=self.root / "matrix.yml",
             engine=self.engine,
@@ -145,7 +146,7 @@ def test_another_lock_of_one_row_runs_only_that_rows_jobs(world: World) -> None:
 
 
 def test_equal_exports_are_converted_once(world: World) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         deed = good(work, spec)
         if work == "export":
             return replace(deed, files={**deed.files, "model.onnx": b"the same for every exporter"})
@@ -158,7 +159,7 @@ def test_equal_exports_are_converted_once(world: World) -> None:
 
 
 def test_an_export_that_fails_decides_all_its_cells_and_nothing_is_built_for_them(world: World) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         return Deed(small.report("import", "model", "forward", "export", error=small.raised("no")))
 
     world.engine.script = script
@@ -183,7 +184,7 @@ def test_no_worker_of_the_converters_is_started_for_a_failed_export(world: World
 def test_what_says_nothing_is_tried_again(world: World, exit_status: Exit, verdict: str, cached: int) -> None:
     half = small.report("import", "load", done=False)
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         return Deed(half, released=False, exit=exit_status) if work == "convert" else good(work, spec)
 
     world.engine.script = script
@@ -203,7 +204,7 @@ def test_what_says_nothing_is_tried_again(world: World, exit_status: Exit, verdi
 def test_a_time_out_holds_until_there_is_more_time(world: World) -> None:
     half = small.report("import", "load", done=False)
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         return Deed(half, released=False) if work == "convert" else good(work, spec)
 
     world.engine.script = script
@@ -250,7 +251,7 @@ def test_a_missing_interpreter_leaves_the_rest_alone(world: World) -> None:
 
 
 def test_numbers_decide(world: World) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         deed = good(work, spec)
         if work == "convert":
             return replace(deed, files={**deed.files, "memory.npz": npz([1.0, -2.0, 3.0, 4.0, 5.0])})
@@ -264,7 +265,7 @@ def test_numbers_decide(world: World) -> None:
 
 
 def test_a_new_tolerance_judges_old_numbers_without_a_run(world: World) -> None:
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         deed = good(work, spec)
         if work in ("convert", "reload"):
             name = {"convert": "memory.npz", "reload": "reloaded.npz"}[work]
@@ -284,7 +285,7 @@ def test_inputs_are_the_same_bytes_for_every_environment(world: World) -> None:
     seen: set[bytes] = set()
     models: set[str] = set()
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         for worker in world.engine.workers:
             path = worker.inbox / spec["folder"] / "inputs.npz"
             if path.exists():
@@ -303,7 +304,7 @@ def test_inputs_are_the_same_bytes_for_every_environment(world: World) -> None:
 def test_what_had_finished_when_it_was_stopped_is_stored_and_the_rest_follows(world: World) -> None:
     half = small.report("import", "load", done=False)
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         return Deed(half, released=False) if work == "reload" else good(work, spec)
 
     world.engine.script = script
@@ -332,7 +333,7 @@ def test_what_had_finished_when_it_was_stopped_is_stored_and_the_rest_follows(wo
 def test_cells_decided_before_a_stop_are_listed(world: World) -> None:
     half = small.report("import", "model", done=False)
 
-    def script(work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
         hang = work == "export" and spec["params"]["opset"] == 10
         return Deed(half, released=False) if hang else good(work, spec)
 

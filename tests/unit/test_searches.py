@@ -16,7 +16,7 @@ from matrix.searches.apply import Table
 from matrix.searches.divergence import to_locate
 from matrix.searches.remedies import MAX_CHANGES, MAX_TRIALS, Trial, next_trial
 from matrix.verdicts.changes import Change
-from matrix.verdicts.judge import CONVERTER_LEG, EXPORTER_LEG
+from matrix.verdicts.judge import EXPORTER_LEG
 from matrix.verdicts.signatures import Remedy
 
 __all__ = ["table"]
@@ -151,9 +151,9 @@ def test_what_says_nothing_leads_nowhere_and_the_rest_goes_on(table: Table) -> N
 @pytest.mark.parametrize(
     ("verdict", "leg", "worst", "located"),
     [
-        ("mismatch", CONVERTER_LEG, "3/y", 3),
-        ("mismatch", CONVERTER_LEG, "2/a/b", 2),
-        ("mismatch", CONVERTER_LEG, None, 0),
+        ("mismatch", "onnxruntime-tensorflow", "3/y", 3),
+        ("mismatch", "onnxruntime-tensorflow", "2/a/b", 2),
+        ("mismatch", "onnxruntime-tensorflow", None, 0),
         ("mismatch", EXPORTER_LEG, "3/y", None),
         ("error", None, None, None),
         ("match", None, None, None),
@@ -176,7 +176,7 @@ def searches(table: Table, *cells: Cell, remedy: bool = True) -> Searches:
 def test_both_searches_of_all_cells_go_into_one_plan(table: Table) -> None:
     wrong, broken, fine = (cell(table, converter=name) for name in ("old", "mid", "new"))
     results = [
-        outcome(wrong, "mismatch", leg=CONVERTER_LEG),
+        outcome(wrong, "mismatch", leg="onnxruntime-tensorflow"),
         outcome(broken, "error", IR),
         outcome(fine, "match"),
     ]

@@ -11,7 +11,6 @@ from fakes import Deed, good
 from test_lane import HALF, WHOLE, Bench, only
 
 from matrix.config.model import Limits
-from matrix.environments.engine import PassName
 from matrix.store.records import Exit
 from matrix.verdicts.outcome import outcome
 
@@ -19,7 +18,7 @@ KERNEL = Deed(HALF, released=False, exit=Exit(signal=9, oom=True))
 DRIVER = Deed(HALF, released=False, rss_mb=2000)
 
 
-def once(deed: Deed) -> Callable[[PassName], Deed]:
+def once(deed: Deed) -> Callable[[str], Deed]:
     """The deed the first time, then all goes well."""
     left = [deed]
     return lambda work: left.pop() if work == "convert" and left else good(work, {"params": {}})
@@ -133,7 +132,7 @@ def test_links_inside_the_artifact_stay_links(tmp_path: Path) -> None:
     def look(folder: Path) -> None:
         kinds.append((folder.parent.parent / "inbox" / folder.name / "saved" / "link").is_symlink())
 
-    def deeds(work: PassName) -> Deed:
+    def deeds(work: str) -> Deed:
         deed = good(work, {"params": {}})
         return replace(deed, then=plant if work == "convert" else look)
 

@@ -36,7 +36,7 @@ from matrix.takeaway.inside.workers import Workers
 from matrix.takeaway.joint import joint_request
 from matrix.takeaway.push import remote_name
 from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import CONVERTER_LEG, RELOAD_LEG, Judgement
+from matrix.verdicts.judge import Judgement
 from matrix.verdicts.matching import load
 from matrix.verdicts.tolerance import Tolerances
 
@@ -417,8 +417,8 @@ def carried(folder: Path, values: dict[str, Any], again: dict[str, Any]) -> Refe
     ("memory", "reloaded", "reference", "again", "verdict", "leg"),
     [
         (VALUES, VALUES, VALUES, VALUES, "match", None),
-        (OTHER, OTHER, VALUES, VALUES, "mismatch", CONVERTER_LEG),
-        (VALUES, OTHER, VALUES, VALUES, "mismatch", RELOAD_LEG),
+        (OTHER, OTHER, VALUES, VALUES, "mismatch", "onnxruntime-tensorflow"),
+        (VALUES, OTHER, VALUES, VALUES, "mismatch", "memory-reloaded"),
         (VALUES, VALUES, VALUES, OTHER, "unavailable", None),
     ],
 )
@@ -439,7 +439,11 @@ def test_a_conversion_is_judged_as_the_driver_does(
 def test_given_outputs_are_held_against_and_named(tmp_path: Path) -> None:
     reference = Reference.given(Path("out.npz"), stored(tmp_path / "out.npz", OTHER))
     found = conclude(9, convert(tmp_path, VALUES, VALUES), reference, Tolerances())
-    assert (found.finding.verdict, found.finding.reason, found.leg) == ("mismatch", "values-differ", CONVERTER_LEG)
+    assert (found.finding.verdict, found.finding.reason, found.leg) == (
+        "mismatch",
+        "values-differ",
+        "onnxruntime-tensorflow",
+    )
     assert "ONNX Runtime" not in found.finding.title and "given outputs" in found.finding.title
     assert reference.words == "out.npz, given"
 
@@ -450,7 +454,7 @@ def test_without_a_reference_nothing_is_claimed_but_the_saved_model_is_still_che
     assert (found.finding.verdict, found.finding.reason) == ("unavailable", NO_REFERENCE)
     assert "not compared" in found.finding.title and not found.metrics
     found = conclude(9, convert(tmp_path, VALUES, OTHER), none, Tolerances())
-    assert (found.finding.verdict, found.leg) == ("mismatch", RELOAD_LEG)
+    assert (found.finding.verdict, found.leg) == ("mismatch", "memory-reloaded")
 
 
 # What is told

@@ -11,6 +11,7 @@ from small import observation, passed, raised, report
 
 from matrix.config import Expectation
 from matrix.config.model import Verdict
+from matrix.families.onnx_tf import OnnxTf
 from matrix.store import Observation
 from matrix.store.records import Exit, Obstacle
 from matrix.verdicts import judge as judging
@@ -176,14 +177,15 @@ GOOD_CONVERT = observation(
     passed("convert", WHOLE, files={"memory.npz": "memory"}),
     passed("reload", report(*GOOD["reload"]), files={"reloaded.npz": "reloaded"}),
 )
+SCHEME = OnnxTf().scheme
 SAME = Leg(None, "", {"max_abs": 0.0})
 WRONG = Leg("values-differ", "by much", {"max_abs": 9.0}, ("layout-swapped",))
 
 PAIRS = {
     ("ort", "again"): judging.REPEAT,
     ("torch", "ort"): judging.EXPORTER_LEG,
-    ("ort", "memory"): judging.CONVERTER_LEG,
-    ("memory", "reloaded"): judging.RELOAD_LEG,
+    ("ort", "memory"): "onnxruntime-tensorflow",
+    ("memory", "reloaded"): "memory-reloaded",
 }
 
 
@@ -202,8 +204,8 @@ def judged(
     named = {
         judging.REPEAT: legs.get("repeat", SAME),
         judging.EXPORTER_LEG: legs.get("exporter", SAME),
-        judging.CONVERTER_LEG: legs.get("converter", SAME),
-        judging.RELOAD_LEG: legs.get("reload", SAME),
+        "onnxruntime-tensorflow": legs.get("converter", SAME),
+        "memory-reloaded": legs.get("reload", SAME),
     }
 
     def compare(one: str, two: str, by_position: bool) -> Leg:
@@ -211,7 +213,7 @@ def judged(
         assert by_position is (one == "torch")
         return named[PAIRS[one, two]]
 
-    return judge(opset, export, reference, convert, speak, compare)
+    return judge(opset, export, reference, convert, speak, compare, SCHEME)
 
 
 def failing(kind: Any, *stages: str) -> Observation:
@@ -223,7 +225,7 @@ def test_a_match_says_so_and_nothing_else() -> None:
     assert found.finding.verdict == "match"
     assert (found.finding.role, found.finding.stage, found.finding.reason, found.remarks) == (None, None, None, ())
     assert found.metrics == {"max_abs": 1e-7}
-    assert found.legs.keys() == {judging.EXPORTER_LEG, judging.CONVERTER_LEG, judging.RELOAD_LEG}
+    assert found.legs.keys() == {judging.EXPORTER_LEG, "onnxruntime-tensorflow", "memory-reloaded"}
     assert not found.finding.indeterminate
 
 
@@ -238,14 +240,14 @@ def test_a_mismatch_names_the_leg_that_broke(leg: str, role: str) -> None:
         "compare",
         "values-differ",
     )
-    wanted = {"exporter": judging.EXPORTER_LEG, "converter": judging.CONVERTER_LEG, "reload": judging.RELOAD_LEG}
+    wanted = {"exporter": judging.EXPORTER_LEG, "converter": "onnxruntime-tensorflow", "reload": "memory-reloaded"}
     assert found.leg == wanted[leg]
     assert found.metrics == {"max_abs": 9.0} and "layout-swapped" in found.remarks and "by much" in found.finding.title
 
 
 def test_of_several_broken_legs_the_first_is_to_blame() -> None:
     assert judged(exporter=WRONG, converter=WRONG, reload=WRONG).leg == judging.EXPORTER_LEG
-    assert judged(converter=WRONG, reload=WRONG).leg == judging.CONVERTER_LEG
+    assert judged(converter=WRONG, reload=WRONG).leg == "onnxruntime-tensorflow"
 
 
 def test_a_failed_export_does_not_count_against_the_converter() -> None:
@@ -398,7 +400,6 @@ def test_whether_the_table_states_anything() -> None:
 def test_remedies_travel_with_the_verdict() -> None:
     cure = Remedy(id="lower-ir-version", text="write a lower ir_version")
     failed = Outcome(Finding("error", "converter", "check", "r", "t"), "c", (cure,))
-    found = judge(
-        9, GOOD_EXPORT, None, GOOD_CONVERT, lambda item: failed if item.kind == "convert" else None, lambda *_: SAME
-    )
+    speak = lambda item: failed if item.kind == "convert" else None  # noqa: E731
+    found = judge(9, GOOD_EXPORT, None, GOOD_CONVERT, speak, lambda *_: SAME, SCHEME)
     assert (found.remedies, found.cause, found.finding.title) == ((cure,), "c", "t")

@@ -22,7 +22,7 @@ from matrix import workshop
 from matrix.config.model import Limits
 from matrix.converter_code import ConverterCode
 from matrix.drift import gather
-from matrix.environments.engine import Environment, PassName
+from matrix.environments.engine import Environment
 from matrix.errors import MatrixError
 from matrix.index import Package, UploadDates
 from matrix.locks import live
@@ -105,9 +105,9 @@ class Fault:
 
     where: Mapping[str, str]
     message: str = PROTOBUF
-    work: PassName = "convert"
+    work: str = "convert"
 
-    def strikes(self, work: PassName, packages: Mapping[str, str]) -> bool:
+    def strikes(self, work: str, packages: Mapping[str, str]) -> bool:
         return work == self.work and all(
             name in packages and SpecifierSet(spec).contains(packages[name]) for name, spec in self.where.items()
         )
@@ -120,7 +120,7 @@ class AgingEngine(FakeEngine):
         super().__init__(root)
         self.faults: list[Fault] = []
         self.there: set[str] = set()
-        self.worked: list[tuple[PassName, str, Mapping[str, str]]] = []
+        self.worked: list[tuple[str, str, Mapping[str, str]]] = []
 
     async def prepare(self, lock: Lock) -> Environment:
         made = await super().prepare(lock)
@@ -128,9 +128,7 @@ class AgingEngine(FakeEngine):
         self.there.add(made.id)
         return replace(made, installed=dict(lock.packages), new=new)
 
-    async def start(
-        self, environment: Environment, work: PassName, inbox: Path, outbox: Path, limits: Limits
-    ) -> FakeWorker:
+    async def start(self, environment: Environment, work: str, inbox: Path, outbox: Path, limits: Limits) -> FakeWorker:
         worker = await super().start(environment, work, inbox, outbox, limits)
         worker.engine = _Within(self, environment.lock)  # type: ignore[assignment]
         return worker
@@ -148,10 +146,10 @@ class _Within:
     lock: Lock
 
     @property
-    def seen(self) -> list[tuple[PassName, str, list[str]]]:
+    def seen(self) -> list[tuple[str, str, list[str]]]:
         return self.engine.seen
 
-    def script(self, work: PassName, spec: Mapping[str, Any]) -> Deed:
+    def script(self, work: str, spec: Mapping[str, Any]) -> Deed:
         self.engine.worked.append((work, self.lock.name, self.lock.packages))
         for fault in self.engine.faults:
             if fault.strikes(work, self.lock.packages):
