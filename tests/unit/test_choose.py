@@ -47,7 +47,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> type[Answering]:
 
 
 def chosen(tmp_path: Path, name: str, probe: str | None = "3.11") -> tuple[object, str]:
-    return choose(name, State(tmp_path), IndexSettings(), "auto", tmp_path, tmp_path, probe)
+    return choose(name, State(tmp_path), IndexSettings(), "auto", tmp_path, probe)
 
 
 def test_auto_without_an_engine_is_venv_and_says_why(nobody: None, tmp_path: Path) -> None:
