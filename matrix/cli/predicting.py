@@ -76,7 +76,7 @@ def predict(
     if len(several) > 1:
         raise UsageError(f"one model at a time, not {', '.join(several)}")
     evidence = _known(session, running, plan, offline)
-    predictor = Predictor(session.config, evidence)
+    predictor = Predictor(session.config, evidence, locks=session.locks)
     # Rows without companions leave open what a prediction goes by, and nobody is recommended them.
     found = [(cell, predictor.predict(cell)) for cell in plan.cells if cell.converter.companions]
     found.sort(key=lambda item: (-item[1].probability, item[0].id))

@@ -32,7 +32,7 @@ class Wanted:
 
 def ranking(session: Session, wanted: Wanted, evidence: Evidence) -> Callable[[Sequence[Constraint]], list[Ranked]]:
     """Candidates for constraints, best first, by this evidence."""
-    predictor = Predictor(session.config, evidence)
+    predictor = Predictor(session.config, evidence, locks=session.locks)
     prefer = Preferences(evidence.entries).key(wanted.prefer)
     candidates = Candidates(session.offered, session.locks, session.build)
 
