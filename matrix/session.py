@@ -24,6 +24,7 @@ from matrix.environments.engine import Engine
 from matrix.errors import ConfigError, EngineUnavailable, UsageError
 from matrix.families import KNOWN, in_order
 from matrix.families.code import assembled
+from matrix.families.packages import exclusive
 from matrix.index import IndexSettings
 from matrix.locks.keep import LockFolders, refresh, stale
 from matrix.locks.lockfile import Lock
@@ -101,7 +102,7 @@ class Session:
 
     @cached_property
     def folders(self) -> LockFolders:
-        return LockFolders(self.table.parent / "envs", self.state.locks)
+        return LockFolders(self.table.parent / "envs", self.state.locks, exclusive(KNOWN.values()))
 
     @property
     def locks(self) -> dict[str, Lock]:

@@ -99,10 +99,8 @@ class Predictor:
             return Prediction(_NEVER, tuple(blockers), tuple(basis))
         chance, failure, words = self._direct.chance(row)
         if chance < _BLOCKS and failure is not None:
-            release = converter_release(row)
-            text = (
-                f"{_WORDS.get(failure.finding.verdict, 'fails')} in {release}, as {failure.of} shows ({failure.reason})"
-            )
+            how = _WORDS.get(failure.finding.verdict, "fails")
+            text = f"{how} in {converter_release(row)}, as {failure.of} shows ({failure.reason})"
             blockers.append(Blocker(failure.reason, text, chance))
         return Prediction(min(max(chance, _NEVER), _SURE), tuple(blockers), (words,))
 
@@ -164,7 +162,8 @@ def _blocker(
 ) -> Blocker:
     release = converter_release(row)
     if not failures:
-        newest = f"onnx {known.version}" if known is not None else str(release)
+        reads = family_of(row).reads
+        newest = f"{reads} {row.pins.get(reads, known.version)}" if reads and known is not None else str(release)
         words = {
             "alien": "no ONNX operator",
             "unclaimed": f"no handler in {release}",
