@@ -26,9 +26,8 @@ def telling_packages() -> tuple[str, ...]:
 
 def distributions(families: Iterable[Family]) -> tuple[str, ...]:
     """Return the same of these families."""
-    return tuple(
-        sorted({name for made in families for one in made.packages for name in (one, *made.replaces.get(one, ()))})
-    )
+    found = {name for made in families for one in made.packages for name in (one, *made.replaces.get(one, ()))}
+    return tuple(sorted(found))
 
 
 def exclusive(families: Iterable[Family]) -> tuple[frozenset[str], ...]:

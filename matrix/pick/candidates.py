@@ -17,11 +17,13 @@ from matrix.planning.cells import Cell
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every cell of a model that a plan could ask for. `build` is the session's build of torch."""
+    """Every cell of a model that a plan could ask for. `build` is the session's build of torch, `needs` a kind of
+    artifact that the converter has to be able to make."""
 
     config: Config
     locks: Mapping[str, Lock]
     build: str | None
+    needs: str | None = None
 
     def cells(self, model: ModelSpec, constraints: Sequence[Constraint] = ()) -> tuple[Cell, ...]:
         """All cells whose environments are within the constraints. Of a cell that is to be in one environment too it
@@ -35,6 +37,8 @@ class Candidates:
             if lock is None or lock.outcome != "resolved" or not converter.companions:
                 continue
             made, newest = family_of(converter), newest_opset(self.config, converter, self.locks)
+            if self.needs is not None and self.needs not in made.artifacts:
+                continue
             for exporter in self._exporters(model, converter, made):
                 other = self.locks.get(self.environment(exporter))
                 if other is None or other.outcome != "resolved":
