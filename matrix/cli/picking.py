@@ -236,6 +236,7 @@ def _hand_over(session: Session, picked: Picked, run: RunRecord, folder: Path, t
             root=session.table.absolute().parent,
             run=run,
             tflite=tflite,
+            code=session.code,
         ),
     )
 

@@ -27,7 +27,7 @@ RULE = asdict(Tolerances())
 WORKER = """\
 import json, os, signal, sys
 import numpy
-name, inbox, outbox = sys.argv[1], sys.argv[3], sys.argv[5]
+name, inbox, outbox = sys.argv[1].rpartition(".")[2], sys.argv[3], sys.argv[5]
 spec = json.load(open(os.path.join(inbox, "job.json")))
 params = spec["params"]
 folder = os.path.join(outbox, "job")
@@ -117,9 +117,10 @@ class Folder:
         takes = {"source": "source", "checkpoint": "checkpoint"}
         given = {"model.onnx": "model.onnx"}
         steps = [
-            {"pass": "export", "role": "exporter", "params": self.export, "takes": takes, "leaves": leaves},
-            {"pass": "convert", "role": "converter", "params": self.convert, "takes": given,
-             "leaves": {"memory.npz": "memory.npz"}},
+            {"pass": "export", "module": "converter.stages.export", "role": "exporter", "params": self.export,
+             "takes": takes, "leaves": leaves},
+            {"pass": "convert", "module": "converter.families.x.convert", "role": "converter", "params": self.convert,
+             "takes": given, "leaves": {"memory.npz": "memory.npz"}},
         ]  # fmt: skip
         (self.root / "toolkit" / "conversion.json").write_text(json.dumps(self.document | {"steps": steps}))
         said = [f"--{role}-python={python}" for role in ("exporter", "converter")] if python else []
