@@ -275,14 +275,16 @@ class Session:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""
         probe = self.locks.get(self.config.reference.id)
         python = probe.python if probe else None
-        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed, self.code, python)
+        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed, python, self.code)
 
     def engines(self) -> list[Engine]:
         """Every engine that may hold environments of this session: with `auto` all that work here."""
         found = []
         for name in ("venv", "docker") if self.engine_name == "auto" else (self.engine_name,):
             with contextlib.suppress(*((EngineUnavailable,) if self.engine_name == "auto" else ())):
-                found.append(choose(name, self.state, self.settings, self.base, self.folders.committed, self.code)[0])
+                found.append(
+                    choose(name, self.state, self.settings, self.base, self.folders.committed, None, self.code)[0]
+                )
         return found
 
     def environments(self, plan: Plan) -> tuple[str, ...]:

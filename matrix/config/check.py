@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from matrix import selectors
 from matrix.config.exporters import EXPORTER_KEYS, expand, exporter_id
-from matrix.config.ids import environment_name
+from matrix.config.ids import DIRECT, environment_name
 from matrix.config.model import CellSelector, Config, ConverterRow, ExporterRow, Row
 from matrix.config.source import Place
 from matrix.selectors import Selector
@@ -21,6 +21,9 @@ Problem = tuple[Place, str]
 
 class RowRules(Protocol):
     """What a family asks of its rows."""
+
+    @property
+    def source(self) -> str: ...
 
     def required(self, companions: bool) -> tuple[str, ...]: ...
 
@@ -39,8 +42,8 @@ def problems(
             _pins(config, families),
             _companions(config),
             _models(config),
-            _tiers(config),
-            _expectations(config, reasons),
+            _tiers(config, families),
+            _expectations(config, reasons, families),
         )
     )
 
@@ -215,7 +218,7 @@ def _repeated(names: Iterable[str]) -> Iterator[int]:
         seen.add(name)
 
 
-def _tiers(config: Config) -> Iterator[Problem]:
+def _tiers(config: Config, families: Mapping[str, RowRules] | None) -> Iterator[Problem]:
     if config.default_tier not in config.tiers:
         yield ("default_tier",), f"there is no tier {config.default_tier!r}"
     converters = {row.id for row in config.converters}
@@ -229,17 +232,21 @@ def _tiers(config: Config) -> Iterator[Problem]:
                 if wanted not in known:
                     yield ("tiers", name, key, i), f"{wanted!r} is none of the table's {key}"
         for i, selector in enumerate(tier.cells or ()):
-            yield from _selector(config, ("tiers", name, "cells", i), selector)
+            yield from _selector(config, ("tiers", name, "cells", i), selector, families)
 
 
-def _expectations(config: Config, reasons: frozenset[str] | None) -> Iterator[Problem]:
+def _expectations(
+    config: Config, reasons: frozenset[str] | None, families: Mapping[str, RowRules] | None
+) -> Iterator[Problem]:
     for i, expectation in enumerate(config.expect):
-        yield from _selector(config, ("expect", i, "cells"), expectation.cells)
+        yield from _selector(config, ("expect", i, "cells"), expectation.cells, families)
         if reasons is not None and expectation.reason is not None and expectation.reason not in reasons:
             yield ("expect", i, "reason"), f"{expectation.reason!r} is no reason a cell can have"
 
 
-def _selector(config: Config, place: Place, mapping: CellSelector) -> Iterator[Problem]:
+def _selector(
+    config: Config, place: Place, mapping: CellSelector, families: Mapping[str, RowRules] | None
+) -> Iterator[Problem]:
     packages = _pinned(config)
     for key in mapping:
         if key == "cell":
@@ -253,17 +260,20 @@ def _selector(config: Config, place: Place, mapping: CellSelector) -> Iterator[P
     except ValueError as error:
         yield place, str(error)
         return
-    if not _matches_something(config, selector):
+    if not _matches_something(config, selector, families):
         yield place, "this selector matches no cell; mend it or remove it"
         return
     for key, value in mapping.items():
         for i, alternative in enumerate(() if isinstance(value, str) else value):
-            if not _matches_something(config, selectors.from_mapping({**mapping, key: alternative})):
+            if not _matches_something(config, selectors.from_mapping({**mapping, key: alternative}), families):
                 yield (*place, key, i), f"with {alternative!r} this selector matches no cell; mend it or remove it"
 
 
-def _matches_something(config: Config, selector: Selector) -> bool:
+def _matches_something(config: Config, selector: Selector, families: Mapping[str, RowRules] | None) -> bool:
     exporters, converters, models = subjects(config)
+    if families and any(row.family in families and families[row.family].source == "torch" for row in config.converters):
+        # Their cells have no exporter that could be asked for by another name.
+        exporters.append({"exporter": DIRECT, "via": DIRECT})
     on_exporter = selector.restricted(EXPORTER_KEYS)
     on_model = selector.restricted(("model",))
     # Python is what `lock` chose where the row left it open, so it cannot be judged from the table alone.

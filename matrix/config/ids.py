@@ -82,6 +82,16 @@ def environment_name(row: str, builds: Iterable[str], build: str | None) -> str:
     return str(EnvironmentName(RowId.parse(row), build if build and build in builds else ""))
 
 
+def changed_id(row: str, changes: Iterable[str]) -> str:
+    """Print the id of a row that was made of another: `ROW+numpy-below-2`."""
+    return "".join([row, *(f"+{change}" for change in changes)])
+
+
+def joint_id(converter: str, exporter: str) -> str:
+    """Print the id of the row that holds two rows' pins in one environment."""
+    return changed_id(converter, [exporter])
+
+
 @dataclass(frozen=True, slots=True)
 class CellId:
     """`model/exporter@opset/row`, where there is no exporter `model/file/row` or `model/direct/row`.

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def choose(
-    name: str, state: State, settings: IndexSettings, base: str, committed: Path, code: Path, probe: str | None = None
+    name: str,
+    state: State,
+    settings: IndexSettings,
+    base: str,
+    committed: Path,
+    probe: str | None = None,
+    code: Path = CONVERTER,
 ) -> tuple[Engine, str]:
     """The engine and one sentence that says which and why. Raises EngineUnavailable.
 

@@ -151,7 +151,8 @@ def _key(config: Config, run: int) -> str:
 def _method() -> str:
     """Hash of what judges and of what derives: evidence of an older method does not count."""
     total = hashlib.sha256()
-    verdicts = _HERE.parent / "verdicts"
-    for path in (*sorted(verdicts.glob("*.py")), verdicts / "signatures.yml", *sorted(_HERE.glob("*.py"))):
+    verdicts, families = _HERE.parent / "verdicts", _HERE.parent / "families"
+    code = (path for folder in (verdicts, families, _HERE) for path in sorted(folder.glob("*.py")))
+    for path in (*code, verdicts / "signatures.yml"):
         total.update(path.read_bytes())
     return total.hexdigest()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from matrix.store.records import Pass
-from matrix.verdicts.scheme import MEMORY, OWN, Scheme
+from matrix.verdicts.scheme import MEMORY, Scheme
 
 Source = Literal["onnx", "torch"]
 
@@ -132,7 +132,7 @@ class Family(Protocol):
     @property
     def converts(self) -> Pass:
         """The pass that converts and saves."""
-        return Pass(f"{self.module}.convert", (*((OWN,) if self.source == "torch" else ()), MEMORY))
+        return Pass(f"{self.module}.convert", ("torch.npz", MEMORY) if self.source == "torch" else (MEMORY,))
 
     def further(self, kind: str) -> Pass:
         """The pass of a job of another kind in a converter's environment, which it is capable of."""

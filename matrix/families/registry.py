@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Protocol
 
 from matrix.errors import ConfigError
@@ -81,6 +80,9 @@ class Absent(Family):
 
 @cache
 def _brought() -> dict[str, Family]:
+    # Only who is asked for a family that is not ours pays for the search.
+    from importlib.metadata import entry_points
+
     found: dict[str, Family] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:

@@ -24,7 +24,7 @@ from matrix.handover.choice import Choice
 from matrix.store.records import Pass
 from matrix.surroundings import WORKER
 from matrix.verdicts.judge import TFLITE
-from matrix.verdicts.scheme import MEMORY, OWN
+from matrix.verdicts.scheme import MEMORY
 
 SCHEMA = 1
 
@@ -88,7 +88,7 @@ def make_conversion(choice: Choice) -> Conversion:
     kind, given = "convert", {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
     if made.source == "torch":
         params, imports = factory_params(model, _trusted(choice, model), _names(choice))
-        kind, given, told, numbers = "direct", factory, {**params, **told}, {**numbers, OWN: "expected.npz"}
+        kind, given, told, numbers = "direct", factory, {**params, **told}, {**numbers, "torch.npz": "expected.npz"}
         modules += imports
     steps.append(_step(kind, told, given, {**numbers, CARRIED: made.runtime}, made.converts))
     saved = {CARRIED: made.runtime, "inputs.npz": "inputs.npz"}

@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from packaging.utils import canonicalize_name
@@ -70,6 +70,23 @@ class Lock:
         """Identity of what gets installed: role, Python and every package with its hashes."""
         parts = "\n".join([self.role, self.python, self.outcome, self.body or self.explanation])
         return hashlib.sha256(parts.encode()).hexdigest()
+
+    def document(self) -> dict[str, Any]:
+        """Return the lock as JSON-ready data; `from_document` is the inverse."""
+        days = {"as_of": self.as_of.isoformat(), "newest_pin": self.newest_pin.isoformat() if self.newest_pin else None}
+        return {"schema": SCHEMA, **{item.name: getattr(self, item.name) for item in fields(self)}, **days}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Lock:
+        """Read what `document` gave. Raises KeyError and ValueError for anything else."""
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"a lock of schema {document['schema']!r}; this version reads {SCHEMA}")
+        newest = document["newest_pin"]
+        days = {
+            "as_of": dt.date.fromisoformat(document["as_of"]),
+            "newest_pin": dt.date.fromisoformat(newest) if newest else None,
+        }
+        return cls(**{name: value for name, value in document.items() if name != "schema"} | days)
 
     def text(self) -> str:
         """The file's content."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 from packaging.version import Version
 
 from matrix.config.check import problems
+from matrix.config.ids import changed_id
 from matrix.config.model import Config, ExporterRow, Row, Via
 from matrix.errors import UsageError
 
@@ -67,7 +68,7 @@ def _variant(row: AnyRow, pins: Mapping[str, str]) -> AnyRow:
     changed = {p: v for p, v in pins.items() if row.pins.get(p) != v}
     if not changed:
         return row
-    name = row.id + "".join(f"+{package}{version}" for package, version in sorted(changed.items()))
+    name = changed_id(row.id, (f"{package}{version}" for package, version in sorted(changed.items())))
     # The row's own Python and date belong to its own pins.
     return row.model_copy(
         update={

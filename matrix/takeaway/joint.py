@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from matrix.config.ids import environment_name
+from matrix.config.ids import environment_name, joint_id
 from matrix.config.model import Config, ConverterRow, ExporterRow
 from matrix.errors import LockStale, UsageError
 from matrix.locks.keep import refresh, stale
@@ -25,7 +25,7 @@ def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow
                 f"{converter.id} pins {package} {converter.pins[package]} and {exporter.id} {version}: "
                 "no environment holds both"
             )
-    row = ConverterRow(id=f"{converter.id}+{exporter.id}", pins={**converter.pins, **exporter.pins})
+    row = ConverterRow(id=joint_id(converter.id, exporter.id), pins={**converter.pins, **exporter.pins})
     request = make_request(config, row)
     if build in exporter.builds:
         # As for the exporter's own row: the version is the index's, the build of it is found among the user's wheels.

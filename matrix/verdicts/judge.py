@@ -51,6 +51,9 @@ _UNCOMPARED: dict[str, Verdict] = {ARRAYS_UNREADABLE: "error", ARRAYS_MISSING: "
 
 _SOURCES = ("torch.npz", "given.npz")
 
+# Their outputs have names of their own, not those of an .onnx file.
+_BY_POSITION = frozenset((*_SOURCES, OWN))
+
 
 @dataclass(frozen=True)
 class Leg:
@@ -351,7 +354,9 @@ def files_of(
             if part is not None and (blob := part.file(name)) is not None:
                 found["original.npz" if part is original else name] = blob
     for record in convert.passes if convert is not None else ():
-        found |= {name: blob for name, blob in record.files.items() if name.endswith(".npz")}
+        # What torch of the converter's own environment computes.
+        named = ((OWN if name == "torch.npz" else name, blob) for name, blob in record.files.items())
+        found |= {name: blob for name, blob in named if name.endswith(".npz")}
     return found
 
 
@@ -399,21 +404,29 @@ def ways_of(scheme: Scheme, names: Iterable[str]) -> Iterator[Way]:
             # By position: the change may have been to the names.
             words = "the file as it was changed does not compute what it computed before: the change is no remedy"
             yield Way(ALTERED_LEG, "original.npz", start, True, "reference", words)
-    by_position, origin = start in _SOURCES, _ORIGINS.get(start, "")
+    by_position, origin = start in _BY_POSITION, _ORIGINS.get(start, "")
     words = _MEANINGS.get(start, "").format(scheme.title)
     if scheme.in_memory and start and MEMORY in there:
         yield Way(f"{origin}-{scheme.runtime}", start, MEMORY, by_position, "converter", words, main=True)
-    first = True
+    there_is_main = scheme.in_memory
     for loaded in scheme.artifacts:
-        if loaded.numbers not in there:
+        # What an artifact is compared with may be missing where it was made all the same.
+        one = next((name for name in (loaded.against, MEMORY, start) if name and name in there), "")
+        if loaded.numbers not in there or not one or (scheme.in_memory and one == start):
             continue
         artifact = loaded.makes or loaded.loads[0]
-        if loaded.against in there:
-            yield Way(loaded.leg, loaded.against, loaded.numbers, False, "converter", loaded.words, artifact=artifact)
-        elif not scheme.in_memory and start:
-            leg = loaded.leg or f"{origin}-{artifact}"
-            yield Way(leg, start, loaded.numbers, by_position, "converter", loaded.words or words, first, artifact)
-            first = False
+        leg = loaded.leg if one == loaded.against and loaded.leg else f"{_ORIGINS[one]}-{artifact}"
+        yield Way(
+            leg,
+            one,
+            loaded.numbers,
+            one in _BY_POSITION,
+            "converter",
+            loaded.words or words,
+            not there_is_main,
+            artifact,
+        )
+        there_is_main = True
 
 
 def lite_leg(legs: Iterable[str]) -> str | None:
@@ -422,7 +435,7 @@ def lite_leg(legs: Iterable[str]) -> str | None:
 
 
 # What the outputs are of that a conversion is compared with first, and what it means where it does not compute them.
-_ORIGINS = {"reference.npz": "onnxruntime", "torch.npz": "torch", "given.npz": "given", OWN: "torch"}
+_ORIGINS = {"reference.npz": "onnxruntime", "torch.npz": "torch", "given.npz": "given", OWN: "torch", MEMORY: "memory"}
 _MEANINGS = {
     "reference.npz": "{} does not compute what ONNX Runtime computes: the conversion is wrong",
     "torch.npz": "{} does not compute what torch computed: the export or the conversion is wrong",

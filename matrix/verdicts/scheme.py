@@ -8,7 +8,8 @@ from typing import Any
 
 from matrix.store.records import Pass
 
-# The file of arrays of the converted model in memory, and of the torch module in its converter's own environment.
+# What the files of arrays are called here: of the converted model in memory, and of the torch module in its converter's
+# own environment.
 MEMORY = "memory.npz"
 OWN = "own.npz"
 

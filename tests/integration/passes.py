@@ -18,6 +18,15 @@ from matrix.execution.inputs import draw, pack
 _PATIENCE_SECONDS = 240
 
 
+# The passes that are a family's own.
+_OF_FAMILY = ("convert", "reload", "trace", "coverage")
+
+
+def module_of(name: str) -> str:
+    """The module of converter/ that does a pass."""
+    return f"converter.{'families.onnx_tf' if name in _OF_FAMILY else 'stages'}.{name}"
+
+
 @dataclass(frozen=True)
 class Work:
     """One job: its parameters and, by name, the files it is given."""
@@ -63,7 +72,7 @@ class Passes:
             (inbox / f"{key}.json").write_text(json.dumps(spec))
         (inbox / "stop").touch()
         outbox.mkdir()
-        worker = [self.python(environment), ROOT / "converter" / "worker.py", name]
+        worker = [self.python(environment), ROOT / "converter" / "worker.py", module_of(name)]
         subprocess.run(
             [*worker, "--inbox", inbox, "--outbox", outbox],
             check=True,

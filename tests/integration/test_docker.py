@@ -62,7 +62,7 @@ def test_edited_code_of_a_stage_rebuilds_no_image(caged: Project, engine: docker
     assert [cell["verdict"] for cell in first.cells] == ["match", "match"], first.err
     assert first.jobs == (4, 0)
     images = environment_images(engine)
-    with (caged.folder / "converter" / "stages" / "convert.py").open("a") as file:
+    with (caged.folder / "converter" / "families" / "onnx_tf" / "convert.py").open("a") as file:
         file.write("# edited\n")
 
     again = caged.run()

@@ -49,7 +49,9 @@ def test_a_second_driver_exits_at_once_and_the_first_goes_on(project: Project) -
     project.assert_no_process_left()
 
 
-@pytest.mark.parametrize(("factory", "words"), [("hang_with_a_child", "time.sleep"), ("hang_in_c", "worker.py export")])
+@pytest.mark.parametrize(
+    ("factory", "words"), [("hang_with_a_child", "time.sleep"), ("hang_in_c", "worker.py converter.stages.export")]
+)
 def test_no_job_outlives_a_killed_driver(project: Project, factory: str, words: str) -> None:
     write_table(project.folder, [small_model("hang", factory)])
     with project.started("run") as driver:

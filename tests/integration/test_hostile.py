@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from packaging.version import Version
+from passes import module_of
 from product import Project
 from tables import EXPORTER, ROOT, ZOO, need_cpu_torch
 
@@ -69,7 +70,8 @@ class Shop:
             spec = {"schema": 1, "job": job, "folder": job, "params": params}
             (inbox / f"{number:04}.json").write_text(json.dumps(spec))
         (inbox / "stop").touch()
-        command = [self.python(row), ROOT / "converter" / "worker.py", name, "--inbox", inbox, "--outbox", outbox]
+        worker = [self.python(row), ROOT / "converter" / "worker.py", module_of(name)]
+        command = [*worker, "--inbox", inbox, "--outbox", outbox]
         subprocess.run([*map(str, command)], check=True, timeout=300, env={**os.environ, "PYTHONNOUSERSITE": "1"})
         return {job: json.loads((outbox / job / f"{name}.json").read_text()) for job in jobs}
 

@@ -89,7 +89,7 @@ def test_another_pin_of_a_row_runs_the_jobs_of_that_row(edited: Project) -> None
 
 
 def test_another_convert_stage_runs_the_conversions(edited: Project) -> None:
-    with (edited.folder / "converter" / "stages" / "convert.py").open("a") as file:
+    with (edited.folder / "converter" / "families" / "onnx_tf" / "convert.py").open("a") as file:
         file.write("# edited\n")
     assert edited.run().jobs == (2, 2)
     assert edited.jobs_of_last_run() == Counter({("convert", TF1): 1, ("convert", TF2): 1})

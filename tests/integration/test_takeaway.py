@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from product import Finished, Project, wait_for
 from tables import ROOT, TF1, TF2
 
 from matrix.environments.docker.engine import DockerEngine
+from matrix.families.onnx_tf import OnnxTf
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import read_locks
 from matrix.session import Session
@@ -125,6 +126,9 @@ def program_of(row: str, built: Project, models: Path, folder: Path, runtime: bo
         reference_python=str(reference / "bin" / "python"),
         onnxruntime=second["installed"]["onnxruntime"] if runtime else None,
         tolerances={},
+        packages=("onnx-tf", "onnx", "tensorflow-cpu"),
+        converts="converter.families.onnx_tf.convert",
+        compared=asdict(OnnxTf().scheme),
     )
     (root / "toolchain.json").write_text(facts.text())
     shutil.copytree(models, folder / "data")

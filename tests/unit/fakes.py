@@ -74,6 +74,7 @@ def good(work: PassName, spec: Mapping[str, Any]) -> Deed:
     files = {
         "export": {"torch.npz": ANSWER, "model.onnx": json.dumps(spec["params"], sort_keys=True).encode()},
         "reference": {"reference.npz": ANSWER, "again.npz": ANSWER},
+        "forward": {"torch.npz": ANSWER, "torch-again.npz": ANSWER},
         "convert": {"memory.npz": ANSWER, "saved/graph.pb": b"graph"},
         "reload": {"reloaded.npz": ANSWER},
         "tflite": {"tflite.npz": ANSWER},

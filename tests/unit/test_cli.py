@@ -387,7 +387,7 @@ def test_clean_keeps_what_is_current(project: Project, monkeypatch: pytest.Monke
     code, out, _ = project("clean")
     # The stray file, and the inputs, which every run makes anew.
     assert code == 0 and "engine venv: removed 1 of 2 environments" in out and "removed 2 stored files" in out
-    assert current.exists() and not others.exists() and not FolderBlobs(root / "blobs").path(stray).exists()
+    assert current.exists() and not others.exists() and not FolderBlobs(root / "blobs").local(stray).exists()
     assert project.json("run", "--tier", "known")["jobs"]["run"] == 0
 
     (current / "matrix-stamp.json").unlink()

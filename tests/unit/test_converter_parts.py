@@ -361,7 +361,7 @@ CHECKSUM = 3137982280
 # --- the old interpreters
 
 # Passes that do what another does, and more.
-BUILT_ON = {"trace": {"convert"}, "tflite": {"reload"}, "coverage": {"convert"}}
+BUILT_ON = {"export": {"forward"}}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(CONVERTER)))

@@ -52,9 +52,9 @@ def lab(tmp_path):
         hidden.write_text(json.dumps(spec))
         hidden.rename(inbox / f"{name}.json")
 
-    def start(*options, name="fake", stdin=subprocess.DEVNULL, leader=False):
+    def start(*options, module="converter.stages.fake", stdin=subprocess.DEVNULL, leader=False):
         script = root / "converter/worker.py"
-        command = [sys.executable, script, name, "--inbox", inbox, "--outbox", outbox, *options]
+        command = [sys.executable, script, module, "--inbox", inbox, "--outbox", outbox, *options]
         process = subprocess.Popen(
             command,
             cwd=tmp_path,
@@ -294,11 +294,10 @@ def test_the_workers_own_folder_is_not_on_the_path(lab):
 
 
 def test_an_unknown_pass_is_refused(lab):
-    process = lab.start(name="nothing")
+    process = lab.start(module="os.path")
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert "'nothing'" in output
-    assert "convert" in output
+    assert "os.path is no module of converter" in output
 
 
 def test_an_unknown_schema_is_refused(lab):

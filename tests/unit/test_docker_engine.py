@@ -16,6 +16,7 @@ from matrix.environments.docker.client import Facts
 from matrix.environments.docker.container import Container
 from matrix.environments.docker.engine import DockerEngine
 from matrix.environments.engine import BuildFailed, EngineFault, Environment
+from matrix.families.onnx_tf import OnnxTf
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock
 from matrix.paths import CONVERTER, DOCKER
@@ -50,7 +51,7 @@ class Vanishing(DockerEngine):
 def start(engine: Vanishing, tmp_path: Path) -> Any:
     lock = small.locks(small.config(tmp_path))["old"]
     environment = Environment("id", lock, "env:1", lock.python, {})
-    return asyncio.run(engine.start(environment, "convert", tmp_path / "in", tmp_path / "out", Limits()))
+    return asyncio.run(engine.start(environment, OnnxTf().converts, tmp_path / "in", tmp_path / "out", Limits()))
 
 
 def test_an_image_that_somebody_removed_is_built_again(tmp_path: Path) -> None:

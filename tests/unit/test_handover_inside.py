@@ -119,8 +119,8 @@ class Folder:
         steps = [
             {"pass": "export", "module": "converter.stages.export", "role": "exporter", "params": self.export,
              "takes": takes, "leaves": leaves},
-            {"pass": "convert", "module": "converter.families.x.convert", "role": "converter", "params": self.convert,
-             "takes": given, "leaves": {"memory.npz": "memory.npz"}},
+            {"pass": "convert", "module": "converter.stages.convert", "role": "converter",
+             "params": self.convert, "takes": given, "leaves": {"memory.npz": "memory.npz"}},
         ]  # fmt: skip
         (self.root / "toolkit" / "conversion.json").write_text(json.dumps(self.document | {"steps": steps}))
         said = [f"--{role}-python={python}" for role in ("exporter", "converter")] if python else []

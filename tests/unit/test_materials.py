@@ -16,7 +16,7 @@ from matrix.arrays import read_arrays
 from matrix.config.model import ModelInput, ModelSpec
 from matrix.errors import ConfigError
 from matrix.execution import materials as module
-from matrix.execution.jobs import is_users
+from matrix.execution.graph import is_users
 from matrix.execution.materials import Materials
 from matrix.store import Store
 from matrix.store.blobs import FolderBlobs

@@ -13,8 +13,9 @@ import pytest
 
 from converter import renaming
 from converter.arrays import read_cases, write_cases
+from converter.families.onnx_tf import trace
 from converter.job import Job
-from converter.stages import alter, expose, tflite, trace
+from converter.stages import alter, expose, tflite
 
 ROOT = Path(__file__).parents[2]
 
@@ -248,7 +249,8 @@ def test_variables_of_a_job_are_set_before_the_framework_is_imported(tmp_path):
         spec = {"schema": 1, "job": "x", "folder": "one", "params": {"environ": environ}}
         (inbox / "one.json").write_text(json.dumps(spec))
         (inbox / "stop").touch()
-        command = [sys.executable, root / "converter/worker.py", "fake", "--inbox", inbox, "--outbox", outbox]
+        worker = [sys.executable, root / "converter/worker.py", "converter.stages.fake"]
+        command = [*worker, "--inbox", inbox, "--outbox", outbox]
         clean = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
         subprocess.run(command, check=True, env=clean, timeout=30)
         assert json.loads((outbox / "one/fake.json").read_text())["facts"]["seen"] == seen

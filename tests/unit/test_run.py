@@ -49,13 +49,15 @@ class World:
     def plan(self, tier: str = "known", *only: str) -> Plan:
         return make_plan(self.table, self.locks, Selection(tier, tuple(map(from_text, only))), None)
 
-    def make(self, plan: Plan, limits: Limits = LIMITS, again: bool = False, evict: bool = False) -> Run:
+    def make(
+        self, plan: Plan, limits: Limits = LIMITS, again: bool = False, evict: bool = False, tflite: bool = False
+    ) -> Run:
         self.told = Told()
         number = self.store.begin_run(plan.tier, "fake", "run", len(plan.cells), {})
         return Run(
             id=number,
             config=self.table,
-            graphs=[Graphs(self.table, plan).of(cell) for cell in plan.cells],
+            graphs=[Graphs(self.table, plan, tflite).of(cell) for cell in plan.cells],
             locks=self.locks,
             table=self.root / "matrix.yml",
             engine=self.engine,
@@ -471,7 +473,7 @@ def test_without_eviction_environments_stay(world: World) -> None:
     assert world.engine.removed == []
 
 
-def test_evicting_removes_every_environment_once_and_only_when_all_its_cells_are_decided(world: World) -> None:
+def test_evicting_removes_every_environment_once_and_only_when_all_its_jobs_have_ended(world: World) -> None:
     plan = world.plan()
     run = world.make(plan, evict=True)
     gone_at: dict[str, int] = {}
@@ -479,16 +481,15 @@ def test_evicting_removes_every_environment_once_and_only_when_all_its_cells_are
 
     def noted(places: Iterable[str]) -> None:
         for place in places:
-            gone_at[Path(place).name] = len(world.told.of("decided"))
+            gone_at[Path(place).name] = len(world.told.of("ended"))
             remove([place])
 
     world.engine.remove = noted
     asyncio.run(run.execute())
     assert len(world.told.of("decided")) == len(plan.cells)
     assert sorted(map(Path, world.engine.removed)) == sorted({world.root / name for name in world.engine.prepared})
-    for converter in {cell.converter.id for cell in plan.cells}:
-        decided = [str(item[0]) for item in world.told.of("decided")[: gone_at[converter]]]
-        assert {cell.id for cell in plan.cells if cell.converter.id == converter} <= set(decided)
+    for name, ended in gone_at.items():
+        assert name not in {environment for _, environment, _ in world.told.of("ended")[ended:]}
 
 
 def test_evicting_keeps_few_converter_environments_at_once(world: World) -> None:

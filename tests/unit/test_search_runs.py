@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import small
@@ -19,6 +19,8 @@ from small import observation
 from sqlalchemy import create_engine
 from test_run import World
 
+from matrix.execution.job_types import JOB_TYPES
+from matrix.families.onnx_tf import OnnxTf
 from matrix.planning import Plan
 from matrix.planning.cells import Cell, Step
 from matrix.store import Store, database
@@ -139,8 +141,7 @@ def test_where_numbers_part_is_looked_for_in_one_case_of_the_file_that_was_conve
 
 
 def test_tflite_is_one_pass_more_and_a_job_of_its_own(world: World) -> None:
-    first = world.make(plan(world))
-    first.tflite = True
+    first = world.make(plan(world), tflite=True)
     asyncio.run(first.execute())
     assert [work for work, _, _ in world.engine.seen][-3:] == ["convert", "reload", "tflite"]
     given = {work: names for work, _, names in world.engine.seen}
@@ -227,4 +228,6 @@ def test_a_database_of_the_first_schema_is_read(tmp_path: Path) -> None:
 
 def test_the_fake_workers_know_every_pass() -> None:
     """Or the tests above would prove nothing of the ones they do not know."""
-    assert set(get_args(str)) == set(GOOD)
+    named = [one.name for kind in JOB_TYPES.values() for one in kind.passes]
+    ours = [OnnxTf().converts, *OnnxTf().loads, OnnxTf().further("trace"), OnnxTf().further("coverage")]
+    assert {*named, *(one.name for one in ours), "direct"} == set(GOOD)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, get_args
@@ -21,6 +22,7 @@ from matrix.config import load_config
 from matrix.config.model import Config, ExporterRow, Verdict
 from matrix.errors import Indeterminate, UsageError
 from matrix.execution.inputs import draw, pack
+from matrix.families.onnx_tf import OnnxTf
 from matrix.store.records import Exit, Observation, PassRecord
 from matrix.takeaway.carried import write_program
 from matrix.takeaway.image import check_room, check_tag, default_tag
@@ -49,6 +51,9 @@ TOOLCHAIN = Toolchain(
     reference_python=sys.executable,
     onnxruntime="1.2.3",
     tolerances={"float32": (0.5, 0.25)},
+    packages=("onnx-tf", "onnx", "tensorflow-cpu"),
+    converts="converter.families.onnx_tf.convert",
+    compared=asdict(OnnxTf().scheme),
 )
 
 
@@ -97,8 +102,9 @@ def test_the_image_recognises_failures_by_the_same_entries(program: Path) -> Non
 
 
 def test_the_image_holds_what_its_passes_run_and_not_the_zoo(program: Path) -> None:
-    stages = {path.stem for path in (program / "converter" / "stages").glob("*.py")}
-    assert {"convert", "reload", "reference"} <= stages
+    converter = program / "converter"
+    for name in ("stages/reference.py", "families/onnx_tf/convert.py", "families/onnx_tf/reload.py"):
+        assert (converter / name).is_file()
     assert not (program / "converter" / "zoo").exists()
 
 
@@ -108,7 +114,8 @@ def test_a_toolchain_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read.versions == TOOLCHAIN.versions
     assert (read.rule.float32.rtol, read.rule.float32.atol) == (0.5, 0.25)
     assert read.rule.float64 == Tolerances().float64
-    assert read.tensorflow == ("tensorflow-cpu", "2.8.0")
+    assert read.words == "onnx-tf 1.10.0 and tensorflow-cpu 2.8.0"
+    assert read.scheme == OnnxTf().scheme
 
 
 # The command line
@@ -351,7 +358,7 @@ def test_what_a_pass_left_is_taken_down(
     assert record.exit == exit_status
     assert Path(record.log).read_text() == "said the model"
     assert user.read_text() == "the model", "a pass reached the user's own file"
-    found = speak(observed(record))
+    found = speak(observed(replace(record, artifact="saved-model")))
     assert (found is None) if title is None else (found is not None and title in found.finding.title)
 
 
@@ -431,14 +438,16 @@ def test_a_conversion_is_judged_as_the_driver_does(
     verdict: str,
     leg: str | None,
 ) -> None:
-    found = conclude(9, convert(tmp_path, memory, reloaded), carried(tmp_path, reference, again), Tolerances())
+    found = conclude(
+        9, convert(tmp_path, memory, reloaded), carried(tmp_path, reference, again), Tolerances(), OnnxTf().scheme
+    )
     assert (found.finding.verdict, found.leg) == (verdict, leg)
     assert found.finding.role != "exporter"
 
 
 def test_given_outputs_are_held_against_and_named(tmp_path: Path) -> None:
     reference = Reference.given(Path("out.npz"), stored(tmp_path / "out.npz", OTHER))
-    found = conclude(9, convert(tmp_path, VALUES, VALUES), reference, Tolerances())
+    found = conclude(9, convert(tmp_path, VALUES, VALUES), reference, Tolerances(), OnnxTf().scheme)
     assert (found.finding.verdict, found.finding.reason, found.leg) == (
         "mismatch",
         "values-differ",
@@ -450,10 +459,10 @@ def test_given_outputs_are_held_against_and_named(tmp_path: Path) -> None:
 
 def test_without_a_reference_nothing_is_claimed_but_the_saved_model_is_still_checked(tmp_path: Path) -> None:
     none = Reference.none("none carried")
-    found = conclude(9, convert(tmp_path, VALUES, VALUES), none, Tolerances())
+    found = conclude(9, convert(tmp_path, VALUES, VALUES), none, Tolerances(), OnnxTf().scheme)
     assert (found.finding.verdict, found.finding.reason) == ("unavailable", NO_REFERENCE)
     assert "not compared" in found.finding.title and not found.metrics
-    found = conclude(9, convert(tmp_path, VALUES, OTHER), none, Tolerances())
+    found = conclude(9, convert(tmp_path, VALUES, OTHER), none, Tolerances(), OnnxTf().scheme)
     assert (found.finding.verdict, found.leg) == ("mismatch", "memory-reloaded")
 
 

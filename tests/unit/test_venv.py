@@ -27,6 +27,7 @@ from matrix.execution.builds import Builds
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
+from matrix.families.onnx_tf import OnnxTf
 from matrix.index import IndexSettings
 from matrix.interpreters import Interpreter
 from matrix.store import FolderBlobs, Observation
@@ -112,14 +113,14 @@ def test_one_that_is_not_whole_is_built_again(tmp_path: Path, fake_uv: FakeUv, d
     assert read_stamp(Path(again.place)) is not None
 
 
-def test_another_lock_or_interpreter_is_another_environment(
+def test_another_lock_is_another_environment_whatever_the_patch_release_of_python(
     tmp_path: Path, fake_uv: FakeUv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = engine(tmp_path).identify(LOCK)
     assert engine(tmp_path).identify(replace(LOCK, body=LOCK.body.replace("00", "01"))) != first
     assert engine(tmp_path).identify(replace(LOCK, name="renamed")) == first
     monkeypatch.setattr(interpreters, "installed", lambda: {"3.8": Interpreter(Path("/x"), "3.8.19")})
-    assert engine(tmp_path).identify(LOCK) != first
+    assert engine(tmp_path).identify(LOCK) == first
 
 
 def failed(root: Path) -> BuildFailed:
@@ -219,6 +220,7 @@ def convert(job, packages, value):
     with open(job.made("memory.npz"), "wb") as file:
         file.write(b"numbers")
     os.makedirs(os.path.join(job.outbox, "saved"))
+    job.facts["artifacts"] = ["saved-model"]
     if do == "dies later":
         class Trap:
             def __del__(self):
@@ -246,8 +248,8 @@ def workshop(tmp_path: Path) -> Path:
     """converter/ with two stages that do what the job says, and an environment that is this Python."""
     copy = tmp_path / "converter"
     shutil.copytree(small.ROOT / "converter", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "stages" / "convert.py").write_text(STAGE)
-    (copy / "stages" / "reload.py").write_text(RELOAD)
+    (copy / "families" / "onnx_tf" / "convert.py").write_text(STAGE)
+    (copy / "families" / "onnx_tf" / "reload.py").write_text(RELOAD)
     (tmp_path / "env" / "bin").mkdir(parents=True)
     (tmp_path / "env" / "bin" / "python").symlink_to(Path(sys.executable).resolve())
     return tmp_path
@@ -268,7 +270,8 @@ def observe(workshop: Path, *deeds: str, limits: Limits) -> tuple[list[Observati
         told = Told()
         builds = Builds(made, 1, told)
         lane = Lane(LOCK, made, builds, Slots(1), 0, workshop / "work", blobs, limits, told, lambda: False)
-        jobs = [Job(f"{deed:-<24}x", "convert", {"do": deed}, {}) for deed in deeds]
+        passes = (OnnxTf().converts, *OnnxTf().loads[:1])
+        jobs = [Job(f"{deed:-<24}x", "convert", {"do": deed}, {}, passes, family="onnx-tf") for deed in deeds]
         try:
             return list(await asyncio.wait_for(asyncio.gather(*map(lane.observe, jobs)), 30))
         finally:
@@ -305,7 +308,7 @@ def test_a_worker_that_goes_wrong_costs_only_the_job_it_was_on(
 ) -> None:
     limits = Limits(seconds=2 if deed == "hang" else 20, memory_mb=120)
     (bad, good), blobs = observe(workshop, deed, "well", limits=limits)
-    log = blobs.read(bad.passes[-1].log).decode()
+    log = blobs.read(bad.passes[0].log).decode()
     found = outcome(bad, log)
     assert found is not None and (found.finding.verdict, found.finding.reason) == (verdict, reason)
     assert found.finding.stage == "convert" and "at it" in log
@@ -330,7 +333,7 @@ def test_a_worker_does_not_outlive_a_driver_that_is_gone(workshop: Path) -> None
     made = Standing(workshop / "envs", SETTINGS, workshop / "converter")
     environment = Environment("id", LOCK, workshop / "env", "3.8.18", {})
     limits = Limits(seconds=60, memory_mb=500)
-    worker = asyncio.run(made.start(environment, "convert", workshop / "inbox", outbox, limits))
+    worker = asyncio.run(made.start(environment, OnnxTf().converts, workshop / "inbox", outbox, limits))
     assert within(10, lambda: worker.resident_mb() > 1) and worker.exited() is None
     assert worker._process.stdin is not None
     worker._process.stdin.close()  # what the kernel does for a driver that was killed
@@ -348,7 +351,7 @@ def test_a_worker_sees_little_of_the_drivers_surroundings(workshop: Path, monkey
     environment = Environment("id", LOCK, workshop / "env", "3.8.18", {})
 
     async def look() -> dict[str, str]:
-        worker = await made.start(environment, "convert", workshop / "inbox", workshop, Limits())
+        worker = await made.start(environment, OnnxTf().converts, workshop / "inbox", workshop, Limits())
         place = Path(f"/proc/{worker._process.pid}/environ")
         try:
             # Between fork and exec a process has none.

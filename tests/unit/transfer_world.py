@@ -63,10 +63,12 @@ class World:
         if kind == "export":
             files["model.onnx"] = self.store.blobs.put(f"onnx of {job}".encode())
         facts = {"opset_written": 9} if kind == "export" else {}
+        loaded = {name: files.pop(name) for name in ("reloaded.npz",) if name in files}
         made = passed(
             kind, report("import", "run", facts=facts, job=job), files=files, log=self.store.blobs.put(log.encode())
         )
-        return self._store(run, observation(kind, made, job=job, **changes))
+        passes = [made, *([passed("reload", report("import", "reload", job=job), files=loaded)] if loaded else [])]
+        return self._store(run, observation(kind, *passes, job=job, **changes))
 
     def fails(self, run: int, job: str, message: str, log: str = "") -> int:
         """A conversion that raised."""

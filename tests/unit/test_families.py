@@ -1,0 +1,128 @@
+"""Families: ours, and those that another package brings along."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import small
+
+from matrix.config import load_config
+from matrix.converter_code import ConverterCode
+from matrix.errors import ConfigError
+from matrix.execution.graph import Graphs
+from matrix.families import KNOWN, family_named, find_family, in_order, registry
+from matrix.families.code import assembled
+from matrix.families.onnx_tf import OnnxTf
+from matrix.paths import CONVERTER
+from matrix.planning import Selection, make_plan
+from matrix.planning.named import cell_named
+from matrix.store.records import FIRST_FAMILY
+from matrix.verdicts.judge import ways_of
+
+TOYS = small.ROOT / "tests" / "families"
+
+# Rows of the toy families beside those of the small table.
+ROWS = """\
+  - {id: text, family: onnx-text, pins: {protobuf: 4.25.3, onnx: 1.10}}
+  - {id: script, family: torchscript, pins: {torch: 1.12.1}}
+models:
+"""
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The toy families on the path, as if they were installed."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(TOYS)])
+    registry._brought.cache_clear()
+    yield
+    registry._brought.cache_clear()
+
+
+def test_the_first_is_ours() -> None:
+    assert family_named(FIRST_FAMILY).packages == ("onnx-tf", "onnx", "tensorflow")
+    assert list(KNOWN) == ["onnx-tf"] and len(KNOWN) == 1
+    assert OnnxTf().row_id({"onnx-tf": "1.10.0", "onnx": "1.15.0", "tensorflow": "2.15.0"}) == (
+        "onnxtf1.10.0-onnx1.15.0-tf2.15.0"
+    )
+
+
+def test_what_remedies_may_refer_to() -> None:
+    facts = OnnxTf().facts
+    assert facts({"tensorflow": "2.15.0"}) == {"tensorflow_minor": "2.15", "tensorflow_probability_minor": "0.23"}
+    assert facts({"tensorflow": "2.17.1"})["tensorflow_probability_minor"] == "0.24"
+    assert facts({"tensorflow": "1.15.0"}) == {"tensorflow_minor": "1.15"}
+    assert facts({}) == {}
+
+
+def test_others_come_by_an_entry_point(toys: None) -> None:
+    assert [one.name for one in in_order(["torchscript", "onnx-tf", "nowhere"])] == ["onnx-tf", "torchscript"]
+    found = find_family("onnx-text")
+    assert found is not None and found.artifacts == ("onnx-text", "onnx-json")
+    assert list(KNOWN) == ["onnx-tf", "onnx-text", "torchscript"]
+
+
+def test_one_that_nobody_brings_any_more_is_a_name() -> None:
+    gone = family_named("gone")
+    assert (gone.name, gone.packages, gone.capabilities) == ("gone", (), frozenset())
+    assert next(ways_of(gone.scheme, ["reference.npz", "torch.npz"])).leg == "torch-onnxruntime"
+
+
+def test_a_row_of_a_family_that_is_not_there_is_said_at_its_place(tmp_path: Path) -> None:
+    text = small.changed("models:\n", ROWS)
+    path = small.table(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, families=KNOWN)
+    assert f"{path}:{small.position(text, 'family: onnx-text')}: there is no family 'onnx-text'" in str(caught.value)
+
+
+def test_a_row_has_to_pin_what_names_it(tmp_path: Path, toys: None) -> None:
+    path = small.table(tmp_path, small.changed("models:\n", ROWS.replace("protobuf: 4.25.3, ", "")))
+    with pytest.raises(ConfigError, match="text must pin protobuf"):
+        load_config(path, families=KNOWN)
+
+
+def test_a_torch_module_needs_no_exporter_and_no_opset(tmp_path: Path, toys: None) -> None:
+    table = small.config(tmp_path, small.changed("models:\n", ROWS))
+    locks = small.locks(table)
+    plan = make_plan(table, locks, Selection("full"), "cpu")
+    direct = [cell for cell in plan.cells if cell.converter.id == "script"]
+    assert [cell.id for cell in direct] == ["net/direct/script", "other/direct/script"]
+    assert {cell.exporter.torch for cell in direct} == {"1.12.1"}
+    assert cell_named(table, locks, "net/direct/script").id == "net/direct/script"
+    graph = Graphs(table, plan).of(direct[0])
+    assert [(node.kind, node.environment) for node in graph.nodes] == [
+        ("forward", "torch-2.13.0.cpu"),
+        ("direct", "script"),
+    ]
+    # The other family of files goes the usual way.
+    text = next(cell for cell in plan.cells if cell.converter.id == "text")
+    assert [node.kind for node in Graphs(table, plan).of(text).nodes] == ["export", "reference", "convert"]
+
+
+def test_code_from_outside_lies_beside_ours_and_changes_nothing_of_it(tmp_path: Path, toys: None) -> None:
+    families = in_order(KNOWN)
+    assert assembled(CONVERTER, in_order([FIRST_FAMILY]), tmp_path) == CONVERTER
+    made = assembled(CONVERTER, families, tmp_path)
+    assert assembled(CONVERTER, families, tmp_path) == made
+    names = {path.name for path in ConverterCode(made).closure(["converter.families.text.reload_json"])}
+    assert {"reload_json.py", "run.py"} <= names and "convert.py" not in names
+    ours = ["converter.worker", OnnxTf().converts.module]
+    assert ConverterCode(made).digest(ours) == ConverterCode(CONVERTER).digest(ours)
+
+
+def test_artifacts_without_a_model_in_memory_are_each_compared_with_the_reference(toys: None) -> None:
+    scheme = family_named("onnx-text").scheme
+    legs = {way.leg: (way.one, way.two, way.main) for way in ways_of(scheme, ["reference.npz", "text.npz", "json.npz"])}
+    assert legs == {
+        "onnxruntime-onnx-text": ("reference.npz", "text.npz", True),
+        "onnxruntime-onnx-json": ("reference.npz", "json.npz", False),
+    }
+    scheme = family_named("torchscript").scheme
+    ways = list(ways_of(scheme, ["torch.npz", "own.npz", "reloaded.npz"]))
+    assert [(way.leg, way.role, way.by_position) for way in ways] == [
+        ("torch-torch", "exporter", True),
+        ("torch-torchscript", "converter", True),
+    ]
