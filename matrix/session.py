@@ -22,8 +22,9 @@ from matrix.config.source import read_source
 from matrix.environments.choose import choose
 from matrix.environments.engine import Engine
 from matrix.errors import ConfigError, EngineUnavailable, UsageError
-from matrix.families import KNOWN, in_order
+from matrix.families import KNOWN, Family, in_order
 from matrix.families.code import assembled
+from matrix.families.packages import exclusive
 from matrix.index import IndexSettings
 from matrix.locks.keep import LockFolders, refresh, stale
 from matrix.locks.lockfile import Lock
@@ -101,7 +102,7 @@ class Session:
 
     @cached_property
     def folders(self) -> LockFolders:
-        return LockFolders(self.table.parent / "envs", self.state.locks)
+        return LockFolders(self.table.parent / "envs", self.state.locks, exclusive(self._families))
 
     @property
     def locks(self) -> dict[str, Lock]:
@@ -263,8 +264,12 @@ class Session:
     @cached_property
     def code(self) -> Path:
         """The folder of what runs inside environments."""
-        families = in_order(row.family for row in self.stated.converters)
-        return assembled(CONVERTER, families, self.state.code)
+        return assembled(CONVERTER, self._families, self.state.code)
+
+    @cached_property
+    def _families(self) -> tuple[Family, ...]:
+        """Those of the table's rows."""
+        return in_order(row.family for row in self.stated.converters)
 
     def engine(self) -> tuple[Engine, str]:
         """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""

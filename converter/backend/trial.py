@@ -2,7 +2,7 @@
 known so far, for it may die at any:
 
     report.json   {"opsets", "ir_version", "operators", "uses" (see converter/graph.py), "stage", "done", "error",
-                  "outputs"}, see converter/stages/coverage.py
+                  "outputs"}, see measuring.py
     expected.npz, actual.npz   keys are the names of tensors; those of data sets after the first begin "<set>:"
 """
 import json
@@ -17,8 +17,9 @@ REPORT, EXPECTED, ACTUAL, LOG = "report.json", "expected.npz", "actual.npz", "lo
 _TRACEBACK_LIMIT = 2000
 
 
-def attempt(case, packages, scratch):
-    """Takes the Case through load, check, convert and run. Exceptions end in the report."""
+def attempt(case, packages, prepare, scratch):
+    """Takes the Case through load, check, convert and run. Exceptions end in the report. `packages` has .onnx, and
+    `prepare` is the converter's: (packages, model) -> run, inputs -> outputs, in the order of the model's."""
     report = {"stage": "load", "done": False, "error": None}
 
     def reach(stage):
@@ -37,9 +38,9 @@ def attempt(case, packages, scratch):
         reach("check")
         packages.onnx.checker.check_model(model)
         reach("convert")
-        representation = packages.backend.prepare(model, device="CPU")
+        run = prepare(packages, model)
         reach("run")
-        _save(os.path.join(scratch, ACTUAL), names, [representation.run(inputs) for inputs, _ in sets])
+        _save(os.path.join(scratch, ACTUAL), names, [run(inputs) for inputs, _ in sets])
         report["done"] = True
     except BaseException as problem:
         report["error"] = failure.describe(problem)

@@ -12,6 +12,7 @@ from matrix.blame.asking import Answer, Ask, Blame, Measure, Measured, Ranges, R
 from matrix.blame.ledger import LimitReached
 from matrix.config.model import Row
 from matrix.errors import Indeterminate, Interrupted
+from matrix.families import family_of
 from matrix.locks.live import LiveResolver
 from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
@@ -121,7 +122,7 @@ class Inquiry:
 def measured(result: CellResult, cell: Cell) -> Measured:
     """What a search is told of a cell that was run. `cell` is the one at its own time."""
     judgement = result.judgement
-    known = facts(tensorflow=cell.converter.pins.get("tensorflow"))
+    known = facts(family_of(cell.converter).facts(cell.converter.pins))
     hints: list[Ranges] = []
     for remedy in judgement.remedies:
         change = remedy.change.concrete(known) if remedy.change is not None else None

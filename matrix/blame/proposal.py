@@ -26,6 +26,7 @@ from matrix.config.check import applies, problems, rows_with_places
 from matrix.config.model import Companion, Config, ConverterRow, ExporterRow, Row
 from matrix.config.source import Place, Source, read_source
 from matrix.errors import ConfigError
+from matrix.families import family_of
 from matrix.locks.request import all_requests, make_request
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -116,8 +117,10 @@ def _whens(row: Row) -> Iterator[dict[str, str]]:
         case ExporterRow():
             yield {"torch": f"=={_minor(row.pins['torch'])}.*"}
         case ConverterRow():
-            minor = {"tensorflow": f"~={_minor(row.pins['tensorflow'])}.0"}
-            yield {**{p: spec for p, spec in exact.items() if p == "onnx-tf"}, **minor}
+            made = family_of(row)
+            if made.runtime in row.pins:
+                minor = {made.runtime: f"~={_minor(row.pins[made.runtime])}.0"}
+                yield {**{p: spec for p, spec in exact.items() if p == made.package}, **minor}
     yield exact
 
 

@@ -62,6 +62,7 @@ def coverage(
     from matrix.coverage.summary import Coverage
     from matrix.driver import Options, measure_coverage
     from matrix.errors import Interrupted, NothingSelected
+    from matrix.families import family_of
     from matrix.views.coverage_document import Report
 
     session = make_session(**options)
@@ -97,7 +98,7 @@ def coverage(
     report = Report(
         tuple(item for item in found.values() if isinstance(item, Coverage)),
         tuple(item for item in found.values() if isinstance(item, Unmeasured)),
-        {row.id: row.pins.get("tensorflow", "?") for row in session.config.converters},
+        {row.id: row.pins.get(family_of(row).runtime, "?") for row in session.config.converters},
         {row: sum(part.seconds for part in observation.passes) for row, observation in observations.items()},
     )
     _show(report, format_)

@@ -15,6 +15,8 @@ import click
 from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matrix.config.model import ModelSpec
     from matrix.pick.choose import Picked
     from matrix.pick.constraints import Constraint
@@ -23,7 +25,38 @@ if TYPE_CHECKING:
     from matrix.store.records import RunRecord
     from matrix.workshop import Options
 
-_RANGES = ("python", "torch", "tensorflow", "onnx", "onnx-tf", "numpy")
+
+def _pinned() -> dict[str, str]:
+    """What each package that rows of converters pin is, by its name: the text of its option."""
+    from matrix.families import KNOWN
+
+    texts: dict[str, str] = {}
+    for made in KNOWN.values():
+        runtime = made.title_of(made.runtime)
+        for package in reversed(made.packages):
+            text = f"Releases of {made.title_of(package)}"
+            if package == made.runtime:
+                text += ": '~=2.8', '<2', 2.10"
+            elif package == made.reads:
+                text += f" beside {runtime}"
+            texts.setdefault(package, f"{text}.")
+    return texts
+
+
+def _ranges() -> dict[str, str]:
+    """The options that take a range, by the name of what it is of, with their texts."""
+    return {
+        "python": "Pythons both environments may have: '>=3.8,<3.11', 3.9.",
+        "torch": "Releases of torch that may write the .onnx file.",
+        **{package: text for package, text in _pinned().items() if package not in ("torch", "numpy")},
+        "numpy": "Releases of numpy, in both environments.",
+    }
+
+
+def _range_options(command: Callable[..., None]) -> Callable[..., None]:
+    for name, text in reversed(_ranges().items()):
+        command = click.option(f"--{name}", metavar="RANGE", help=text)(command)
+    return command
 
 
 @click.command()
@@ -31,12 +64,7 @@ _RANGES = ("python", "torch", "tensorflow", "onnx", "onnx-tf", "numpy")
 @model_options
 @engine_options
 @store_option
-@click.option("--python", metavar="RANGE", help="Pythons both environments may have: '>=3.8,<3.11', 3.9.")
-@click.option("--torch", metavar="RANGE", help="Releases of torch that may write the .onnx file.")
-@click.option("--tensorflow", metavar="RANGE", help="Releases of TensorFlow: '~=2.8', '<2', 2.10.")
-@click.option("--onnx", metavar="RANGE", help="Releases of onnx beside TensorFlow.")
-@click.option("--onnx-tf", metavar="RANGE", help="Releases of onnx-tf.")
-@click.option("--numpy", metavar="RANGE", help="Releases of numpy, in both environments.")
+@_range_options
 @click.option(
     "--needs",
     type=click.Choice(["tflite"]),
@@ -108,7 +136,7 @@ def pick(
         click.get_current_context().with_resource(uncollected())
     from matrix.pick.constraints import read_constraint
 
-    given = {name: options.pop(name.replace("-", "_")) for name in _RANGES}
+    given = {name: options.pop(name.replace("-", "_")) for name in _ranges()}
     constraints = tuple(read_constraint(name, text) for name, text in given.items() if text is not None)
     session = make_session(**options)
     model = _model(session)
@@ -117,7 +145,7 @@ def pick(
         return
     from matrix.pick.wanted import Wanted
 
-    wanted = Wanted(model, constraints, prefer, prove, max_runs, single, not plain)  # type: ignore[arg-type]
+    wanted = Wanted(model, constraints, prefer, prove, max_runs, single, not plain, needs)  # type: ignore[arg-type]
     if offline:
         if needs or single:
             from matrix.errors import UsageError
@@ -208,6 +236,7 @@ def _hand_over(session: Session, picked: Picked, run: RunRecord, folder: Path, t
             root=session.table.absolute().parent,
             run=run,
             tflite=tflite,
+            code=session.code,
         ),
     )
 

@@ -76,7 +76,7 @@ def predict(
     if len(several) > 1:
         raise UsageError(f"one model at a time, not {', '.join(several)}")
     evidence = _known(session, running, plan, offline)
-    predictor = Predictor(session.config, evidence)
+    predictor = Predictor(session.config, evidence, locks=session.locks)
     # Rows without companions leave open what a prediction goes by, and nobody is recommended them.
     found = [(cell, predictor.predict(cell)) for cell in plan.cells if cell.converter.companions]
     found.sort(key=lambda item: (-item[1].probability, item[0].id))
@@ -89,6 +89,7 @@ def predict(
 def _known(session: Session, running: Any, plan: Plan, offline: bool) -> Evidence:
     """The evidence, with the model's operators read where no earlier run has done it. Raises NothingSelected where that
     is not allowed or no exporter could."""
+    from matrix.config.ids import DIRECT
     from matrix.driver import read_models
     from matrix.errors import Interrupted, NothingSelected
     from matrix.evidence.gather import look_up
@@ -96,8 +97,10 @@ def _known(session: Session, running: Any, plan: Plan, offline: bool) -> Evidenc
     model = plan.cells[0].model.id
     evidence = look_up(session, running.store, model)
     tried: list[str] = []
+    # A converter that takes the torch module itself needs no file.
+    readers = [cell for cell in plan.cells if cell.exporter.via != DIRECT]
     # The newest exporters write most models.
-    for cell in sorted(plan.cells, key=lambda cell: cell.exporter.released, reverse=True):
+    for cell in sorted(readers, key=lambda cell: cell.exporter.released, reverse=True):
         if any(key[0] == model for key in evidence.profiles):
             return evidence
         if offline:
@@ -108,7 +111,7 @@ def _known(session: Session, running: Any, plan: Plan, offline: bool) -> Evidenc
         if not read_models(session, running, [cell]):
             raise Interrupted("interrupted; the same command continues")
         evidence = look_up(session, running.store, model)
-    if not any(key[0] == model for key in evidence.profiles):
+    if tried and not any(key[0] == model for key in evidence.profiles):
         raise NothingSelected(f"{model} could not be written by {', '.join(tried)}; `python -m matrix status` says why")
     return evidence
 

@@ -1,21 +1,30 @@
-"""matrix.yml, strictly read: the only place versions come from."""
+"""matrix.yml, strictly read: the only place versions come from.
 
-from matrix.config.load import load_config
-from matrix.config.model import (
-    Companion,
-    Config,
-    ConverterRow,
-    Expectation,
-    ExporterRow,
-    Limits,
-    ModelInput,
-    ModelSpec,
-    ReferenceRow,
-    Row,
-    Tier,
-    Tolerance,
-    TorchRelease,
-)
+What is imported from here is loaded when it is asked for: ids are needed without a table.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matrix.config.load import load_config
+    from matrix.config.model import (
+        Companion,
+        Config,
+        ConverterRow,
+        Expectation,
+        ExporterRow,
+        Limits,
+        ModelInput,
+        ModelSpec,
+        ReferenceRow,
+        Row,
+        Tier,
+        Tolerance,
+        TorchRelease,
+    )
 
 __all__ = [
     "Companion",
@@ -33,3 +42,9 @@ __all__ = [
     "TorchRelease",
     "load_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{'load' if name == 'load_config' else 'model'}"), name)

@@ -1,4 +1,4 @@
-"""What an onnx-tf claims to convert, the handlers it ships, against what was measured. Pure."""
+"""What a converter claims to convert, such as by the handlers it ships, against what was measured. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Claim:
 
 
 def claims(coverage: Coverage) -> tuple[Claim, ...]:
-    """Of every form that the row's onnx knows or its onnx-tf claims, by operator and form."""
+    """Of every form that the row's onnx knows or its converter claims, by operator and form."""
     support = coverage.support()
     known = {(operator, since) for operator, forms in coverage.schemas.items() for since in forms}
     claimed = {(operator, since) for operator, versions in coverage.handlers.items() for since in versions}

@@ -14,7 +14,7 @@ from matrix.operators import History, since, uses
 from matrix.verdicts.compare import Tolerances
 from matrix.verdicts.tensors import Array
 
-# What converter/stages/coverage.py allows one case where nobody says otherwise, MiB.
+# What converter/backend/measuring.py allows one case where nobody says otherwise, MiB.
 CASE_MB = 3072
 
 
@@ -36,7 +36,14 @@ def judge_cases(converter: str, cases: Path, expected: Path, actual: Path, toler
         verdict = verdict_of(case, used, wanted.get(key, {}), found.get(key, {}), tolerances, CASE_MB)
         results.append(CaseResult(case.name, case.suite, forms(case, report.schemas), used, verdict))
     return Coverage(
-        converter, report.onnx, report.onnx_tf, report.opset, tuple(results), report.handlers, report.schemas
+        converter,
+        report.onnx,
+        report.package,
+        report.release,
+        report.opset,
+        tuple(results),
+        report.handlers,
+        report.schemas,
     )
 
 

@@ -1,6 +1,7 @@
-"""The rows of one onnx-tf release side by side: what they agree on once, the rest with the rows it holds for. Pure.
+"""The rows of one release of a converter side by side: what they agree on once, the rest with the rows that it holds
+for. Pure.
 
-Rows of one release differ in their onnx, and with it in the cases, and in their TensorFlow.
+Rows of one release differ in their onnx, and with it in the cases, and in what runs what is converted.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One onnx-tf release. `agreeing` counts, over its rows, the measured forms whose claim holds; `measured` all."""
+    """One `release` of a converter, its `package`. `agreeing` counts, over its rows, the measured forms whose claim
+    holds; `measured` all."""
 
-    onnx_tf: str
+    package: str
+    release: str
     rows: tuple[str, ...]
     forms: tuple[Form, ...]
     disagreements: tuple[Disagreement, ...]
@@ -55,14 +58,18 @@ class Release:
 
 
 def releases(coverages: Sequence[Coverage]) -> tuple[Release, ...]:
-    """Oldest release first, rows in the order given."""
-    grouped: dict[str, list[Coverage]] = {}
+    """Converters in the order given, of each the oldest release first; rows in the order given."""
+    grouped: dict[str, dict[str, list[Coverage]]] = {}
     for coverage in coverages:
-        grouped.setdefault(coverage.onnx_tf, []).append(coverage)
-    return tuple(_release(name, grouped[name]) for name in sorted(grouped, key=_order))
+        grouped.setdefault(coverage.package, {}).setdefault(coverage.release, []).append(coverage)
+    return tuple(
+        _release(package, name, of_package[name])
+        for package, of_package in grouped.items()
+        for name in sorted(of_package, key=_order)
+    )
 
 
-def _release(name: str, coverages: Sequence[Coverage]) -> Release:
+def _release(package: str, name: str, coverages: Sequence[Coverage]) -> Release:
     by_row = {coverage.converter: claims(coverage) for coverage in coverages}
     by_form: dict[tuple[str, int], dict[str, Claim]] = {}
     for row, of_row in by_row.items():
@@ -76,6 +83,7 @@ def _release(name: str, coverages: Sequence[Coverage]) -> Release:
     }
     measured = [claim for of_row in by_row.values() for claim in of_row if claim.support is not None]
     return Release(
+        package,
         name,
         tuple(by_row),
         tuple(Form(*form, form in claimed, _found(by_form[form])) for form in sorted(by_form)),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 _BYTES_CAP = 64 * 2**20
+
+# Of schema 1, in which there was one converter, the release went by this name.
+_FIRST = {"onnx_tf": "onnx-tf"}
 
 Name = Annotated[str, Field(max_length=300)]
 Versions = Annotated[tuple[Annotated[int, Field(ge=0, le=10_000)], ...], Field(max_length=200)]
@@ -37,7 +40,7 @@ class Ended(_Part):
 
 
 class Case(_Part):
-    """What one case came to in the environment; converter/stages/coverage.py says what the fields mean."""
+    """What one case came to in the environment; converter/backend/measuring.py says what the fields mean."""
 
     name: Name
     suite: Name
@@ -54,15 +57,25 @@ class Case(_Part):
 
 
 class Report(_Part):
-    """The whole file."""
+    """The whole file. `package` is the converter's, `release` that of it."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: Literal[1, 2] = Field(alias="schema")
     onnx: Name
-    onnx_tf: Name
+    package: Name
+    release: Name
     opset: int
     cases: Annotated[tuple[Case, ...], Field(max_length=20_000)]
     handlers: Operators
     schemas: Operators
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_first_schema(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("schema") == 1:
+            for name, package in _FIRST.items():
+                if name in data:
+                    return {**data, "package": package, "release": data[name]}
+        return data
 
 
 def read_report(path: Path) -> Report:

@@ -26,6 +26,9 @@ Key = TypeVar("Key")
 # What fails because of how something in a file is called says nothing of operators.
 OF_NAMES = frozenset({"input-name-lost", "invalid-node-name"})
 
+# Of schema 1, in which there was one converter, the release went by this name.
+_FIRST = {"onnx_tf": "onnx-tf"}
+
 Form = tuple[str, int | None]
 """An operator and the opset that gave it the form a file has; None where the converter's onnx knows no form of it."""
 
@@ -65,12 +68,13 @@ class Support:
 
 @dataclass(frozen=True)
 class Coverage:
-    """`converter` is the row, `opset` the newest that its onnx knows, `handlers` what its onnx-tf claims to convert,
-    `schemas` the forms that its onnx knows."""
+    """`converter` is the row, `package` its converter on the index and `release` that of it, `opset` the newest that
+    its onnx knows, `handlers` what the converter claims to convert, `schemas` the forms that its onnx knows."""
 
     converter: str
     onnx: str
-    onnx_tf: str
+    package: str
+    release: str
     opset: int
     cases: tuple[CaseResult, ...]
     handlers: History
@@ -114,10 +118,11 @@ class Coverage:
             for found in (case.finding,)
         ]
         return {
-            "schema": 1,
+            "schema": 2,
             "converter": self.converter,
             "onnx": self.onnx,
-            "onnx_tf": self.onnx_tf,
+            "package": self.package,
+            "release": self.release,
             "opset": self.opset,
             "texts": list(texts.seen),
             "forms": [list(form) for form in forms.seen],
@@ -146,7 +151,7 @@ class Coverage:
         return cls(
             data["converter"],
             data["onnx"],
-            data["onnx_tf"],
+            *_release(data),
             data["opset"],
             tuple(
                 CaseResult(
@@ -161,6 +166,14 @@ class Coverage:
             {operator: tuple(versions) for operator, versions in data["handlers"].items()},
             {operator: tuple(versions) for operator, versions in data["schemas"].items()},
         )
+
+
+def _release(data: Mapping[str, Any]) -> tuple[str, str]:
+    """The converter's package, and its release."""
+    for name, package in _FIRST.items():
+        if name in data:
+            return package, data[name]
+    return data["package"], data["release"]
 
 
 def support_of(cases: Iterable[CaseResult]) -> Support:

@@ -56,7 +56,7 @@ def _row(coverage: Coverage, tensorflow: dict[str, str], shard: str) -> dict[str
     known = counted["match"] + counted["unsupported"] + counted["mismatch"]
     return {
         "row": coverage.converter,
-        "onnx-tf": coverage.onnx_tf,
+        "onnx-tf": coverage.release,
         "onnx": coverage.onnx,
         "tensorflow": tensorflow.get(coverage.converter, ""),
         "cases": cases,

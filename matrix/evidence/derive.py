@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from matrix.evidence.known import Entry, Profile, ProfileKey
 from matrix.operators import uses
 from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import LITE_ONLY, lite_leg
+from matrix.verdicts.judge import LITE_ONLY, TFLITE, lite_leg
 
 if TYPE_CHECKING:
     from matrix.locks.lockfile import Lock
@@ -30,8 +30,10 @@ def entry_of(result: CellResult, run: int) -> Entry:
     remedied = result.remedied
     parts = [part for part in (result.export, result.reference, result.convert) if part is not None]
     shown = remedied or result
-    # What fails in TensorFlow Lite alone has carried the model into TensorFlow.
-    lite_only = LITE_ONLY in judgement.remarks or (judgement.leg is not None and lite_leg([judgement.leg]) is not None)
+    # What fails alone in what was made on request has carried the model into what is made in any case.
+    lite_only = _lite_on_request(result) and (
+        LITE_ONLY in judgement.remarks or (judgement.leg is not None and lite_leg([judgement.leg]) is not None)
+    )
     return Entry(
         cell=record.cell,
         model=record.model,
@@ -111,9 +113,15 @@ def _said(result: CellResult) -> str:
     return title if not said or said in title else f"{title} ({said})"
 
 
+def _lite_on_request(result: CellResult) -> bool:
+    """Whether the converter's family makes TensorFlow Lite of another artifact, where that is asked for."""
+    return any(one.makes == TFLITE for one in result.family.loads)
+
+
 def _margin(result: CellResult) -> float | None:
-    """That of the leg farthest apart, TensorFlow Lite's left out: not every run asks for it."""
-    legs = (leg for name, leg in result.judgement.legs.items() if name != lite_leg(result.judgement.legs))
+    """That of the leg farthest apart; that of what is made on request is left out: not every run asks for it."""
+    left_out = lite_leg(result.judgement.legs) if _lite_on_request(result) else None
+    legs = (leg for name, leg in result.judgement.legs.items() if name != left_out)
     factors = [float(value) for leg in legs if (value := leg.get("tightest")) is not None]
     if not factors:
         return None

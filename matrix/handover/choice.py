@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from matrix.config.ids import FILE
 from matrix.errors import UsageError
+from matrix.families import Family, family_of
 from matrix.locks.lockfile import Lock
+from matrix.paths import CONVERTER
 from matrix.planning.cells import Cell
 from matrix.results import CellResult
 from matrix.store.records import RunRecord
@@ -49,10 +52,11 @@ class Part:
 class Choice:
     """A cell that was judged `match`, with all that a user needs to have it again.
 
-    `result` speaks about `cell` itself, changes included. `exporter` is None for an .onnx file; where it is the same
-    lock as `converter`, everything runs in one environment. `reference` is needed where the file was altered or came
-    as .onnx. `root` is the folder that the model's paths are relative to, `run` the run in which it was measured, on
-    `host` (system and C library in words); `tflite` says that TensorFlow Lite was asked for and measured.
+    `result` speaks about `cell` itself, changes included. `exporter` is None for an .onnx file, and for a converter
+    that takes the torch module itself; where it is the same lock as `converter`, everything runs in one environment.
+    `reference` is needed where the file was altered or came as .onnx. `root` is the folder that the model's paths are
+    relative to, `run` the run in which it was measured, on `host` (system and C library in words); `tflite` says that
+    TensorFlow Lite was asked for and measured. `code` is the folder converter/, with the passes of the family.
     """
 
     cell: Cell
@@ -64,20 +68,28 @@ class Choice:
     root: Path
     run: RunRecord
     tflite: bool = False
+    code: Path = CONVERTER
     host: str = field(default_factory=_this_machine)
 
     def __post_init__(self) -> None:
         if self.result.finding.verdict != "match":
             raise UsageError(f"{self.cell.id} is no match but {self.result.finding.verdict}: nothing to hand over")
         if (self.exporter is not None) != self.cell.exporter.writes:
-            raise ValueError(f"{self.cell.id}: an exporter's lock goes with a torch model, and with nothing else")
+            raise ValueError(
+                f"{self.cell.id}: an exporter's lock goes with a model that is exported, and with nothing else"
+            )
         if self.needs_reference and self.reference is None:
             raise ValueError(f"{self.cell.id}: the lock of the reference environment is missing")
 
     @property
     def needs_reference(self) -> bool:
         """An alteration, or the look into an .onnx file, is made where it was measured."""
-        return bool(self.cell.alterations) or not self.cell.exporter.writes
+        return bool(self.cell.alterations) or self.cell.exporter.via == FILE
+
+    @property
+    def family(self) -> Family:
+        """The converter's."""
+        return family_of(self.cell.converter)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -97,5 +109,5 @@ class Choice:
 
     @property
     def native(self) -> Part:
-        """The environment that TensorFlow is in."""
+        """The environment that the converter is in."""
         return next(part for part in self.parts if "converter" in part.roles)

@@ -11,16 +11,16 @@ from typing import Any
 
 from packaging.version import Version
 
+from matrix.config.ids import FILE
 from matrix.config.model import ModelSpec
 from matrix.converter_code import ConverterCode
 from matrix.execution.inputs import make_inputs
 from matrix.execution.job_types import CARRIED, JOB_TYPES
-from matrix.execution.jobs import export_params
+from matrix.execution.jobs import export_params, factory_params
 from matrix.execution.materials import CHECKPOINT, GIVEN, SOURCE, factory_place
 from matrix.execution.stated import completed_inputs
-from matrix.families import Family, family_of
+from matrix.families import Family
 from matrix.handover.choice import Choice
-from matrix.paths import CONVERTER
 from matrix.store.records import Pass
 from matrix.surroundings import WORKER
 from matrix.verdicts.judge import TFLITE
@@ -28,59 +28,79 @@ from matrix.verdicts.scheme import MEMORY
 
 SCHEMA = 1
 
+_KEPT = Path(__file__).with_name("inside") / "tflite_kept.py"
+
+# What a user calls kinds of artifact; any other is a saved model.
+_ARTIFACTS = {TFLITE: "TensorFlow Lite", "keras": "the Keras model"}
+
+# Of the passes that make TensorFlow Lite of another artifact this one has a sibling that keeps what it makes.
+_TFLITE = "converter.stages.tflite"
+
 
 def _compared(made: Family) -> Iterator[tuple[str, str]]:
     """The files of arrays that the passes leave, in the order of their comparison, and what each is of."""
     if made.in_memory:
         yield MEMORY, f"{made.title_of(made.runtime)} in memory"
     for loads in made.loads:
-        yield loads.numbers, "TensorFlow Lite" if loads.makes == TFLITE else "the saved model"
+        yield loads.numbers, _ARTIFACTS.get(loads.makes or loads.loads[0], "the saved model")
 
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """`document` is conversion.json; `modules` are those of converter/ that run; `inputs` is the .npz of drawn inputs,
-    None where the model has a file of its own."""
+    """`document` is conversion.json; `modules` are those that run, of `root`, the folder converter/; `inputs` is the
+    .npz of drawn inputs, None where the model has a file of its own. `keeps_tflite`: what keeps a TensorFlow Lite model
+    is there too."""
 
     document: dict[str, Any]
     modules: tuple[str, ...]
+    root: Path
+    keeps_tflite: bool
     inputs: bytes | None
 
     def code(self) -> dict[str, bytes]:
         """{place below toolkit/: content} of the files of converter/ that are needed."""
-        files = ConverterCode(CONVERTER).closure(self.modules)
-        return {f"converter/{path.relative_to(CONVERTER).as_posix()}": path.read_bytes() for path in files}
+        files = ConverterCode(self.root).closure(self.modules)
+        made = {f"converter/{path.relative_to(self.root).as_posix()}": path.read_bytes() for path in files}
+        if self.keeps_tflite:
+            made["converter/stages/tflite_kept.py"] = _KEPT.read_bytes()
+        return made
 
 
 def make_conversion(choice: Choice) -> Conversion:
     """Pure but for reading converter/ and, for its paths, where the user's files are."""
     model = _placed(choice.cell.model, choice.root)
-    made = family_of(choice.cell.converter)
+    made = choice.family
     steps: list[dict[str, Any]] = []
     modules = ["converter.worker"]
-    if not choice.cell.exporter.writes:
+    factory = {"inputs.npz": "inputs.npz"} | {place: place for place in (SOURCE, CHECKPOINT)}
+    numbers = {name: name for name in made.converts.leaves if name != MEMORY or made.in_memory}
+    if choice.cell.exporter.via == FILE:
         steps += _read_file(choice, model)
-    else:
+    elif choice.cell.exporter.writes:
         params, imports = _export_params(choice, model)
-        takes = {"inputs.npz": "inputs.npz"} | {place: place for place in (SOURCE, CHECKPOINT)}
         leaves = {"model.onnx": "model.onnx", "torch.npz": "expected.npz"}
-        steps.append(_step("export", params, takes, leaves))
+        steps.append(_step("export", params, factory, leaves))
         modules += imports
     for change in choice.cell.alterations:
         file = {"model.onnx": "model.onnx"}
         steps.append(_step("alter", {"change": dict([change])}, file, file))
     told = {"environ": dict(choice.cell.environ)} if choice.cell.environ else {}
-    given = {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
-    numbers = {name: name for name in made.converts.leaves}
-    steps.append(_step("convert", told, given, {**numbers, CARRIED: made.runtime}, made.converts))
+    kind, given = "convert", {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
+    if made.source == "torch":
+        params, imports = factory_params(model, _trusted(choice, model), _names(choice))
+        kind, given, told, numbers = "direct", factory, {**params, **told}, {**numbers, "torch.npz": "expected.npz"}
+        modules += imports
+    steps.append(_step(kind, told, given, {**numbers, CARRIED: made.runtime}, made.converts))
     saved = {CARRIED: made.runtime, "inputs.npz": "inputs.npz"}
     for loads in made.loads:
-        if loads.makes != TFLITE:
-            steps.append(_step("convert", told, saved, {loads.numbers: loads.numbers}, loads))
-        elif choice.tflite:
-            kept = {loads.numbers: loads.numbers, "model.tflite": "model.tflite"}
-            steps.append(_step("convert", told, saved, kept, replace(loads, module=f"{loads.module}_kept")))
+        leaves = {loads.numbers: loads.numbers}
+        if loads.makes == TFLITE and not choice.tflite:
+            continue
+        if loads.module == _TFLITE:
+            leaves["model.tflite"] = "model.tflite"
             modules.append(loads.module)
+            loads = replace(loads, module=f"{loads.module}_kept")
+        steps.append(_step(kind, told, saved, leaves, loads))
     modules += [step["module"] for step in steps]
     left = {name for step in steps for name in step["leaves"].values()}
     document = {
@@ -92,23 +112,32 @@ def make_conversion(choice: Choice) -> Conversion:
         "trusted": model.trust,
         "user": _user_files(model, choice.result.export.facts.get("external")),
         "steps": steps,
-        "expected": "what torch computed" if choice.exporter else "the reference",
+        "expected": "the reference" if choice.cell.exporter.via == FILE else "what torch computed",
         "compared": [[name, words] for name, words in _compared(made) if name in left],
         "tolerances": dataclasses.asdict(choice.tolerances),
         "model_onnx_sha256": _sha256(choice),
     }
-    return Conversion(document, tuple(modules), _inputs(choice, model))
+    keeps_tflite = any(loads.module == _TFLITE for loads in made.loads)
+    return Conversion(document, tuple(modules), choice.code, keeps_tflite, _inputs(choice, model))
 
 
 def _export_params(choice: Choice, model: ModelSpec) -> tuple[dict[str, Any], list[str]]:
-    facts = choice.result.export.facts
-    names = [str(item["name"]) for item in facts.get("given") or ()]
-    # As it was measured: in a cage torch < 2.6 was let load what may run code. A handed-over folder is no cage, so
-    # there convert.py asks for the user's word.
-    trusted = model.trust or (model.checkpoint is not None and Version(choice.cell.exporter.torch) < Version("2.6"))
-    written = facts.get("ir_version")
+    written = choice.result.export.facts.get("ir_version")
     ir = int(written) if isinstance(written, int) else None
-    return export_params(model, choice.cell.exporter, choice.cell.opset, ir, trusted, names or None)
+    trusted, names = _trusted(choice, model), _names(choice)
+    return export_params(model, choice.cell.exporter, choice.cell.opset, ir, trusted, names)
+
+
+def _names(choice: Choice) -> list[str] | None:
+    """The inputs in the order of forward(), where they were seen."""
+    return [str(item["name"]) for item in choice.result.export.facts.get("given") or ()] or None
+
+
+def _trusted(choice: Choice, model: ModelSpec) -> bool:
+    """Whether the checkpoint may run code. As it was measured: in a cage torch < 2.6 was let load what may. A
+    handed-over folder is no cage, so there convert.py asks for the user's word."""
+    torch = choice.cell.exporter.torch or choice.converter.packages.get("torch", "0")
+    return model.trust or (model.checkpoint is not None and Version(torch) < Version("2.6"))
 
 
 def _read_file(choice: Choice, model: ModelSpec) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
+from matrix.families import Family
+from matrix.families.packages import distributions
 from matrix.handover.choice import Choice, Part
 from matrix.handover.installing import UNPROVEN
 from matrix.redact import redact
@@ -13,14 +15,25 @@ _LEGS = {
     "torch-onnxruntime": "torch and ONNX Runtime",
     "given-onnxruntime": "the given outputs and ONNX Runtime",
     "original-altered": "the file before and after it was changed",
-    "onnxruntime-tensorflow": "ONNX Runtime and TensorFlow",
-    "torch-tensorflow": "torch and TensorFlow",
-    "given-tensorflow": "the given outputs and TensorFlow",
-    "memory-reloaded": "TensorFlow in memory and the saved model, reloaded",
     "reloaded-tflite": "the saved model and TensorFlow Lite",
     "reference-repeated": "ONNX Runtime and itself, a second time",
     "torch-repeated": "torch and itself, a second time",
 }
+
+
+# Where such a comparison begins; it ends with what runs the converted model.
+_ORIGINS = {"onnxruntime": "ONNX Runtime", "torch": "torch", "given": "the given outputs"}
+
+
+def _leg(leg: str, family: Family) -> str:
+    """What was compared, in words."""
+    runtime = family.title_of(family.runtime)
+    origin, _, other = leg.partition("-")
+    if leg == "memory-reloaded":
+        return f"{runtime} in memory and the saved model, reloaded"
+    if other == family.runtime and origin in _ORIGINS:
+        return f"{_ORIGINS[origin]} and {runtime}"
+    return _LEGS.get(leg, leg)
 
 
 def evidence(choice: Choice, user: Mapping[str, Mapping[str, str]]) -> str:
@@ -60,7 +73,7 @@ def _numbers(choice: Choice) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for leg, numbers in choice.result.judgement.legs.items():
         cells = [_number(numbers.get(key)) for key in ("elements", "max_abs", "max_rel", "rmse", "snr_db", "margin")]
-        yield f"| {_LEGS.get(leg, leg)} | {' | '.join(cells)} |"
+        yield f"| {_leg(leg, choice.family)} | {' | '.join(cells)} |"
     tolerance = choice.tolerances
     yield ""
     floats = "; ".join(f"{kind} {getattr(tolerance, kind)}" for kind in ("float32", "float64", "float16"))
@@ -77,7 +90,7 @@ def _versions(choice: Choice) -> Iterator[str]:
     yield ""
     for part in choice.parts:
         lock = part.lock
-        known = ("torch", "onnx", "onnx-tf", "tensorflow", "tensorflow-cpu", "numpy", "protobuf", "onnxruntime")
+        known = dict.fromkeys(("torch", *distributions([choice.family]), "numpy", "protobuf", "onnxruntime"))
         pins = ", ".join(f"{name} {lock.packages[name]}" for name in known if name in lock.packages)
         yield (
             f"- **{part.name}** (`{part.prefix}requirements.txt`, row {lock.name}): "
@@ -156,10 +169,11 @@ def _limits(choice: Choice) -> Iterator[str]:
         "- The inputs of the measurement alone: drawn ones, unless a file of inputs was given. "
         "Other inputs, other shapes and training were not tried."
     )
-    if not choice.tflite:
+    if not choice.tflite and "tflite" in choice.family.capabilities:
         yield "- TensorFlow Lite was not asked for."
     if "onnxruntime-leg-absent" in choice.result.judgement.remarks:
-        yield "- ONNX Runtime cannot run this file, so torch and TensorFlow were compared directly."
+        runtime = choice.family.title_of(choice.family.runtime)
+        yield f"- ONNX Runtime cannot run this file, so torch and {runtime} were compared directly."
     yield f"- `environment.yml` is {UNPROVEN}."
     yield (
         "- `convert.py` compares everything with what torch computed (with the reference, for an .onnx file); "

@@ -25,7 +25,6 @@ def files(choice: Choice) -> dict[str, bytes]:
     """{place in the folder: content}; the same choice gives the same bytes."""
     conversion = make_conversion(choice)
     made: dict[str, bytes] = {f"toolkit/{place}": content for place, content in conversion.code().items()}
-    made["toolkit/converter/stages/tflite_kept.py"] = (_INSIDE / "tflite_kept.py").read_bytes()
     made["toolkit/compare_numbers.py"] = (_INSIDE / "compare_numbers.py").read_bytes()
     made["convert.py"] = (_INSIDE / "convert.py").read_bytes()
     if conversion.inputs is not None:

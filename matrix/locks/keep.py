@@ -9,20 +9,23 @@ from pathlib import Path
 from matrix import durable
 from matrix.errors import LockStale
 from matrix.index import IndexSettings, UploadDates
-from matrix.locks.lockfile import Lock, read_locks
+from matrix.locks.lockfile import Groups, Lock, read_locks
 from matrix.locks.request import Request
 
 
 @dataclass
 class LockFolders:
-    """Where locks lie: the committed ones of the table's rows, and those of variants in the state folder."""
+    """Where locks lie: the committed ones of the table's rows, and those of variants in the state folder. `exclusive`
+    is for `parse_lock`."""
 
     committed: Path
     variants: Path
+    exclusive: Groups = ()
 
     def read(self, damaged: dict[str, str] | None = None) -> dict[str, Lock]:
         """All locks; what cannot be read goes into `damaged`, name to reason, or raises ConfigError without it."""
-        return {**read_locks(self.variants, damaged), **read_locks(self.committed, damaged)}
+        folders = (self.variants, self.committed)
+        return {name: lock for place in folders for name, lock in read_locks(place, damaged, self.exclusive).items()}
 
     def write(self, lock: Lock, variant: bool) -> Path:
         folder = self.variants if variant else self.committed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,9 @@ _FIRST = "# Written by `python -m matrix lock`"
 _PIN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==[^\s\\;]+( \\)?")
 _HASH_LINE = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s\\;]+)", re.MULTILINE)
+
+# Distributions of each of which a lock may hold one.
+Groups = Collection[frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,9 @@ class Lock:
         return "\n".join(lines) + "\n" + self.body
 
 
-def parse_lock(text: str, path: Path) -> Lock:
-    """Read a lock. Raises ConfigError naming file and line where it was damaged or is of another schema.
+def parse_lock(text: str, path: Path, exclusive: Groups = ()) -> Lock:
+    """Read a lock. Raises ConfigError naming file and line where it was damaged, is of another schema, or holds more
+    than one of an `exclusive` group of distributions.
 
     It is installed without asking the index again, so whatever a lock never holds (the marks of a merge, half a pin)
     is refused here.
@@ -120,7 +124,7 @@ def parse_lock(text: str, path: Path) -> Lock:
     comments = lines[head_end:body_start]
     if late := [i for i, line in enumerate(comments, head_end + 1) if line.startswith("#:")]:
         raise _damaged(path, late[0], "a line of the header below its end")
-    _check_body(lines[body_start:], body_start + 1, path)
+    _check_body(lines[body_start:], body_start + 1, path, exclusive)
     body = "".join(f"{line}\n" for line in lines[body_start:])
     try:
         head = yaml.load("\n".join(line[3:] for line in lines[1:head_end]), Loader=yaml.BaseLoader)
@@ -150,8 +154,9 @@ def _first_without(mark: str, lines: list[str], start: int) -> int:
     return next((i for i in range(start, len(lines)) if not lines[i].startswith(mark)), len(lines))
 
 
-def _check_body(lines: list[str], first: int, path: Path) -> None:
-    """Raises ConfigError for the first line that is neither a pin nor a hash in its place, nor blank."""
+def _check_body(lines: list[str], first: int, path: Path, exclusive: Groups) -> None:
+    """Raises ConfigError for the first line that is neither a pin nor a hash in its place, nor blank, and for a second
+    pin of an exclusive group."""
     packages: set[str] = set()
     continued = False
     for number, line in enumerate(lines, first):
@@ -160,9 +165,9 @@ def _check_body(lines: list[str], first: int, path: Path) -> None:
             raise _damaged(path, number, f"no {'hash' if continued else 'pin'}: {line[:100]!r}")
         if pin:
             packages.add(canonicalize_name(pin[1]))
-        if {"tensorflow", "tensorflow-cpu"} <= packages:
-            # They install the same files: which of them is measured would depend on the order of installation.
-            raise _damaged(path, number, "holds both tensorflow and tensorflow-cpu")
+        for group in exclusive:
+            if len(both := sorted(group & packages)) > 1:
+                raise _damaged(path, number, f"holds both {' and '.join(both)}")
         continued = line.endswith("\\")
     if continued:
         raise _damaged(path, first + len(lines) - 1, "cut off")
@@ -172,15 +177,15 @@ def _damaged(path: Path, line: int, what: str) -> ConfigError:
     return ConfigError(f"{path}:{line}: not a readable lock ({what}); make it again: python -m matrix lock")
 
 
-def read_locks(folder: Path, damaged: dict[str, str] | None = None) -> dict[str, Lock]:
+def read_locks(folder: Path, damaged: dict[str, str] | None = None, exclusive: Groups = ()) -> dict[str, Lock]:
     """All locks of a folder by environment name; an absent folder holds none.
 
-    Raises ConfigError for one that cannot be read; where `damaged` is given, its name and the message go there instead.
+    Raises what `parse_lock` does; where `damaged` is given, a lock's name and the message go there instead.
     """
     locks = {}
     for path in sorted(folder.glob("*.lock")):
         try:
-            locks[path.stem] = _read_lock(path)
+            locks[path.stem] = _read_lock(path, exclusive)
         except ConfigError as error:
             if damaged is None:
                 raise
@@ -188,9 +193,9 @@ def read_locks(folder: Path, damaged: dict[str, str] | None = None) -> dict[str,
     return locks
 
 
-def _read_lock(path: Path) -> Lock:
+def _read_lock(path: Path, exclusive: Groups) -> Lock:
     try:
-        lock = parse_lock(path.read_text(encoding="utf-8"), path)
+        lock = parse_lock(path.read_text(encoding="utf-8"), path, exclusive)
     except UnicodeDecodeError as error:
         raise _damaged(path, 1, "no UTF-8 text") from error
     if path.stem != lock.name:

@@ -95,7 +95,8 @@ def _newest_pin(request: Request, dates: UploadDates) -> dt.date:
 
 
 def _replacements(request: Request, dates: UploadDates) -> list[dict[str, str]]:
-    """The overrides to try, best first: tensorflow-cpu where the index has that version, then tensorflow."""
+    """The overrides to try, best first: what goes in a package's place where the index has that version, then the
+    package itself."""
     wanted = {}
     for original, substitute in request.replace:
         try:

@@ -18,10 +18,10 @@ def version_of(row: Row, package: str, locks: Mapping[str, Lock]) -> str | None:
     return lock.packages.get(package) if lock else None
 
 
-def release_of(config: Config, row: Row, locks: Mapping[str, Lock]) -> OnnxRelease:
-    """What the row's onnx knows: by the table, or as the newest release before it does. Of a row without a version,
-    the oldest in the table, as of one older than all."""
+def release_of(config: Config, row: Row, package: str, locks: Mapping[str, Lock]) -> OnnxRelease:
+    """What the `package` of a row knows whose release says which files it reads (`Family.reads`): by the table, or as
+    the newest release before it does. Of a row without a version, the oldest in the table, as of one older than all."""
     known = sorted(config.onnx, key=lambda release: Version(release.version))
-    wanted = version_of(row, "onnx", locks)
+    wanted = version_of(row, package, locks)
     fitting = [release for release in known if wanted is not None and Version(release.version) <= Version(wanted)]
     return fitting[-1] if fitting else known[0]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from matrix.config.exporters import Exporter, expand, from_file
+from matrix.config.exporters import Exporter, direct, expand, from_file
 from matrix.config.ids import environment_name
 from matrix.config.model import Config, ConverterRow, ExporterRow, ModelSpec, Role
+from matrix.families import Family, family_of
+from matrix.families.reading import newest_opset
 from matrix.locks.lockfile import Lock
 from matrix.pick.constraints import Constraint, all_hold
 from matrix.planning.cells import Cell
@@ -15,11 +17,13 @@ from matrix.planning.cells import Cell
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every cell of a model that a plan could ask for. `build` is the session's build of torch."""
+    """Every cell of a model that a plan could ask for. `build` is the session's build of torch, `needs` a kind of
+    artifact that the converter has to be able to make."""
 
     config: Config
     locks: Mapping[str, Lock]
     build: str | None
+    needs: str | None = None
 
     def cells(self, model: ModelSpec, constraints: Sequence[Constraint] = ()) -> tuple[Cell, ...]:
         """All cells whose environments are within the constraints. Of a cell that is to be in one environment too it
@@ -27,23 +31,25 @@ class Candidates:
         return tuple(self._cells(model, tuple(constraints)))
 
     def _cells(self, model: ModelSpec, constraints: tuple[Constraint, ...]) -> Iterator[Cell]:
-        newest = {release.version: release.opset for release in self.config.onnx}
         replaced = self.config.resolver.replace
         for converter in self.config.converters:
             lock = self.locks.get(converter.id)
             if lock is None or lock.outcome != "resolved" or not converter.companions:
                 continue
-            for exporter in self._exporters(model):
+            made, newest = family_of(converter), newest_opset(self.config, converter, self.locks)
+            if self.needs is not None and self.needs not in made.artifacts:
+                continue
+            for exporter in self._exporters(model, converter, made):
                 other = self.locks.get(self.environment(exporter))
                 if other is None or other.outcome != "resolved":
                     continue
                 involved: dict[Role, Lock] = {"converter": lock}
                 if exporter.writes:
                     involved["exporter"] = other
-                if not all_hold(constraints, involved, replaced):
+                if not all_hold(constraints, involved, replaced, made):
                     continue
                 for opset in exporter.writable if exporter.writes else exporter.askable:
-                    if opset <= newest[converter.pins["onnx"]]:
+                    if opset <= newest:
                         yield Cell(model, exporter, opset, converter, lock.python)
 
     def environment(self, exporter: Exporter) -> str:
@@ -52,7 +58,10 @@ class Candidates:
         row = rows.get(exporter.row)
         return environment_name(exporter.row, row.builds if row is not None else (), self.build)
 
-    def _exporters(self, model: ModelSpec) -> list[Exporter]:
+    def _exporters(self, model: ModelSpec, converter: ConverterRow, family: Family) -> list[Exporter]:
+        if family.source == "torch":
+            asked = direct(self.config) if model.factory is not None else None
+            return [replace(asked, torch=converter.pins.get("torch", ""))] if asked is not None else []
         if model.onnx is not None:
             return [from_file(self.config)]
         # A builder is no way out for a user's own model.

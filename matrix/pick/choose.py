@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from packaging.version import Version
 
+from matrix.config.ids import DIRECT
 from matrix.errors import ConfigError, Indeterminate, LockStale
 from matrix.evidence import Evidence
 from matrix.evidence.derive import entry_of
 from matrix.index import UploadDates
 from matrix.pick.candidates import Candidates
-from matrix.pick.constraints import Constraint
+from matrix.pick.constraints import EXPORTERS, Constraint
 from matrix.pick.ranking import Preference, Preferences, Ranked
 from matrix.pick.relax import relaxations
 from matrix.pick.search import Picks, Proof
@@ -117,9 +118,11 @@ def _with_model(session: Session, wanted: Wanted, run: Underway, evidence: Evide
     tried: set[str] = set()
     while len(tried) < _READINGS and not any(key[0] == model.id for key in evidence.profiles):
         ranked = ranking(session, wanted, evidence)
-        writers = [constraint for constraint in wanted.constraints if constraint.name == "torch"]
+        writers = [constraint for constraint in wanted.constraints if constraint.name in EXPORTERS]
         within = ranked(wanted.constraints) or ranked(writers) or ranked(())
-        unread = [item for item in within if item.cell.exporter.row not in tried]
+        # A converter that takes the torch module itself needs no file, and none is written for it.
+        readers = [item for item in within if item.cell.exporter.via != DIRECT]
+        unread = [item for item in readers if item.cell.exporter.row not in tried]
         if not unread:
             break
         cell = unread[0].cell

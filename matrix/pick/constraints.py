@@ -10,11 +10,11 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from matrix.config.model import Role
 from matrix.errors import UsageError
+from matrix.families import Family
 from matrix.locks.lockfile import Lock
 
-# Where a package decides: both environments have an onnx, but only the converter's reads the file. What is not named
-# here, Python too, is meant wherever it is installed.
-_ROLE: dict[str, Role] = {"torch": "exporter", "onnx": "converter", "onnx-tf": "converter", "tensorflow": "converter"}
+# What rows of exporters pin.
+EXPORTERS = ("torch",)
 
 _BARE = re.compile(r"\d+(\.\d+)*")
 
@@ -29,22 +29,26 @@ class Constraint:
     def __str__(self) -> str:
         return f"{self.name} {self.versions}"
 
-    def holds(self, locks: Mapping[Role, Lock], replaced: Mapping[str, str]) -> bool:
+    def holds(self, locks: Mapping[Role, Lock], replaced: Mapping[str, str], family: Family) -> bool:
         """Whether a toolchain with these locks is within the range: somewhere there, and nowhere outside of it.
-        `replaced` names what is installed in a package's place."""
-        found = [version for role, lock in locks.items() if (version := self._version(role, lock, replaced))]
+        `replaced` names what is installed in a package's place, `family` is the converter's."""
+        found = [version for role, lock in locks.items() if (version := self._version(role, lock, replaced, family))]
         return bool(found) and all(self.versions.contains(version, prereleases=True) for version in found)
 
-    def _version(self, role: Role, lock: Lock, replaced: Mapping[str, str]) -> str | None:
+    def _version(self, role: Role, lock: Lock, replaced: Mapping[str, str], family: Family) -> str | None:
         if self.name == "python":
             return lock.python
-        if self.decides(role):
+        if self.decides(role, family):
             return lock.packages.get(self.name) or lock.packages.get(replaced.get(self.name, ""))
         return None
 
-    def decides(self, role: Role) -> bool:
-        """Whether it is about the environment of this role."""
-        return _ROLE.get(self.name, role) == role
+    def decides(self, role: Role, family: Family) -> bool:
+        """Whether it is about the environment of this role, beside a converter of this family. Both environments may
+        have an onnx, but only the converter's reads the file. What neither is about, Python too, is meant wherever it
+        is installed."""
+        if self.name in (*family.packages, family.reads):
+            return role == "converter"
+        return self.name not in EXPORTERS or role == ("converter" if family.source == "torch" else "exporter")
 
 
 def read_constraint(name: str, text: str) -> Constraint:
@@ -59,5 +63,7 @@ def read_constraint(name: str, text: str) -> Constraint:
         raise UsageError(f"--{name} {text!r} is no version range; write '>=2.8,<2.11', '==2.10.*' or 2.10") from error
 
 
-def all_hold(constraints: tuple[Constraint, ...], locks: Mapping[Role, Lock], replaced: Mapping[str, str]) -> bool:
-    return all(constraint.holds(locks, replaced) for constraint in constraints)
+def all_hold(
+    constraints: tuple[Constraint, ...], locks: Mapping[Role, Lock], replaced: Mapping[str, str], family: Family
+) -> bool:
+    return all(constraint.holds(locks, replaced, family) for constraint in constraints)

@@ -12,6 +12,7 @@ from typing import Literal
 from packaging.version import Version
 
 from matrix.evidence import Entry
+from matrix.families import family_of
 from matrix.planning.cells import Cell
 from matrix.prediction import Prediction
 
@@ -20,9 +21,6 @@ Key = tuple[float, ...]
 
 # Below each of these a toolchain is another class of likely: a preference must not outweigh a failure to come.
 _LIKELY = (0.9, 0.75, 0.5, 0.2)
-
-# Of several packages the one that a user came for decides first.
-_NEWEST = ("tensorflow", "onnx-tf", "onnx")
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,10 @@ def _relative(entries: Sequence[Entry], value: Callable[[Entry], float | None]) 
 
 
 def _newest(cell: Cell) -> Key:
-    """The newest TensorFlow, then onnx-tf, onnx and torch; then the highest opset, the exporter's newest form."""
-    versions = [*(cell.converter.pins.get(package, "") for package in _NEWEST), cell.exporter.torch]
+    """The newest packages of the converter's family, that which a user came for first, then torch; then the highest
+    opset, the exporter's newest form."""
+    order = family_of(cell.converter).order
+    versions = [*(cell.converter.pins.get(package, "") for package in order), cell.exporter.torch]
     return (*(number for version in versions for number in _descending(version)), -cell.opset)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from matrix.pick.ranking import Ranked
 from matrix.planning.cells import Cell
+from matrix.prediction.rows import converter_release
 from matrix.results import CellResult
 from matrix.searches.apply import Table
 from matrix.searches.remedies import Trial, next_trial
@@ -16,7 +17,7 @@ from matrix.verdicts.changes import Change
 _HOPEFUL = 2
 
 # How far a failure speaks against the same model elsewhere: in another converter that is given the same file, and in
-# one of the same release of onnx-tf that is given another.
+# one of the same release of its converter that is given another.
 _SAME_FILE, _SAME_CONVERTER = 0.5, 0.7
 
 
@@ -111,10 +112,16 @@ def _doubt(cell: Cell, failed: Sequence[tuple[Cell, CellResult]]) -> float:
         same_file = (cell.exporter.id, cell.opset) == (other.exporter.id, other.opset)
         if judgement.finding.role == "exporter":
             # Before the export itself it is torch that fails, whatever was to be written.
-            alike = same_file if judgement.finding.stage == "export" else cell.exporter.torch == other.exporter.torch
+            if judgement.finding.stage == "export":
+                alike = same_file
+            elif other.exporter.writes:
+                alike = cell.exporter.torch == other.exporter.torch
+            else:
+                # What the torch module computes is asked in the environment of a row, whatever torch converts it.
+                alike = cell.exporter.row == other.exporter.row
             left *= 0.0 if alike else 1.0
         elif judgement.finding.stage in ("lock", "build", "import"):
             left *= 0.0 if cell.converter.id == other.converter.id else 1.0
-        elif cell.converter.pins["onnx-tf"] == other.converter.pins["onnx-tf"]:
+        elif converter_release(cell.converter) == converter_release(other.converter):
             left *= _SAME_FILE if same_file else _SAME_CONVERTER
     return left

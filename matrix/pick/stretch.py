@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, product
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from packaging.version import Version
 
-from matrix.config.model import Config, Role, Row
+from matrix.config.model import Config, Row
+from matrix.families import Family, in_order
 from matrix.locks.lockfile import Lock
-from matrix.pick.constraints import Constraint
+from matrix.pick.constraints import EXPORTERS, Constraint
 from matrix.planning import with_pins
 from matrix.searches.apply import with_ranges
 
@@ -20,9 +21,6 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 # Each made row has to be resolved, and a converter of it to be built: as many as one waits for.
 _VERSIONS = 2
 _ROWS = 4
-
-# What rows pin; every other package is asked for as a range.
-_PINNED: dict[Role, tuple[str, ...]] = {"converter": ("tensorflow", "onnx-tf", "onnx"), "exporter": ("torch",)}
 
 Releases = Callable[[str], Mapping[Version, dt.date]]
 """All released versions of a package, with the dates of their uploads."""
@@ -33,30 +31,47 @@ def stretched(
 ) -> tuple[Row, ...]:
     """Rows within the constraints, converters before exporters, closest to those of the table; none for a side that
     no constraint is about."""
-    return (
-        *_side("converter", config, [row for row in config.converters if row.companions], locks, constraints, releases),
-        *_side("exporter", config, config.exporters, locks, constraints, releases),
-    )
+    rows = [row for row in config.converters if row.companions]
+    families = in_order(row.family for row in rows)
+    able = [made for made in families if not _foreign(constraints, made, families)]
+    sides: list[Row] = []
+    for made in able:
+        mine = [constraint for constraint in constraints if constraint.decides("converter", made)]
+        own = [row for row in rows if row.family == made.name]
+        side = _side(made, made.packages, config, own, locks, mine, releases)
+        sides += side[: max(_ROWS // len(able), 1)]
+    readers = [made for made in able if made.source == "onnx"]
+    mine = [item for item in constraints if readers and all(item.decides("exporter", made) for made in readers)]
+    return (*sides, *_side(None, EXPORTERS, config, config.exporters, locks, mine, releases))
+
+
+def _foreign(constraints: Sequence[Constraint], family: Family, families: Sequence[Family]) -> bool:
+    """Whether something is asked for that is another family's: a row of this one does not come to it by installing
+    that beside it."""
+    others = {package for other in families for package in other.packages} - {*family.packages, family.reads}
+    return any(constraint.name in others.difference(EXPORTERS) for constraint in constraints)
 
 
 def _side(
-    role: Role,
+    family: Family | None,
+    packages: Sequence[str],
     config: Config,
     rows: Sequence[AnyRow],
     locks: Mapping[str, Lock],
-    constraints: Sequence[Constraint],
+    mine: Sequence[Constraint],
     releases: Releases,
 ) -> list[Row]:
-    mine = [constraint for constraint in constraints if constraint.decides(role)]
+    """Rows made of a family's, or of the exporters'. `packages` are what they pin; every other is asked for as a
+    range."""
     if not mine:
         return []
-    pinned = {item.name: _versions(item, config, rows, releases) for item in mine if item.name in _PINNED[role]}
-    ranges = [item for item in mine if item.name not in ("python", *_PINNED[role])]
+    pinned = {item.name: _versions(item, config, rows, releases) for item in mine if item.name in packages}
+    ranges = [item for item in mine if item.name not in ("python", *packages)]
     python = next((item for item in mine if item.name == "python"), None)
     known = {row.id for row in rows}
     made: dict[str, Row] = {}
     for pins in _combinations(pinned):
-        for row in _with(config, role, rows, pins):
+        for row in _with(config, family, rows, pins):
             for changed in _on_pythons(row, python, config.resolver.pythons):
                 final = _ranged(changed, ranges, locks.get(changed.id), config.resolver.margin_days, releases)
                 if final.id not in known:
@@ -87,13 +102,13 @@ def _combinations(choices: Mapping[str, Sequence[str]]) -> Iterator[dict[str, st
         yield dict(zip(choices, versions, strict=True))
 
 
-def _with(config: Config, role: Role, rows: Sequence[Row], pins: Mapping[str, str]) -> list[Row]:
+def _with(config: Config, family: Family | None, rows: Sequence[AnyRow], pins: Mapping[str, str]) -> list[AnyRow]:
     """Rows of the table with these pins instead of their own; without any, the newest rows as they are."""
     if not pins:
         return list(reversed(rows))[:_ROWS]
-    changed, names = with_pins(config, pins)
-    of_role: Sequence[Row] = changed.converters if role == "converter" else changed.exporters
-    return [row for row in of_role if row.id in names]
+    changed, names = with_pins(config, pins, family.name if family is not None else None)
+    of_role = changed.converters if family is not None else changed.exporters
+    return [cast("AnyRow", row) for row in of_role if row.id in names]
 
 
 def _on_pythons(row: AnyRow, constraint: Constraint | None, pythons: Sequence[str]) -> Iterator[AnyRow]:

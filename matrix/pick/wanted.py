@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a user asks for."""
+    """What a user asks for. `needs` is a kind of artifact that has to work too."""
 
     model: ModelSpec
     constraints: tuple[Constraint, ...] = ()
@@ -28,13 +28,14 @@ class Wanted:
     limit: int = 12
     single: bool = False
     remedy: bool = True
+    needs: str | None = None
 
 
 def ranking(session: Session, wanted: Wanted, evidence: Evidence) -> Callable[[Sequence[Constraint]], list[Ranked]]:
     """Candidates for constraints, best first, by this evidence."""
-    predictor = Predictor(session.config, evidence)
+    predictor = Predictor(session.config, evidence, locks=session.locks)
     prefer = Preferences(evidence.entries).key(wanted.prefer)
-    candidates = Candidates(session.offered, session.locks, session.build)
+    candidates = Candidates(session.offered, session.locks, session.build, wanted.needs)
 
     def ranked(constraints: Sequence[Constraint]) -> list[Ranked]:
         return rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)

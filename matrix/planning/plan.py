@@ -13,8 +13,8 @@ from matrix.config.ids import environment_name
 from matrix.config.model import Config, ConverterRow, ModelSpec, Tier
 from matrix.errors import NothingSelected, UsageError
 from matrix.families import family_of
+from matrix.families.reading import newest_opset
 from matrix.locks.lockfile import Lock
-from matrix.locks.versions import release_of
 from matrix.planning.cells import Cell, Selection
 from matrix.selectors import Selector
 
@@ -113,7 +113,7 @@ class _Table:
         return [exporter for exporter in self.exporters if exporter.via != "builder"]
 
     def _asked(self, rule: str, converter: ConverterRow, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
-        newest = release_of(self.config, converter, self.locks).opset
+        newest = newest_opset(self.config, converter, self.locks)
         match rule:
             case "nearest":
                 yield from self._nearest(newest, date)

@@ -16,17 +16,20 @@ from matrix.errors import UsageError
 AnyRow = TypeVar("AnyRow", bound=Row)
 
 
-def with_pins(config: Config, pins: Mapping[str, str]) -> tuple[Config, tuple[str, ...]]:
+def with_pins(config: Config, pins: Mapping[str, str], family: str | None = None) -> tuple[Config, tuple[str, ...]]:
     """The table with variant rows added, and their ids.
 
-    Pins of a package that exporters pin (torch, …) make an exporter of them, the others a converter. Raises
+    Pins of a package that exporters pin (torch, …) make an exporter of them, the others a converter; with a `family`
+    all of them make a converter of that. Raises
     UsageError for a package that no row pins or a version the table's `onnx` and `torch` sections do not know.
     """
-    on_exporter = {p: v for p, v in pins.items() if any(p in row.pins for row in config.exporters)}
+    pinned = {package for row in config.exporters for package in row.pins} if family is None else set()
+    on_exporter = {p: v for p, v in pins.items() if p in pinned}
     on_converter = {p: v for p, v in pins.items() if p not in on_exporter}
     made: list[str] = []
     if on_converter:
-        for row in _neighbours(tuple(row for row in config.converters if row.companions), on_converter):
+        able = (row for row in config.converters if row.companions and family in (None, row.family))
+        for row in _neighbours(tuple(able), on_converter):
             rows, name = _added(config.converters, _variant(row, on_converter))
             config = config.model_copy(update={"converters": rows})
             made.append(name)

@@ -11,11 +11,14 @@ from matrix.coverage import Coverage
 from matrix.coverage.summary import OF_NAMES
 from matrix.evidence import Entry, Evidence, Profile
 from matrix.evidence.known import ProfileKey
-from matrix.locks.versions import release_of
+from matrix.families import family_of
+from matrix.families.reading import read_by
+from matrix.locks.lockfile import Lock
+from matrix.locks.versions import version_of
 from matrix.operators import History
 from matrix.prediction.features import Feature, Reader, shapes
 from matrix.prediction.frequencies import Failure, Frequencies, Index, Shares, Trial, kind_priors, suspects
-from matrix.prediction.rows import nearest
+from matrix.prediction.rows import Release, converter_release, nearest
 
 # How likely a file gets past a feature that nothing is known of. Most of what is new works.
 KINDS = {
@@ -30,7 +33,7 @@ KINDS = {
     "limit": 0.03,
 }
 
-# So many files is worth what all rows say to one release of onnx-tf, and that to one of its rows.
+# So many files is worth what all rows of a family say to one release of it, and that to one of its rows.
 _STRENGTHS = (1.0, 2.0, 2.0)
 
 # Stages of a converter that do not depend on the file.
@@ -39,10 +42,17 @@ _BEFORE = frozenset({"lock", "build", "import"})
 
 class Experience:
     """Chances of features by converter row, learned when they are first asked for. Features of the kinds `ignored`
-    are not looked at."""
+    are not looked at. `locks` tell what a row leaves to the resolver."""
 
-    def __init__(self, config: Config, evidence: Evidence, ignored: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        evidence: Evidence,
+        ignored: frozenset[str] = frozenset(),
+        locks: Mapping[str, Lock] | None = None,
+    ) -> None:
         self._config = config
+        self._locks = locks or {}
         self._ignored = ignored
         self._rows = {row.id: row for row in config.converters if row.companions}
         self._coverage = evidence.coverage
@@ -52,17 +62,20 @@ class Experience:
         self._shapes = shapes(evidence.profiles.values(), cases, self._history)
         self._index = Index()
         self._readers: dict[str, Reader] = {}
-        self._releases: dict[str, OnnxRelease] = {}
-        self._learned: dict[str, Frequencies] = {}
-        self._tried: dict[tuple[str, str, bool], list[Trial]] = {}
+        self._releases: dict[str, OnnxRelease | None] = {}
+        self._newest = max(release.opset for release in config.onnx)
+        self._learned: dict[str | Release, Frequencies] = {}
+        self._tried: dict[tuple[str, Release, bool], list[Trial]] = {}
         self._broken: dict[str, Failure] = {}
         self._cells: dict[str, list[Trial]] = defaultdict(list)
         self._add(evidence.entries, evidence.profiles)
 
-    def release(self, row: ConverterRow) -> OnnxRelease:
-        """What its onnx knows."""
+    def release(self, row: ConverterRow) -> OnnxRelease | None:
+        """What its onnx knows; None where no release of onnx says what it reads, or nobody knows which it has."""
         if row.id not in self._releases:
-            self._releases[row.id] = release_of(self._config, row, {})
+            reads = family_of(row).reads
+            known = reads is not None and version_of(row, reads, self._locks) is not None
+            self._releases[row.id] = read_by(self._config, row, self._locks) if known else None
         return self._releases[row.id]
 
     def broken(self, row: ConverterRow) -> Failure | None:
@@ -82,9 +95,9 @@ class Experience:
         }
 
     def failures(self, row: ConverterRow, feature: Feature) -> list[Failure]:
-        """What was blamed on a feature, in the row or else with the same release of onnx-tf, or with any."""
+        """What was blamed on a feature, in the row, or else with the same release of its converter, or with any."""
         number = int(self._index.numbers((feature,))[0])
-        for scope in (self._of_row(row), self._of_release(row.pins["onnx-tf"]), self._of_all()):
+        for scope in (self._of_row(row), self._of_release(converter_release(row)), self._of_all(row.family)):
             if found := scope.blamed_on(number):
                 return found
         return []
@@ -110,6 +123,9 @@ class Experience:
             if entry.finding.stage in _BEFORE:
                 failure = Failure(entry.finding, of=entry.converter)
                 self._broken.setdefault(entry.converter, failure)
+            elif family_of(self._rows[entry.converter]).source == "torch":
+                # There is no file, but its environment works.
+                self._cells[entry.converter]
             elif (profile := profiles.get(entry.profile)) is not None:
                 what = (entry.converter, entry.exporter, id(profile.uses), profile.opset_written, profile.ir_version)
                 key = (*what, entry.finding)
@@ -118,7 +134,8 @@ class Experience:
                 seen[key] = seen.get(key, 0) + 1
         for key, (entry, profile) in examples.items():
             row = self._rows[entry.converter]
-            if (profile.ir_version or 0) <= self.release(row).ir:
+            known = self.release(row)
+            if known is None or (profile.ir_version or 0) <= known.ir:
                 self._cells[row.id].append(self._trial(row, entry, profile, seen[key]))
 
     def _trial(self, row: ConverterRow, entry: Entry, profile: Profile, count: int) -> Trial:
@@ -132,14 +149,16 @@ class Experience:
         if row.id not in self._readers:
             covered = self._covered(row)
             handlers: History = covered.handlers if covered is not None else {}
-            newest = self.release(row).opset
+            known = self.release(row)
+            newest = known.opset if known is not None else self._newest
+            limits = family_of(row).limits(row.pins)
             self._readers[row.id] = Reader(
-                row.pins["onnx-tf"], newest, self._history, self._told, self._shapes, handlers, self._ignored
+                limits, newest, self._history, self._told, self._shapes, handlers, self._ignored
             )
         return self._readers[row.id]
 
     def _covered(self, row: ConverterRow) -> Coverage | None:
-        """Its coverage, or that of another row with the same onnx-tf."""
+        """Its coverage, or that of another row with the same release of its converter."""
         same = [name for name in self._coverage if name in self._rows and _same_release(self._rows[name], row)]
         near = nearest(row, self._rows, same)
         return self._coverage[near] if near is not None else None
@@ -151,27 +170,27 @@ class Experience:
                 near = nearest(row, self._rows, [n for n in self._cells if _same_release(self._rows[n], row)])
                 own = self._cells[near] if near is not None else []
             cases = self._cases(row)
-            above = self._of_release(row.pins["onnx-tf"])
+            above = self._of_release(converter_release(row))
             self._learned[row.id] = Frequencies([*own, *cases], self._priors(above), _STRENGTHS[2])
         return self._learned[row.id]
 
-    def _of_release(self, onnx_tf: str) -> Frequencies:
-        key = f"onnx-tf=={onnx_tf}"
-        if key not in self._learned:
+    def _of_release(self, of: Release) -> Frequencies:
+        if of not in self._learned:
             trials = [
                 trial
                 for name in self._cells
-                if self._rows[name].pins["onnx-tf"] == onnx_tf
+                if converter_release(self._rows[name]) == of
                 for trial in self._cells[name]
             ]
-            self._learned[key] = Frequencies(trials, self._priors(self._of_all()), _STRENGTHS[1])
-        return self._learned[key]
+            self._learned[of] = Frequencies(trials, self._priors(self._of_all(of.family)), _STRENGTHS[1])
+        return self._learned[of]
 
-    def _of_all(self) -> Frequencies:
-        if "" not in self._learned:
-            trials = [trial for found in self._cells.values() for trial in found]
-            self._learned[""] = Frequencies(trials, kind_priors(self._index.features, KINDS), _STRENGTHS[0])
-        return self._learned[""]
+    def _of_all(self, family: str) -> Frequencies:
+        key = Release(family, "")
+        if key not in self._learned:
+            trials = [trial for name in self._cells if self._rows[name].family == family for trial in self._cells[name]]
+            self._learned[key] = Frequencies(trials, kind_priors(self._index.features, KINDS), _STRENGTHS[0])
+        return self._learned[key]
 
     def _priors(self, above: Frequencies) -> Shares:
         priors = kind_priors(self._index.features, KINDS)
@@ -188,7 +207,7 @@ class Experience:
 
     def _trials(self, row: ConverterRow, covered: Coverage, failures: bool) -> list[Trial]:
         # To rows of one release a case shows the same: what their onnx knows plays no part in it.
-        key = covered.converter, row.pins["onnx-tf"], failures
+        key = covered.converter, converter_release(row), failures
         if key not in self._tried:
             self._tried[key] = self._trials_of(self._reader(row), covered, failures)
         return self._tried[key]
@@ -214,7 +233,7 @@ class Experience:
 
 
 def _same_release(one: ConverterRow, two: ConverterRow) -> bool:
-    return one.pins["onnx-tf"] == two.pins["onnx-tf"]
+    return converter_release(one) == converter_release(two)
 
 
 def _history(coverage: Mapping[str, Coverage]) -> History:

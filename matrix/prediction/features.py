@@ -6,13 +6,13 @@ that knows opset 15 reads a Resize of opset 18 as that of opset 13.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from matrix.evidence import Profile
+from matrix.families.family import Limit
 from matrix.operators import History, Use, since
-from matrix.prediction.limits import limit_on, limits_of
 
 # Any number of inputs is the same to these (the operators' definitions).
 _VARIADIC = frozenset({"Concat", "Einsum", "Loop", "Max", "Mean", "Min", "Scan", "SequenceConstruct", "Sum"})
@@ -28,8 +28,8 @@ class Feature(NamedTuple):
     - "beyond": an operator in a form newer than the converter's onnx knows, which may pass as an older one
     - "odd": the same with an attribute or an input that the older form is not known to have
     - "alien": an operator that no ONNX release defines
-    - "unclaimed": a form that onnx-tf has no handler for
-    - "limit": an attribute's value that onnx-tf refuses
+    - "unclaimed": a form that the converter has no handler for
+    - "limit": an attribute's value that the converter refuses
     """
 
     kind: str
@@ -90,11 +90,11 @@ def shapes(profiles: Iterable[Profile], cases: Iterable[tuple[Mapping[str, int |
 
 @dataclass(frozen=True)
 class Reader:
-    """How one converter sees files. `newest` is the newest opset its onnx knows, `handlers` what its onnx-tf claims, {}
-    where nobody asked it. `history` tells the forms up to the opset `told`: beyond that a form is the opset itself.
-    Kinds that are `ignored` are left out."""
+    """How one converter sees files. `limits` are what it refuses, `newest` is the newest opset its onnx knows,
+    `handlers` what it claims, {} where nobody asked it. `history` tells the forms up to the opset `told`: beyond that a
+    form is the opset itself. Kinds that are `ignored` are left out."""
 
-    onnx_tf: str
+    limits: Sequence[Limit]
     newest: int
     history: History
     told: int
@@ -103,7 +103,8 @@ class Reader:
     ignored: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_limits", limits_of(self.onnx_tf))
+        by_mode = {(limit.operator, limit.attribute, limit.value): limit for limit in self.limits}
+        object.__setattr__(self, "_limits", by_mode)
         object.__setattr__(self, "_made", {})
         object.__setattr__(self, "_formed", {})
 
@@ -153,12 +154,17 @@ class Reader:
         yield Feature("form", use.operator, form)
         if self.handlers and form in self.history.get(use.operator, (None,)) and not self._claims(use.operator, form):
             yield Feature("unclaimed", use.operator, form)
-        if (limit := limit_on(use, self._limits)) is not None:  # type: ignore[attr-defined]
+        if (limit := self._limit_on(use)) is not None:
             yield Feature("limit", use.operator, form, f"{limit.attribute}={limit.value}")
         for name, value in use.modes:
             yield Feature("mode", use.operator, form, f"{name}={value}")
         if texts := ", ".join(f"{name}={value}" for name, value in use.modes if isinstance(value, str)):
             yield Feature("together", use.operator, form, texts)
+
+    def _limit_on(self, use: Use) -> Limit | None:
+        """The limit that this use runs into."""
+        limits: dict[tuple[str, str, str | int], Limit] = self._limits  # type: ignore[attr-defined]
+        return next((limit for mode in use.modes if (limit := limits.get((use.operator, *mode))) is not None), None)
 
     def _claims(self, operator: str, form: int | None) -> bool:
         return form in self.handlers.get(operator, ())

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from matrix.config.model import Config, ConverterRow
+from matrix.config.model import Config, ConverterRow, OnnxRelease
 from matrix.evidence import Entry, Evidence, Profile
+from matrix.families import family_of
+from matrix.locks.lockfile import Lock
 from matrix.planning.cells import Cell
+from matrix.prediction.direct import Direct
 from matrix.prediction.experience import Experience
 from matrix.prediction.features import Feature
 from matrix.prediction.frequencies import Failure
 from matrix.prediction.profiles import Profiles
+from matrix.prediction.rows import converter_release
 from matrix.prediction.writing import Writing
 
 # Nothing is ever quite certain: an observation may be of a bad day, a rule may have an exception.
@@ -50,12 +55,19 @@ class Prediction:
 
 class Predictor:
     """Predicts cells of a table from what is known of others, and of the same where they were measured. What each
-    kind of feature is worth is seen where it is `ignored`."""
+    kind of feature is worth is seen where it is `ignored`. `locks` tell what rows leave to the resolver."""
 
-    def __init__(self, config: Config, evidence: Evidence, ignored: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        evidence: Evidence,
+        ignored: frozenset[str] = frozenset(),
+        locks: Mapping[str, Lock] | None = None,
+    ) -> None:
         self._entries = evidence.entries
         self._profiles = Profiles(config, evidence.profiles)
-        self._experience = Experience(config, evidence, ignored)
+        self._experience = Experience(config, evidence, ignored, locks)
+        self._direct = Direct(config, evidence)
         self._writing = Writing(config, evidence)
 
     @cached_property
@@ -66,6 +78,8 @@ class Predictor:
         """Of a cell that was measured, what was found; of a model of which nothing was ever written, little."""
         if (entry := self._measured.get(cell.id)) is not None:
             return _as_found(entry)
+        if family_of(cell.converter).source == "torch":
+            return self._of_module(cell.converter)
         profile, seen = self._profiles.of(cell.model.id, cell.exporter.id, cell.opset)
         if profile is None:
             return Prediction(0.5, (), ("nothing was ever written of this model",))
@@ -76,6 +90,19 @@ class Predictor:
             chance *= self._of_features(cell.converter, profile, blockers, basis)
         blockers.sort(key=lambda blocker: blocker.probability)
         return Prediction(min(max(chance, _NEVER), _SURE), tuple(blockers), tuple(basis))
+
+    def _of_module(self, row: ConverterRow) -> Prediction:
+        """Of a converter that takes the torch module there is no file whose features could tell."""
+        blockers: list[Blocker] = []
+        basis: list[str] = []
+        if not self._works(row, blockers, basis):
+            return Prediction(_NEVER, tuple(blockers), tuple(basis))
+        chance, failure, words = self._direct.chance(row)
+        if chance < _BLOCKS and failure is not None:
+            how = _WORDS.get(failure.finding.verdict, "fails")
+            text = f"{how} in {converter_release(row)}, as {failure.of} shows ({failure.reason})"
+            blockers.append(Blocker(failure.reason, text, chance))
+        return Prediction(min(max(chance, _NEVER), _SURE), tuple(blockers), (words,))
 
     def _of_writing(self, cell: Cell, seen: bool, blockers: list[Blocker]) -> tuple[float, list[str]]:
         chance, failure = self._writing.chance(cell.model.id, cell.exporter, cell.opset, seen)
@@ -88,17 +115,21 @@ class Predictor:
 
     def _of_row(self, row: ConverterRow, profile: Profile, blockers: list[Blocker], basis: list[str]) -> float:
         release = self._experience.release(row)
-        if profile.ir_version is not None and profile.ir_version > release.ir:
+        if release is not None and profile.ir_version is not None and profile.ir_version > release.ir:
             text = f"IR version {profile.ir_version} of the file: onnx {release.version} knows {release.ir}"
             blockers.append(Blocker("ir-version-too-new", text, _NEVER))
             basis.append("the table of ONNX releases")
             return _NEVER
-        if (failure := self._experience.broken(row)) is not None:
-            text = f"the environment of {failure.of} does not work: {failure.finding.said}"
-            blockers.append(Blocker(failure.reason, text, _NEVER))
-            basis.append("its environment")
-            return _NEVER
-        return 1.0
+        return 1.0 if self._works(row, blockers, basis) else _NEVER
+
+    def _works(self, row: ConverterRow, blockers: list[Blocker], basis: list[str]) -> bool:
+        """Whether nothing shows that its environment cannot be made or imported."""
+        if (failure := self._experience.broken(row)) is None:
+            return True
+        text = f"the environment of {failure.of} does not work: {failure.finding.said}"
+        blockers.append(Blocker(failure.reason, text, _NEVER))
+        basis.append("its environment")
+        return False
 
     def _of_features(self, row: ConverterRow, profile: Profile, blockers: list[Blocker], basis: list[str]) -> float:
         found = self._experience.chances(row, profile)
@@ -112,7 +143,7 @@ class Predictor:
             total *= chance
             if chance < _BLOCKS:
                 failures = self._experience.failures(row, feature)
-                blockers.append(_blocker(row, feature, chance, failures))
+                blockers.append(_blocker(row, self._experience.release(row), feature, chance, failures))
         basis.append(self._experience.basis(row))
         return total
 
@@ -126,15 +157,19 @@ def _as_found(entry: Entry) -> Prediction:
     return Prediction(_NEVER, (Blocker(found.reason or found.verdict, f"{where}{found.said}", _NEVER),), basis)
 
 
-def _blocker(row: ConverterRow, feature: Feature, chance: float, failures: list[Failure]) -> Blocker:
-    release = f"onnx-tf {row.pins['onnx-tf']}"
+def _blocker(
+    row: ConverterRow, known: OnnxRelease | None, feature: Feature, chance: float, failures: list[Failure]
+) -> Blocker:
+    release = converter_release(row)
     if not failures:
+        reads = family_of(row).reads
+        newest = f"{reads} {row.pins.get(reads, known.version)}" if reads and known is not None else str(release)
         words = {
             "alien": "no ONNX operator",
             "unclaimed": f"no handler in {release}",
             "limit": f"refused by {release}",
-            "odd": f"not known to onnx {row.pins['onnx']}",
-            "beyond": f"newer than onnx {row.pins['onnx']}",
+            "odd": f"not known to {newest}",
+            "beyond": f"newer than {newest}",
         }
         return Blocker(
             f"operator-{feature.kind}", f"{feature}: {words.get(feature.kind, f'doubtful in {release}')}", chance

@@ -11,8 +11,9 @@ from packaging.specifiers import SpecifierSet
 
 from matrix.config.exporters import Exporter, expand
 from matrix.config.model import Config, ConverterRow, ExporterRow, Role, Row
+from matrix.families import family_of
+from matrix.families.reading import newest_opset, read_by
 from matrix.locks.lockfile import Lock
-from matrix.locks.versions import release_of
 from matrix.planning.cells import Cell, Step
 from matrix.results import CellResult
 from matrix.verdicts.changes import Change, facts
@@ -32,10 +33,14 @@ class Table:
     config: Config
     locks: Mapping[str, Lock]
 
-    def knows(self, cell: Cell) -> tuple[int, int]:
-        """IR version and opset of the converter's onnx."""
-        release = release_of(self.config, cell.converter, self.locks)
-        return release.ir, release.opset
+    def ir_version(self, cell: Cell) -> int | None:
+        """The IR version that the converter's onnx knows; None where no release of onnx says what it reads."""
+        release = read_by(self.config, cell.converter, self.locks)
+        return release.ir if release is not None else None
+
+    def opset(self, cell: Cell) -> int:
+        """The newest opset that the converter reads."""
+        return newest_opset(self.config, cell.converter, self.locks)
 
     def torchscript(self, cell: Cell) -> Exporter | None:
         """The TorchScript exporter of the cell's torch."""
@@ -50,8 +55,9 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: 
     it failed, or to the environment of `role`.
     """
     ir, opset = _of_file(result)
-    _, newest = table.knows(cell)
-    wanted = change.concrete(facts(opset=opset, onnx_opset=newest, tensorflow=cell.converter.pins.get("tensorflow")))
+    newest = table.opset(cell)
+    of_family = family_of(cell.converter).facts(cell.converter.pins)
+    wanted = change.concrete(facts(of_family, opset=opset, onnx_opset=newest))
     if wanted is None:
         return None
     made: tuple[Cell, str] | None = None
@@ -89,8 +95,8 @@ def _of_file(result: CellResult) -> tuple[int | None, int | None]:
 
 def _lower_ir(cell: Cell, ir: int | None, wanted: str, table: Table) -> tuple[Cell, str] | None:
     """To what the converter's onnx knows ("table"), or to a number."""
-    limit = int(wanted) if wanted.isdigit() else table.knows(cell)[0]
-    if ir is None or ir <= limit:
+    limit = int(wanted) if wanted.isdigit() else table.ir_version(cell)
+    if ir is None or limit is None or ir <= limit:
         return None
     return _altered(cell, "ir_version", limit, f"ir_version {ir}→{limit}")
 

@@ -11,7 +11,7 @@ from matrix.results import CellResult
 
 def to_locate(cell: Cell, result: CellResult) -> Cell | None:
     """The cell, to be run with its intermediate tensors exposed, in the case that came out worst; None where there is
-    nothing to find: only between ONNX Runtime and TensorFlow do both sides have the same nodes."""
+    nothing to find: only between ONNX Runtime and the converted model in memory do both sides have the same nodes."""
     judgement, made = result.judgement, result.family
     wrong = judgement.finding.verdict == "mismatch" and judgement.leg == made.scheme.converter_leg
     if not wrong or "trace" not in made.capabilities or result.divergence is not None:

@@ -17,7 +17,7 @@ from matrix.config.check import problems
 from matrix.config.model import Config, ConverterRow, ExporterRow, OnnxRelease, TorchRelease
 from matrix.config.source import Source, read_source
 from matrix.errors import ConfigError
-from matrix.updates.survey import Fact, NewRow, Proposal, Survey
+from matrix.updates.survey import Fact, NewRow, Proposal, Survey, beside
 from matrix.verdicts.reasons import known_reasons
 
 Section = Literal["onnx", "torch", "exporters", "converters"]
@@ -25,7 +25,7 @@ SECTIONS: tuple[Section, ...] = ("onnx", "torch", "exporters", "converters")
 
 # What YAML takes for the end of a line.
 _LINE = re.compile("[^\r\n\x85\u2028\u2029]*(?:\r\n|[\r\n\x85\u2028\u2029])|[^\r\n\x85\u2028\u2029]+$")
-_NOTE = re.compile(r"^\s*# No lock for (\S+) ([^\s,:]+)", re.MULTILINE)
+_NOTE = re.compile(r"^\s*# No lock for (\S+) ([^\s,:]+)(?: beside ([^\s,:]+))?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Additions:
 
 
 def noted(text: str) -> frozenset[tuple[str, Version]]:
-    """The releases that notes in the table's text name as tried in vain."""
+    """The releases that notes in the table's text name as tried in vain, as `survey` takes them."""
     found = set()
-    for package, version in _NOTE.findall(text):
+    for package, version, family in _NOTE.findall(text):
         try:
-            found.add((package, Version(version)))
+            found.add((beside(package, family), Version(version)))
         except InvalidVersion:
             continue
     return frozenset(found)
@@ -88,8 +88,9 @@ def additions(survey: Survey) -> Additions:
 def _note(proposal: Proposal) -> tuple[Section, str]:
     last = proposal.refused[-1]
     tried = [refusal.row.pins["onnx"] for refusal in proposal.refused if "onnx" in refusal.row.pins]
-    beside = f" with onnx {', '.join(tried)}" if tried and proposal.package != "onnx" else ""
-    return section_of(last.row), f"No lock for {proposal.package} {proposal.version}{beside}: {last.why}"
+    others = f" with onnx {', '.join(tried)}" if tried and proposal.package != "onnx" else ""
+    family = f" beside {proposal.family}" if proposal.family else ""
+    return section_of(last.row), f"No lock for {proposal.package} {proposal.version}{family}{others}: {last.why}"
 
 
 def section_of(entry: Fact | NewRow) -> Section:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import groupby, islice, product
 from typing import Literal
 
 from packaging.version import Version
 
 from matrix.config.model import Config, ConverterRow, ExporterRow, OnnxRelease, TorchRelease, Via
 from matrix.errors import ConfigError, Indeterminate
+from matrix.families import Family, in_order
 from matrix.index import Package, PackageUnknown
 from matrix.locks.lockfile import Lock
 from matrix.locks.request import make_request
@@ -20,8 +21,12 @@ from matrix.updates.gist import gist
 from matrix.updates.offered import Offered
 from matrix.updates.releases import LeftOut, Release, news
 
-# How many minor series of onnx a release of onnx-tf or TensorFlow is tried with, newest first.
+# With how many combinations of what `update` does not watch, such as the minor series of onnx, a release is tried,
+# newest first.
 TRIES = 6
+
+# Packages with a section of their own in the table.
+ONNX, TORCH = "onnx", "torch"
 
 Fact = OnnxRelease | TorchRelease
 NewRow = ExporterRow | ConverterRow
@@ -47,7 +52,7 @@ class Proposal:
 
     `facts` are its entry in the table's `onnx` or `torch` section. `row` is what a lock exists for (`lock`), None
     where there is none. `refused` are the rows that were tried before it, in order. `undecided` says why it cannot be
-    told whether the release can be had.
+    told whether the release can be had. `family` is named where several of the table watch the package.
     """
 
     package: str
@@ -57,6 +62,7 @@ class Proposal:
     lock: Lock | None = None
     refused: tuple[Refusal, ...] = ()
     undecided: str = ""
+    family: str = ""
 
     @property
     def standing(self) -> Standing:
@@ -84,9 +90,14 @@ class Survey:
         return tuple(proposal for proposal in self.proposals if proposal.standing == standing)
 
 
+def beside(package: str, family: str) -> str:
+    """The name under which a release of a package is noted: what one family cannot have, another may."""
+    return f"{package} beside {family}" if family else package
+
+
 def survey(config: Config, noted: Collection[tuple[str, Version]], offered: Offered, today: dt.date) -> Survey:
     """Look for what is newer than the newest of each package in the table. `noted` are releases that the table says
-    it was tried without success to have; they are not tried again."""
+    it was tried without success to have, each package as `beside` names it; they are not tried again."""
     watch = _Watch(config, noted, offered, today)
     watch.look()
     return Survey(today, tuple(watch.proposals), tuple(watch.left), tuple(watch.unlisted))
@@ -104,38 +115,58 @@ class _Watch:
 
     def look(self) -> None:
         """Each package in the order in which rows build on each other: a new onnx is there for a new TensorFlow."""
-        converters = [row for row in self.config.converters if row.companions]
-        latest = {
-            package: max(Version(row.pins[package]) for row in converters) for package in ("onnx-tf", "tensorflow")
-        }
+        rows = [row for row in self.config.converters if row.companions]
+        families = in_order(row.family for row in rows)
+        readers = [made for made in families if made.reads in made.packages]
         self._torch()
-        onnx = [self._read_onnx(release) for release in self._new("onnx", self._section("onnx"))]
+        onnx = [self._read_onnx(release) for release in self._new(ONNX, self._section(ONNX))] if readers else []
         for proposal in onnx:
             if isinstance(proposal.facts, OnnxRelease):
                 self.config = self.config.model_copy(update={"onnx": (*self.config.onnx, proposal.facts)})
-        for package in ("onnx-tf", "tensorflow"):
-            for release in self._new(package, [Version(row.pins[package]) for row in converters]):
-                found = self._converter(release, {**latest, package: release.version})
+        newest = {}
+        for made in families:
+            own = [row for row in rows if row.family == made.name]
+            newest[made.name] = self._of_family(made, own, families)
+        for proposal in onnx:
+            for made in readers[:1] if proposal.undecided else readers:
+                name = made.name if len(readers) > 1 else ""
+                self.proposals.append(self._beside_newest(replace(proposal, family=name), made, newest[made.name]))
+                # The release's own entry is written once.
+                proposal = replace(proposal, facts=None)
+
+    def _of_family(self, made: Family, rows: Sequence[ConverterRow], families: Sequence[Family]) -> dict[str, Version]:
+        """Look for new releases of what is watched of a family; the newest of each package that can be had."""
+        latest = {package: max(Version(row.pins[package]) for row in rows) for package in made.packages}
+        for package in made.watched:
+            several = sum(package in other.watched for other in families) > 1
+            name = made.name if several else ""
+            known = [Version(row.pins[package]) for row in rows]
+            for release in self._new(package, known, name):
+                if package in (ONNX, TORCH) and release.version not in self._section(package):
+                    # Nothing is known of its opsets, so that no row can have it.
+                    continue
+                found = self._converter(release, made, {**latest, package: release.version}, name)
                 self.proposals.append(found)
                 if found.lock is not None:
                     latest[package] = release.version
-        for proposal in onnx:
-            self.proposals.append(self._beside_newest(proposal, latest))
+        return latest
 
-    def _section(self, name: Literal["onnx", "torch"]) -> list[Version]:
+    def _section(self, name: str) -> list[Version]:
         return [Version(release.version) for release in getattr(self.config, name)]
 
-    def _new(self, package: str, known: Collection[Version]) -> tuple[Release, ...]:
-        noted = [version for name, version in self.noted if name == package]
+    def _new(self, package: str, known: Collection[Version], family: str = "") -> tuple[Release, ...]:
+        names = (package, beside(package, family))
+        noted = [version for name, version in self.noted if name in names]
         try:
             listed = self.offered.package(package)
             found, left = news(
                 known, noted, listed, self.config.resolver.pythons, self.today, self._in_place_of(package)
             )
         except Indeterminate as error:
-            self.unlisted.append((package, str(error)))
+            if package not in dict(self.unlisted):
+                self.unlisted.append((package, str(error)))
             return ()
-        self.left += left
+        self.left += [item for item in left if item not in self.left]
         return found
 
     def _in_place_of(self, package: str) -> Package | None:
@@ -146,7 +177,7 @@ class _Watch:
             return None
 
     def _torch(self) -> None:
-        for release in self._new("torch", self._section("torch")):
+        for release in self._new(TORCH, self._section(TORCH)):
             proposal = Proposal("torch", release.version)
             try:
                 opsets, dynamo = torch_opsets(self.offered.read("torch", release.version, TORCH_FILES))
@@ -168,31 +199,32 @@ class _Watch:
         except (Indeterminate, ValueError) as error:
             return replace(proposal, undecided=f"its opsets are not known: {error}")
 
-    def _converter(self, release: Release, pins: dict[str, Version]) -> Proposal:
-        rows = (self._row(pins["onnx-tf"], onnx, pins["tensorflow"]) for onnx in islice(self._onnx_series(), TRIES))
-        return self._tried(Proposal(release.package, release.version), rows)
+    def _converter(self, release: Release, made: Family, pins: Mapping[str, Version], family: str) -> Proposal:
+        """Try a release with what is newest of the watched packages, and of the others with what the table knows."""
+        left = {
+            package: list(self._series(package))
+            for package in made.packages
+            if package in (ONNX, TORCH) and package not in made.watched
+        }
+        combinations = (dict(zip(left, versions, strict=True)) for versions in product(*left.values()))
+        rows = (_row(made, {**pins, **others}) for others in islice(combinations, TRIES))
+        return self._tried(Proposal(release.package, release.version, family=family), rows)
 
-    def _onnx_series(self) -> Iterator[Version]:
-        """The newest release of every minor series in the table, newest first."""
-        versions = sorted(self._section("onnx"), reverse=True)
+    def _series(self, section: str) -> Iterator[Version]:
+        """The newest release of every minor series in a section of the table, newest first."""
+        versions = sorted(self._section(section), reverse=True)
         for _, series in groupby(versions, key=lambda version: (version.major, version.minor)):
             yield next(series)
 
-    def _beside_newest(self, proposal: Proposal, latest: dict[str, Version]) -> Proposal:
+    def _beside_newest(self, proposal: Proposal, made: Family, latest: Mapping[str, Version]) -> Proposal:
         if proposal.undecided:
             return proposal
-        row = self._row(latest["onnx-tf"], proposal.version, latest["tensorflow"])
+        row = _row(made, {**latest, proposal.package: proposal.version})
         for earlier in self.proposals:
             if earlier.row is not None and earlier.row.id == row.id:
-                # A new TensorFlow came with it: the row is there already, the release's own entry is not.
+                # A new release came with it: the row is there already, the release's own entry is not.
                 return replace(proposal, row=earlier.row, lock=earlier.lock)
         return self._tried(proposal, [row])
-
-    def _row(self, onnx_tf: Version, onnx: Version, tensorflow: Version) -> ConverterRow:
-        return ConverterRow(
-            id=f"onnxtf{onnx_tf}-onnx{onnx}-tf{tensorflow}",
-            pins={"onnx-tf": str(onnx_tf), "onnx": str(onnx), "tensorflow": str(tensorflow)},
-        )
 
     def _tried(self, proposal: Proposal, rows: Iterable[NewRow]) -> Proposal:
         """The proposal with the first of `rows` that a lock exists for."""
@@ -223,3 +255,10 @@ class _Watch:
             return None
         own = lock.newest_pin + dt.timedelta(days=self.config.resolver.margin_days)
         return own if own > lock.as_of else None
+
+
+def _row(made: Family, pins: Mapping[str, Version]) -> ConverterRow:
+    """A row of a family. What every row states that names no family is not stated here either."""
+    stated = {package: str(pins[package]) for package in made.packages}
+    row = ConverterRow(id=made.row_id(stated), pins=stated)
+    return row if row.family == made.name else ConverterRow(id=row.id, pins=stated, family=made.name)

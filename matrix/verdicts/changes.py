@@ -185,22 +185,14 @@ class Change:
         return (self.value,) if isinstance(self.value, str) else tuple(text for _, text in self.value)
 
 
-def facts(*, opset: int | None = None, onnx_opset: int | None = None, tensorflow: str | None = None) -> dict[str, str]:
-    """What `Change.concrete` takes: the opset of the file, the newest one of the converter's onnx, and its TensorFlow.
-
-    tensorflow-probability counts its minor versions eight ahead of the TensorFlow it was made for, and left out that
-    of 2.17. Source: ``required_tensorflow_version`` in its releases 0.9.0 to 0.25.0.
-    """
-    known: dict[str, str] = {}
+def facts(of_family: Mapping[str, str], *, opset: int | None = None, onnx_opset: int | None = None) -> dict[str, str]:
+    """What `Change.concrete` takes: what the converter's family knows of its row (`Family.facts`), the opset of the
+    file, and the newest one of the converter's onnx."""
+    known = dict(of_family)
     if opset is not None:
         known["opset"] = str(opset)
     if onnx_opset is not None:
         known["onnx_opset"] = str(onnx_opset)
-    if tensorflow is not None:
-        major, minor = (int(part) for part in tensorflow.split(".")[:2])
-        known["tensorflow_minor"] = f"{major}.{minor}"
-        if major == 2:
-            known["tensorflow_probability_minor"] = f"0.{min(minor + (8 if minor < 17 else 7), 25)}"
     return known
 
 

@@ -141,7 +141,7 @@ def _support(release: Release, report: Report, legend: tuple[str, ...]) -> _Shee
     if silent:
         notes.append(f"No case is about these alone: {', '.join(silent)}.")
     return _Sheet(
-        f"onnx-tf {release.onnx_tf}: support by operator and opset",
+        f"{release.package} {release.release}: support by operator and opset",
         ("operator", *_STATUSES, "no case"),
         lines,
         tuple(notes),
@@ -176,7 +176,7 @@ def _disagreements(release: Release, report: Report) -> _Sheet:
         "any case about it alone does."
     )
     columns = ("operator", "since", "claim", "match", "proof", "verdict", "reason", "said", "rows")
-    return _Sheet(f"onnx-tf {release.onnx_tf}: claims that measurement contradicts", columns, lines, (note,))
+    return _Sheet(f"{release.package} {release.release}: claims that measurement contradicts", columns, lines, (note,))
 
 
 def _disagreement(item: Disagreement, report: Report) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def _row(coverage: Coverage, report: Report) -> dict[str, Any]:
     return {
         "row": coverage.converter,
         "onnx": coverage.onnx,
-        "onnx-tf": coverage.onnx_tf,
+        coverage.package: coverage.release,
         "tensorflow": report.tensorflow.get(coverage.converter),
         "opset": coverage.opset,
         "seconds": report.seconds.get(coverage.converter),
@@ -78,7 +78,7 @@ def _row(coverage: Coverage, report: Report) -> dict[str, Any]:
 
 def _release(release: Release) -> dict[str, Any]:
     return {
-        "onnx-tf": release.onnx_tf,
+        release.package: release.release,
         "rows": list(release.rows),
         "claims_measured": release.measured,
         "claims_holding": release.agreeing,

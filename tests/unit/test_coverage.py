@@ -91,8 +91,8 @@ def result(operator: str, verdict: str, since: int = 13, name: str = "") -> Case
     )
 
 
-def coverage(*cases: CaseResult, row: str = "row", onnx_tf: str = "1.10.0", **claimed: list[int]) -> Coverage:
-    return Coverage(row, "1.10.2", onnx_tf, 15, cases, claimed, SCHEMAS)
+def coverage(*cases: CaseResult, row: str = "row", release: str = "1.10.0", **claimed: list[int]) -> Coverage:
+    return Coverage(row, "1.10.2", "onnx-tf", release, 15, cases, claimed, SCHEMAS)
 
 
 def test_numbers_are_judged_with_our_own_tolerances(tmp_path: Path) -> None:
@@ -257,12 +257,29 @@ def test_claims_against_measurement() -> None:
     assert proof is not None and proof.name == "test_abs_2"
 
 
+def test_what_was_kept_before_there_were_several_converters_reads_the_same(tmp_path: Path) -> None:
+    old = judged(tmp_path, case("test_a", "Abs"))
+    assert (old.package, old.release) == ("onnx-tf", "1.10.0")
+    new = judged(tmp_path, case("test_a", "Abs"), schema=2, package="onnx-tf", release="1.10.0", onnx_tf="ignored")
+    assert new == old
+    kept = new.to_json()
+    former = {**kept, "schema": 1, "onnx_tf": kept["release"]}
+    del former["package"], former["release"]
+    assert Coverage.from_json(former) == Coverage.from_json(kept) == new
+
+
+def test_releases_of_two_converters_are_kept_apart() -> None:
+    rows = [coverage(row="one"), replace(coverage(row="two"), package="second"), coverage(row="three")]
+    found = [(release.package, release.release, release.rows) for release in releases(rows)]
+    assert found == [("onnx-tf", "1.10.0", ("one", "three")), ("second", "1.10.0", ("two",))]
+
+
 def test_rows_of_a_release_are_merged_where_they_agree() -> None:
     one = coverage(result("Abs", "match"), result("Add", "error", 7), row="one", Abs=[13], Add=[7])
     two = coverage(result("Abs", "error"), result("Add", "error", 7), row="two", Abs=[13], Add=[7])
-    old = coverage(result("Abs", "match"), row="old", onnx_tf="1.9.0", Abs=[13])
+    old = coverage(result("Abs", "match"), row="old", release="1.9.0", Abs=[13])
     found = releases([one, two, old])
-    assert [(release.onnx_tf, release.rows) for release in found] == [("1.9.0", ("old",)), ("1.10.0", ("one", "two"))]
+    assert [(release.release, release.rows) for release in found] == [("1.9.0", ("old",)), ("1.10.0", ("one", "two"))]
     forms = {form.operator: form for form in found[1].forms if form.found}
     assert [(item.status, item.rows) for item in forms["Abs"].found] == [("supported", ("one",)), ("failing", ("two",))]
     assert [(item.status, item.rows) for item in forms["Add"].found] == [("failing", ("one", "two"))]
@@ -295,7 +312,7 @@ def test_twenty_rows_are_read_in_little_time() -> None:
     [
         ("cases.json", b"{}", "cases.json: schema: Field required"),
         ("cases.json", b"\x00[", "cases.json: Invalid JSON"),
-        ("cases.json", b'{"schema": 2}', "cases.json: schema"),
+        ("cases.json", b'{"schema": 3}', "cases.json: schema"),
         ("expected.npz", b"nothing", "expected.npz"),
         ("actual.npz", b"", "actual.npz"),
     ],

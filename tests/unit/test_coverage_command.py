@@ -40,11 +40,12 @@ REFUSED = {"done": False, "stage": "convert", "error": small.raised("Foo is not 
 ODD = {"done": False, "stage": "convert", "error": small.raised("<script>|[red]text", "builtins.ValueError")}
 
 
-def files(onnx_tf: str, *cases: Mapping[str, Any], **claimed: list[int]) -> dict[str, bytes]:
+def files(release: str, *cases: Mapping[str, Any], **claimed: list[int]) -> dict[str, bytes]:
     content = {
-        "schema": 1,
+        "schema": 2,
         "onnx": "1.10.2",
-        "onnx_tf": onnx_tf,
+        "package": "onnx-tf",
+        "release": release,
         "opset": 15,
         "cases": cases,
         "handlers": claimed,

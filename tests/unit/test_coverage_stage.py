@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter.backend import claims
 from converter.backend.alone import End, each_alone
 from converter.backend.cases import Case, NoCasesShipped, flat, shipped
-from converter.backend.warm import Warmth
+from converter.families.onnx_tf import claims, coverage
+from converter.families.onnx_tf.warm import Warmth
 from converter.job import Job
-from converter.stages import coverage
 from matrix.converter_code import ConverterCode
 
 ROOT = Path(__file__).parents[2]
@@ -231,7 +230,7 @@ def test_every_case_is_taken_as_far_as_it_goes(
     assert (job.facts["cases"], job.facts["onnx"], job.facts["handlers_from"]) == (7, "1.4.1", "onnx_tf.opset_version")
     assert sorted(job.files) == ["actual.npz", "cases.json", "expected.npz"]
     assert not (tmp_path / "outbox/scratch").exists()
-    assert (content["schema"], content["onnx"], content["opset"]) == (1, "1.4.1", 9)
+    assert (content["schema"], content["onnx"], content["opset"]) == (2, "1.4.1", 9)
     assert content["handlers"] == {"Add": [1, 6]}
     assert content["schemas"] == {"Abs": [1], "Add": [1, 7], "ai.onnx.ml.Scaler": [1]}
 
@@ -390,7 +389,7 @@ def test_what_would_start_threads_is_not_traced_here(
 
 def test_the_driver_sees_all_that_the_pass_runs() -> None:
     """The identity of a coverage job is made of these files."""
-    found = ConverterCode(ROOT / "converter").closure(["converter.stages.coverage"])
+    found = ConverterCode(ROOT / "converter").closure(["converter.families.onnx_tf.coverage"])
     assert {path.name for path in found if path.parent.name == "backend"} == {
         path.name for path in (ROOT / "converter/backend").glob("*.py")
     }

@@ -25,7 +25,7 @@ def test_operators_are_counted_over_all_their_forms(tmp_path: Path) -> None:
         case("d", "Relu", 6, "error"),
         case("e", "Mean", 6, "unavailable"),
     )
-    coverage = Coverage("row", "1.10.2", "1.10.0", 15, cases, {}, {})
+    coverage = Coverage("row", "1.10.2", "onnx-tf", "1.10.0", 15, cases, {}, {})
     gone = Unmeasured("other", Finding("error", "converter", "build", "unrecognised", said="x"))
     found = write_coverages([coverage], [gone], {"row": "2.8.0"}, Shards(tmp_path), lambda value: value)
     assert json.loads((tmp_path / "coverage.json").read_text()) == found

@@ -191,7 +191,7 @@ def test_what_is_no_line_of_a_lock_is_named(old: str, new: str, line: int) -> No
     text = RESOLVED.text()
     assert text.count(old) == 1
     with pytest.raises(ConfigError, match="make it again") as caught:
-        parse_lock(text.replace(old, new), Path("x.lock"))
+        parse_lock(text.replace(old, new), Path("x.lock"), [frozenset(("tensorflow", "tensorflow-cpu"))])
     assert str(caught.value).startswith(f"x.lock:{line}: ")
 
 

@@ -19,6 +19,7 @@ from matrix.cli import picking
 from matrix.config.model import Config
 from matrix.errors import Indeterminate, LockStale, UsageError
 from matrix.evidence import Entry, Evidence, Profile
+from matrix.families.onnx_tf import OnnxTf
 from matrix.index import IndexSettings
 from matrix.pick import choose
 from matrix.pick.candidates import Candidates
@@ -37,6 +38,8 @@ from matrix.searches.apply import Table
 from matrix.session import Session
 from matrix.state import State
 from matrix.verdicts.finding import Finding
+
+ONNX_TF = OnnxTf()
 
 
 @pytest.fixture
@@ -73,21 +76,21 @@ def test_a_constraint_is_about_the_environments_where_it_decides(candidates: Can
     locks = candidates.locks
     both: Any = {"exporter": locks["torch-1.12.1"], "converter": locks["old"]}
     replaced = {"tensorflow": "tensorflow-cpu"}
-    assert read_constraint("tensorflow", "1.13").holds(both, replaced)
-    assert not read_constraint("tensorflow", ">=2").holds(both, replaced)
-    assert not read_constraint("torch", "<1.12").holds(both, replaced)
+    assert read_constraint("tensorflow", "1.13").holds(both, replaced, ONNX_TF)
+    assert not read_constraint("tensorflow", ">=2").holds(both, replaced, ONNX_TF)
+    assert not read_constraint("torch", "<1.12").holds(both, replaced, ONNX_TF)
     # torch-1.12.1 is on 3.9, old on 3.8: Python is meant everywhere.
-    assert not read_constraint("python", "3.8").holds(both, replaced)
-    assert read_constraint("python", ">=3.8").holds(both, replaced)
+    assert not read_constraint("python", "3.8").holds(both, replaced, ONNX_TF)
+    assert read_constraint("python", ">=3.8").holds(both, replaced, ONNX_TF)
     # Nothing is known of a package that is nowhere: that is no fulfilment.
-    assert not read_constraint("numpy", "<2").holds(both, replaced)
+    assert not read_constraint("numpy", "<2").holds(both, replaced, ONNX_TF)
 
 
 def test_a_distribution_in_a_packages_place_counts_for_it(config: Config) -> None:
     lock = small.lock("old", body=f"tensorflow-cpu==2.8.0 \\\n    {small.HASH}\n")
     constraint = read_constraint("tensorflow", "2.8")
-    assert constraint.holds({"converter": lock}, {"tensorflow": "tensorflow-cpu"})
-    assert not constraint.holds({"converter": lock}, {})
+    assert constraint.holds({"converter": lock}, {"tensorflow": "tensorflow-cpu"}, ONNX_TF)
+    assert not constraint.holds({"converter": lock}, {}, ONNX_TF)
 
 
 # --- candidates

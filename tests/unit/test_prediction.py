@@ -41,7 +41,7 @@ def cell(config: Config, converter: str = "new", exporter: str = "torch-1.12.1",
 
 
 def covered(row: str = "new", onnx_tf: str = "1.10.0", *cases: CaseResult) -> Coverage:
-    return Coverage(row, "1.10", onnx_tf, 15, cases, HISTORY, HISTORY)
+    return Coverage(row, "1.10", "onnx-tf", onnx_tf, 15, cases, HISTORY, HISTORY)
 
 
 def case(use: Use, form: int, verdict: str, said: str = "") -> CaseResult:
@@ -157,7 +157,7 @@ def test_an_operator_that_is_none_of_onnx_fails(config: Config) -> None:
 
 def test_a_form_that_onnx_tf_has_no_handler_for_is_unlikely(config: Config) -> None:
     handlers = {**HISTORY, "Relu": (1,)}
-    coverage = {"new": Coverage("new", "1.10", "1.10.0", 15, (), handlers, HISTORY)}
+    coverage = {"new": Coverage("new", "1.10", "onnx-tf", "1.10.0", 15, (), handlers, HISTORY)}
     found = Predictor(config, known(uses=(RELU,), coverage=coverage)).predict(cell(config))
     assert found.probability < 0.2
     assert found.blockers[0].text == "Relu-6: no handler in onnx-tf 1.10.0"

@@ -13,6 +13,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from matrix.families.onnx_tf import OnnxTf
 from matrix.verdicts import matching, signatures
 from matrix.verdicts.changes import Change, facts
 from matrix.verdicts.matching import first, match_any
@@ -112,7 +113,7 @@ def test_remedies_survive_the_way_into_an_image() -> None:
     assert hash(load()) == hash(tuple(map(matching.Signature.of, carried)))
 
 
-FACTS = facts(opset=13, onnx_opset=12, tensorflow="2.16.2")
+FACTS = facts(OnnxTf().facts({"tensorflow": "2.16.2"}), opset=13, onnx_opset=12)
 
 
 @pytest.mark.parametrize("sample", _samples(), ids=_id)
@@ -333,7 +334,7 @@ def test_a_change_whose_placeholder_nothing_fills_is_none() -> None:
     named = Change.parse({"add": {"tf-keras": "~={tensorflow_minor}.0"}})
     assert named.filled(["all"]) == named
     assert named.concrete({}) is None
-    assert named.concrete(facts(tensorflow="2.16.2")) == Change.parse({"add": {"tf-keras": "~=2.16.0"}})
+    assert named.concrete(FACTS) == Change.parse({"add": {"tf-keras": "~=2.16.0"}})
     # Said by a failing package, so not to be trusted with a requirement's syntax.
     assert Change.parse({"add": {"protobuf": "~={1}"}}).filled(["all", "1.2 ; x @ http://host"]) is None
 
@@ -343,11 +344,11 @@ def test_a_change_whose_placeholder_nothing_fills_is_none() -> None:
     [("2.1.0", "0.9"), ("2.15.1", "0.23"), ("2.16.2", "0.24"), ("2.17.0", "0.24"), ("2.18.0", "0.25")],
 )
 def test_the_probability_that_goes_with_a_tensorflow(tensorflow: str, minor: str) -> None:
-    assert facts(tensorflow=tensorflow)["tensorflow_probability_minor"] == minor
+    assert OnnxTf().facts({"tensorflow": tensorflow})["tensorflow_probability_minor"] == minor
 
 
 def test_tensorflow_1_has_no_probability_to_go_with() -> None:
-    assert facts(tensorflow="1.15.0") == {"tensorflow_minor": "1.15"}
+    assert OnnxTf().facts({"tensorflow": "1.15.0"}) == {"tensorflow_minor": "1.15"}
 
 
 ENTRY = """

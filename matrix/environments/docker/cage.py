@@ -42,7 +42,7 @@ def _ulimits(facts: Facts) -> dict[str, int]:
 
 
 def _pids(facts: Facts) -> int:
-    """A bomb of processes hits this; TensorFlow's pools of threads, a few for every core, do not."""
+    """A bomb of processes hits this; a framework's pools of threads, a few for every core, do not."""
     return min(_MOST_PIDS, max(_FEWEST_PIDS, _PIDS_A_CORE * facts.cpus))
 
 

@@ -36,6 +36,7 @@ from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
 from matrix.errors import EngineUnavailable
+from matrix.families.packages import telling_packages
 from matrix.index import IndexSettings
 from matrix.locks.lockfile import Lock, read_locks
 from matrix.redact import redact
@@ -222,10 +223,8 @@ class DockerEngine:
 
     def _labels(self, lock: Lock, name: str, base: bases.Base) -> dict[str, str]:
         """OCI's own, and those by which we find it again."""
-        frameworks = ("torch", "onnx", "onnx-tf", "tensorflow", "tensorflow-cpu", "onnxruntime")
-        versions = " ".join(
-            f"{package}=={lock.packages[package]}" for package in frameworks if package in lock.packages
-        )
+        named = dict.fromkeys(("torch", *telling_packages(), "onnxruntime"))
+        versions = " ".join(f"{package}=={lock.packages[package]}" for package in named if package in lock.packages)
         return {
             names.LABEL: names.ENVIRONMENT_IMAGE,
             names.LOCK: lock.digest,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matrix.families.packages import heavy_packages
 from matrix.locks.lockfile import Lock
 
-# The packages that dwarf all others of an environment: 150 to 900 MB installed, the rest 5 to 80.
-FRAMEWORKS = ("tensorflow", "tensorflow-cpu", "torch", "onnxruntime")
+# Beside those of the families the packages that dwarf all others of an environment: 150 to 900 MB installed, the rest 5
+# to 80.
+_GENERAL = frozenset({"torch", "onnxruntime"})
 
 
 def shared_part(lock: Lock, rows: Sequence[Lock]) -> str:
@@ -21,7 +23,8 @@ def shared_part(lock: Lock, rows: Sequence[Lock]) -> str:
     of them pin alike is shared. A lock that breaks ranks, such as one of a variant, and a family of one share the
     framework alone.
     """
-    framework = {name: text for name, text in lock.requirements.items() if name in FRAMEWORKS}
+    heavy = _GENERAL | heavy_packages().keys()
+    framework = {name: text for name, text in lock.requirements.items() if name in heavy}
     if not framework:
         return ""
     family = [row for row in rows if row.python == lock.python and framework.items() <= row.requirements.items()]

@@ -12,15 +12,13 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 
 from matrix.environments.engine import BuildFailed
+from matrix.families.packages import heavy_packages
 from matrix.locks.lockfile import Lock
 
 # Megabytes a package takes on the engine at most while its image is built: unpacked in the package cache, and again in
-# the layer with its .pyc files. Measured over the committed locks, rounded up; the first line that fits counts.
+# the layer with its .pyc files. Measured over the committed locks, rounded up; the first line that fits counts, after
+# those of the families.
 _MEGABYTES: tuple[tuple[str, str, int], ...] = (
-    ("tensorflow", "<2", 1000),
-    ("tensorflow-cpu", "<2", 1000),
-    ("tensorflow", "", 3000),
-    ("tensorflow-cpu", "", 1700),
     ("torch", "", 3300),
     ("nvidia-*", "", 700),
     ("triton", "", 1200),
@@ -44,9 +42,10 @@ def megabytes(lock: Lock) -> int:
 
 
 def _of(name: str, version: str) -> int:
+    of_families = ((name, versions, size) for versions, size in heavy_packages().get(name, ()))
     return next(
         size
-        for pattern, versions, size in _MEGABYTES
+        for pattern, versions, size in (*of_families, *_MEGABYTES)
         if fnmatchcase(name, pattern) and SpecifierSet(versions, prereleases=True).contains(version)
     )
 

@@ -220,6 +220,8 @@ def differing(role, installed, locked):
 
 
 def note_another_file(conversion, output, notes):
+    if conversion["model_onnx_sha256"] is None:
+        return
     with open(os.path.join(output, "model.onnx"), "rb") as file:
         same = hashlib.sha256(file.read()).hexdigest() == conversion["model_onnx_sha256"]
     if not same:
