@@ -144,8 +144,10 @@ def _title(cell: Cell, result: CellResult) -> str:
 
 def _subtitles(result: CellResult, image: Path, channel: int) -> list[str]:
     record, written = result.record, result.opset_written
-    if result.export.kind != "export":
+    if result.export.kind == "inspect":
         source = f".onnx file of opset {written}"
+    elif not record.cell_id.has_exporter:
+        source = "the torch module itself"
     else:
         source = f"torch {record.torch}, opset {record.opset}"
         if written not in (None, record.opset):
