@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.arrays import UnreadableArrays, read_arrays
+from matrix.config.ids import ArrayKey
 from matrix.config.model import Config, ModelSpec, Tier
 from matrix.errors import NoPicture, NothingSelected
 from matrix.picture.agreement import Mask
@@ -115,7 +116,7 @@ def _first_output(path: Path, channel: int, model: str) -> Mask:
     except (UnreadableArrays, OSError) as error:
         raise NoPicture(f"what was computed cannot be read: {error}; `--again` computes it anew") from error
     # Files are written case by case, within a case in the order of the outputs.
-    output = next((array for key, array in arrays.items() if key.startswith("0/")), None)
+    output = next((array for key, array in arrays.items() if ArrayKey.parse(key).case == "0"), None)
     if output is None or output.ndim != 4 or output.shape[0] != 1 or not output.size or output.dtype.kind != "f":
         given = "nothing" if output is None else f"{_said(output.shape)} {output.dtype}"
         raise NoPicture(f"{model} gives {given}; a picture needs an image as first output: 1xCxHxW, floating point")
