@@ -397,13 +397,13 @@ class Pins(BaseModel):
 class Pick(_Shard):
     """`pick`
 
-    `ids` are by toolchain how the ids of its cells end, behind the name of the model.
+    `ids` are by exporter and opset what stands in the ids of cells between the name of the model and the row's `id`.
     """
 
     models: list[str]
     pins: Pins
     toolchains: list[tuple[Position, int, Position, list[Position], list[Position], list[Position]]]
-    ids: list[str]
+    ids: list[tuple[Position, int, str]]
 
 
 class CoverageRow(BaseModel):

@@ -22,8 +22,10 @@
     const wrong = new Map(FIELDS.map(([id]) => [id, $(`wrong-${id}`)]));
 
     // ---- toolchains as they were measured
-    const toolchains = data.toolchains.map(([exporter, opset, converter, match, remedied, failing], i) => ({
-      exporter: site.exporters[exporter], converter: site.converters[converter], at: [exporter, converter], opset, id: data.ids[i],
+    const asked = new Map(data.ids.map(([exporter, opset, text]) => [`${exporter} ${opset}`, text]));
+    const toolchains = data.toolchains.map(([exporter, opset, converter, match, remedied, failing]) => ({
+      exporter: site.exporters[exporter], converter: site.converters[converter], at: [exporter, converter], opset,
+      id: asked.get(`${exporter} ${opset}`) + site.converters[converter].id,
       match: new Set(match), remedied: new Set(remedied), failing: new Set(failing),
     }));
     /* Without an exporter it is the converter's own torch that counts, and its Python alone. */
