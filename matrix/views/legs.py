@@ -37,7 +37,7 @@ def leg_words(family: Family) -> dict[str, str]:
 
 def _ways(scheme: Scheme) -> Iterator[Way]:
     """The legs of every set of files that a job may leave."""
-    made = [MEMORY, *(item.numbers for item in scheme.artifacts)]
+    made = [*((MEMORY,) if scheme.in_memory else ()), *(item.numbers for item in scheme.artifacts)]
     for sources, references in product(_SOURCES, _REFERENCES):
         yield from ways_of(scheme, (*sources, *references, *made, *((OWN,) if scheme.torch else ())))
 
