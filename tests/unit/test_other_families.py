@@ -23,11 +23,12 @@ from test_families import ROWS, TOYS
 from test_updates import TODAY, Fake, index, listed, outcomes
 
 from matrix.blame.proposal import _whens
+from matrix.cli.covering import chosen
 from matrix.config.exporters import direct
 from matrix.config.model import Config
 from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import megabytes
-from matrix.errors import ConfigError
+from matrix.errors import ConfigError, UsageError
 from matrix.evidence import Evidence
 from matrix.evidence.derive import entry_of
 from matrix.families import family_named, registry
@@ -336,7 +337,11 @@ def test_remedies_that_need_a_file_are_none_without_one(config: Config) -> None:
         export=SimpleNamespace(facts={}), altered=(), finding=Finding("error", "converter", "convert")
     )
     table = Table(config, small.locks(config))
-    for written in ({"ir_version": "table"}, {"opset": "<13"}, {"convert_opset": "<13"}, {"via": "torchscript"}):
+    of_a_file: list[dict[str, Any]] = [
+        *({"ir_version": "table"}, {"opset": "<13"}, {"convert_opset": "<13"}, {"via": "torchscript"}),
+        *({"simplify": True}, {"rename": True}, {"environ": {"TF_USE_LEGACY_KERAS": "1"}}),
+    ]
+    for written in of_a_file:
         assert applied(directly(config), Change.parse(written), result, table) is None
     added = applied(directly(config), Change.parse({"add": {"numpy": "<2"}}), result, table)
     assert added is not None and added.converter.add == {"numpy": "<2"}
@@ -405,6 +410,16 @@ def test_what_one_family_cannot_have_is_tried_for_another(config: Config) -> Non
     ]
     again = outcomes(look(config, offered, f"  {lines[0]}\n"))
     assert again == [("tensorflow 2.8.0", "unsatisfiable", ""), ("tensorflow 2.9.0", "unsatisfiable", "")]
+
+
+# --- coverage
+
+
+def test_coverage_is_of_rows_whose_family_runs_the_cases(config: Config) -> None:
+    session: Any = SimpleNamespace(config=config)
+    assert chosen(session, ()) == chosen(session, ("*",)) == ["old", "new"]
+    with pytest.raises(UsageError, match="script: TorchScript has no operator coverage to measure"):
+        chosen(session, ("script",))
 
 
 # --- environments
