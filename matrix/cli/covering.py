@@ -47,8 +47,8 @@ def coverage(
 
     In the environment of every ROW (a converter's id, or a glob over them) the ONNX backend test cases that its own
     onnx package ships are converted, run and compared, each in a process of its own. Prints the cases by verdict,
-    what each onnx-tf release supports, by operator and opset, and where that is not what it claims. What was measured
-    is stored and not measured again.
+    what each release of a converter supports, by operator and opset, and where that is not what it claims. What was
+    measured is stored and not measured again.
 
     Without a ROW: what is stored or, where nothing is, the converters of the table's default tier.
 
@@ -63,7 +63,7 @@ def coverage(
     from matrix.driver import Options, measure_coverage
     from matrix.errors import Interrupted, NothingSelected
     from matrix.families import family_of
-    from matrix.views.coverage_document import Report
+    from matrix.views.coverage_document import Report, beside
 
     session = make_session(**options)
     named = chosen(session, rows)
@@ -98,7 +98,7 @@ def coverage(
     report = Report(
         tuple(item for item in found.values() if isinstance(item, Coverage)),
         tuple(item for item in found.values() if isinstance(item, Unmeasured)),
-        {row.id: row.pins.get(family_of(row).runtime, "?") for row in session.config.converters},
+        {row.id: beside(family_of(row), row.pins) for row in session.config.converters},
         {row: sum(part.seconds for part in observation.passes) for row, observation in observations.items()},
     )
     _show(report, format_)

@@ -134,11 +134,12 @@ def _bases(engine: DockerEngine, needed: dict[str, list[str]]) -> None:
 
 def _packages(session: Session) -> None:
     from matrix.errors import Indeterminate
+    from matrix.families import KNOWN
     from matrix.index import UploadDates
     from matrix.redact import redact
 
     try:
-        known = UploadDates(session.settings).of("onnx-tf")
+        known = UploadDates(session.settings).of(next(iter(KNOWN.values())).package)
         _line(bool(known), f"index {redact(session.settings.index)}", "answers" if known else "gives no upload dates")
     except Indeterminate as error:
         _line(False, f"index {redact(session.settings.index)}", str(error))

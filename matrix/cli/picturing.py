@@ -55,6 +55,7 @@ def picture(
     import tempfile
 
     from matrix import durable
+    from matrix.config.ids import ArrayKey
     from matrix.driver import Options, execute
     from matrix.errors import Indeterminate, Interrupted
     from matrix.execution.inputs import pack
@@ -74,7 +75,7 @@ def picture(
     seen = fit(read_image(image), height, width)
     with tempfile.TemporaryDirectory(prefix="matrix-picture-") as folder:
         inputs = Path(folder) / "inputs.npz"
-        inputs.write_bytes(pack({f"0/{chosen.model.inputs[0].name}": to_tensor(seen, channels)}))
+        inputs.write_bytes(pack({str(ArrayKey("0", chosen.model.inputs[0].name)): to_tensor(seen, channels)}))
         command = f"python -m matrix {shlex.join(sys.argv[1:])}"
         report, _ = execute(
             with_image(session, chosen, inputs),
@@ -144,8 +145,10 @@ def _title(cell: Cell, result: CellResult) -> str:
 
 def _subtitles(result: CellResult, image: Path, channel: int) -> list[str]:
     record, written = result.record, result.opset_written
-    if result.export.kind != "export":
+    if result.export.kind == "inspect":
         source = f".onnx file of opset {written}"
+    elif not record.cell_id.has_exporter:
+        source = "the torch module itself"
     else:
         source = f"torch {record.torch}, opset {record.opset}"
         if written not in (None, record.opset):

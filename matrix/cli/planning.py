@@ -21,13 +21,19 @@ def plan(format_: str, **options: Any) -> None:
 
     The same table and locks give the same output to the last byte.
     """
+    from matrix.families import family_of
+
     session = make_session(**options)
     chosen = session.plan()
     if format_ == "cells":
         click.echo("\n".join(cell.id for cell in chosen.cells))
         return
     environments = session.environments(chosen)
-    exports = {(cell.model.id, cell.exporter.id, cell.opset) for cell in chosen.cells}
+    exports = {
+        (cell.model.id, cell.exporter.id, cell.opset)
+        for cell in chosen.cells
+        if family_of(cell.converter).source == "onnx"
+    }
     if format_ == "json":
         document = {
             "schema": 1,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, get_args
 
+from matrix.config.ids import CellId
 from matrix.dashboard.blames import Blame
 from matrix.dashboard.privacy import Cleaner
 from matrix.dashboard.shards import SCHEMA, Shards
@@ -63,13 +64,21 @@ class Changes:
         for run in range(len(self._history.runs)):
             changes = self._history.changes(run)
             if changes:
-                entries = ",".join(cleaner.encoded(self._entry(change)) for change in changes)
-                shards.write_encoded(f"changes/{run}", f'{{"changes":[{entries}],"run":{run},"schema":{SCHEMA}}}')
+                environments: dict[str, int] = {}
+                entries = ",".join(cleaner.encoded(self._entry(change, environments)) for change in changes)
+                named = cleaner.encoded(list(environments))
+                shards.write_encoded(
+                    f"changes/{run}",
+                    f'{{"changes":[{entries}],"environments":{named},"run":{run},"schema":{SCHEMA}}}',
+                )
 
-    def _entry(self, change: CellChange) -> dict[str, Any]:
-        why = self.why(change)
+    def _entry(self, change: CellChange, environments: dict[str, int]) -> dict[str, Any]:
+        """`environments` are the positions of the names met so far."""
+        why, cell = self.why(change), CellId.parse(change.cell)
         return {
             "cell": change.cell,
+            "exporter": environments.setdefault(cell.environment_of("exporter"), len(environments)),
+            "converter": environments.setdefault(cell.environment_of("converter"), len(environments)),
             "kind": change.kind,
             "before": change.before,
             "after": change.after,

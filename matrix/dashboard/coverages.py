@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matrix.coverage.kept import Unmeasured
 from matrix.coverage.summary import CaseResult, Coverage, support_of
 from matrix.dashboard.shards import SCHEMA, Shards, slug
-from matrix.views.coverage_document import Report, elsewhere
+from matrix.views.coverage_document import Beside, Report, elsewhere
 from matrix.views.coverage_document import document as coverage_document
 
 
 def write_coverages(
     coverages: Sequence[Coverage],
     unmeasured: Sequence[Unmeasured],
-    tensorflow: dict[str, str],
+    beside: Mapping[str, Beside],
     shards: Shards,
     clean: Callable[[Any], Any],
 ) -> dict[str, Any]:
     """Writes a shard for every row, and one of all, which is returned. Rows in the order given."""
-    cases = {
-        row["row"]: row["cases"] for row in coverage_document(Report(tuple(coverages), (), tensorflow, {}))["rows"]
-    }
+    cases = {row["row"]: row["cases"] for row in coverage_document(Report(tuple(coverages), (), beside, {}))["rows"]}
     rows = []
     for coverage in coverages:
         shard = f"coverage/{slug(coverage.converter)}"
@@ -30,7 +28,7 @@ def write_coverages(
             {**case, "operators": [name for name, _ in case["operators"].items()]} for case in cases[coverage.converter]
         ]
         shards.write(shard, clean({"schema": SCHEMA, "row": coverage.converter, "cases": listed}))
-        rows.append(_row(coverage, tensorflow, shard))
+        rows.append(_row(coverage, beside.get(coverage.converter, ()), shard))
     found: dict[str, Any] = clean(
         {
             "schema": SCHEMA,
@@ -49,16 +47,21 @@ def write_coverages(
     return found
 
 
-def _row(coverage: Coverage, tensorflow: dict[str, str], shard: str) -> dict[str, Any]:
+def _row(coverage: Coverage, beside: Beside, shard: str) -> dict[str, Any]:
     counted = coverage.counted
     there, here = elsewhere(coverage)
     cases = sum(case.counts for case in coverage.cases)
     known = counted["match"] + counted["unsupported"] + counted["mismatch"]
     return {
         "row": coverage.converter,
-        "onnx-tf": coverage.release,
+        coverage.package: coverage.release,
         "onnx": coverage.onnx,
-        "tensorflow": tensorflow.get(coverage.converter, ""),
+        **{package.name: version for package, version in beside},
+        "label": [
+            f"{coverage.package} {coverage.release}",
+            f"onnx {coverage.onnx}",
+            *(f"{package.short} {version or '?'}" for package, version in beside),
+        ],
         "cases": cases,
         "match": counted["match"],
         "unsupported": counted["unsupported"],

@@ -7,6 +7,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from matrix.config.ids import CellId
 from matrix.dashboard.cells import Place
 from matrix.dashboard.shards import SCHEMA, Shards, slug
 from matrix.history import History
@@ -24,6 +25,18 @@ def version_order(text: str) -> Order:
 
 def column_order(exporter: str, torch: str, opset: int) -> Order:
     return version_order(torch), exporter, opset
+
+
+def beginnings(cell: CellId) -> tuple[str, str | None]:
+    """What the printed ids of a cell's column begin with, and of those whose exporter is of now: what its row is
+    called follows."""
+    own = cell.own
+    now = next((other for other in own.of_now() if other.moved == "exporter"), None)
+    return _beginning(own), _beginning(now) if now is not None else None
+
+
+def _beginning(cell: CellId) -> str:
+    return str(cell).removesuffix(str(cell.row))
 
 
 def write_matrices(
@@ -46,6 +59,7 @@ def write_matrices(
         )
         row_at = {row: number for number, row in enumerate(rows)}
         column_at: dict[tuple[str, int], int] = {}
+        asked = {(places[cell].exporter, places[cell].opset): CellId.parse(cell) for cell in cells}
         for exporter, _, opset in columns:
             column_at.setdefault((exporter, opset), len(column_at))
         entries = []
@@ -63,6 +77,7 @@ def write_matrices(
                 "model": clean(model),
                 "rows": rows,
                 "columns": [[exporters[exporter], opset] for exporter, opset in column_at],
+                "ids": [[clean(text) if text else None for text in beginnings(asked[column])] for column in column_at],
                 "cells": sorted(entries),
             },
         )

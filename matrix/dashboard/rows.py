@@ -24,6 +24,7 @@ from matrix.handover.installing import requirements
 from matrix.history import History
 from matrix.locks.lockfile import Lock
 from matrix.store.records import FIRST_FAMILY
+from matrix.views.columns import described
 from matrix.views.words import VERDICTS
 
 # What says most of a row comes first.
@@ -86,6 +87,8 @@ def document(
         "id": facts.id,
         "page": page(facts.id),
         "about": facts.about,
+        "family": facts.family.name,
+        "title": f"{facts.id}: {described(facts.family, facts.versions)}",
         "versions": {**{name: facts.versions[name] or "?" for name in facts.family.packages}, **facts.further},
         "unsatisfiable": facts.lock is not None and facts.lock.outcome == "unsatisfiable",
         "python": facts.python,

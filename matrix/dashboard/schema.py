@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from matrix.config.model import Role, Verdict
@@ -59,17 +59,52 @@ class Model(BaseModel):
     shard: str
 
 
+class PackageShape(BaseModel):
+    """`short` is the title where there is little room, `also` what else a filter takes for the name."""
+
+    name: str
+    title: str
+    short: str
+    also: list[str]
+
+
+class FamilyShape(BaseModel):
+    """`package` is the converter itself, `newest` which packages decide what is newest, `stages` the way of a
+    conversion, `legs` what was held against what: the id of a comparison, and words."""
+
+    name: str
+    title: str
+    source: Literal["onnx", "torch"]
+    package: str | None
+    runtime: str
+    packages: list[PackageShape]
+    newest: list[str]
+    stages: list[str]
+    legs: list[tuple[str, str]]
+
+
 class Exporter(BaseModel):
+    """`writes` is False for what stands in the place of an exporter: `file`, `direct`. `variant` is what the id says
+    beyond torch."""
+
     id: str
     torch: str
     python: str
+    writes: bool
+    variant: str
 
 
 class Converter(BaseModel):
+    """`now` is what it is called in the ids of cells whose converter is of now. The `versions` of its family's packages
+    are there by name too, beside the keys below. `variant` is what the id says beyond them."""
+
+    model_config = ConfigDict(extra="allow")
+
     id: str
-    onnx_tf: str = Field(alias="onnx-tf")
-    onnx: str
-    tensorflow: str
+    now: str
+    family: str
+    versions: dict[str, str]
+    variant: str
     python: str
     page: str | None
     match: Count
@@ -123,6 +158,7 @@ class Site(_Shard):
     version: str
     runs: list[Run]
     models: list[Model]
+    families: list[FamilyShape]
     exporters: list[Exporter]
     converters: list[Converter]
     conclusions: list[ConclusionShape]
@@ -133,11 +169,17 @@ class Site(_Shard):
 
 
 class Matrix(_Shard):
-    """`matrix/SLUG`"""
+    """`matrix/SLUG`
+
+    `ids` are by column what the ids of its cells begin with, and of those whose exporter is of now (null: there is no
+    exporter). Behind it follows the row's `id`, or its `now`: that is all that is needed to make an id, and ids are
+    not to be taken apart.
+    """
 
     model: str
     rows: list[Position]
     columns: list[tuple[Position, int]]
+    ids: list[tuple[str, str | None]]
     cells: list[tuple[Position, Position, Literal[0, 1, 2], Position, Position, list[Position]]]
 
 
@@ -225,7 +267,21 @@ class Trial(BaseModel):
     remarks: list[str]
 
 
+class FindingShape(BaseModel):
+    verdict: Verdict
+    role: Role | None
+    stage: str | None
+    reason: str | None
+    title: str
+    said: str
+
+
 class Cell(BaseModel):
+    """The versions of its family's packages are there by name, beside the keys below; null: not known. `artifacts` has
+    the finding on each kind of artifact by itself."""
+
+    model_config = ConfigDict(extra="allow")
+
     cell: str
     model: str
     exporter: str
@@ -233,10 +289,8 @@ class Cell(BaseModel):
     opset_asked: int
     opset_written: int | None
     converter: str
+    family: str
     python: str
-    onnx: str | None
-    onnx_tf: str | None = Field(alias="onnx-tf")
-    tensorflow: str | None
     distributions: dict[str, str]
     verdict: Verdict
     indeterminate: bool
@@ -251,6 +305,7 @@ class Cell(BaseModel):
     leg: str | None
     metrics: dict[str, Any]
     legs: dict[str, dict[str, Any]]
+    artifacts: dict[str, FindingShape]
     general: bool
     onnx_release: dict[str, Any] | None
     divergence: dict[str, Any] | None
@@ -299,7 +354,11 @@ class LogsShard(_Shard):
 
 
 class Change(BaseModel):
+    """`exporter` and `converter` are positions in the `environments` of the shard."""
+
     cell: str
+    exporter: Position
+    converter: Position
     kind: Literal["broke", "mended", "changed", "new"]
     before: Position | None
     after: Position
@@ -314,6 +373,7 @@ class ChangesShard(_Shard):
     """`changes/RUN`, RUN being the run's position in `site`"""
 
     run: Position
+    environments: list[str]
     changes: list[Change]
 
 
@@ -335,18 +395,25 @@ class Pins(BaseModel):
 
 
 class Pick(_Shard):
-    """`pick`"""
+    """`pick`
+
+    `ids` are by exporter and opset what stands in the ids of cells between the name of the model and the row's `id`.
+    """
 
     models: list[str]
     pins: Pins
     toolchains: list[tuple[Position, int, Position, list[Position], list[Position], list[Position]]]
+    ids: list[tuple[Position, int, str]]
 
 
 class CoverageRow(BaseModel):
+    """The versions that name the row are there by package too; `label` is what to show of them."""
+
+    model_config = ConfigDict(extra="allow")
+
     row: str
-    onnx_tf: str = Field(alias="onnx-tf")
     onnx: str
-    tensorflow: str
+    label: list[str]
     cases: Count
     match: Count
     unsupported: Count

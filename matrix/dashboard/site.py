@@ -10,9 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from matrix import __version__
+from matrix.config.ids import NOW, RowId
 from matrix.coverage.kept import Coverages, Unmeasured
 from matrix.coverage.summary import Coverage
-from matrix.dashboard import blames, counting, feed, matrices, picking, reasons, regressions, rows, runs, trends
+from matrix.dashboard import (
+    blames,
+    counting,
+    families,
+    feed,
+    matrices,
+    picking,
+    reasons,
+    regressions,
+    rows,
+    runs,
+    trends,
+)
 from matrix.dashboard.badges import Badge
 from matrix.dashboard.cells import Cells, Ending, Reproducing
 from matrix.dashboard.changes import Changes
@@ -33,6 +46,8 @@ from matrix.results import CellResult, Judge
 from matrix.session import Session
 from matrix.store import Store
 from matrix.verdicts.finding import INDETERMINATE
+from matrix.views.columns import ordered
+from matrix.views.coverage_document import beside
 from matrix.views.words import VERDICTS
 
 TITLE = "PyTorch → ONNX → TensorFlow compatibility"
@@ -141,6 +156,7 @@ def _write(
             **_about(wanted),
             "runs": [runs.document(history, run, counts, changes, jobs, public) for run in range(len(history.runs))],
             "models": _models(tallied),
+            "families": families.documents(ordered(item.family for item in facts)),
             "exporters": exporters,
             "converters": [_converter(item, pages_of[item.id], tallied) for item in facts],
             "conclusions": [_conclusion(item) for item in history.conclusions],
@@ -160,7 +176,7 @@ def _write(
     coverage = write_coverages(
         [item for item in covered if isinstance(item, Coverage)],
         [item for item in covered if isinstance(item, Unmeasured)],
-        {item.id: item.versions["tensorflow"] for item in facts},
+        {item.id: beside(item.family, item.versions) for item in facts},
         shards,
         cleaner.data,
     )
@@ -192,7 +208,13 @@ def _write(
         )
         for item in facts
     ]
-    _pages(folder, site, documents, told, coverage)
+    shown = ordered(item.family for item in facts)
+    listing = {
+        "packages": families.packages(shown),
+        "several": len(shown) > 1,
+        "fields": families.fields(shown, _known(exporters, facts)),
+    }
+    _pages(folder, site, documents, told, coverage, listing)
     _badges(folder, documents)
     entries = feed.entries(history, changes)
     generated = dt.datetime.fromisoformat(site["generated"])
@@ -211,6 +233,12 @@ def _about(wanted: Wanted) -> dict[str, Any]:
     }
 
 
+def _known(exporters: Sequence[Mapping[str, Any]], facts: Sequence[rows.RowFacts]) -> list[dict[str, str]]:
+    """The versions of every exporter and row."""
+    found = [{"torch": item["torch"]} for item in exporters]
+    return [*found, *({**item.versions, "python": item.python} for item in facts)]
+
+
 def _models(tallied: Tally) -> list[dict[str, Any]]:
     return [
         {"id": model, "cells": cells, "match": match, "findings": findings, "shard": f"matrix/{slug(model)}"}
@@ -221,8 +249,12 @@ def _models(tallied: Tally) -> list[dict[str, Any]]:
 def _converter(item: rows.RowFacts, page: str, tallied: Tally) -> dict[str, Any]:
     match, findings = tallied.rows.get(item.id, RowTally()).total
     return {
-        "id": item.id,
         **item.versions,
+        "id": item.id,
+        "now": str(RowId.parse(item.id).at(NOW)),
+        "family": item.family.name,
+        "versions": dict(item.versions),
+        "variant": families.variant(item.family, item.id, item.versions),
         "python": item.python,
         "page": page,
         "match": match,
@@ -254,13 +286,14 @@ def _pages(
     documents: Sequence[Mapping[str, Any]],
     told: Sequence[Mapping[str, Any]],
     coverage: Mapping[str, Any],
+    listing: Mapping[str, Any],
 ) -> None:
     # A template reads `coverage.rows`, which of a dict that lacked it would be something else.
     about = {key: site[key] for key in ("title", "generated", "version")} | {"run": site["runs"][-1]}
     pages = Pages(folder, about)
     for template, page in SINGLE:
-        pages.write(template, template, page, data=site, coverage=coverage)
-    pages.write("rows/index.html", "rows_index.html", "rows", rows=documents)
+        pages.write(template, template, page, data=site, coverage=coverage, **listing)
+    pages.write("rows/index.html", "rows_index.html", "rows", rows=documents, **listing)
     pages.write("reasons/index.html", "reasons_index.html", "reasons", reasons=told)
     pages.write_each("row.html", "rows", "row", ((rows.page(item["id"]), item) for item in documents))
     pages.write_each("reason.html", "reasons", "reason", ((reasons.page(item["id"]), item) for item in told))

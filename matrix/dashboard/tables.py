@@ -9,6 +9,7 @@ from typing import Any
 from matrix.config.exporters import expand
 from matrix.config.ids import RowId
 from matrix.dashboard.cells import Place
+from matrix.dashboard.families import variant_of_exporter
 from matrix.dashboard.matrices import version_order
 from matrix.dashboard.rows import RowFacts, site_order
 from matrix.families import family_named, family_of
@@ -29,6 +30,7 @@ class Table:
         self._exporter_python: dict[str, str] = {}
         self._distributions: dict[str, str] = {}
         self._families: dict[str, str] = {}
+        self._writes: dict[str, bool] = {}
 
     @property
     def known(self) -> tuple[list[str], list[str], list[str], list[str]]:
@@ -43,7 +45,8 @@ class Table:
 
     def take(self, result: CellResult) -> None:
         record = result.record
-        if not RowId.parse(record.exporter).time and result.export.python:
+        self._writes[RowId.parse(record.exporter).stem] = record.cell_id.has_exporter
+        if not RowId.parse(record.exporter).time and result.export.python and record.cell_id.has_exporter:
             self._exporter_python.setdefault(record.exporter, ".".join(result.export.python.split(".")[:2]))
         if RowId.parse(record.converter).time:
             return
@@ -60,7 +63,13 @@ class Table:
         """Of every exporter that has a cell; by torch version, then id."""
         found = {place.exporter: place.torch for place in places.values()}
         return [
-            {"id": name, "torch": torch, "python": self._exporter_python.get(name, "")}
+            {
+                "id": name,
+                "torch": torch,
+                "python": self._exporter_python.get(name, ""),
+                "writes": self._writes.get(name, True),
+                "variant": variant_of_exporter(name, torch),
+            }
             for name, torch in sorted(found.items(), key=lambda item: (version_order(item[1]), item[0]))
         ]
 

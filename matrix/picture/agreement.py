@@ -23,17 +23,17 @@ class Agreement:
     max_abs: float
     both: float
     only_torch: float
-    only_tensorflow: float
+    only_converted: float
 
     @property
     def iou(self) -> float | None:
-        union = self.both + self.only_torch + self.only_tensorflow
+        union = self.both + self.only_torch + self.only_converted
         return self.both / union if union else None
 
 
-def difference(torch: Mask, tensorflow: Mask) -> NDArray[np.float64]:
-    """|torch - tensorflow|, H x W; 0 where both are the same infinity or both NaN, NaN where only one is."""
-    one, other = torch.astype(np.float64), tensorflow.astype(np.float64)
+def difference(torch: Mask, converted: Mask) -> NDArray[np.float64]:
+    """|torch - converted|, H x W; 0 where both are the same infinity or both NaN, NaN where only one is."""
+    one, other = torch.astype(np.float64), converted.astype(np.float64)
     with np.errstate(invalid="ignore"):
         apart = np.abs(one - other)
     apart[(one == other) | (np.isnan(one) & np.isnan(other))] = 0
@@ -41,12 +41,12 @@ def difference(torch: Mask, tensorflow: Mask) -> NDArray[np.float64]:
     return apart
 
 
-def agreement(torch: Mask, tensorflow: Mask) -> Agreement:
+def agreement(torch: Mask, converted: Mask) -> Agreement:
     """Measure two masks of shape H x W."""
-    one, other = torch >= THRESHOLD, tensorflow >= THRESHOLD
+    one, other = torch >= THRESHOLD, converted >= THRESHOLD
     return Agreement(
-        max_abs=float(np.max(difference(torch, tensorflow))),
+        max_abs=float(np.max(difference(torch, converted))),
         both=float(np.mean(one & other)),
         only_torch=float(np.mean(one & ~other)),
-        only_tensorflow=float(np.mean(~one & other)),
+        only_converted=float(np.mean(~one & other)),
     )

@@ -73,7 +73,7 @@ def _compared(one: Mask, other: Mask, names: tuple[str, str], measured: Agreemen
         (
             (f"both {measured.both:.2%} · IoU {_iou(measured)}", panels.BOTH),
             (f"only {names[0]} {measured.only_torch:.2%}", panels.ONLY_TORCH),
-            (f"only {names[1]} {measured.only_tensorflow:.2%}", panels.ONLY_TENSORFLOW),
+            (f"only {names[1]} {measured.only_converted:.2%}", panels.ONLY_CONVERTED),
         ),
         "agreement of the masks",
     )

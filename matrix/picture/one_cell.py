@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.arrays import UnreadableArrays, read_arrays
+from matrix.config.ids import ArrayKey
 from matrix.config.model import Config, ModelSpec, Tier
 from matrix.errors import NoPicture, NothingSelected
 from matrix.picture.agreement import Mask
@@ -16,6 +17,7 @@ from matrix.results import CellResult
 from matrix.selectors import Condition
 from matrix.session import Session
 from matrix.store.blobs import BlobStore
+from matrix.verdicts.scheme import MEMORY, OWN
 
 _TIER = "picture"
 
@@ -82,16 +84,20 @@ def image_size(model: ModelSpec) -> tuple[int, int, int]:
 def masks(
     result: CellResult, blobs: BlobStore, channel: int, size: tuple[int, int]
 ) -> tuple[tuple[Mask, Mask], tuple[str, str]]:
-    """What the original and TensorFlow computed of the image, one channel of their first outputs, each H x W, and who
-    computed it. The original is torch's, for an .onnx file ONNX Runtime's; TensorFlow's is that of the saved model
-    where it could be reloaded. `size` is the image's height and width.
+    """What the original and the converted model computed of the image, one channel of their first outputs, each H x W,
+    and who computed it. The original is torch's, for an .onnx file ONNX Runtime's; the other is that of the first
+    artifact that could be reloaded, else of the converted model in memory. `size` is the image's height and width.
 
     Raises NoPicture where there is no such output, or where it is no image in the image's ratio.
     """
     original, name = result.export.file("torch.npz"), "torch"
     if original is None and result.reference is not None:
         original, name = result.reference.file("reference.npz"), "ONNX Runtime"
-    converted = (result.convert.file("reloaded.npz") or result.convert.file("memory.npz")) if result.convert else None
+    scheme, convert = result.family.scheme, result.convert
+    if original is None and convert is not None and scheme.torch:
+        original = convert.file(OWN)
+    kept = (*(loaded.numbers for loaded in scheme.artifacts if not loaded.makes), MEMORY)
+    converted = next((blob for name in kept if convert is not None and (blob := convert.file(name))), None)
     if original is None or converted is None:
         raise NoPicture(f"no picture of {result.record.cell}: {_why(result)}")
     one, other = (_first_output(blobs.local(blob), channel, result.record.model) for blob in (original, converted))
@@ -101,7 +107,7 @@ def masks(
         )
     if one.shape[0] * size[1] != one.shape[1] * size[0]:
         raise NoPicture(f"{result.record.model} gives {_said(one.shape)}, which has not the ratio of its input")
-    return (one, other), (name, "TensorFlow")
+    return (one, other), (name, scheme.title)
 
 
 def _first_output(path: Path, channel: int, model: str) -> Mask:
@@ -110,7 +116,7 @@ def _first_output(path: Path, channel: int, model: str) -> Mask:
     except (UnreadableArrays, OSError) as error:
         raise NoPicture(f"what was computed cannot be read: {error}; `--again` computes it anew") from error
     # Files are written case by case, within a case in the order of the outputs.
-    output = next((array for key, array in arrays.items() if key.startswith("0/")), None)
+    output = next((array for key, array in arrays.items() if ArrayKey.parse(key).case == "0"), None)
     if output is None or output.ndim != 4 or output.shape[0] != 1 or not output.size or output.dtype.kind != "f":
         given = "nothing" if output is None else f"{_said(output.shape)} {output.dtype}"
         raise NoPicture(f"{model} gives {given}; a picture needs an image as first output: 1xCxHxW, floating point")
@@ -121,7 +127,7 @@ def _first_output(path: Path, channel: int, model: str) -> Mask:
 
 
 def _why(result: CellResult) -> str:
-    """`error at converter/run, optional-input-left-out: onnx-tf stumbles over …`."""
+    """`error at converter/run, optional-input-left-out: the converter stumbles over …`."""
     judgement = result.judgement
     where = "/".join(part for part in (judgement.finding.role, judgement.finding.stage) if part)
     text = (

@@ -13,7 +13,7 @@ Colour = tuple[int, int, int]
 # Told apart also by those who do not see red or green.
 BOTH: Colour = (235, 235, 235)
 ONLY_TORCH: Colour = (230, 97, 1)
-ONLY_TENSORFLOW: Colour = (53, 132, 228)
+ONLY_CONVERTED: Colour = (53, 132, 228)
 NEITHER: Colour = (38, 38, 38)
 # No number: neither dark nor light.
 NOT_FINITE: Colour = (200, 0, 200)
@@ -26,9 +26,9 @@ def grey(mask: Mask, low: float, high: float) -> Colours:
     return _greys((mask - low) / ((high - low) or 1), np.isfinite(mask))
 
 
-def apart(torch: Mask, tensorflow: Mask) -> Colours:
+def apart(torch: Mask, converted: Mask) -> Colours:
     """The difference, its maximum white."""
-    values = difference(torch, tensorflow)
+    values = difference(torch, converted)
     return _greys(values / (np.nanmax(values, initial=0) or 1), np.isfinite(values))
 
 
@@ -37,10 +37,10 @@ def above(mask: Mask) -> Colours:
     return _painted([(mask >= THRESHOLD, BOTH)])
 
 
-def agreeing(torch: Mask, tensorflow: Mask) -> Colours:
+def agreeing(torch: Mask, converted: Mask) -> Colours:
     """Which of the two reach THRESHOLD."""
-    one, other = torch >= THRESHOLD, tensorflow >= THRESHOLD
-    return _painted([(one & other, BOTH), (one & ~other, ONLY_TORCH), (~one & other, ONLY_TENSORFLOW)])
+    one, other = torch >= THRESHOLD, converted >= THRESHOLD
+    return _painted([(one & other, BOTH), (one & ~other, ONLY_TORCH), (~one & other, ONLY_CONVERTED)])
 
 
 def dyed(image: Colours, mask: Mask, dye: Colour) -> Colours:

@@ -26,8 +26,8 @@ _VERDICTS = tuple(name for name in words.VERDICTS if name not in ("unsatisfiable
 LEGEND = (
     "An operator's form is named by the opset since which it exists, and judged by the cases about it alone (a "
     "Constant beside it does no harm). supported: all match; partial: some do (how many of how many); wrong: none does "
-    "and some give other numbers; unsupported: none does and onnx-tf says so itself; failing: none does, for other "
-    "reasons. Where rows differ, those in brackets differ from most."
+    "and some give other numbers; unsupported: none does and the converter says so itself; failing: none does, for "
+    "other reasons. Where rows differ, those in brackets differ from most."
 )
 
 _SHARES = (
@@ -214,5 +214,5 @@ def _cut(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A message of TensorFlow's may hold what a page would take for a tag.
+    # A message may hold what a page would take for a tag.
     return text.replace("|", "\\|").replace("<", "&lt;")

@@ -9,22 +9,34 @@ from typing import Any
 from matrix.coverage.kept import Unmeasured
 from matrix.coverage.releases import Release, releases
 from matrix.coverage.summary import UNAVAILABLE, Coverage, Support
+from matrix.families import Family
+from matrix.views.columns import Column, column
+
+# Packages that name a row beside its converter and the onnx that it was measured with, and their versions.
+Beside = tuple[tuple[Column, str], ...]
+
+
+def beside(family: Family, versions: Mapping[str, str]) -> Beside:
+    """Return what else names a row of this family with these versions; '' where one is not known."""
+    others = (package for package in family.packages if package not in (family.package, family.reads))
+    return tuple((column(family, package), versions.get(package, "")) for package in others)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was read: coverage and what could not be measured; each row's TensorFlow, and the wall-clock seconds that
-    measuring took."""
+    """What was read: coverage and what could not be measured; `beside` is what else names a row, and `seconds` what
+    measuring took by the clock."""
 
     coverages: tuple[Coverage, ...]
     unmeasured: tuple[Unmeasured, ...]
-    tensorflow: Mapping[str, str]
+    beside: Mapping[str, Beside]
     seconds: Mapping[str, float]
 
     def label(self, row: str) -> str:
-        """`onnx 1.10.2, TensorFlow 2.8.0`."""
+        """`onnx 1.10.2, TF 2.8.0`."""
         onnx = next((coverage.onnx for coverage in self.coverages if coverage.converter == row), "")
-        return f"onnx {onnx}, TF {self.tensorflow.get(row, '?')}"
+        others = (f"{package.short} {version or '?'}" for package, version in self.beside.get(row, ()))
+        return ", ".join((f"onnx {onnx}", *others))
 
 
 def elsewhere(coverage: Coverage) -> tuple[float, float]:
@@ -55,7 +67,7 @@ def _row(coverage: Coverage, report: Report) -> dict[str, Any]:
         "row": coverage.converter,
         "onnx": coverage.onnx,
         coverage.package: coverage.release,
-        "tensorflow": report.tensorflow.get(coverage.converter),
+        **{package.name: version for package, version in report.beside.get(coverage.converter, ())},
         "opset": coverage.opset,
         "seconds": report.seconds.get(coverage.converter),
         "verdicts": dict(coverage.counted),

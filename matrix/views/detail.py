@@ -10,27 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from matrix.families import Family
 from matrix.results import CellResult
 from matrix.store.records import Observation
 from matrix.views import words
 
 _LOG_LINES = 25
-# The packages people compare first; the rest follows in the lock.
-_INTERESTING = (
-    "torch",
-    "onnx",
-    "onnx-tf",
-    "onnxruntime",
-    "tensorflow",
-    "tensorflow-cpu",
-    "tensorflow-addons",
-    "tensorflow-probability",
-    "keras",
-    "numpy",
-    "protobuf",
-    "ml-dtypes",
-    "onnxscript",
-)
+# The packages people compare first, beside those of the families; the rest follows in the lock.
+_INTERESTING = ("keras", "numpy", "protobuf", "ml-dtypes", "onnxscript")
 
 
 def print_detail(
@@ -54,7 +41,11 @@ def print_detail(
         console.print(Text(f"  → {remedy.text}  [{remedy.id}]", style="cyan"))
     for remark in words.remarks(result):
         console.print(Text(f"remark: {remark}: {words.REMARKS.get(remark, remark)}"))
-    console.print(Text(f"opset: {words.opset(result)}; judged on run data, cached: {result.cached}"))
+    for kind, finding in judgement.artifacts.items():
+        title = f": {finding.title}" if finding.title and finding.kind != judgement.finding.kind else ""
+        console.print(Text(f"{kind}: {words.artifact(finding)}{title}", style=words.STYLES[finding.verdict]))
+    opset = words.opset(result)
+    console.print(Text(f"{f'opset: {opset}; ' if opset else ''}judged on run data, cached: {result.cached}"))
     if result.release is not None:
         known = result.release
         console.print(Text(f"onnx {known.version} knows IR up to {known.ir}, opsets up to {known.opset}"))
@@ -71,7 +62,7 @@ def print_detail(
     _legs(console, result)
     for observation in (result.export, result.reference, result.convert):
         if observation is not None:
-            _observation(console, observation)
+            _observation(console, observation, result.family)
     _tail(console, result, log)
     _reproduce(console, result, lock_of, command)
 
@@ -91,7 +82,7 @@ def _legs(console: Console, result: CellResult) -> None:
     console.print(grid)
 
 
-def _observation(console: Console, observation: Observation) -> None:
+def _observation(console: Console, observation: Observation, family: Family) -> None:
     console.print(Text(f"\n{observation.role} {observation.environment} (Python {observation.python})", style="bold"))
     if observation.obstacle:
         console.print(Text(f"  stopped at {observation.obstacle.stage}: {observation.obstacle.kind}"))
@@ -100,8 +91,19 @@ def _observation(console: Console, observation: Observation) -> None:
         line = "  ".join(f"{s['stage']} {s['status']} {_seconds(s.get('seconds'))}".rstrip() for s in stages)
         ended = "" if record.exit is None else f"  [worker ended: {record.exit}]"
         console.print(Text(f"  {record.name}: {line or 'no result file'}{ended}"))
-    installed = [f"{name} {observation.installed[name]}" for name in _INTERESTING if name in observation.installed]
+    wanted = [name for name in _interesting(family) if name in observation.installed]
+    installed = [f"{name} {observation.installed[name]}" for name in wanted]
     console.print(Text(f"  installed: {', '.join(installed)}"))
+
+
+def _interesting(family: Family) -> tuple[str, ...]:
+    """The packages that people compare first: what writes and reads the file, then what names the row and what may be
+    installed for that."""
+    packages = [name for name in family.packages if name != family.reads]
+    before, after = packages[:1], packages[1:]
+    named = [name for package in after for name in (package, *family.replaces.get(package, ()))]
+    first = ("torch", *([family.reads] if family.reads else []), *before, "onnxruntime", *named, *family.related)
+    return tuple(dict.fromkeys((*first, *_INTERESTING)))
 
 
 def _seconds(value: object) -> str:

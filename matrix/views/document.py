@@ -16,6 +16,8 @@ from matrix.store.records import Resolution
 
 SCHEMA = 1
 
+_FINDING = ("verdict", "role", "stage", "reason", "title", "said")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -108,12 +110,14 @@ def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
         "cell": record.cell,
         "model": record.model,
         "exporter": record.exporter,
-        "torch": record.torch,
         "opset_asked": record.opset,
         "opset_written": result.opset_written,
         "converter": record.converter,
+        "family": result.family.name,
         "python": result.python,
         **result.versions,
+        # A family that takes the torch module names its rows by torch too.
+        "torch": record.torch or result.versions.get("torch") or "",
         "distributions": result.distributions,
         "verdict": judgement.finding.verdict,
         "indeterminate": judgement.finding.indeterminate,
@@ -123,6 +127,7 @@ def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
         "leg": judgement.leg,
         "metrics": judgement.metrics,
         "legs": judgement.legs,
+        "artifacts": {kind: finding.document(*_FINDING) for kind, finding in judgement.artifacts.items()},
         "general": judgement.general,
         "onnx_release": result.release.model_dump() if result.release else None,
         "divergence": _divergence(result),

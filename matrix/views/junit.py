@@ -54,7 +54,8 @@ def _problem(case: ElementTree.Element, kind: str, name: str, message: str, resu
     problem = ElementTree.SubElement(case, kind, type=name, message=_clean(message))
     found = f"\nmatches with: {words.changes(result.remedied)}" if result.remedied else ""
     remedies = found + "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
-    problem.text = _clean(f"{words.where(result)}: {result.finding.title}{remedies}")
+    apart = f"\nartifacts: {told}" if (told := words.artifacts(result)) else ""
+    problem.text = _clean(f"{words.where(result)}: {result.finding.title}{apart}{remedies}")
 
 
 def _clean(text: str) -> str:

@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matrix.views import sides, words
+from matrix.views.columns import columns, families_of, versions
 from matrix.views.document import Report
 
-_COLUMNS = (
-    "model",
-    "exporter",
-    "opset",
-    "Python",
-    "onnx-tf",
-    "onnx",
-    "TensorFlow",
-    "verdict",
-    "where",
-    "reason",
-    "max abs",
-)
 _BESIDE = ("model", "moved", "with", "then", "standing", "where", "reason")
 
 
 def markdown(report: Report) -> str:
     of_now = {side.now.record.cell for side in report.sides}
     plain = [result for result in report.results if result.record.cell not in of_now]
-    lines = _headed(_COLUMNS) if plain or not of_now else []
+    families = families_of(plain)
+    packages = columns(families)
+    headings = ("model", "exporter", "opset", "Python", *(["family"] if len(families) > 1 else []))
+    headings = (*headings, *(package.title for package in packages), "verdict", "where", "reason", "max abs")
+    lines = _headed(headings) if plain or not of_now else []
     for result in plain:
         verdict = words.verdict(result)
         fields = (
@@ -34,7 +26,8 @@ def markdown(report: Report) -> str:
             result.record.exporter,
             words.opset(result),
             result.python,
-            *(result.versions[package] or "" for package in ("onnx-tf", "onnx", "tensorflow")),
+            *([result.family.name] if len(families) > 1 else []),
+            *versions(packages, result.versions),
             f"**{verdict}**" if verdict == "match" else verdict,
             words.where(result),
             words.because(result),

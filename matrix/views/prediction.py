@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from matrix.families import family_of
 from matrix.planning.cells import Cell
 from matrix.prediction import Prediction
+from matrix.views.columns import columns, ordered, versions
 
 SCHEMA = 1
 
@@ -33,6 +35,7 @@ def document(model: str, found: Foretold) -> dict[str, Any]:
                 "exporter": cell.exporter.id,
                 "opset": cell.opset,
                 "converter": cell.converter.id,
+                "family": cell.converter.family,
                 "python": cell.python,
                 **cell.converter.pins,
                 "probability": round(prediction.probability, 3),
@@ -53,16 +56,19 @@ def print_predictions(found: Foretold, console: Console | None = None) -> None:
     if not console.is_terminal:
         console = Console(width=_PIPE_WIDTH, no_color=True, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("match", "exporter", "opset", "python", "onnx-tf", "onnx", "tensorflow", "what stands in the way"):
+    families = ordered(family_of(cell.converter) for cell, _ in found)
+    packages = columns(families)
+    names = ("match", "exporter", "opset", "python", *(["family"] if len(families) > 1 else []))
+    for name in (*names, *(package.name for package in packages), "what stands in the way"):
         table.add_column(name, no_wrap=name != "what stands in the way", overflow="fold")
     for cell, prediction in found:
-        pins = cell.converter.pins
         table.add_row(
             Text(f"{prediction.probability:4.0%}", style=_style(prediction.probability)),
             cell.exporter.id,
             str(cell.opset) if cell.exporter.writes else "",
             cell.python,
-            *(pins.get(package, "") for package in ("onnx-tf", "onnx", "tensorflow")),
+            *([cell.converter.family] if len(families) > 1 else []),
+            *versions(packages, cell.converter.pins),
             Text("; ".join(item.text for item in prediction.blockers) or _unblocked(prediction)),
         )
     console.print(table)

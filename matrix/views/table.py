@@ -11,6 +11,8 @@ from rich.text import Text
 
 from matrix.results import CellResult
 from matrix.views import sides, words
+from matrix.views.columns import columns as package_columns
+from matrix.views.columns import families_of, versions
 from matrix.views.document import Report
 
 # Not a terminal: a log, a pipe. Wide enough that no column is cut.
@@ -46,8 +48,11 @@ def print_report(report: Report, console: Console | None = None) -> None:
 def _table(results: list[CellResult], report: Report) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     several_models = len({result.record.model for result in results}) > 1
-    columns = ["exporter", "opset", "python", "onnx-tf", "onnx", "tensorflow", "verdict", "where", "reason", "max abs"]
-    # Where it was asked for: how far TensorFlow Lite is from TensorFlow.
+    families = families_of(results)
+    packages = package_columns(families)
+    columns = ["exporter", "opset", "python", *(["family"] if len(families) > 1 else [])]
+    columns += [*(package.name for package in packages), "verdict", "where", "reason", "max abs"]
+    # Where it was asked for: how far TensorFlow Lite is from what it was made of.
     lite = any(words.tflite(result) for result in results)
     columns += ["tflite"] if lite else []
     for name in (["model"] if several_models else []) + columns:
@@ -64,7 +69,8 @@ def _table(results: list[CellResult], report: Report) -> Table:
             result.record.exporter,
             words.opset(result),
             result.python,
-            *(result.versions[package] or "" for package in ("onnx-tf", "onnx", "tensorflow")),
+            *([result.family.name] if len(families) > 1 else []),
+            *versions(packages, result.versions),
             verdict,
             words.where(result),
             Text(words.because(result), style="dim" if judgement.finding.indeterminate else ""),

@@ -7,6 +7,7 @@ from typing import get_args
 
 from matrix.config.model import Verdict
 from matrix.results import CellResult
+from matrix.verdicts.finding import Finding
 from matrix.verdicts.judge import lite_leg
 from matrix.verdicts.reasons import BARE
 from matrix.verdicts.remarks import REMARKS as REMARKS
@@ -16,6 +17,9 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 # Never a plain match: it needs something that its toolchain alone does not do.
 WITH = "match with"
+
+# Kinds of artifact as people write them.
+ARTIFACTS = {"frozen-graph": "frozen graph", "saved-model": "SavedModel", "keras": "Keras", "tflite": "TensorFlow Lite"}
 
 STYLES: dict[Verdict, str] = {
     "match": "bold green",
@@ -36,9 +40,10 @@ def style(result: CellResult) -> str:
 
 
 def opset(result: CellResult) -> str:
-    """`9`, or `7→18` where the exporter wrote another opset than asked; of an .onnx file the one it has."""
+    """`9`, or `7→18` where the exporter wrote another opset than asked; of an .onnx file the one it has, '' where the
+    converter takes the torch module."""
     asked, written = result.record.opset, result.opset_written
-    if result.export.kind == "inspect":
+    if not result.record.cell_id.has_exporter:
         return str(written or "")
     return str(asked) if written in (None, asked) else f"{asked}→{written}"
 
@@ -50,10 +55,32 @@ def max_abs(result: CellResult) -> str:
 
 
 def tflite(result: CellResult) -> str:
-    """The largest difference between TensorFlow Lite and TensorFlow, '' where the first was not asked for or failed."""
+    """The largest difference on the leg to TensorFlow Lite, '' where that was not asked for or failed."""
     judged = result.remedied or result
     legs = judged.judgement.legs
     return number(legs.get(lite_leg(legs) or "", {}).get("max_abs"))
+
+
+def artifacts(result: CellResult) -> str:
+    """`saved-model match, tflite error` where the artifacts of the cell, or of its match with changes, came to
+    different findings; else ''."""
+    found = (result.remedied or result).judgement.artifacts
+    if len({finding.kind for finding in found.values()}) < 2:
+        return ""
+    return ", ".join(f"{kind} {finding.verdict}" for kind, finding in found.items())
+
+
+def artifact(finding: Finding) -> str:
+    """The finding on one artifact: `match`, `error in invoke: tflite-op-missing`."""
+    if finding.good:
+        return finding.verdict
+    place = f" in {finding.stage}" if finding.stage else ""
+    return f"{finding.verdict}{place}: {finding.reason}" if finding.reason else f"{finding.verdict}{place}"
+
+
+def artifact_title(kind: str) -> str:
+    """A kind of artifact as people write it."""
+    return ARTIFACTS.get(kind, kind)
 
 
 def number(value: object) -> str:
@@ -75,9 +102,11 @@ def verdict(result: CellResult) -> str:
 
 
 def because(result: CellResult) -> str:
-    """The reason; of a remedied cell the changes, and the reason why it fails without."""
+    """The reason; of a remedied cell the changes, and the reason why it fails without. Where artifacts differ, what
+    each came to."""
     reason = result.finding.reason or ""
-    return reason if result.remedied is None else f"{changes(result.remedied)} (without: {reason})"
+    said = reason if result.remedied is None else f"{changes(result.remedied)} (without: {reason})"
+    return "; ".join(part for part in (said, artifacts(result)) if part)
 
 
 def remarks(result: CellResult) -> list[str]:

@@ -15,11 +15,12 @@ from matrix.coverage.claims import claims
 from matrix.coverage.judging import UnreadableCoverage, judge_cases
 from matrix.coverage.releases import releases
 from matrix.coverage.summary import CaseResult, Coverage, Status, Support
+from matrix.families import family_named
 from matrix.operators import Use
 from matrix.verdicts.compare import Tolerances
 from matrix.verdicts.finding import Finding
 from matrix.views.coverage import markdown
-from matrix.views.coverage_document import Report
+from matrix.views.coverage_document import Report, beside
 
 SCHEMAS = {"Abs": [1, 6, 13], "Add": [1, 7], "Bernoulli": [15], "Constant": [1], "Dropout": [1, 12], "If": [1]}
 NOT_IMPLEMENTED = {
@@ -337,13 +338,17 @@ def test_a_page_names_the_rows_that_differ_from_most() -> None:
         replace(coverage(result("Abs", verdict), row=name, Abs=[13]), onnx=onnx)
         for name, onnx, verdict in (("a", "1.1", "match"), ("b", "1.2", "match"), ("c", "1.3", "error"))
     ]
-    report = Report(tuple(rows), (), {"a": "2.1", "b": "2.2", "c": "2.3"}, {"a": 61.4})
+    others = {
+        name: beside(family_named("onnx-tf"), {"tensorflow": version})
+        for name, version in (("a", "2.1"), ("b", "2.2"), ("c", "2.3"))
+    }
+    report = Report(tuple(rows), (), others, {"a": 61.4})
     page = markdown(report)
     assert "| Abs | 13 |  |  |  | 13 [onnx 1.3, TF 2.3] |" in page
     assert "| Abs | 13 | claimed, fails | 0 of 1 | test_abs_error | error |  |  | onnx 1.3, TF 2.3 |" in page
     assert "| a | 1 | 1 |  |  |  |  |  |  |  | 100.0% | 100.0% | 61 |" in page
-    two = Report(tuple(rows[1:]), (), report.tensorflow, {})
+    two = Report(tuple(rows[1:]), (), others, {})
     assert "| Abs | 13 [onnx 1.2, TF 2.2] |  |  |  | 13 [onnx 1.3, TF 2.3] |" in markdown(two)
     failing = [replace(row, cases=(result("Abs", "error"),)) for row in rows[:2]]
-    most = Report((*failing, replace(rows[2], cases=(result("Abs", "match"),))), (), report.tensorflow, {})
+    most = Report((*failing, replace(rows[2], cases=(result("Abs", "match"),))), (), others, {})
     assert "| all but onnx 1.3, TF 2.3 |" in markdown(most)

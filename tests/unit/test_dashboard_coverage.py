@@ -10,7 +10,9 @@ from matrix.coverage.summary import CaseResult, Coverage
 from matrix.dashboard.coverages import write_coverages
 from matrix.dashboard.schema import CoverageOfRow, CoverageSummary
 from matrix.dashboard.shards import Shards
+from matrix.families import family_named
 from matrix.verdicts.finding import Finding
+from matrix.views.coverage_document import beside
 
 
 def case(name: str, operator: str, since: int, verdict: str) -> CaseResult:
@@ -27,10 +29,13 @@ def test_operators_are_counted_over_all_their_forms(tmp_path: Path) -> None:
     )
     coverage = Coverage("row", "1.10.2", "onnx-tf", "1.10.0", 15, cases, {}, {})
     gone = Unmeasured("other", Finding("error", "converter", "build", "unrecognised", said="x"))
-    found = write_coverages([coverage], [gone], {"row": "2.8.0"}, Shards(tmp_path), lambda value: value)
+    others = {"row": beside(family_named("onnx-tf"), {"tensorflow": "2.8.0"})}
+    found = write_coverages([coverage], [gone], others, Shards(tmp_path), lambda value: value)
     assert json.loads((tmp_path / "coverage.json").read_text()) == found
     (row,) = found["rows"]
     assert [row[key] for key in ("cases", "match", "unsupported", "wrong", "other")] == [4, 1, 1, 1, 1]
+    assert (row["onnx-tf"], row["onnx"], row["tensorflow"]) == ("1.10.0", "1.10.2", "2.8.0")
+    assert row["label"] == ["onnx-tf 1.10.0", "onnx 1.10.2", "TF 2.8.0"]
     assert (row["share"], row["share_with_not_implemented_as_passed"]) == (0.25, 0.5)
     assert found["operators"] == [
         {"operator": "Conv", "found": {"row": ["partial", 1, 2]}},

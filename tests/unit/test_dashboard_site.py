@@ -14,7 +14,7 @@ import small
 from bench import Bench, Cell
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
-from synthetic_history import HOSTILE_LINE, Planted, plant
+from synthetic_history import HOSTILE_LINE, Planted, plant, write_history
 
 from matrix.cli.dashboard import dashboard
 from matrix.dashboard.shards import fnv1a
@@ -173,6 +173,29 @@ def test_nothing_says_where_it_was_made(planted: tuple[Path, Planted]) -> None:
             content = path.read_text(encoding="utf-8", errors="replace")
             assert "state-of-mine" not in content and str(small.ROOT) not in content, path
     assert not list(site.parent.glob(".site*")) and not (site / "spill").exists()
+
+
+def test_every_square_leads_to_its_cell_at_every_time(tmp_path: Path) -> None:
+    write_history(tmp_path / "state", cells=1_200, runs=2)
+    assert make("--out", tmp_path / "site", "--table", small.TABLE, "--state", tmp_path / "state").exit_code == 0
+    found = shard(tmp_path / "site", "site")
+    cells = set()
+    for number in range(found["cell_shards"]):
+        cells |= shard(tmp_path / "site", f"cells/{number}")["cells"].keys()
+    joined, times = [], set()
+    for model in found["models"]:
+        matrix = shard(tmp_path / "site", model["shard"])
+        for row, column, time, *_ in matrix["cells"]:
+            converter = found["converters"][matrix["rows"][row]]
+            # What assets/matrix.js does.
+            joined.append(matrix["ids"][column][time == 2] + converter["now" if time == 1 else "id"])
+            times.add(time)
+    assert times == {0, 1, 2} and len(joined) == len(cells) and set(joined) == cells
+    picked = shard(tmp_path / "site", "pick")
+    asked = {(exporter, opset): text for exporter, opset, text in picked["ids"]}
+    for exporter, opset, row, *lists in picked["toolchains"]:
+        end = asked[exporter, opset] + found["converters"][row]["id"]
+        assert {picked["models"][model] + end for models in lists for model in models} <= cells
 
 
 # -- models that stay private

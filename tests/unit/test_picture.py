@@ -164,7 +164,7 @@ def test_the_sample_is_an_image_of_a_size_to_ship() -> None:
 
 def test_masks_are_measured() -> None:
     found = agreement(mask([0.5, 0.9, 0.1, 0.2]), mask([0.75, 0.4, 0.6, 0.2]))
-    assert (found.both, found.only_torch, found.only_tensorflow) == (0.25, 0.25, 0.25)
+    assert (found.both, found.only_torch, found.only_converted) == (0.25, 0.25, 0.25)
     assert found.iou == pytest.approx(1 / 3)
     assert found.max_abs == pytest.approx(0.5)
 
@@ -217,7 +217,7 @@ def test_a_value_that_is_not_finite_has_a_colour_of_its_own() -> None:
 
 def test_agreement_is_painted() -> None:
     found = panels.agreeing(mask([0.5, 0.9, 0.1, 0.2]), mask([0.75, 0.4, 0.6, 0.2]))
-    wanted = [panels.BOTH, panels.ONLY_TORCH, panels.ONLY_TENSORFLOW, panels.NEITHER]
+    wanted = [panels.BOTH, panels.ONLY_TORCH, panels.ONLY_CONVERTED, panels.NEITHER]
     assert [tuple(colour) for colour in found[0].tolist()] == wanted
 
 

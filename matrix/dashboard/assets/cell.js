@@ -4,16 +4,8 @@
 (() => {
   const { el, load, badge, verdict, number, plural, date } = Matrix;
   const STAGES = {
-    converter: ["lock", "build", "import", "load", "check", "convert", "run", "save", "reload", "compare"],
     exporter: ["lock", "build", "import", "model", "forward", "export"],
     reference: ["lock", "build", "import", "load", "run"],
-  };
-  const LEGS = {
-    "torch-onnxruntime": "torch ↔ ONNX Runtime", "given-onnxruntime": "outputs given ↔ ONNX Runtime",
-    "original-altered": "file as it was ↔ file changed", "onnxruntime-tensorflow": "ONNX Runtime ↔ TensorFlow",
-    "torch-tensorflow": "torch ↔ TensorFlow", "given-tensorflow": "outputs given ↔ TensorFlow",
-    "memory-reloaded": "in memory ↔ saved and reloaded", "reloaded-tflite": "saved ↔ TensorFlow Lite",
-    "reference-repeated": "ONNX Runtime, run twice", "torch-repeated": "torch, run twice",
   };
   const TIMES = { then: "then", converter_now: "converter of now", exporter_now: "exporter of now" };
   const MOST_MARKS = 2000;
@@ -31,7 +23,9 @@
     const { cells } = await load(shardOf(id));
     return Object.hasOwn(cells, id) ? cells[id] : null;
   };
-  const legOrder = (name) => (name in LEGS ? Object.keys(LEGS).indexOf(name) : Infinity);
+  /* The stages of an observation; what the current torch makes of a module it does not export. */
+  const stagesOf = (observation, family) => (observation.role === "converter" ? family.stages
+    : observation.kind === "forward" ? STAGES.exporter.slice(0, -1) : STAGES[observation.role] || []);
   const runWords = (at) => (site.runs[at] ? `run ${site.runs[at].id} of ${date(site.runs[at].started).slice(0, 10)}` : "an earlier run");
   const seconds = (value) => (typeof value !== "number" ? "" : value >= 100 ? `${Math.round(value)} s` : value >= 0.05 ? `${value.toFixed(1)} s` : "<0.1 s");
   const bytes = (value) => (value >= 1e6 ? `${(value / 1e6).toFixed(1)} MB` : value >= 1e3 ? `${Math.round(value / 1e3)} kB` : `${value} B`);
@@ -39,12 +33,14 @@
 
   // ---- what it came to
   function head(cell) {
-    const converter = site.converters.find((row) => cell.converter.replace(/~.*/, "") === row.id);
+    const converter = Matrix.rowNamed(site, cell.converter);
+    const family = Matrix.familyOf(site, cell.family);
     const opset = cell.opset_written && cell.opset_asked && cell.opset_written !== cell.opset_asked ? `${cell.opset_asked}, written ${cell.opset_written}` : cell.opset_written ?? cell.opset_asked;
-    const versions = [["torch", cell.torch], ["opset", opset], ["onnx", cell.onnx], ["onnx-tf", cell["onnx-tf"]], [cell.distributions?.tensorflow || "tensorflow", cell.tensorflow], ["Python", cell.python]];
+    const packages = family.packages.filter(({ name }) => name !== "torch").map(({ name }) => [cell.distributions?.[name] || name, cell[name]]);
+    const versions = [["torch", cell.torch], ["opset", opset], ...packages, ["Python", cell.python]];
     return el("header", { class: "cell-head" },
       el("p", { class: "muted small crumbs" }, el("a", { href: `index.html#${new URLSearchParams({ model: cell.model })}` }, "Matrix"), " / ", cell.model),
-      el("h1", {}, cell.model, el("span", { class: "muted" }, " by "), cell.exporter, el("span", { class: "muted" }, " to "),
+      el("h1", {}, cell.model, ...(family.source === "torch" ? [] : [el("span", { class: "muted" }, " by "), cell.exporter]), el("span", { class: "muted" }, " to "),
         converter?.page ? el("a", { href: converter.page }, cell.converter) : cell.converter),
       el("p", { class: "pins" }, versions.filter(([, version]) => version).map(([name, version]) => el("span", {}, el("span", { class: "muted" }, `${name} `), String(version)))));
   }
@@ -56,6 +52,7 @@
     if (!cell.title) parts.push(el("p", { class: "muted" }, verdict(cell.verdict).words, "."));
     if (where || cell.reason) parts.push(el("p", { class: "muted" }, where ? `${cell.remedied ? "Without: " : ""}${where}` : "", where && cell.reason ? " · " : "",
       cell.reason ? (reason?.page ? el("a", { href: reason.page }, cell.reason) : cell.reason) : ""));
+    if (Object.keys(cell.artifacts || {}).length) parts.push(artifacts(cell));
     if (cell.cause) parts.push(el("p", {}, cell.cause));
     if (cell.said) parts.push(el("pre", { class: "wrap", tabindex: "0", "aria-label": "What was said" }, cell.said));
     if (cell.divergence?.words) parts.push(el("p", {}, cell.divergence.words));
@@ -64,6 +61,16 @@
     if (cell.unexpected?.length) parts.push(el("ul", { class: "bad-text" }, cell.unexpected.map((text) => el("li", {}, text))));
     parts.push(el("p", { class: "muted small" }, `Decided by ${runWords(cell.run)}; ${plural(cell.decided, "run")} in all.`));
     return el("section", { class: `panel conclusion ${verdict(cell).css}`, "aria-labelledby": "conclusion" }, el("h2", { class: "offscreen", id: "conclusion" }, "Conclusion"), parts);
+  }
+  /* Each artifact with its own finding, in words where that is not the cell's. */
+  function artifacts(cell) {
+    return el("ul", { class: "plain artifacts", "aria-label": "Artifacts" }, Object.entries(cell.artifacts).map(([kind, found]) => {
+      const same = found.verdict === cell.verdict && found.reason === cell.reason && found.stage === cell.stage;
+      const place = [found.role, found.stage].filter(Boolean).join(", stage ");
+      return el("li", { dataset: { artifact: kind } }, el("code", {}, kind), " ", badge(found),
+        !same && found.reason ? el("span", { class: "muted" }, ` ${found.reason}`) : "", !same && found.title ? `: ${found.title}` : "",
+        !same && place ? el("span", { class: "muted" }, ` (${place})`) : "");
+    }));
   }
   function siblings(cell, id) {
     const others = Object.entries(cell.siblings || {}).filter(([, name]) => name && name !== id);
@@ -79,7 +86,7 @@
   // ---- the ladder of stages
   function rungs(observation, cell) {
     const found = new Map();
-    const known = [...(STAGES[observation.role] || [])];
+    const known = [...stagesOf(observation, Matrix.familyOf(site, cell.family))];
     for (const part of observation.passes) {
       for (const { stage, status, seconds: time } of part.stages) {
         const before = found.get(stage);
@@ -247,10 +254,13 @@
     return el("span", { class: `margin ${value <= 1 ? "within" : "beyond"}` }, el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "fill", style: { width: `${100 * length}%` } })), words);
   }
   function numbers(cell) {
+    const legs = new Map(Matrix.familyOf(site, cell.family).legs);
+    const order = [...legs.keys()];
+    const legOrder = (name) => (legs.has(name) ? order.indexOf(name) : order.length);
     const tried = cell.remedied && cell.tried.find((one) => one.verdict === "match");
     const sets = [[cell.legs, ""], ...(tried ? [[tried.legs, ` with ${tried.changes.join(", ")}`]] : [])];
-    const rows = sets.flatMap(([legs, more]) => Object.entries(legs || {}).sort(([a], [b]) => legOrder(a) - legOrder(b)).map(([name, metrics]) => el("tr", { class: cell.leg === name && !more ? "broke" : "" },
-      el("th", { scope: "row" }, (LEGS[name] || name.replace("-", " ↔ ")) + more), el("td", {}, margin(metrics.tightest)),
+    const rows = sets.flatMap(([found, more]) => Object.entries(found || {}).sort(([a], [b]) => legOrder(a) - legOrder(b)).map(([name, metrics]) => el("tr", { class: cell.leg === name && !more ? "broke" : "" },
+      el("th", { scope: "row" }, (legs.get(name) || name) + more), el("td", {}, margin(metrics.tightest)),
       METRICS.map(([key, , show]) => el("td", { class: "num" }, show(metrics[key]))))));
     if (!rows.length) return "";
     return section("Numbers", el("p", { class: "muted small" }, "What was held against what. The bar is the tightest tolerance that would have passed, beside the one allowed (the tick)."),

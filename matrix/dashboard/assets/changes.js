@@ -2,7 +2,7 @@
 /* Changes: the regressions that stand, then every run, newest first, or what lies between two runs. */
 (() => {
   const { load, el, badge, state, date, plural, fail } = Matrix;
-  const { splitCell, rowLink, reasonLink, packages, fold, cells, runName, runLabel } = Parts;
+  const { rowLink, reasonLink, packages, fold, cells, runName, runLabel } = Parts;
   const KINDS = [
     ["broke", "Broke", "matched before, and does not any more"],
     ["mended", "Mended", "matches now"],
@@ -11,11 +11,14 @@
   ];
   const $ = (id) => document.getElementById(id);
 
+  /* The changes of a shard, with their environments by name. */
+  const named = ({ changes, environments }) => changes.map((change) => ({ ...change, exporter: environments[change.exporter], converter: environments[change.converter] }));
+
   // ---- what changed between two runs: the changes of the runs between, folded cell by cell
   function folded(shards, conclusions) {
     const found = new Map();
     for (const shard of shards) {
-      for (const change of shard.changes) {
+      for (const change of named(shard)) {
         const earlier = found.get(change.cell);
         found.set(change.cell, earlier ? join(earlier, change) : { ...change, run: shard.run, steps: 1 });
       }
@@ -49,9 +52,8 @@
   function groups(changes, conclusions) {
     const found = new Map();
     for (const change of changes) {
-      const parts = splitCell(change.cell);
       const telling = conclusions[change.kind === "mended" ? change.before : change.after];
-      const environment = telling.role === "exporter" ? parts.exporter : parts.converter;
+      const environment = telling.role === "exporter" ? change.exporter : change.converter;
       const key = JSON.stringify([environment, change.before, change.after]);
       if (!found.has(key)) found.set(key, { kind: change.kind, environment, telling, before: change.before, after: change.after, cells: [], changes: [] });
       const group = found.get(key);
@@ -142,7 +144,7 @@
     const run = site.runs[index];
     return fold([el("h3", { class: "run-name" }, runLabel(run)), countsView(run)], (inside) => {
       inside.append(el("p", { class: "muted" }, "Loading …"));
-      load(`changes/${index}`).then((shard) => inside.replaceChildren(...changesView(site, shard.changes, 4)), (error) => fail(inside, error));
+      load(`changes/${index}`).then((shard) => inside.replaceChildren(...changesView(site, named(shard), 4)), (error) => fail(inside, error));
     }, { class: "run" });
   }
   function everyRun(site) {

@@ -135,6 +135,19 @@
     return hash >>> 0;
   }
 
+  // ---- rows and families; an id is never taken apart: what it says is beside it in the data
+  /* The row of this name, which may be that of its environment of now. */
+  const rowNamed = (site, name) => site.converters.find((row) => row.id === name || row.now === name);
+  const NO_FAMILY = { name: "", title: "", source: "onnx", package: null, runtime: "", packages: [], newest: [], stages: [], legs: [] };
+  const familyOf = (site, name) => site.families.find((family) => family.name === name) || { ...NO_FAMILY, name, title: name };
+  /* A row in words: what runs its artifacts, then [title, version] of the converter and the rest; `short` where there is little room. */
+  function rowPackages(site, row, short = false) {
+    const family = familyOf(site, row.family);
+    const found = family.packages.map((item) => ({ name: item.name, title: short ? item.short : item.title, version: row.versions[item.name] || "" }));
+    return { family, runtime: found.find((item) => item.name === family.runtime), converter: found.find((item) => item.name === family.package),
+      rest: found.filter((item) => item.name !== family.runtime && item.name !== family.package) };
+  }
+
   // ---- the state of a page, in its address
   const state = {
     get: () => Object.fromEntries(new URLSearchParams(location.hash.slice(1))),
@@ -190,5 +203,5 @@
   }
 
   document.addEventListener("DOMContentLoaded", themeButton);
-  window.Matrix = { root, load, el, verdict, badge, cellHref, fnv1a, state, copy, tell, date, number, plural, fail };
+  window.Matrix = { root, load, el, verdict, badge, cellHref, fnv1a, rowNamed, familyOf, rowPackages, state, copy, tell, date, number, plural, fail };
 })();

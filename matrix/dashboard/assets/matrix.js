@@ -45,8 +45,15 @@
   };
 
   // ---- the filter: versions per row and per column, names per cell
-  const KEYS = { torch: "torch", pytorch: "torch", opset: "opset", onnx: "onnx", "onnx-tf": "onnx-tf", onnxtf: "onnx-tf", tensorflow: "tensorflow", "tensorflow-cpu": "tensorflow", tf: "tensorflow", python: "python" };
+  let keys = {};
   const OF_COLUMN = new Set(["torch", "opset", "exporter"]);
+  /* By what a user may write, what it means: the packages of every family, and what every table has. */
+  function keysOf(families) {
+    const found = {};
+    for (const { packages } of families) for (const { name, also } of packages) for (const word of also) found[word] ??= name;
+    for (const { packages } of families) for (const { name } of packages) found[name] = name;
+    return { ...found, torch: "torch", pytorch: "torch", opset: "opset", python: "python" };
+  }
   function glob(pattern, whole) {
     const body = pattern.split("*").map((part) => part.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\?/g, ".")).join(".*");
     const found = new RegExp(whole ? `^${body}$` : body, "i");
@@ -56,10 +63,11 @@
     const versions = /^([A-Za-z][A-Za-z0-9._-]*?)((?:===|==|!=|~=|<=|>=|<|>).*)$/.exec(word);
     const named = /^(converter|exporter|[A-Za-z][A-Za-z0-9._-]*)=([^=].*)$/.exec(word);
     if (versions) {
-      const key = KEYS[versions[1].toLowerCase().replace(/_/g, "-")];
-      if (!key) throw new Error(`“${versions[1]}” is not known here: filter by torch, opset, onnx, onnx-tf, tensorflow or python.`);
+      const named = versions[1].toLowerCase().replace(/_/g, "-");
+      const key = Object.hasOwn(keys, named) ? keys[named] : "";
+      if (!key) throw new Error(`“${versions[1]}” is not known here: filter by ${[...new Set(Object.values(keys))].sort().join(", ")}.`);
       Versions.matches("1", versions[2]);
-      return { key, holds: (subject) => subject[key] !== null && subject[key] !== "" && Versions.matches(subject[key], versions[2]) };
+      return { key, holds: (subject) => Boolean(subject.known[key]) && Versions.matches(subject.known[key], versions[2]) };
     }
     if (named) {
       const [, key, pattern] = named;
@@ -67,7 +75,7 @@
       const holds = glob(pattern, true);
       return { key, holds: (subject) => holds(subject.id) };
     }
-    if (/[<>=!~]/.test(word)) throw new Error(`“${word}” is not a condition: write a name, a comparison and a version, such as tensorflow>=2.8.`);
+    if (/[<>=!~]/.test(word)) throw new Error(`“${word}” is not a condition: write a name, a comparison and a version, such as torch>=1.12.`);
     const holds = glob(word, false);
     return { key: "", holds: (subject) => holds(subject.id) };
   }
@@ -76,17 +84,20 @@
     const rows = words.filter((word) => word.key && !OF_COLUMN.has(word.key));
     const columns = words.filter((word) => OF_COLUMN.has(word.key));
     const either = words.filter((word) => !word.key);
+    const torch = words.filter((word) => word.key === "torch");
+    // Without an exporter it is the converter's own torch that counts.
     return {
       row: (subject) => rows.every((word) => word.holds(subject)),
-      column: (subject) => columns.every((word) => word.holds(subject)),
-      cell: (row, column) => either.every((word) => word.holds(row) || word.holds(column)),
+      column: (subject) => columns.every((word) => (word.key === "torch" && !subject.torch) || word.holds(subject)),
+      cell: (row, column) => either.every((word) => word.holds(row) || word.holds(column)) && (column.torch || torch.every((word) => word.holds(row))),
     };
   }
 
   // ---- what is measured: squares of a model, or of all
   function columnOf(exporter, opset) {
     const about = site.exporters[exporter];
-    return { at: exporter, id: about.id, torch: about.torch, opset: opset ? String(opset) : "", about };
+    const written = about.writes && opset ? String(opset) : "";
+    return { at: exporter, id: about.id, torch: about.torch, opset: written, about, known: { torch: about.torch, opset: written } };
   }
   const indeterminate = (conclusion) => seen[conclusion].indeterminate;
   function changed(history, from) {
@@ -99,24 +110,24 @@
     }
     return { before, after };
   }
-  /* The squares wanted by time alone, with the shard's own rows and columns; `model` is set where it is all models. */
+  /* The squares wanted by time alone, with the shard's own rows and columns; `model` is set where it is all models.
+     `ids` is what the cell's id begins with, then and with the exporter of now. */
   function squares(shard, time, from) {
     const found = [];
     let fresh = 0;
-    for (const [row, column, at, conclusion, , history, model] of shard.cells) {
+    for (const [row, column, at, conclusion, , history, model, begins] of shard.cells) {
+      const ids = begins || shard.ids[column];
       if (time === "changed") {
         const { before, after } = changed(history, from);
         if (after < 0 || before === after) continue;
         if (before < 0) fresh += 1;
-        else found.push({ row, column, time: at, c: after, before, model });
-      } else if ((time === "then") === (at === 0)) found.push({ row, column, time: at, c: conclusion, before: -1, model });
+        else found.push({ row, column, time: at, c: after, before, model, ids });
+      } else if ((time === "then") === (at === 0)) found.push({ row, column, time: at, c: conclusion, before: -1, model, ids });
     }
     return { found, fresh };
   }
-  function cellId(model, row, column, time) {
-    const at = column.torch && column.opset !== "" ? `@${column.opset}` : "";
-    return `${model}/${column.id}${time === 2 ? "~now" : ""}${at}/${row.id}${time === 1 ? "~now" : ""}`;
-  }
+  /* Joined from pieces that were printed when the site was made. */
+  const cellId = ({ ids, time }, row) => (time === 2 ? ids[1] : ids[0]) + (time === 1 ? row.now : row.id);
 
   /* Of all models together: one shard whose cells carry their model. */
   async function everything() {
@@ -131,7 +142,7 @@
     const lines = new Map(rows.map((row, at) => [row, at]));
     const cells = shards.flatMap((shard) => shard.cells.map(([row, column, ...rest]) => {
       const [exporter, opset] = shard.columns[column];
-      return [lines.get(shard.rows[row]), places.get(`${exporter} ${opset}`), ...rest, shard.model];
+      return [lines.get(shard.rows[row]), places.get(`${exporter} ${opset}`), ...rest, shard.model, shard.ids[column]];
     }));
     return { model: ALL, rows, columns: sorted, cells };
   }
@@ -167,7 +178,7 @@
   }
 
   function render(shard, filter) {
-    const rows = shard.rows.map((at) => ({ at, ...site.converters[at] }));
+    const rows = shard.rows.map((at) => ({ at, ...site.converters[at], known: { ...site.converters[at].versions, python: site.converters[at].python } }));
     const columns = shard.columns.map(([exporter, opset]) => columnOf(exporter, opset));
     const inRow = rows.map(filter.row);
     const inColumn = columns.map(filter.column);
@@ -221,24 +232,30 @@
     const lines = [...usedRows].sort((a, b) => a - b);
     if (now.sort === "best") lines.sort((a, b) => goodness.get(b) - goodness.get(a) || b - a);
     const across = [...usedColumns].sort((a, b) => a - b);
-    const view = { rows, columns, lines, across, grid, all: shard.model === ALL, model: shard.model };
+    const view = { rows, columns, lines, across, grid, all: shard.model === ALL };
     return phone.matches ? cards(view) : table(view);
   }
 
   // ---- words of rows, columns and squares
   function torchWords(column) {
-    if (!column.torch) return [column.id, ""];
-    const rest = column.id.startsWith(`torch-${column.torch}`) ? column.id.slice(`torch-${column.torch}`.length).replace(/^-/, "") : column.id;
-    return [column.torch, rest];
+    return column.torch ? [column.torch, column.about.variant] : [column.id, ""];
   }
-  function variant(row) {
-    const rest = row.id.replace(`onnxtf${row["onnx-tf"]}`, "").replace(`-onnx${row.onnx}`, "").replace(`-tf${row.tensorflow}`, "").replace(/^-/, "");
-    return rest;
+  const packageWords = (item) => (item?.version ? `${item.title} ${item.version}` : "");
+  function rowWords(row, group) {
+    const { family, runtime, converter, rest } = Matrix.rowPackages(site, row, true);
+    const named = packageWords(runtime);
+    return [
+      el("b", {}, named || row.id),
+      el("span", { class: "muted" }, [group || (named && converter === runtime) ? "" : packageWords(converter) || family.title, ...rest.map(packageWords), row.python ? `py ${row.python}` : "", named ? row.variant : ""].filter(Boolean).join(" · ")),
+    ];
   }
-  const rowWords = (row, group) => [
-    el("b", {}, row.tensorflow ? `TF ${row.tensorflow}` : row.id),
-    el("span", { class: "muted" }, [group ? "" : `onnx-tf ${row["onnx-tf"]}`, row.onnx ? `onnx ${row.onnx}` : "", row.python ? `py ${row.python}` : "", variant(row)].filter(Boolean).join(" · ")),
-  ];
+  /* What rows are grouped by: the family and the converter's release. */
+  function release(row) {
+    const { family, converter } = Matrix.rowPackages(site, row);
+    if (!converter?.version) return site.families.length > 1 ? family.title : "";
+    return `${family.title} ${converter.version}`;
+  }
+  const asked = (column) => (column.opset === "" ? column.id : `${column.id} opset ${column.opset}`);
   const rowLink = (row, group) => (row.page ? el("a", { href: row.page, class: "rowlink" }, rowWords(row, group)) : el("span", { class: "rowlink" }, rowWords(row, group)));
   function label(square, row, column) {
     const { verdict: name, title, role, stage, remedied } = site.conclusions[square.c];
@@ -246,8 +263,7 @@
     const before = square.before >= 0 ? `was ${seen[square.before].text}, now ` : "";
     const why = name === "match" || !title ? "" : `: ${remedied ? "without, " : ""}${title}${role || stage ? ` (${[role, stage].filter(Boolean).join(", ")})` : ""}`;
     const moved = square.time === 1 ? ", converter of now" : square.time === 2 ? ", exporter of now" : "";
-    const opset = column.opset === "" ? "" : ` opset ${column.opset}`;
-    return `${before}${words}${why} — ${column.id}${opset} to ${row.id}${moved}`;
+    return `${before}${words}${why} — ${asked(column)} to ${row.id}${moved}`;
   }
   function shortText(square) {
     const conclusion = site.conclusions[square.c];
@@ -255,12 +271,12 @@
     return conclusion.verdict === "match" ? "match" : conclusion.reason || conclusion.verdict;
   }
   /* One measured square: a link with its glyph, in changed mode two glyphs, with room for it words. */
-  function square(view, one, row, column, words, opset) {
+  function square(one, row, column, words, opset) {
     const about = seen[one.c];
     const link = document.createElement("a");
     const blamed = site.conclusions[one.c].role === "exporter" ? " up" : "";
     const text = label(one, row, column);
-    link.href = Matrix.cellHref(cellId(view.all ? one.model : view.model, row, column, one.time));
+    link.href = Matrix.cellHref(cellId(one, row));
     link.setAttribute("aria-label", text);
     if (one.before >= 0) {
       link.className = "sq pair";
@@ -285,7 +301,7 @@
     }
     const part = findings ? matches / findings : 0;
     const button = el("button", { type: "button", class: `sq share${findings && matches === findings ? " full" : ""}${findings ? "" : " v-infra"}`,
-      "aria-label": `${matches} of ${plural(findings, "model")} match — ${column.id} opset ${column.opset} to ${row.id}` }, findings ? `${matches}/${findings}` : "?");
+      "aria-label": `${matches} of ${plural(findings, "model")} match — ${asked(column)} to ${row.id}` }, findings ? `${matches}/${findings}` : "?");
     if (findings && matches < findings) button.style.setProperty("--share", `${Math.round(part * 60)}%`);
     button.models = () => showModels(ones, row, column);
     return button;
@@ -296,7 +312,7 @@
     if (now.sort === "best") return [["", view.lines]];
     const found = [];
     for (const line of view.lines) {
-      const name = view.rows[line]["onnx-tf"] || "";
+      const name = release(view.rows[line]);
       if (found.at(-1)?.[0] === name) found.at(-1)[1].push(line);
       else found.push([name, [line]]);
     }
@@ -330,13 +346,13 @@
       const [version, rest] = torchWords(column);
       first.append(el("th", { scope: "colgroup", colspan: String(places.length), class: "edge", title: `${column.id}, Python ${column.about.python || "?"}` },
         column.torch ? el("span", { class: "muted" }, "torch") : "", el("b", {}, version), rest ? el("span", { class: "muted rest" }, rest) : ""));
-      places.forEach((at, i) => second.append(el("th", { scope: "col", class: i ? "" : "edge" }, view.columns[at].opset || "file")));
+      places.forEach((at, i) => second.append(el("th", { scope: "col", class: i ? "" : "edge" }, view.columns[at].opset || view.columns[at].id)));
     }
     const edges = new Set(exporters.map(([, places]) => places[0]));
     const body = document.createDocumentFragment();
     for (const [name, lines] of groups(view)) {
       const part = document.createElement("tbody");
-      if (name) part.append(el("tr", { class: "group" }, el("th", { scope: "rowgroup", colspan: String(view.across.length + 1) }, el("span", {}, `onnx-tf ${name}`))));
+      if (name) part.append(el("tr", { class: "group" }, el("th", { scope: "rowgroup", colspan: String(view.across.length + 1) }, el("span", {}, name))));
       for (const line of lines) part.append(tableRow(view, line, edges, words, Boolean(name)));
       body.append(part);
     }
@@ -364,7 +380,7 @@
       if (ones) {
         const column = view.columns[at];
         if (view.all) td.append(share(ones, row, column));
-        else for (const one of ones) td.append(square(view, one, row, column, words));
+        else for (const one of ones) td.append(square(one, row, column, words));
         for (const link of td.children) link.tabIndex = -1;
       }
       tr.append(td);
@@ -376,7 +392,7 @@
   function cards(view) {
     const body = document.createDocumentFragment();
     for (const [name, lines] of groups(view)) {
-      if (name) body.append(el("h3", { class: "card-group" }, `onnx-tf ${name}`));
+      if (name) body.append(el("h3", { class: "card-group" }, name));
       for (const line of lines) body.append(card(view, line, Boolean(name)));
     }
     return el("div", { class: view.grid.size > MANY ? "cards many" : "cards" }, body);
@@ -397,7 +413,7 @@
         const button = share(ones, row, column);
         button.prepend(el("span", { class: "opset" }, column.opset));
         list.append(button);
-      } else for (const one of ones) list.append(square(view, one, row, column, few, column.opset));
+      } else for (const one of ones) list.append(square(one, row, column, few, column.opset));
     }
     return el("section", { class: "card" }, el(grouped ? "h4" : "h3", {}, rowLink(row, grouped)), list);
   }
@@ -431,11 +447,11 @@
     $("more").replaceChildren(...(page ? [" ", el("a", { href: page.page }, `About ${now.reason}`)] : []));
   }
   function showModels(ones, row, column) {
-    $("models-title").textContent = `${column.id} opset ${column.opset} to ${row.id}`;
+    $("models-title").textContent = `${asked(column)} to ${row.id}`;
     const rank = (one) => ORDER.indexOf(seen[one.c].id);
     $("models-body").replaceChildren(el("ul", { class: "plain" }, [...ones].sort((a, b) => rank(a) - rank(b) || a.model.localeCompare(b.model)).map((one) => {
       const reason = site.conclusions[one.c].reason;
-      return el("li", {}, el("a", { href: Matrix.cellHref(cellId(one.model, row, column, one.time)) }, one.model), " ", badge(site.conclusions[one.c]), reason ? el("span", { class: "muted" }, ` ${reason}`) : "");
+      return el("li", {}, el("a", { href: Matrix.cellHref(cellId(one, row)) }, one.model), " ", badge(site.conclusions[one.c]), reason ? el("span", { class: "muted" }, ` ${reason}`) : "");
     })));
     $("models").showModal();
   }
@@ -598,6 +614,7 @@
       return;
     }
     seen = site.conclusions.map(verdict);
+    keys = keysOf(site.families);
     now = read();
     showRun();
     showRegressions();

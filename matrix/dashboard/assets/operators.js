@@ -27,7 +27,7 @@
       el("caption", { class: "offscreen" }, "Operators by row: cases that match, of all cases"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Operator"), rows.map((row) =>
         el("th", { scope: "col", title: row.row }, el("span", { class: "stack" },
-          el("span", {}, `onnx-tf ${row["onnx-tf"]}`), el("span", {}, `onnx ${row.onnx}`), el("span", {}, `TF ${row.tensorflow || "?"}`)))))),
+          row.label.map((text) => el("span", {}, text))))))),
       el("tbody", {}, coverage.operators.map(({ operator, found }) =>
         el("tr", { dataset: { operator } }, el("th", { scope: "row", class: "mono" }, operator), rows.map((row) => square(operator, row.row, found[row.row]))))));
   }

@@ -1,20 +1,10 @@
 "use strict";
-/* What Changes, Trends, Pick and Operators share: cell ids, packages, folds that fill when opened, tables of numbers. */
+/* What Changes, Trends, Pick and Operators share: links, packages, folds that fill when opened, tables of numbers. */
 (() => {
   const { el, cellHref, plural, root } = Matrix;
 
-  /* `model/exporter@opset/converter-row`; `~` in a part marks an environment resolved at another time. */
-  function splitCell(id) {
-    const last = id.lastIndexOf("/");
-    const first = id.lastIndexOf("/", last - 1);
-    const asked = id.slice(first + 1, last);
-    const at = asked.lastIndexOf("@");
-    return { model: id.slice(0, first), exporter: at < 0 ? asked : asked.slice(0, at), opset: at < 0 ? "" : asked.slice(at + 1), converter: id.slice(last + 1) };
-  }
-  const unmoved = (name) => name.split("~")[0];
-
   function rowLink(site, name) {
-    const row = site.converters.find((converter) => converter.id === unmoved(name));
+    const row = Matrix.rowNamed(site, name);
     return row && row.page ? el("a", { class: "mono", href: root + row.page }, name) : el("span", { class: "mono" }, name);
   }
   function reasonLink(site, reason, text) {
@@ -88,5 +78,5 @@
     return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
 
-  window.Parts = { splitCell, unmoved, rowLink, reasonLink, packages, fold, cells, table, runName, runLabel, duration };
+  window.Parts = { rowLink, reasonLink, packages, fold, cells, table, runName, runLabel, duration };
 })();

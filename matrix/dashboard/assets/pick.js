@@ -5,7 +5,8 @@
   const { load, el, cellHref, state, plural, fail, root } = Matrix;
   const { compare, matches } = Versions;
   const $ = (id) => document.getElementById(id);
-  const FIELDS = [["torch", "torch"], ["onnx", "onnx"], ["onnx-tf", "onnx-tf"], ["tensorflow", "TensorFlow"], ["python", "Python"]];
+  /* As the page has them: torch, the packages of the families, Python. */
+  const FIELDS = [...document.querySelectorAll("[data-wish]")].map((input) => [input.dataset.wish, input.dataset.title]);
   const AT_ONCE = 12;
 
   /* As the command line reads it: two numbers mean any release of them. */
@@ -21,14 +22,20 @@
     const wrong = new Map(FIELDS.map(([id]) => [id, $(`wrong-${id}`)]));
 
     // ---- toolchains as they were measured
+    const asked = new Map(data.ids.map(([exporter, opset, text]) => [`${exporter} ${opset}`, text]));
     const toolchains = data.toolchains.map(([exporter, opset, converter, match, remedied, failing]) => ({
       exporter: site.exporters[exporter], converter: site.converters[converter], at: [exporter, converter], opset,
+      id: asked.get(`${exporter} ${opset}`) + site.converters[converter].id,
       match: new Set(match), remedied: new Set(remedied), failing: new Set(failing),
     }));
-    const versionsOf = ({ exporter, converter }, field) => (field === "torch" ? [exporter.torch]
-      : field === "python" ? [exporter.python, converter.python] : [converter[field]]);
-    const newest = (a, b) => ["tensorflow", "onnx-tf", "onnx"].reduce((found, field) => found || compare(b.converter[field], a.converter[field]), 0)
-      || compare(b.exporter.torch, a.exporter.torch) || b.opset - a.opset;
+    /* Without an exporter it is the converter's own torch that counts, and its Python alone. */
+    const versionsOf = ({ exporter, converter }, field) => (field === "torch" && exporter.writes ? [exporter.torch]
+      : field === "python" ? [...(exporter.writes ? [exporter.python] : []), converter.python] : [converter.versions[field]]);
+    const known = (version) => version || "0";
+    const place = (converter) => site.families.findIndex((family) => family.name === converter.family);
+    const newest = (a, b) => place(a.converter) - place(b.converter)
+      || Matrix.familyOf(site, a.converter.family).newest.reduce((found, field) => found || compare(known(b.converter.versions[field]), known(a.converter.versions[field])), 0)
+      || compare(known(b.exporter.torch), known(a.exporter.torch)) || b.opset - a.opset;
 
     $("models").replaceChildren(...data.models.map((name, i) => el("label", { class: "choice-item" }, el("input", { type: "checkbox", value: String(i), name: "model" }), el("span", {}, name))));
     const boxes = [...$("models").querySelectorAll("input")];
@@ -86,7 +93,7 @@
     // ---- one answer
     const pins = {
       exporter: ({ exporter, at }) => data.pins?.exporters?.[at[0]] || `torch==${exporter.torch}`,
-      converter: ({ converter, at }) => data.pins?.converters?.[at[1]] || `onnx==${converter.onnx} onnx-tf==${converter["onnx-tf"]} tensorflow==${converter.tensorflow}`,
+      converter: ({ converter, at }) => data.pins?.converters?.[at[1]] || Object.entries(converter.versions).map(([name, version]) => `${name}==${version}`).join(" "),
     };
     let made = 0;
     function pinsView(title, text, python) {
@@ -97,19 +104,25 @@
     }
     function modelsLine(label, css, toolchain, models) {
       if (!models.size) return null;
-      const cell = (model) => `${data.models[model]}/${toolchain.exporter.id}@${toolchain.opset}/${toolchain.converter.id}`;
+      const cell = (model) => data.models[model] + toolchain.id;
       return el("p", { class: "models-line small" }, el("span", { class: `models-label ${css}` }, label), " ",
         [...models].map((model, i) => [i ? ", " : "", el("a", { href: cellHref(cell(model)) }, data.models[model])]));
+    }
+    function named(converter) {
+      const { family, runtime, converter: own, rest } = Matrix.rowPackages(site, converter);
+      const words = [runtime, runtime === own ? null : own, ...rest].filter((item) => item?.version).map((item) => `${item.title} ${item.version}`);
+      return words.length ? words : [family.title];
     }
     const decided = ({ match, remedied, failing }) => match.size + remedied.size + failing.size;
     function answerView({ toolchain, opsets }, first) {
       const { exporter, converter, opset, match, remedied, failing } = toolchain;
       const known = decided(toolchain);
+      const [leading, ...rest] = named(converter);
       const others = opsets.filter((other) => other !== toolchain).sort((a, b) => b.opset - a.opset);
       const unknown = data.models.length - known;
       return el("li", { class: "toolchain" },
         el("div", { class: "toolchain-head" },
-          el("h3", {}, `TensorFlow ${converter.tensorflow}`, el("span", { class: "muted" }, ` · onnx-tf ${converter["onnx-tf"]} · onnx ${converter.onnx} ← torch ${exporter.torch}, opset ${opset}`)),
+          el("h3", {}, leading, el("span", { class: "muted" }, rest.map((words) => ` · ${words}`).join(""), exporter.writes ? ` ← torch ${exporter.torch}, opset ${opset}` : "")),
           el("span", { class: "proof" }, el("strong", {}, `${match.size} of ${known}`), ` ${known === 1 ? "model matches" : "models match"}`)),
         modelsLine("Match with a change", "is-with", toolchain, remedied),
         modelsLine("Fail", "is-fail", toolchain, failing),
@@ -119,7 +132,7 @@
           converter.page ? el("a", { href: root + converter.page }, "The row, with every package and hash") : null),
         el("details", { class: "pins-fold", open: first }, el("summary", {}, "Pins, and what matches"),
           modelsLine("Match", "is-match", toolchain, match),
-          pinsView(`Exporter ${exporter.id}`, pins.exporter(toolchain), exporter.python),
+          exporter.writes ? pinsView(`Exporter ${exporter.id}`, pins.exporter(toolchain), exporter.python) : null,
           pinsView(`Converter ${converter.id}`, pins.converter(toolchain), converter.python)));
     }
 
