@@ -31,12 +31,13 @@ from matrix.coverage import Coverage
 from matrix.coverage.judging import judge_cases
 from matrix.evidence import Entry, Evidence, Source
 from matrix.evidence.gather import gather
+from matrix.families.reading import read_by
 from matrix.index import IndexSettings
 from matrix.operators import since
 from matrix.planning.cells import Cell
 from matrix.prediction import Prediction, Predictor
 from matrix.prediction.experience import KINDS
-from matrix.prediction.rows import nearest, release_of
+from matrix.prediction.rows import converter_release, nearest
 from matrix.results import Judge, tolerances_of
 from matrix.session import Session
 from matrix.state import State
@@ -110,12 +111,13 @@ def plain(config: Config) -> Foreteller:
             profile = evidence.profiles.get((cell.model.id, cell.exporter.id, cell.opset))
             if cell.opset not in cell.exporter.askable or cell.converter.id in broken:
                 return 0.0, None
-            release = release_of(config, cell.converter)
-            if profile is None:
+            release = read_by(config, cell.converter, {})
+            if profile is None or release is None:
                 return 1.0, None
             if (profile.ir_version or 0) > release.ir:
                 return 0.0, None
-            same = [n for n in evidence.coverage if rows[n].pins["onnx-tf"] == cell.converter.pins["onnx-tf"]]
+            own = converter_release(cell.converter)
+            same = [n for n in evidence.coverage if converter_release(rows[n]) == own]
             near = nearest(cell.converter, rows, same)
             if near is None:
                 return 1.0, None

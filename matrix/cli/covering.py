@@ -108,25 +108,36 @@ def coverage(
 
 
 def chosen(session: Session, patterns: Sequence[str]) -> list[str]:
-    """The converters that any of these names or globs fits, all without one, in the order of the table.
+    """The converters that any of these names or globs fits, all without one, in the order of the table; of those whose
+    family runs backend test cases.
 
     Raises UsageError for one that fits nothing.
     """
     from matrix.errors import UsageError
+    from matrix.families import family_of
 
-    known = [row.id for row in session.config.converters]
+    known = _able(session)
     if not patterns:
         return known
     for pattern in patterns:
         if not any(fnmatchcase(row, pattern) for row in known):
+            for row in session.config.converters:
+                if fnmatchcase(row.id, pattern):
+                    raise UsageError(f"{row.id}: {family_of(row).title} has no operator coverage to measure")
             raise UsageError(f"no converter {pattern}; the table has: {', '.join(known)}")
     return [row for row in known if any(fnmatchcase(row, pattern) for pattern in patterns)]
+
+
+def _able(session: Session) -> list[str]:
+    from matrix.families import family_of
+
+    return [row.id for row in session.config.converters if "coverage" in family_of(row).capabilities]
 
 
 def _default(session: Session, store: str | None) -> list[str]:
     """What to measure where no row was named; nothing where coverage of any is stored."""
 
-    known = [row.id for row in session.config.converters]
+    known = _able(session)
     history = session.state.open_store(store)
     try:
         if history.newest("coverage").keys() & known:

@@ -15,8 +15,6 @@ import click
 from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matrix.config.model import ModelSpec
     from matrix.pick.choose import Picked
     from matrix.pick.constraints import Constraint
@@ -53,18 +51,29 @@ def _ranges() -> dict[str, str]:
     }
 
 
-def _range_options(command: Callable[..., None]) -> Callable[..., None]:
-    for name, text in reversed(_ranges().items()):
-        command = click.option(f"--{name}", metavar="RANGE", help=text)(command)
+class _Range(click.Option):
+    """The option for a range of versions of a package, or of Python."""
+
+    def __init__(self, package: str, text: str) -> None:
+        super().__init__([f"--{package}"], metavar="RANGE", help=text)
+        self.package = package
+
+
+def _with_ranges(command: click.Command) -> click.Command:
+    """Put the ranges before what else has to work. A package that is called like an option of the command has none."""
+    taken = {text for parameter in command.params for text in parameter.opts}
+    ranges = [_Range(package, text) for package, text in _ranges().items() if f"--{package}" not in taken]
+    place = next(number for number, parameter in enumerate(command.params) if parameter.name == "needs")
+    command.params[place:place] = ranges
     return command
 
 
+@_with_ranges
 @click.command()
 @table_options
 @model_options
 @engine_options
 @store_option
-@_range_options
 @click.option(
     "--needs",
     type=click.Choice(["tflite"]),
@@ -136,7 +145,8 @@ def pick(
         click.get_current_context().with_resource(uncollected())
     from matrix.pick.constraints import read_constraint
 
-    given = {name: options.pop(name.replace("-", "_")) for name in _ranges()}
+    ranges = [option for option in click.get_current_context().command.params if isinstance(option, _Range)]
+    given = {option.package: options.pop(str(option.name)) for option in ranges}
     constraints = tuple(read_constraint(name, text) for name, text in given.items() if text is not None)
     session = make_session(**options)
     model = _model(session)

@@ -7,11 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from matrix.coverage.summary import FIRST
+
 _BYTES_CAP = 64 * 2**20
-
-# Of schema 1, in which there was one converter, the release went by this name.
-_FIRST = {"onnx_tf": "onnx-tf"}
-
 Name = Annotated[str, Field(max_length=300)]
 Versions = Annotated[tuple[Annotated[int, Field(ge=0, le=10_000)], ...], Field(max_length=200)]
 Operators = Annotated[dict[Name, Versions], Field(max_length=5_000)]
@@ -72,7 +70,7 @@ class Report(_Part):
     @classmethod
     def _of_the_first_schema(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("schema") == 1:
-            for name, package in _FIRST.items():
+            for name, package in FIRST.items():
                 if name in data:
                     return {**data, "package": package, "release": data[name]}
         return data

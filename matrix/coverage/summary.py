@@ -26,8 +26,8 @@ Key = TypeVar("Key")
 # What fails because of how something in a file is called says nothing of operators.
 OF_NAMES = frozenset({"input-name-lost", "invalid-node-name"})
 
-# Of schema 1, in which there was one converter, the release went by this name.
-_FIRST = {"onnx_tf": "onnx-tf"}
+# Of schema 1, in which there was one converter, also of cases.json: its release went by this name.
+FIRST = {"onnx_tf": "onnx-tf"}
 
 Form = tuple[str, int | None]
 """An operator and the opset that gave it the form a file has; None where the converter's onnx knows no form of it."""
@@ -170,7 +170,7 @@ class Coverage:
 
 def _release(data: Mapping[str, Any]) -> tuple[str, str]:
     """The converter's package, and its release."""
-    for name, package in _FIRST.items():
+    for name, package in FIRST.items():
         if name in data:
             return package, data[name]
     return data["package"], data["release"]

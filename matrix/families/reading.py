@@ -19,4 +19,4 @@ def read_by(config: Config, row: ConverterRow, locks: Mapping[str, Lock]) -> Onn
 def newest_opset(config: Config, row: ConverterRow, locks: Mapping[str, Lock]) -> int:
     """Return the newest opset that the converter of a row reads; where no release says it, the newest there is."""
     known = read_by(config, row, locks)
-    return known.opset if known is not None else max(release.opset for release in config.onnx)
+    return known.opset if known is not None else max((release.opset for release in config.onnx), default=0)

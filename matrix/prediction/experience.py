@@ -63,7 +63,7 @@ class Experience:
         self._index = Index()
         self._readers: dict[str, Reader] = {}
         self._releases: dict[str, OnnxRelease | None] = {}
-        self._newest = max(release.opset for release in config.onnx)
+        self._newest = max((release.opset for release in config.onnx), default=0)
         self._learned: dict[str | Release, Frequencies] = {}
         self._tried: dict[tuple[str, Release, bool], list[Trial]] = {}
         self._broken: dict[str, Failure] = {}

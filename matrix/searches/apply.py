@@ -58,7 +58,8 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: 
     newest = table.opset(cell)
     of_family = family_of(cell.converter).facts(cell.converter.pins)
     wanted = change.concrete(facts(of_family, opset=opset, onnx_opset=newest))
-    if wanted is None:
+    if wanted is None or (wanted.kind != "add" and family_of(cell.converter).source == "torch"):
+        # Where there is no file, there is none to change, and such a converter is told nothing but the model.
         return None
     made: tuple[Cell, str] | None = None
     place = role or result.finding.role

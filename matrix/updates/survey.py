@@ -114,7 +114,8 @@ class _Watch:
     unlisted: list[tuple[str, str]] = field(default_factory=list)
 
     def look(self) -> None:
-        """Each package in the order in which rows build on each other: a new onnx is there for a new TensorFlow."""
+        """Each package in the order in which rows build on each other: a new onnx is there for a new release of
+        what is watched."""
         rows = [row for row in self.config.converters if row.companions]
         families = in_order(row.family for row in rows)
         readers = [made for made in families if made.reads in made.packages]

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -18,6 +18,7 @@ import pytest
 
 from converter.backend.alone import End, each_alone
 from converter.backend.cases import Case, NoCasesShipped, flat, shipped
+from converter.backend.measuring import stages
 from converter.families.onnx_tf import claims, coverage
 from converter.families.onnx_tf.warm import Warmth
 from converter.job import Job
@@ -202,12 +203,14 @@ def _claim(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx_tf.opset_version", table)
 
 
-def _run(tmp_path: Path, packages: SimpleNamespace, **params: Any) -> tuple[Job, dict[str, Any]]:
+def _run(
+    tmp_path: Path, packages: SimpleNamespace, stages: Sequence[Callable[..., Any]] = coverage.STAGES, **params: Any
+) -> tuple[Job, dict[str, Any]]:
     outbox = tmp_path / "outbox"
     outbox.mkdir()
     job = Job(params, str(tmp_path), str(outbox))
     value = None
-    for stage in coverage.STAGES:
+    for stage in stages:
         value = stage(job, packages, value)
     return job, json.loads((outbox / "cases.json").read_text())
 
@@ -277,6 +280,25 @@ def test_only_some_cases(tmp_path: Path, packages: SimpleNamespace, monkeypatch:
     job, content = _run(tmp_path, packages, only=["test_b"], parallel=2)
     assert [case["name"] for case in content["cases"]] == ["test_b"]
     assert job.facts["cases"] == 1
+
+
+def test_another_family_needs_no_more_than_what_converts_and_its_claims(
+    tmp_path: Path, packages: SimpleNamespace
+) -> None:
+    _ship(tmp_path, "test_a", "Add")
+    _ship(tmp_path, "test_b", "Add", code="3 * x")
+
+    def prepare(_: SimpleNamespace, model: Any) -> Callable[[list[Any]], list[Any]]:
+        return lambda inputs: [eval(model.code, {"x": inputs[0]})]
+
+    made = stages("numpy", prepare, lambda: ({"Add": [7]}, "numpy.claims"))
+    assert (
+        [stage.__name__ for stage in made] == [stage.__name__ for stage in coverage.STAGES] == ["load", "run", "save"]
+    )
+    job, content = _run(tmp_path, packages, made)
+    assert (content["package"], content["release"], content["handlers"]) == ("numpy", np.__version__, {"Add": [7]})
+    assert [(case["name"], case["done"]) for case in content["cases"]] == [("test_a", True), ("test_b", True)]
+    assert job.facts["handlers_from"] == "numpy.claims"
 
 
 def test_an_onnx_without_cases_is_named(tmp_path: Path, packages: SimpleNamespace) -> None:
