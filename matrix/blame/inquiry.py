@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from matrix.blame.asking import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
 from matrix.blame.ledger import LimitReached
+from matrix.config.ids import changed_id
 from matrix.config.model import Row
 from matrix.errors import Indeterminate, Interrupted
 from matrix.families import family_of
@@ -157,4 +158,4 @@ def _label(recipe: Recipe) -> str:
         return recipe.as_of.isoformat()
     if len(recipe.ranges) <= _SPELLED:
         return with_ranges(recipe.as_of.isoformat(), dict(recipe.ranges))
-    return f"{recipe.as_of.isoformat()}+{hashlib.sha256(repr(recipe.ranges).encode()).hexdigest()[:8]}"
+    return changed_id(recipe.as_of.isoformat(), [hashlib.sha256(repr(recipe.ranges).encode()).hexdigest()[:8]])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from matrix.config.exporters import Exporter, direct, expand, from_file
-from matrix.config.ids import environment_name
+from matrix.config.ids import environment_name, joint_id
 from matrix.config.model import Config, ConverterRow, ExporterRow, ModelSpec, Role
 from matrix.families import Family, family_of
 from matrix.families.reading import newest_opset
@@ -91,7 +91,7 @@ def joint_row(converter: ConverterRow, exporter: ExporterRow, build: str | None,
     built = {package: f"==={version}" for package, version in exporter.builds.get(build or "", {}).items()}
     return converter.model_copy(
         update={
-            "id": f"{converter.id}+{exporter.id}",
+            "id": joint_id(converter.id, exporter.id),
             "pins": pins,
             "add": {**exporter.add, **converter.add, **built},
             "python": python,

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from packaging.specifiers import SpecifierSet
 
 from matrix.config.exporters import Exporter, expand
+from matrix.config.ids import changed_id
 from matrix.config.model import Config, ConverterRow, ExporterRow, Role, Row
 from matrix.families import family_of
 from matrix.families.reading import newest_opset, read_by
@@ -185,7 +186,7 @@ def _extended(row: AnyRow, new: dict[str, str], lock: Lock | None) -> AnyRow:
 
 def with_ranges(name: str, ranges: Mapping[str, str]) -> str:
     """Name of a row that has these ranges beside its own."""
-    return name + "".join(f"+{package}{_spelled(spec)}" for package, spec in sorted(ranges.items()))
+    return changed_id(name, [f"{package}{_spelled(spec)}" for package, spec in sorted(ranges.items())])
 
 
 def _spelled(spec: str) -> str:

@@ -128,7 +128,9 @@ def _closing(report: Report, results: list[CellResult]) -> Text:
         newest = best[-1]
         text.append("Works, for example: ", style="bold")
         exported = (
-            f"torch=={newest.record.torch} with opset {newest.opset_written}, then " if newest.record.torch else ""
+            f"torch=={newest.record.torch} with opset {newest.opset_written}, then "
+            if newest.record.cell_id.has_exporter
+            else ""
         )
         text.append(
             f"{exported}on Python {newest.python}: "
