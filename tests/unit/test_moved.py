@@ -233,10 +233,10 @@ def test_the_version_of_an_open_package_is_in_the_lock(table: Config) -> None:
     assert version_of(bare, "tensorflow", {}) == "2.8.0"
     # A pin is a pin, whatever a stale lock says.
     assert version_of(converter(table, "new"), "onnx", {"new": locks["bare"]}) == "1.10"
-    assert release_of(table, bare, locks).version == "1.5.0"  # the newest in the table that is not newer
-    assert release_of(table, bare, {}).version == "1.5.0"
+    assert release_of(table, bare, "onnx", locks).version == "1.5.0"  # the newest in the table that is not newer
+    assert release_of(table, bare, "onnx", {}).version == "1.5.0"
     locks = {"bare": small.lock("bare", body=f"onnx==1.22.0 \\\n    {small.HASH}\n")}
-    assert release_of(table, bare, locks).version == "1.10"
+    assert release_of(table, bare, "onnx", locks).version == "1.10"
 
 
 # --- rows without companions -----------------------------------------------------------------------------------------
