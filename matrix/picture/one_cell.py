@@ -17,7 +17,7 @@ from matrix.results import CellResult
 from matrix.selectors import Condition
 from matrix.session import Session
 from matrix.store.blobs import BlobStore
-from matrix.verdicts.scheme import MEMORY, OWN
+from matrix.verdicts.scheme import MEMORY
 
 _TIER = "picture"
 
@@ -95,7 +95,8 @@ def masks(
         original, name = result.reference.file("reference.npz"), "ONNX Runtime"
     scheme, convert = result.family.scheme, result.convert
     if original is None and convert is not None and scheme.torch:
-        original = convert.file(OWN)
+        # What torch of the converter's own environment computed.
+        original = convert.file("torch.npz")
     kept = (*(loaded.numbers for loaded in scheme.artifacts if not loaded.makes), MEMORY)
     converted = next((blob for name in kept if convert is not None and (blob := convert.file(name))), None)
     if original is None or converted is None:

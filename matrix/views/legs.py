@@ -37,9 +37,11 @@ def leg_words(family: Family) -> dict[str, str]:
 
 def _ways(scheme: Scheme) -> Iterator[Way]:
     """The legs of every set of files that a job may leave."""
-    made = [MEMORY, *(item.numbers for item in scheme.artifacts)]
-    for sources, references in product(_SOURCES, _REFERENCES):
-        yield from ways_of(scheme, (*sources, *references, *made, *((OWN,) if scheme.torch else ())))
+    numbers = [item.numbers for item in scheme.artifacts]
+    own = (*((OWN,) if scheme.torch else ()), *((MEMORY,) if scheme.in_memory else ()))
+    # An artifact may be there without the one before it.
+    for made, sources, references in product((numbers, *([one] for one in numbers)), _SOURCES, _REFERENCES):
+        yield from ways_of(scheme, (*sources, *references, *own, *made))
 
 
 def _rank(scheme: Scheme, way: Way) -> int:
