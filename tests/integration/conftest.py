@@ -1,8 +1,8 @@
 """Integration tests: real packages from the index, real environments made by uv, and a real container engine.
 
-Most tests share one --state, so that environments are built once; those that need a history of their own have their
-own database beside it. With MATRIX_CI=1 a missing interpreter or engine is a failure, elsewhere a skip that says what
-is missing.
+Environments and images are built once for all processes (shared.py). Most tests of a process share one --state; those
+that need a history of their own have their own database beside it. With MATRIX_CI=1 a missing interpreter or engine is
+a failure, elsewhere a skip that says what is missing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import docker
 import engine as engines
 import pytest
+import shared
 from product import Finished, Project
 from tables import EXPORTER, ROOT, TF1, TF2
 
@@ -24,6 +25,26 @@ from matrix.locks.lockfile import read_locks
 
 # A shell starts what runs in the background deaf to Ctrl-C, and so would be the drivers that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    shared.begin(config)
+
+
+# Files whose tests share what one process has: a run of the zoo.
+_GROUPS = {"test_wrong_conversions": "test_models"}
+
+# Files that take long, the longest first: what is begun last should be short.
+_LONG: tuple[str, ...] = ()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one process, and the long ones first."""
+    here = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in here:
+        item.add_marker(pytest.mark.xdist_group(_GROUPS.get(item.path.stem, item.path.stem)))
+    if len(here) == len(items):
+        items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
 
 
 def _need(*environments: str) -> None:
@@ -39,9 +60,10 @@ def _need(*environments: str) -> None:
 
 @pytest.fixture(scope="session")
 def shared_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One --state for most tests."""
+    """One --state for most tests of a process."""
     _need(EXPORTER, "reference", TF1, TF2)
     state = tmp_path_factory.mktemp("state")
+    shared.environments(state, EXPORTER, "reference", TF1, TF2)
     yield state
     shutil.rmtree(state)
 
@@ -88,6 +110,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def docker_state(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One --state for most tests of the Docker engine."""
     engines.need_bases(engine, EXPORTER, "reference", TF1, TF2)
+    shared.images(EXPORTER, "reference", TF1)
     return tmp_path_factory.mktemp("docker-state")
 
 

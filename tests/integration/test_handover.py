@@ -19,8 +19,9 @@ from typing import Any
 import docker
 import numpy as np
 import pytest
+import shared
 from engine import need_bases, own_bases
-from tables import ROOT, TF1, TF2, need_cpu_torch
+from tables import NEWEST, ROOT, TF1, TF2, need_cpu_torch
 
 from matrix import interpreters, uv
 from matrix.config.model import ModelInput, ModelSpec
@@ -34,7 +35,7 @@ from matrix.session import Session
 from matrix.state import State
 from matrix.verdicts.tolerance import Tolerances
 
-EXPORTER = "torch-2.13.0"
+EXPORTER = NEWEST
 _PATIENCE = 600
 
 MODEL = """\
@@ -122,8 +123,6 @@ class Theirs:
     def _checkpoint(self, session: Session) -> None:
         """The weights, saved by the torch of the exporter's environment."""
         if not (self.folder / "net.pt").exists():
-            build = ["build", f"{EXPORTER}", "--engine", "venv", "--state", str(self.state.root)]
-            subprocess.run([sys.executable, "-m", "matrix", *build], cwd=ROOT, check=True, timeout=_PATIENCE)
             (python,) = self.state.root.glob("envs/*/lib/python3.11/site-packages/torch/__init__.py")
             subprocess.run([python.parents[4] / "bin" / "python", "net.py"], cwd=self.folder, check=True, timeout=120)
 
@@ -132,6 +131,7 @@ class Theirs:
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
     need_cpu_torch()
     state = tmp_path_factory.mktemp("state")
+    shared.environments(state, EXPORTER, "reference", TF1, TF2)
     yield Theirs(tmp_path_factory.mktemp("theirs"), state)
     shutil.rmtree(state)
 
@@ -217,6 +217,7 @@ def test_by_uv_with_an_old_tensorflow_and_a_remedy(old: Choice, folder: Path) ->
     assert_match(again, folder / "converted", old)
 
 
+@pytest.mark.slow
 def test_by_pip_with_a_recent_one_and_tensorflow_lite(recent: Choice, folder: Path) -> None:
     write(folder, recent)
     for part in recent.parts:
@@ -232,6 +233,7 @@ def test_by_pip_with_a_recent_one_and_tensorflow_lite(recent: Choice, folder: Pa
     assert (folder / "converted" / "model.tflite").read_bytes()[4:8] == b"TFL3"
 
 
+@pytest.mark.slow
 def test_by_tox(recent: Choice, folder: Path) -> None:
     write(folder, recent)
     folders = [str(python_of(part.lock.python).parent) for part in recent.parts]
