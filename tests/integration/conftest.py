@@ -1,29 +1,65 @@
 """Integration tests: real packages from the index, real environments made by uv, and a real container engine.
 
-Most tests share one --state, so that environments are built once; those that need a history of their own have their
-own database beside it. With MATRIX_CI=1 a missing interpreter or engine is a failure, elsewhere a skip that says what
-is missing.
+Environments and images are built once for all processes (shared.py). Most tests of a process share one --state; those
+that need a history of their own have their own database beside it. With MATRIX_CI=1 a missing interpreter or engine is
+a failure, elsewhere a skip that says what is missing.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import engine as engines
 import pytest
+import shared
 from product import Finished, Project
 from tables import EXPORTER, ROOT, TF1, TF2
+from xdist.scheduler import LoadScopeScheduling
 
 from matrix import interpreters
 from matrix.locks.lockfile import read_locks
 
-# A shell starts what runs in the background deaf to Ctrl-C, and so would be the drivers that tests interrupt.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def pytest_configure(config: pytest.Config) -> None:
+    shared.begin(config)
+
+
+# Files whose tests share what one process has: a run of the zoo.
+_GROUPS = {"test_wrong_conversions": "test_models"}
+
+# Files that take long, the longest first: what is begun last should be short.
+_LONG = (
+    *("test_article", "test_takeaway", "test_handover", "test_docker", "test_dashboard_browser", "test_cage"),
+    *("test_driver", "test_models", "test_wrong_conversions", "test_divergence", "test_docker_failures", "test_time"),
+    *("test_own_model", "test_blame_synthetic", "test_zoo", "test_update", "test_smoke", "test_pick", "test_picture"),
+)
+
+
+class _ByFile(LoadScopeScheduling):
+    """Gives each file, or the files of a group, to one process.
+
+    `--dist loadgroup` would do, but pytest 9.2 does not see the names that pytest-xdist 3.8 gives the groups.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        stem = Path(nodeid.partition("::")[0]).stem
+        return _GROUPS.get(stem, stem)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first."""
+    if all(item.path.parent == Path(__file__).parent for item in items):
+        items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
 
 
 def _need(*environments: str) -> None:
@@ -39,9 +75,10 @@ def _need(*environments: str) -> None:
 
 @pytest.fixture(scope="session")
 def shared_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One --state for most tests."""
+    """One --state for most tests of a process."""
     _need(EXPORTER, "reference", TF1, TF2)
     state = tmp_path_factory.mktemp("state")
+    shared.environments(state, EXPORTER, "reference", TF1, TF2)
     yield state
     shutil.rmtree(state)
 
@@ -88,6 +125,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def docker_state(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One --state for most tests of the Docker engine."""
     engines.need_bases(engine, EXPORTER, "reference", TF1, TF2)
+    shared.images(EXPORTER, "reference", TF1)
     return tmp_path_factory.mktemp("docker-state")
 
 

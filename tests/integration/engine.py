@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import docker
 import pytest
+import shared
 from docker.models.containers import Container
 from product import Project
 from tables import ROOT
@@ -42,13 +45,27 @@ def client() -> docker.DockerClient:
 
 
 def need_bases(engine: docker.DockerClient, *environments: str) -> None:
-    """Base images for these rows; none is downloaded or made in a test's time."""
+    """Base images for these rows. Where CI says that nothing may be missing they are made, some seconds each."""
     locks = read_locks(ROOT / "envs")
-    for python in sorted({locks[name].python for name in environments}):
-        try:
-            bases.choose(engine, python, "auto", download=False)
-        except bases.BaseMissing as error:
-            lacking(str(error))
+    pythons = sorted({locks[name].python for name in environments})
+    with shared.alone("bases"):
+        missing = {python: why for python in pythons if (why := _base_missing(engine, python))}
+        if missing and os.environ.get("MATRIX_CI") == "1":
+            done = subprocess.run(
+                [sys.executable, "-m", "matrix", "bases", *missing], capture_output=True, text=True, timeout=600
+            )
+            assert done.returncode == 0, done.stderr
+            missing = {}
+    if missing:
+        lacking("; ".join(missing.values()))
+
+
+def _base_missing(engine: docker.DockerClient, python: str) -> str:
+    try:
+        bases.choose(engine, python, "auto", download=False)
+    except bases.BaseMissing as error:
+        return str(error)
+    return ""
 
 
 def mark(project: Project) -> str:
@@ -85,9 +102,10 @@ def built_on(engine: docker.DockerClient, base: str) -> list[Container]:
 
 
 def environment_images(engine: docker.DockerClient) -> dict[str, str]:
-    """Tag to image id of every built environment."""
+    """Tag to image id of every built environment, but for those on bases of `own_bases`: they come and go."""
     found = engine.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"})
-    return {tag: str(image.id) for image in found for tag in image.tags if tag.startswith("torch-tf-matrix/env:")}
+    lasting = [image for image in found if _OWN not in image.labels]
+    return {tag: str(image.id) for image in lasting for tag in image.tags if tag.startswith("torch-tf-matrix/env:")}
 
 
 def environment_image(row: str, state: Path, base: str = "auto") -> str:
@@ -103,6 +121,27 @@ def building(project: Project) -> bool:
 
 def running(engine: docker.DockerClient, project: Project) -> list[Container]:
     return [container for container in containers(engine, project) if container.status == "running"]
+
+
+@contextlib.contextmanager
+def no_new_layers(engine: docker.DockerClient) -> Iterator[None]:
+    """At the end those layers go from BuildKit's cache that came meanwhile and that no image has."""
+
+    def layers() -> set[str]:
+        found: list[dict[str, Any]] = engine.df().get("BuildCache") or []
+        return {str(one["ID"]) for one in found if one["Type"] == "regular" and not one["InUse"]}
+
+    before = layers()
+    yield
+    left = layers() - before
+    # A layer goes only after those built on it; one that something uses stays.
+    while left:
+        for name in left:
+            by_id: Any = {"id": name}
+            engine.api.prune_builds(filters=by_id, all=True)
+        left, tried = layers() - before, left
+        if left == tried:
+            break
 
 
 # The label of a base that is the test's own; what is built on it inherits it.

@@ -12,6 +12,7 @@ import http.server
 import io
 import json
 import threading
+import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -85,6 +86,8 @@ class World:
         self.dated = dated
         self.json = json
         self._releases: dict[str, dict[str, Release]] = {}
+        # Of no other world: what a cache keeps of one is never taken for another's, whatever its port.
+        self._place = uuid.uuid4().hex
         # A page of a thousand releases takes longer to write than to read, and a search reads it a thousand times.
         self._pages: dict[tuple[str, str], bytes] = {}
 
@@ -119,10 +122,19 @@ class World:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
             thread.start()
             try:
-                yield f"http://127.0.0.1:{server.server_address[1]}/simple"
+                yield f"http://127.0.0.1:{server.server_address[1]}/{self._place}/simple"
             finally:
                 server.shutdown()
                 thread.join()
+
+    def answer(self, path: Sequence[str], accepted: str) -> tuple[str, bytes]:
+        """Content type and bytes of what lies at a path. Raises KeyError where nothing does."""
+        match path:
+            case [self._place, "simple", name]:
+                return self.page(name, accepted)
+            case [self._place, "files", filename]:
+                return "application/octet-stream", self.file(filename)
+        raise KeyError(path)
 
     def page(self, name: str, accepted: str) -> tuple[str, bytes]:
         """Content type and bytes of a package's page. Raises KeyError for a package that was never released."""
@@ -150,7 +162,7 @@ class World:
         links = []
         for release in self.versions(name):
             attributes = {
-                "href": f"/files/{release.filename}#sha256={_hex(release.wheel)}",
+                "href": f"/{self._place}/files/{release.filename}#sha256={_hex(release.wheel)}",
                 "data-requires-python": release.requires_python,
                 "data-core-metadata": f"sha256={_hex(release.metadata)}",
                 **({} if release.yanked is None else {"data-yanked": release.yanked}),
@@ -162,7 +174,7 @@ class World:
     def _described(self, release: Release) -> dict[str, Any]:
         return {
             "filename": release.filename,
-            "url": f"/files/{release.filename}",
+            "url": f"/{self._place}/files/{release.filename}",
             "hashes": {"sha256": _hex(release.wheel)},
             "size": len(release.wheel),
             "requires-python": release.requires_python,
@@ -193,7 +205,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         try:
-            kind, body = self._found(self.path.strip("/").split("/"))
+            path = self.path.strip("/").split("/")
+            kind, body = self.server.world.answer(path, self.headers.get("Accept", ""))
         except (KeyError, ValueError):
             self._send(404, "text/plain", b"")
             return
@@ -201,14 +214,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         # A client asks each time whether its copy is still the page: what was yanked a moment ago is yanked.
         cached = self.headers.get("If-None-Match") == tag
         self._send(304 if cached else 200, kind, b"" if cached else body, {"ETag": tag, "Cache-Control": "no-cache"})
-
-    def _found(self, path: Sequence[str]) -> tuple[str, bytes]:
-        match path:
-            case ["simple", name]:
-                return self.server.world.page(name, self.headers.get("Accept", ""))
-            case ["files", filename]:
-                return "application/octet-stream", self.server.world.file(filename)
-        raise KeyError(path)
 
     def _send(self, status: int, kind: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

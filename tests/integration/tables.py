@@ -22,6 +22,11 @@ EXPORTER: str = _SMOKE["exporter"]
 OPSET = int(_SMOKE["opset"])
 TF1, TF2 = _SMOKE["converter"]
 
+# The exporter of the newest torch.
+NEWEST: str = max(
+    yaml.safe_load(_TEXT)["exporters"], key=lambda row: [int(part) for part in str(row["pins"]["torch"]).split(".")]
+)["id"]
+
 # What a combination that is no row is looked for in.
 FULL = {"about": "everything", "rule": "full"}
 

@@ -7,8 +7,9 @@ import os
 from typing import Any
 
 import pytest
+import shared
 from product import Finished, Project
-from tables import need_cpu_torch
+from tables import NEWEST, need_cpu_torch
 
 # Eight environments, one after the other on a small machine.
 PATIENCE_SECONDS = 1500
@@ -36,6 +37,7 @@ OUTCOMES = {
 @pytest.fixture(scope="module")
 def article(real: Project) -> Finished:
     need_cpu_torch()
+    shared.environments(real.state, NEWEST)
     asked = ("--tier", "article", "--locked", "--format", "json")
     return real.call("run", *asked, patience=PATIENCE_SECONDS)
 

@@ -123,6 +123,7 @@ def test_nothing_is_made_again_when_nothing_changed(client: docker.DockerClient,
     assert client.images.get(NAME).id == base
 
 
+@pytest.mark.slow
 def test_made_again_it_is_the_same(client: docker.DockerClient, base: str, tmp_path: Path) -> None:
     interpreter = interpreters.find(PYTHON)
     assert interpreter
@@ -152,6 +153,7 @@ def test_nobody_is_disturbed_who_is_making_the_same(client: docker.DockerClient,
         other.remove(force=True)
 
 
+@pytest.mark.slow
 def test_an_interpreter_that_does_not_work_there_is_refused(
     client: docker.DockerClient, base: str, tmp_path: Path
 ) -> None:

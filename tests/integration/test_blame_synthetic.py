@@ -27,11 +27,12 @@ def day(number: int) -> dt.date:
     return _START + dt.timedelta(days=number)
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Another index of another test may have had the same port, with other files of the same names."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-    yield
+@pytest.fixture(autouse=True, scope="module")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One for all tests here: packages that were made up have no place in that of the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def noise(world: World, every: int, until: int) -> None:
@@ -360,7 +361,10 @@ def test_no_cure_within_the_runs_that_are_allowed(tmp_path: Path) -> None:
     assert short.transitions[0] == enough.transitions[0]
 
 
-@pytest.mark.parametrize(("releases", "remedy"), [(1000, None), (200, "<7"), (200, "<6")])
+@pytest.mark.parametrize(
+    ("releases", "remedy"),
+    [pytest.param(1000, None, marks=pytest.mark.slow), (200, None), (200, "<7"), (200, "<6")],
+)
 def test_a_thousand_releases(tmp_path: Path, releases: int, remedy: str | None) -> None:
     """One a day. A remedy that names the range exactly costs two runs; one that is too narrow helps less or not."""
     world = World()

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from passes import Passes, Work
-from product import Finished, Project
+from product import Project
 from tables import TF1, TF2
 
 from matrix.arrays import read_arrays
@@ -18,7 +18,7 @@ _ADDITIONS = ["test_operator_add_broadcast", "test_operator_addconstant"]
 
 
 @pytest.fixture(scope="module")
-def passes(smoke: Finished, real: Project, tmp_path_factory: pytest.TempPathFactory) -> Passes:
+def passes(real: Project, tmp_path_factory: pytest.TempPathFactory) -> Passes:
     return Passes(lambda name: real.environment(name) / "bin" / "python", tmp_path_factory.mktemp("coverage"))
 
 

@@ -20,6 +20,8 @@ from tables import EXPORTER, ROOT, TF1, small_model, write_table
 from matrix.environments.docker import bases
 from matrix.locks.lockfile import read_locks
 
+pytestmark = pytest.mark.slow
+
 LOCKS = read_locks(ROOT / "envs")
 ROWS = (EXPORTER, "reference", TF1)
 PYTHONS = {LOCKS[name].python for name in ROWS}

@@ -19,12 +19,14 @@ from typing import Any
 import docker
 import numpy as np
 import pytest
-from engine import need_bases, own_bases
-from tables import ROOT, TF1, TF2, need_cpu_torch
+import shared
+from engine import need_bases, no_new_layers, own_bases
+from tables import NEWEST, ROOT, TF1, TF2, need_cpu_torch
 
 from matrix import interpreters, uv
 from matrix.config.model import ModelInput, ModelSpec
 from matrix.driver import Options, execute
+from matrix.environments.docker.client import buildkit_cli
 from matrix.handover.choice import Choice
 from matrix.handover.write import write
 from matrix.index import IndexSettings, local_folder
@@ -34,7 +36,7 @@ from matrix.session import Session
 from matrix.state import State
 from matrix.verdicts.tolerance import Tolerances
 
-EXPORTER = "torch-2.13.0"
+EXPORTER = NEWEST
 _PATIENCE = 600
 
 MODEL = """\
@@ -122,8 +124,6 @@ class Theirs:
     def _checkpoint(self, session: Session) -> None:
         """The weights, saved by the torch of the exporter's environment."""
         if not (self.folder / "net.pt").exists():
-            build = ["build", f"{EXPORTER}", "--engine", "venv", "--state", str(self.state.root)]
-            subprocess.run([sys.executable, "-m", "matrix", *build], cwd=ROOT, check=True, timeout=_PATIENCE)
             (python,) = self.state.root.glob("envs/*/lib/python3.11/site-packages/torch/__init__.py")
             subprocess.run([python.parents[4] / "bin" / "python", "net.py"], cwd=self.folder, check=True, timeout=120)
 
@@ -132,6 +132,7 @@ class Theirs:
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
     need_cpu_torch()
     state = tmp_path_factory.mktemp("state")
+    shared.environments(state, EXPORTER, "reference", TF1, TF2)
     yield Theirs(tmp_path_factory.mktemp("theirs"), state)
     shutil.rmtree(state)
 
@@ -217,6 +218,7 @@ def test_by_uv_with_an_old_tensorflow_and_a_remedy(old: Choice, folder: Path) ->
     assert_match(again, folder / "converted", old)
 
 
+@pytest.mark.slow
 def test_by_pip_with_a_recent_one_and_tensorflow_lite(recent: Choice, folder: Path) -> None:
     write(folder, recent)
     for part in recent.parts:
@@ -232,6 +234,7 @@ def test_by_pip_with_a_recent_one_and_tensorflow_lite(recent: Choice, folder: Pa
     assert (folder / "converted" / "model.tflite").read_bytes()[4:8] == b"TFL3"
 
 
+@pytest.mark.slow
 def test_by_tox(recent: Choice, folder: Path) -> None:
     write(folder, recent)
     folders = [str(python_of(part.lock.python).parent) for part in recent.parts]
@@ -257,7 +260,11 @@ def test_by_docker(old: Choice, theirs: Theirs, folder: Path, engine: docker.Doc
         for part in old.parts:
             base = own[part.lock.python].format(python=part.lock.python)
             arguments += ["--build-arg", f"{part.name.upper()}_BASE={base}"]
-        call(folder, "docker", "build", "--quiet", "--force-rm", "--network", "host", "--tag", image, *arguments, ".")
+        stack.enter_context(no_new_layers(engine))
+        # BuildKit makes the parts side by side, where it is there.
+        builder, with_it = buildkit_cli(), {"DOCKER_BUILDKIT": "1"}
+        command = (builder or "docker", "build", "--quiet", "--force-rm", "--network", "host", "--tag", image)
+        call(folder, *command, *arguments, ".", env=with_it if builder else None)
         mounts = ["-v", f"{theirs.folder}:{theirs.folder}:ro", "-v", f"{out}:/out"]
         user = ["--user", f"{os.getuid()}:{os.getgid()}"]
         said = call(folder, "docker", "run", "--rm", "--network", "none", "--read-only", *user, *mounts, image)

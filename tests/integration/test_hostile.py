@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from packaging.version import Version
+import shared
 from passes import module_of
 from product import Project
-from tables import EXPORTER, ROOT, ZOO, need_cpu_torch
-
-from matrix.config import load_config
+from tables import EXPORTER, NEWEST, ROOT, ZOO, need_cpu_torch
 
 
 def _hostile() -> ModuleType:
@@ -35,9 +33,6 @@ def _hostile() -> ModuleType:
 
 hostile = _hostile()
 
-_EXPORTERS = {row.id: Version(row.pins["torch"]) for row in load_config(ROOT / "matrix.yml").exporters}
-NEWEST = max(_EXPORTERS, key=_EXPORTERS.__getitem__)
-
 
 @dataclass(frozen=True)
 class Shop:
@@ -47,13 +42,10 @@ class Shop:
     folder: Path
 
     def python(self, row: str) -> Path:
+        if row == NEWEST:
+            need_cpu_torch()
+            shared.environments(self.project.state, NEWEST)
         found = [p for p, s in self.project.stamps().items() if s and s["environment"].split(".cpu")[0] == row]
-        if not found:
-            if row == NEWEST:
-                need_cpu_torch()
-            built = self.project.call("build", row, patience=1200)
-            assert built.code == 0, built.err
-            return self.python(row)
         return found[0] / "bin" / "python"
 
     def work(self, row: str, name: str, **jobs: tuple[Mapping[str, Any], Mapping[str, bytes]]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from tables import ROOT, TF1, small_model, write_table
 from matrix.environments.docker import bases
 from matrix.locks.lockfile import Lock, read_locks
 
+pytestmark = pytest.mark.slow
+
 LOCKS = read_locks(ROOT / "envs")
 CLASSIC = {"DOCKER_BUILDKIT": "0"}
 

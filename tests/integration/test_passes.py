@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from passes import Done, Passes, Work
-from product import Finished, Project
+from product import Project
 from tables import OPSET, TF2
 
 from matrix.arrays import read_arrays
@@ -55,7 +55,7 @@ print(*names(model.graph))
 
 
 @pytest.fixture(scope="module")
-def passes(smoke: Finished, real: Project, tmp_path_factory: pytest.TempPathFactory) -> Passes:
+def passes(real: Project, tmp_path_factory: pytest.TempPathFactory) -> Passes:
     return Passes(lambda name: real.environment(name) / "bin" / "python", tmp_path_factory.mktemp("passes"))
 
 

@@ -22,7 +22,7 @@ def picture(real: Project, cell: str, out: Path) -> Finished:
 
 
 @pytest.mark.parametrize("converter", [TF1, TF2])
-def test_the_article_s_network_is_pictured(smoke: Finished, real: Project, tmp_path: Path, converter: str) -> None:
+def test_the_article_s_network_is_pictured(real: Project, tmp_path: Path, converter: str) -> None:
     cell = f"mobilehairnet/{EXPORTER}@{OPSET}/{converter}"
     done = picture(real, cell, tmp_path / "one.png")
     assert done.code == 0, done.err
@@ -47,7 +47,7 @@ def test_the_article_s_network_is_pictured(smoke: Finished, real: Project, tmp_p
     assert (tmp_path / "two.png").read_bytes() == (tmp_path / "one.png").read_bytes()
 
 
-def test_the_network_saw_the_image(smoke: Finished, real: Project, tmp_path: Path) -> None:
+def test_the_network_saw_the_image(real: Project, tmp_path: Path) -> None:
     """Not any input of that shape: its bytes lie in the store."""
     assert picture(real, f"mobilehairnet/{EXPORTER}@{OPSET}/{TF1}", tmp_path / "one.png").code == 0
     wanted = to_tensor(fit(read_image(SAMPLE), 224, 224), 3)

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import shared
 from product import Project
-from tables import EXPORTER, OPSET, ROOT, TF1, TF2, need_cpu_torch
+from tables import EXPORTER, NEWEST, OPSET, ROOT, TF1, TF2, need_cpu_torch
 
 from matrix.arrays import read_arrays
 from matrix.config import load_config
@@ -62,6 +63,7 @@ class Export:
 def run_zoo(real: Project) -> dict[tuple[str, str], Export]:
     """By model and exporter. What ran before in the same state is not run again."""
     need_cpu_torch()
+    shared.environments(real.state, NEWEST)
     found = {}
     for exporter, (opset, converter) in EXPORTS.items():
         only = (f"exporter={exporter}", f"opset=={opset}", f"converter={converter}")

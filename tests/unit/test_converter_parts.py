@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from rows import every
 
 from converter import graph, results, versions, weights
 from converter.arrays import in_order, read_cases, write_cases
@@ -364,7 +365,7 @@ CHECKSUM = 3137982280
 BUILT_ON = {"export": {"forward"}}
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(CONVERTER)))
+@every(SOURCES, lambda path: str(path.relative_to(CONVERTER)))
 def test_every_file_is_python_3_6_and_imports_nothing_of_the_driver(source):
     tree = ast.parse(source.read_text(), feature_version=(3, 6))
     names = set()

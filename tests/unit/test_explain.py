@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rows import every
 from test_signatures import ELSEWHERE, Sample, _id, _samples
 
 from matrix import cli, errors
@@ -226,7 +227,7 @@ def _printed(sample: Sample) -> str:
     return f'Traceback (most recent call last):\n  File "x.py", line 3, in f\n    g()\n{name}: {error.message}\n'
 
 
-@pytest.mark.parametrize("sample", _samples(), ids=_id)
+@every(_samples(), _id)
 def test_every_known_failure_is_recognised_in_a_paste(sample: Sample) -> None:
     pasted = read(_printed(sample))
     if sample.error.type and sample.where == "message":

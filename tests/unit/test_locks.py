@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import small
+from rows import every
 from small import changed
 
 from matrix.errors import ConfigError, LockStale
@@ -120,7 +121,7 @@ def test_text_and_lock_are_the_same_thing(lock: Lock) -> None:
     assert read.text() == lock.text()
 
 
-@pytest.mark.parametrize("path", sorted((small.ROOT / "envs").glob("*.lock")), ids=lambda p: p.stem)
+@every(sorted((small.ROOT / "envs").glob("*.lock")), lambda path: path.stem)
 def test_committed_locks_are_written_as_today(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert parse_lock(text, path).text() == text

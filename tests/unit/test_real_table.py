@@ -6,8 +6,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-import pytest
 import small
+from rows import every
 
 from matrix import selectors
 from matrix.config import Config, ConverterRow, load_config
@@ -65,10 +65,10 @@ def committed() -> dict[str, Lock]:
 LOCKS = sorted((small.ROOT / "envs").glob("*.lock"))
 
 
-@pytest.mark.parametrize(("version", "facts"), ONNX.items(), ids=ONNX.keys())
-def test_onnx_releases(version: str, facts: tuple[int, int, int]) -> None:
+@every(ONNX)
+def test_onnx_releases(version: str) -> None:
     release = next(r for r in table().onnx if r.version == version)
-    assert (release.ir, release.opset, release.ml_opset) == facts
+    assert (release.ir, release.opset, release.ml_opset) == ONNX[version]
 
 
 def test_newer_onnx_never_knows_less() -> None:
@@ -77,8 +77,10 @@ def test_newer_onnx_never_knows_less() -> None:
     assert len(facts) >= 35
 
 
-@pytest.mark.parametrize(("onnx_tf", "onnx", "tensorflow"), CONVERTERS)
-def test_converters(onnx_tf: str, onnx: str, tensorflow: str) -> None:
+@every(CONVERTERS)
+def test_converters(row: tuple[str, str, str]) -> None:
+    onnx_tf, onnx, tensorflow = row
+
     def fits(row: ConverterRow) -> bool:
         wanted = (("onnx-tf", onnx_tf), ("onnx", onnx), ("tensorflow", tensorflow))
         return all(f"{row.pins[package]}.".startswith(f"{version}.") for package, version in wanted)
@@ -114,14 +116,16 @@ def test_exporters() -> None:
     assert current.builds, "a CPU build beside the index's own"
 
 
-@pytest.mark.parametrize(
-    ("torch", "opsets"),
-    {"1.0.1": (9, 9), "1.1.0": (9, 10), "1.2.0": (7, 10), "1.4.0": (7, 11), "1.8.1": (7, 13), "1.12.1": (7, 16),
-     "2.13.0": (7, 20)}.items(),
-)  # fmt: skip
-def test_opsets_of_torch(torch: str, opsets: tuple[int, int]) -> None:
-    # From torch/onnx in each wheel.
-    assert next(r for r in table().torch if r.version == torch).opsets == opsets
+# From torch/onnx in each wheel.
+OPSETS = {
+    "1.0.1": (9, 9), "1.1.0": (9, 10), "1.2.0": (7, 10), "1.4.0": (7, 11), "1.8.1": (7, 13), "1.12.1": (7, 16),
+    "2.13.0": (7, 20),
+}  # fmt: skip
+
+
+@every(OPSETS)
+def test_opsets_of_torch(version: str) -> None:
+    assert next(r for r in table().torch if r.version == version).opsets == OPSETS[version]
 
 
 def test_models_are_of_two_families() -> None:
@@ -185,7 +189,7 @@ def test_a_row_is_locked_for_the_python_and_date_it_states() -> None:
         assert lock.as_of == (request.as_of or lock.as_of)
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda p: p.stem)
+@every(LOCKS, lambda path: path.stem)
 def test_a_lock_pins_and_hashes_every_package(path: Path) -> None:
     lock = committed()[path.stem]
     if lock.outcome == "unsatisfiable":
@@ -197,7 +201,7 @@ def test_a_lock_pins_and_hashes_every_package(path: Path) -> None:
         assert re.fullmatch(r"[a-z0-9-]+==\S+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", block), block[:200]
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda p: p.stem)
+@every(LOCKS, lambda path: path.stem)
 def test_a_lock_holds_the_rows_pins(path: Path) -> None:
     lock = committed()[path.stem]
     request = next(r for r in all_requests(table()) if r.name == lock.name)
@@ -209,7 +213,7 @@ def test_a_lock_holds_the_rows_pins(path: Path) -> None:
         assert found.split("+")[0] == version.split("+")[0]
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda p: p.stem)
+@every(LOCKS, lambda path: path.stem)
 def test_a_lock_tells_nothing_of_where_it_was_made(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"://|\bfile:|@ |/home/|/root|/Users/|/tmp|/opt|--index|--find-links", text)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from rows import every
 
 from matrix.families.onnx_tf import OnnxTf
 from matrix.verdicts import matching, signatures
@@ -62,7 +63,7 @@ def _id(sample: Sample) -> str:
 SIGNATURES = {signature.id: signature for signature in load()}
 
 
-@pytest.mark.parametrize("sample", _samples(), ids=_id)
+@every(_samples(), _id)
 def test_a_sample_is_recognised_where_it_was_seen(sample: Sample) -> None:
     found = match(sample.role, sample.stage, sample.error)
     assert found is not None
@@ -70,7 +71,7 @@ def test_a_sample_is_recognised_where_it_was_seen(sample: Sample) -> None:
     assert found.verdict == SIGNATURES[sample.expect].verdict
 
 
-@pytest.mark.parametrize("sample", _samples(), ids=_id)
+@every(_samples(), _id)
 def test_no_other_entry_takes_a_sample_anywhere_its_own_applies(sample: Sample) -> None:
     own = SIGNATURES[sample.expect]
     claimed = {
@@ -81,7 +82,7 @@ def test_no_other_entry_takes_a_sample_anywhere_its_own_applies(sample: Sample) 
     assert claimed == dict.fromkeys(claimed, sample.expect)
 
 
-@pytest.mark.parametrize("later", range(len(SIGNATURES)), ids=list(SIGNATURES))
+@every(range(len(SIGNATURES)), list(SIGNATURES).__getitem__)
 def test_an_entry_takes_a_text_that_those_before_it_do_not(later: int) -> None:
     entries = list(SIGNATURES.values())
     own = [sample for sample in _samples() if sample.expect == entries[later].id]
@@ -95,7 +96,7 @@ def test_an_entry_takes_a_text_that_those_before_it_do_not(later: int) -> None:
 ELSEWHERE = {"wheel-not-for-this-host": "no-wheel-for-python", "module-of-the-user-missing": "module-missing"}
 
 
-@pytest.mark.parametrize("sample", _samples(), ids=_id)
+@every(_samples(), _id)
 def test_a_sample_is_recognised_without_role_and_stage_and_bases(sample: Sample) -> None:
     found = match_any(dataclasses.replace(sample.error, mro=()))
     assert found is not None and found.id == ELSEWHERE.get(sample.expect, sample.expect)
@@ -116,7 +117,7 @@ def test_remedies_survive_the_way_into_an_image() -> None:
 FACTS = facts(OnnxTf().facts({"tensorflow": "2.16.2"}), opset=13, onnx_opset=12)
 
 
-@pytest.mark.parametrize("sample", _samples(), ids=_id)
+@every(_samples(), _id)
 def test_changes_are_ready_to_be_made(sample: Sample) -> None:
     found = match(sample.role, sample.stage, sample.error)
     assert found is not None
@@ -182,7 +183,7 @@ def test_every_row_of_the_table_of_known_failures_is_covered() -> None:
     assert {sample.fact for sample in _samples()} >= COVERED_FACTS
 
 
-@pytest.mark.parametrize("sample", [s for s in _samples() if s.fact != "-"], ids=_id)
+@every([s for s in _samples() if s.fact != "-"], _id)
 def test_the_fact_of_a_sample_is_one_its_signature_names(sample: Sample) -> None:
     assert sample.fact in SIGNATURES[sample.expect].facts
 

@@ -6,8 +6,8 @@ import ast
 from pathlib import Path
 
 import numpy as np
-import pytest
 import small
+from rows import every
 
 from matrix.config import ModelSpec, load_config
 from matrix.execution.inputs import draw
@@ -32,18 +32,18 @@ def test_every_module_is_a_model_of_the_table() -> None:
     assert {place(model)[0] for model in MODELS.values()} == {path.stem for path in MODULES}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@every(MODULES, lambda path: path.stem)
 def test_a_module_says_what_it_is_there_to_break(path: Path) -> None:
     first = (ast.get_docstring(parsed(path)) or "").split(".")[0]
     assert ": there to break " in " ".join(first.split())
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every(MODELS)
 def test_the_table_says_it_in_a_line(model: str) -> None:
     assert 0 < len(MODELS[model].note) < 100
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every(MODELS)
 def test_a_factory_takes_nothing_and_says_what_goes_in_and_out(model: str) -> None:
     module, function = place(MODELS[model])
     (factory,) = (
@@ -60,7 +60,7 @@ def test_a_factory_takes_nothing_and_says_what_goes_in_and_out(model: str) -> No
     assert said
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@every(MODULES, lambda path: path.stem)
 def test_a_model_needs_nothing_but_torch(path: Path) -> None:
     found = set()
     for node in ast.walk(parsed(path)):
@@ -71,7 +71,7 @@ def test_a_model_needs_nothing_but_torch(path: Path) -> None:
     assert found <= {"torch", "math"}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every(MODELS)
 def test_a_model_is_seeded_and_its_inputs_are_small(model: str) -> None:
     spec = MODELS[model]
     assert spec.seed is not None
