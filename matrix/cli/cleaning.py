@@ -36,6 +36,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
     from matrix.config.ids import NOW, EnvironmentName
     from matrix.environments.engine import BuildFailed, Engine
     from matrix.errors import Indeterminate, UsageError
+    from matrix.families.code import remove_others
     from matrix.retention import Keep, size, superfluous
 
     try:
@@ -75,6 +76,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             )
             if stuck:
                 click.echo(f"  in use, or part of a take-away image, so not removed: {', '.join(stuck)}")
+        remove_others(session.code, session.state.code)
         files = bytes_ = 0
         if history.blobs.users() == {history.name}:
             files, bytes_ = history.blobs.collect(history.blobs_named())

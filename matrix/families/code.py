@@ -30,6 +30,17 @@ def assembled(converter: Path, families: Iterable[Family], store: Path) -> Path:
             shutil.copytree(converter, attempt / "converter", ignore=ignored)
             for code, folder in outside.items():
                 shutil.copytree(folder, attempt / "converter" / "families" / code, ignore=ignored)
-            if not target.parent.exists():
+            try:
                 attempt.rename(target.parent)
+            except OSError:
+                # Another process made the same copy meanwhile.
+                if not target.exists():
+                    raise
     return target
+
+
+def remove_others(used: Path, store: Path) -> None:
+    """Remove the copies below `store` that `assembled` made and that are not `used`, what it returns now."""
+    for copy in store.iterdir() if store.is_dir() else ():
+        if copy != used.parent:
+            shutil.rmtree(copy)

@@ -14,7 +14,7 @@ from matrix.converter_code import ConverterCode
 from matrix.errors import ConfigError
 from matrix.execution.graph import Graphs
 from matrix.families import KNOWN, family_named, find_family, in_order, registry
-from matrix.families.code import assembled
+from matrix.families.code import assembled, remove_others
 from matrix.families.onnx_tf import OnnxTf
 from matrix.paths import CONVERTER
 from matrix.planning import Selection, make_plan
@@ -111,6 +111,14 @@ def test_code_from_outside_lies_beside_ours_and_changes_nothing_of_it(tmp_path: 
     assert {"reload_json.py", "run.py"} <= names and "convert.py" not in names
     ours = ["converter.worker", OnnxTf().converts.module]
     assert ConverterCode(made).digest(ours) == ConverterCode(CONVERTER).digest(ours)
+
+    old = tmp_path / "of another day" / "converter"
+    old.mkdir(parents=True)
+    remove_others(made, tmp_path)
+    assert made.is_dir() and not old.exists()
+    remove_others(CONVERTER, tmp_path / "nothing is there")
+    remove_others(CONVERTER, tmp_path)
+    assert not made.exists()
 
 
 def test_artifacts_without_a_model_in_memory_are_each_compared_with_the_reference(toys: None) -> None:
