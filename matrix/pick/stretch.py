@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 from packaging.version import Version
 
+from matrix.config.ids import changed_id
 from matrix.config.model import Config, Row
 from matrix.families import Family, in_order
 from matrix.locks.lockfile import Lock
@@ -117,7 +118,7 @@ def _on_pythons(row: AnyRow, constraint: Constraint | None, pythons: Sequence[st
         return
     able = [python for python in pythons if constraint.versions.contains(python)]
     for python in sorted(able, key=Version, reverse=True)[:_VERSIONS]:
-        yield row.model_copy(update={"id": f"{row.id}+python{python}", "python": python, "as_of": None})
+        yield row.model_copy(update={"id": changed_id(row.id, [f"python{python}"]), "python": python, "as_of": None})
 
 
 def _ranged(
