@@ -11,7 +11,7 @@ import tarfile
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import docker
 import pytest
@@ -121,6 +121,27 @@ def building(project: Project) -> bool:
 
 def running(engine: docker.DockerClient, project: Project) -> list[Container]:
     return [container for container in containers(engine, project) if container.status == "running"]
+
+
+@contextlib.contextmanager
+def no_new_layers(engine: docker.DockerClient) -> Iterator[None]:
+    """At the end those layers go from BuildKit's cache that came meanwhile and that no image has."""
+
+    def layers() -> set[str]:
+        found: list[dict[str, Any]] = engine.df().get("BuildCache") or []
+        return {str(one["ID"]) for one in found if one["Type"] == "regular" and not one["InUse"]}
+
+    before = layers()
+    yield
+    left = layers() - before
+    # A layer goes only after those built on it; one that something uses stays.
+    while left:
+        for name in left:
+            by_id: Any = {"id": name}
+            engine.api.prune_builds(filters=by_id, all=True)
+        left, tried = layers() - before, left
+        if left == tried:
+            break
 
 
 # The label of a base that is the test's own; what is built on it inherits it.

@@ -15,7 +15,7 @@ from tables import EXPORTER, TF1, TF2, ZOO, copy_of_the_product, small_model, wr
 from test_zoo import EXPECTED, KEYS, MEMORY_MB, assert_a_hang_costs_its_own_job_only, findings
 
 # Enough for a small model anywhere once its environment has been used; a model that hangs takes all of it.
-SECONDS = 12
+SECONDS = 20
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from product import Project, wait_for
 from tables import TF1, TF2, small_model, write_table
 
-MODELS = 3
+MODELS = 2
 # Of each model an export, a reference and two conversions.
 JOBS = MODELS * 4
 

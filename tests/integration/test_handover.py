@@ -20,12 +20,13 @@ import docker
 import numpy as np
 import pytest
 import shared
-from engine import need_bases, own_bases
+from engine import need_bases, no_new_layers, own_bases
 from tables import NEWEST, ROOT, TF1, TF2, need_cpu_torch
 
 from matrix import interpreters, uv
 from matrix.config.model import ModelInput, ModelSpec
 from matrix.driver import Options, execute
+from matrix.environments.docker.client import buildkit_cli
 from matrix.handover.choice import Choice
 from matrix.handover.write import write
 from matrix.index import IndexSettings, local_folder
@@ -259,7 +260,11 @@ def test_by_docker(old: Choice, theirs: Theirs, folder: Path, engine: docker.Doc
         for part in old.parts:
             base = own[part.lock.python].format(python=part.lock.python)
             arguments += ["--build-arg", f"{part.name.upper()}_BASE={base}"]
-        call(folder, "docker", "build", "--quiet", "--force-rm", "--network", "host", "--tag", image, *arguments, ".")
+        stack.enter_context(no_new_layers(engine))
+        # BuildKit makes the parts side by side, where it is there.
+        builder, with_it = buildkit_cli(), {"DOCKER_BUILDKIT": "1"}
+        command = (builder or "docker", "build", "--quiet", "--force-rm", "--network", "host", "--tag", image)
+        call(folder, *command, *arguments, ".", env=with_it if builder else None)
         mounts = ["-v", f"{theirs.folder}:{theirs.folder}:ro", "-v", f"{out}:/out"]
         user = ["--user", f"{os.getuid()}:{os.getgid()}"]
         said = call(folder, "docker", "run", "--rm", "--network", "none", "--read-only", *user, *mounts, image)

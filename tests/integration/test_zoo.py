@@ -16,7 +16,7 @@ KEYS = ("verdict", "role", "stage", "reason")
 MEMORY_MB = 2048
 
 # Enough for a small model anywhere once its environment has been used; a model that hangs takes all of it.
-SECONDS = 15
+SECONDS = 20
 
 
 def findings(done: Finished) -> dict[str, Any]:
