@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +22,6 @@ from tables import EXPORTER, ROOT, TF1, TF2
 from matrix import interpreters
 from matrix.locks.lockfile import read_locks
 
-# A shell starts what runs in the background deaf to Ctrl-C, and so would be the drivers that tests interrupt.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 
 def pytest_configure(config: pytest.Config) -> None:
     shared.begin(config)
@@ -35,7 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
 _GROUPS = {"test_wrong_conversions": "test_models"}
 
 # Files that take long, the longest first: what is begun last should be short.
-_LONG: tuple[str, ...] = ()
+_LONG = (
+    *("test_article", "test_takeaway", "test_handover", "test_docker", "test_dashboard_browser", "test_cage"),
+    *("test_driver", "test_models", "test_wrong_conversions", "test_divergence", "test_docker_failures", "test_time"),
+    *("test_own_model", "test_blame_synthetic", "test_zoo", "test_update", "test_smoke", "test_pick", "test_picture"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
