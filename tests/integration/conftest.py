@@ -38,6 +38,8 @@ _LONG = (
 )
 
 
+# Before pytest-xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file to one process, and the long ones first."""
     here = [item for item in items if item.path.parent == Path(__file__).parent]
