@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import engine as engines
@@ -18,6 +19,7 @@ import pytest
 import shared
 from product import Finished, Project
 from tables import EXPORTER, ROOT, TF1, TF2
+from xdist.scheduler import LoadScopeScheduling
 
 from matrix import interpreters
 from matrix.locks.lockfile import read_locks
@@ -38,14 +40,25 @@ _LONG = (
 )
 
 
-# Before pytest-xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
+class _ByFile(LoadScopeScheduling):
+    """Gives each file, or the files of a group, to one process.
+
+    `--dist loadgroup` would do, but pytest 9.2 does not see the names that pytest-xdist 3.8 gives the groups.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        stem = Path(nodeid.partition("::")[0]).stem
+        return _GROUPS.get(stem, stem)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one process, and the long ones first."""
-    here = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in here:
-        item.add_marker(pytest.mark.xdist_group(_GROUPS.get(item.path.stem, item.path.stem)))
-    if len(here) == len(items):
+    """Put the long files first."""
+    if all(item.path.parent == Path(__file__).parent for item in items):
         items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
 
 

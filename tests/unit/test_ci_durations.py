@@ -12,7 +12,7 @@ JUNIT = """\
 <?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest">
 <testcase classname="tests.unit.test_a" name="test_one" time="0.5" />
-<testcase classname="tests.unit.test_a" name="test_two[x]@test_a" time="7.0" />
+<testcase classname="tests.unit.test_a" name="test_two[x]" time="7.0" />
 <testcase classname="tests.unit.test_b" name="test_three" time="1.25" />
 </testsuite></testsuites>
 """
