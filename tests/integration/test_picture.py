@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from product import Finished, Project
 from tables import EXPORTER, OPSET, ROOT, TF1, TF2
 
-from matrix.arrays import read_arrays
+from matrix.arrays import UnreadableArrays, read_arrays
 from matrix.picture.preprocess import fit, read_image, to_tensor
 
 SAMPLE = ROOT / "samples" / "portrait.png"
@@ -54,7 +55,9 @@ def test_the_network_saw_the_image(real: Project, tmp_path: Path) -> None:
     inputs = []
     for path in (real.state / "blobs").glob("??/*"):
         if path.stat().st_size < 2 * wanted.nbytes and path.read_bytes()[:2] == b"PK":
-            inputs += [array for key, array in read_arrays(path).items() if key == "0/image"]
+            # Models of other tests, which share this --state, leave what nobody can read.
+            with contextlib.suppress(UnreadableArrays):
+                inputs += [array for key, array in read_arrays(path).items() if key == "0/image"]
     assert any(np.array_equal(array, wanted) for array in inputs)
 
 
