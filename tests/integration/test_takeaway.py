@@ -110,6 +110,10 @@ def models(built: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# The names TensorFlow may be installed by.
+TENSORFLOW = ("tensorflow", *OnnxTf().replaces["tensorflow"])
+
+
 def program_of(row: str, built: Project, models: Path, folder: Path, runtime: bool = True) -> Program:
     environment, reference = built.environment(row), built.environment("reference")
     stamps = built.stamps()
@@ -126,7 +130,7 @@ def program_of(row: str, built: Project, models: Path, folder: Path, runtime: bo
         reference_python=str(reference / "bin" / "python"),
         onnxruntime=second["installed"]["onnxruntime"] if runtime else None,
         tolerances={},
-        packages=("onnx-tf", "onnx", "tensorflow-cpu"),
+        packages=("onnx-tf", "onnx", next(name for name in stamp["installed"] if name in TENSORFLOW)),
         converts="converter.families.onnx_tf.convert",
         compared=asdict(OnnxTf().scheme),
     )

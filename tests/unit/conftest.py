@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,12 @@ from sqlalchemy import Engine
 
 from matrix.converter_code import ConverterCode
 from matrix.store import database
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

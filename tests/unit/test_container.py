@@ -81,7 +81,7 @@ def ended(api: FakeApi) -> Container:
 
 
 def wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)

@@ -179,7 +179,7 @@ def test_the_packages_of_an_entry_run_too(tmp_path: Path) -> None:
         ({"exporter": 3}, EXPORTS),
         ({"exporter": 1}, set()),  # another torch is another environment, which the id holds already
     ],
-    ids=lambda value: str(value if isinstance(value, dict) else sorted(value)),
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_an_id_is_made_of(table: Config, changes: dict[str, Any], hit: set[str]) -> None:
     assert different(ids(CONVERTER, table), ids(CONVERTER, table, **changes)) == hit
