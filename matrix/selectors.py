@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 # The keys that are matched as globs; every other key is a version: of a package, of Python, or an opset.
-NAME_KEYS = ("model", "exporter", "via", "converter", "cell")
+NAME_KEYS = ("model", "exporter", "via", "converter", "family", "cell")
 VERSION_KEYS = ("python", "opset")
 
 _TEXT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*?)\s*((?:===|==|!=|~=|<=|>=|<|>).+)$")
@@ -49,7 +49,7 @@ class Condition:
             return any(
                 fnmatchcase(subject[name], pattern)
                 for name in NAME_KEYS
-                if name in subject
+                if name in subject and name != "family"
                 for pattern in self.alternatives
             )
         value = subject.get(self.key)

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from matrix import selectors
 from matrix.config.exporters import EXPORTER_KEYS, expand, exporter_id
-from matrix.config.ids import DIRECT, environment_name
+from matrix.config.ids import DIRECT, FILE, environment_name
 from matrix.config.model import CellSelector, Config, ConverterRow, ExporterRow, Row
 from matrix.config.source import Place
 from matrix.selectors import Selector
@@ -54,7 +54,8 @@ def subjects(
     """What selectors see of (exporter × opset), converters and models."""
     exporters = [{**exporter.subject, "opset": str(opset)} for exporter in expand(config) for opset in exporter.askable]
     converters = [
-        {"converter": row.id, **row.pins, **({"python": row.python} if row.python else {})} for row in config.converters
+        {"converter": row.id, "family": row.family, **row.pins, **({"python": row.python} if row.python else {})}
+        for row in config.converters
     ]
     return exporters, converters, [{"model": model.id} for model in config.models]
 
@@ -75,6 +76,8 @@ def _duplicates(config: Config) -> Iterator[Problem]:
             names += [exporter_id(row, via) for via in row.via if len(row.via) > 1]
             names += [environment_name(row.id, row.builds, build) for build in row.builds]
         for name in names:
+            if name in (FILE, DIRECT):
+                yield (*place, "id"), f"{name!r} is how cells without an exporter are named; choose another id"
             if name in seen:
                 yield (*place, "id"), f"the id {name!r} is taken by an earlier row"
             seen.add(name)
@@ -271,7 +274,8 @@ def _selector(
 
 def _matches_something(config: Config, selector: Selector, families: Mapping[str, RowRules] | None) -> bool:
     exporters, converters, models = subjects(config)
-    if families and any(row.family in families and families[row.family].source == "torch" for row in config.converters):
+    named = {row.family for row in config.converters}
+    if families is not None and any(families[name].source == "torch" for name in named if name in families):
         # Their cells have no exporter that could be asked for by another name.
         exporters.append({"exporter": DIRECT, "via": DIRECT})
     on_exporter = selector.restricted(EXPORTER_KEYS)

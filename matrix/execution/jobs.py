@@ -90,6 +90,8 @@ class JobMaker:
                 "code": self._digests[entries],
                 "params": dict(params),
                 "inputs": dict(inputs),
+                # What is taken out of a pass's folder, and what it loads, is as much its work as its code.
+                "passes": [[one.module, one.leaves, one.loads, one.makes] for one in passes],
             },
             sort_keys=True,
         )

@@ -18,9 +18,10 @@ def assembled(converter: Path, families: Iterable[Family], store: Path) -> Path:
     if not outside:
         return converter
     digest = hashlib.sha256()
-    for place in (converter, *outside.values()):
-        for path in sorted(place.rglob("*.py")):
-            digest.update(f"{place.name}/{path.relative_to(place).as_posix()}\0".encode() + path.read_bytes())
+    for name, place in (("", converter), *sorted(outside.items())):
+        for path in sorted(path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            content = path.read_bytes()
+            digest.update(f"{name}/{path.relative_to(place).as_posix()}\0{len(content)}\0".encode() + content)
     target = store / digest.hexdigest()[:20] / "converter"
     if not target.exists():
         target.parent.parent.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+from packaging.utils import canonicalize_name
 
 from matrix.errors import ConfigError
-from matrix.families.family import Family
+from matrix.families.family import Family, Source
 from matrix.families.onnx_tf import OnnxTf
 
 
@@ -92,8 +95,53 @@ def _brought() -> dict[str, Family]:
                 f"the family {entry.name!r} of {entry.value} cannot be loaded ({type(error).__name__}: {error}); "
                 "mend or remove the package that brings it"
             ) from error
-        if made.name != entry.name:
-            raise ConfigError(f"the entry point {entry.name!r} of {entry.value} brings a family named {made.name!r}")
-        if made.name not in _OURS:
-            found[made.name] = made
+        for wrong in _faults(entry.name, made, found):
+            raise ConfigError(
+                f"the family {entry.name!r} of {entry.value} {wrong}; mend or remove the package that brings it"
+            )
+        found[made.name] = made
     return found
+
+
+def _faults(name: str, made: Any, others: Mapping[str, Family]) -> Iterator[str]:
+    """What is wrong with a family from outside. Whatever passes here can be relied on."""
+    if Family not in type(made).__mro__:
+        yield "is no object of a class that inherits from matrix.families.Family"
+        return
+    stated = ("name", "title", "source", "packages", "runtime", "code", "loads")
+    if missing := [attribute for attribute in stated if not hasattr(made, attribute)]:
+        yield f"does not state {', '.join(missing)}"
+        return
+    if made.name != name:
+        yield f"is named {made.name!r}"
+    if name in _OURS or name in others:
+        yield "has a name that is taken"
+    if made.source not in get_args(Source):
+        yield f"takes {made.source!r}, which is none of {', '.join(get_args(Source))}"
+    if not made.packages:
+        yield "names no packages"
+    if wrong := [package for package in made.packages if package != canonicalize_name(package)]:
+        yield f"writes {', '.join(wrong)} not as an index does ({', '.join(map(canonicalize_name, wrong))})"
+    for attribute in ("watched", "newest", "optional"):
+        if extra := [package for package in getattr(made, attribute) if package not in made.packages]:
+            yield f"has in {attribute} what is not among its packages: {', '.join(extra)}"
+    if any(made.code == other.code for other in (*_OURS.values(), *others.values())):
+        yield f"has its passes in converter/families/{made.code}, which is another's"
+    if not isinstance(made.folder, Path) or not (made.folder / "convert.py").is_file():
+        yield f"has no convert.py in its folder, {made.folder}"
+        return
+    for one in made.loads:
+        if one.numbers not in one.leaves:
+            yield f"has a pass {one.name} whose numbers, {one.numbers!r}, are not among the files it leaves"
+    modules = [one.module for one in made.loads]
+    if len({*modules}) < len(modules):
+        yield "loads two artifacts by the same module"
+    capable = [made.further(kind).module for kind in ("trace", "coverage") if kind in made.capabilities]
+    for module in (*modules, *capable):
+        if module.startswith(f"{made.module}.") and not _has(made.folder, module.removeprefix(f"{made.module}.")):
+            yield f"has no module {module} in its folder, {made.folder}"
+
+
+def _has(folder: Path, module: str) -> bool:
+    place = folder.joinpath(*module.split("."))
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()

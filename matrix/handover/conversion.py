@@ -92,17 +92,23 @@ def make_conversion(choice: Choice) -> Conversion:
         modules += imports
     steps.append(_step(kind, told, given, {**numbers, CARRIED: made.runtime}, made.converts))
     saved = {CARRIED: made.runtime, "inputs.npz": "inputs.npz"}
+    left = _left(choice)
     for loads in made.loads:
         leaves = {loads.numbers: loads.numbers}
         if loads.makes == TFLITE and not choice.tflite:
             continue
+        if left is not None:
+            if left.isdisjoint(loads.loads):
+                # The converter did not make this one of the model, so nothing of it was measured.
+                continue
+            left |= {loads.makes}
         if loads.module == _TFLITE:
             leaves["model.tflite"] = "model.tflite"
             modules.append(loads.module)
             loads = replace(loads, module=f"{loads.module}_kept")
         steps.append(_step(kind, told, saved, leaves, loads))
     modules += [step["module"] for step in steps]
-    left = {name for step in steps for name in step["leaves"].values()}
+    arrays = {name for step in steps for name in step["leaves"].values()}
     document = {
         "schema": SCHEMA,
         "cell": choice.cell.id,
@@ -113,12 +119,19 @@ def make_conversion(choice: Choice) -> Conversion:
         "user": _user_files(model, choice.result.export.facts.get("external")),
         "steps": steps,
         "expected": "the reference" if choice.cell.exporter.via == FILE else "what torch computed",
-        "compared": [[name, words] for name, words in _compared(made) if name in left],
+        "compared": [[name, words] for name, words in _compared(made) if name in arrays],
         "tolerances": dataclasses.asdict(choice.tolerances),
         "model_onnx_sha256": _sha256(choice),
     }
     keeps_tflite = any(loads.module == _TFLITE for loads in made.loads)
     return Conversion(document, tuple(modules), choice.code, keeps_tflite, _inputs(choice, model))
+
+
+def _left(choice: Choice) -> set[str] | None:
+    """The kinds of artifact that the converter left, None where that is not on record."""
+    passes = choice.result.convert.passes if choice.result.convert is not None else ()
+    named = passes[0].facts.get("artifacts") if passes else None
+    return set(named) if isinstance(named, list) else None
 
 
 def _export_params(choice: Choice, model: ModelSpec) -> tuple[dict[str, Any], list[str]]:

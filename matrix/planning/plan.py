@@ -202,7 +202,7 @@ class _Table:
                     yield cell
 
     def _subject(self, row: ConverterRow) -> dict[str, Any]:
-        return {**row.pins, "converter": row.id, "python": self.python(row)}
+        return {**row.pins, "converter": row.id, "family": row.family, "python": self.python(row)}
 
     def python(self, row: ConverterRow) -> str:
         lock = self.locks.get(row.id)

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from matrix.config.check import problems
 from matrix.config.ids import changed_id
-from matrix.config.model import Config, ExporterRow, Row, Via
+from matrix.config.model import Config, ConverterRow, ExporterRow, Row, Via
 from matrix.errors import UsageError
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -20,8 +20,8 @@ def with_pins(config: Config, pins: Mapping[str, str], family: str | None = None
     """The table with variant rows added, and their ids.
 
     Pins of a package that exporters pin (torch, …) make an exporter of them, the others a converter; with a `family`
-    all of them make a converter of that. Raises
-    UsageError for a package that no row pins or a version the table's `onnx` and `torch` sections do not know.
+    all of them make a converter of that. Raises UsageError for a package that no row pins or a version the table's
+    `onnx` and `torch` sections do not know.
     """
     pinned = {package for row in config.exporters for package in row.pins} if family is None else set()
     on_exporter = {p: v for p, v in pins.items() if p in pinned}
@@ -107,8 +107,13 @@ def _neighbours(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> list[AnyRo
     def above(row: AnyRow) -> bool:
         return first in row.pins and Version(row.pins[first]) > Version(pins[first])
 
-    other = next((row for row in ranked if above(row) != above(best)), None)
+    alike = (row for row in ranked if _family(row) == _family(best))
+    other = next((row for row in alike if above(row) != above(best)), None)
     return [best] if other is None else [best, other]
+
+
+def _family(row: Row) -> str | None:
+    return row.family if isinstance(row, ConverterRow) else None
 
 
 def _apart(one: str, other: str) -> tuple[int, ...]:

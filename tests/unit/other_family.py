@@ -22,6 +22,8 @@ from matrix.verdicts.judge import Judgement
 NAME = "torch2lite"
 
 MODULE = """\
+from pathlib import Path
+
 from matrix.families import Family
 from matrix.store.records import Pass
 
@@ -38,6 +40,7 @@ class Torch2Lite(Family):
     runtime = "lite-runtime"
     titles = {"lite-runtime": "LiteRuntime"}
     code = "torch2lite"
+    folder = Path(__file__).parent / "passes"
     loads = (loads("module", "saved-model"), loads("flat", "tflite"))
     artifacts = ("saved-model", "tflite")
     in_memory = False
@@ -66,6 +69,10 @@ def brought(folder: Path) -> Iterator[None]:
     """Install the package that brings the family, as far as entry points and imports are concerned."""
     info = folder / "bringer-1.0.dist-info"
     info.mkdir(parents=True)
+    passes = folder / "passes"
+    passes.mkdir()
+    for name in ("convert", "module", "flat"):
+        (passes / f"{name}.py").write_text("")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bringer\nVersion: 1.0\n", encoding="utf-8")
     entry = f"[{registry.GROUP}]\n{NAME} = bringer_of_torch2lite:BROUGHT\n"
     (info / "entry_points.txt").write_text(entry, encoding="utf-8")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small
@@ -13,13 +15,14 @@ from matrix.config import load_config
 from matrix.converter_code import ConverterCode
 from matrix.errors import ConfigError
 from matrix.execution.graph import Graphs
-from matrix.families import KNOWN, family_named, find_family, in_order, registry
+from matrix.execution.jobs import JobMaker
+from matrix.families import KNOWN, Family, family_named, find_family, in_order, registry
 from matrix.families.code import assembled, remove_others
 from matrix.families.onnx_tf import OnnxTf
 from matrix.paths import CONVERTER
 from matrix.planning import Selection, make_plan
 from matrix.planning.named import cell_named
-from matrix.store.records import FIRST_FAMILY
+from matrix.store.records import FIRST_FAMILY, Pass
 from matrix.verdicts.judge import ways_of
 
 TOYS = small.ROOT / "tests" / "families"
@@ -134,3 +137,65 @@ def test_artifacts_without_a_model_in_memory_are_each_compared_with_the_referenc
         ("torch-torch", "exporter", True),
         ("torch-torchscript", "converter", True),
     ]
+
+
+class _Odd(Family):
+    """As little as a family may state."""
+
+    name = title = "odd"
+    source = "onnx"
+    packages = ("odd",)
+    runtime = "odd"
+    code = "odd"
+    folder = TOYS / "toy_families" / "script"
+    loads = (Pass("converter.families.odd.reload", ("a.npz",), ("odd",), numbers="a.npz"),)
+
+
+def _made(**changes: Any) -> Family:
+    made = _Odd()
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (5, "inherits from matrix.families.Family"),
+        (_Odd, "inherits from matrix.families.Family"),
+        (_made(name="even"), "is named 'even'"),
+        (_made(source="keras"), "takes 'keras'"),
+        (_made(packages=()), "names no packages"),
+        (_made(packages=("Odd_One",)), "not as an index does (odd-one)"),
+        (_made(watched=("torch",)), "has in watched what is not among its packages: torch"),
+        (_made(code="onnx_tf"), "which is another's"),
+        (_made(folder=None), "has no convert.py in its folder, None"),
+        (_made(folder=TOYS), f"has no convert.py in its folder, {TOYS}"),
+        (_made(capabilities=frozenset({"trace"})), "has no module converter.families.odd.trace"),
+        (
+            _made(loads=(Pass("converter.families.odd.reload", (), ("odd",), numbers="a.npz"),)),
+            "whose numbers, 'a.npz'",
+        ),
+        (_made(loads=(_Odd.loads * 2)), "loads two artifacts by the same module"),
+    ],
+)
+def test_what_is_wrong_with_a_family_from_outside_is_said(made: object, words: str) -> None:
+    assert any(words in wrong for wrong in registry._faults("odd", made, {}))
+
+
+def test_what_is_right_or_taken() -> None:
+    assert not [*registry._faults("odd", _made(), {})]
+    assert any("taken" in wrong for wrong in registry._faults("odd", _made(), {"odd": _made(code="other")}))
+    assert any("another's" in wrong for wrong in registry._faults("odd", _made(), {"even": _made()}))
+
+
+def test_a_copy_is_made_anew_where_only_a_familys_place_changes(tmp_path: Path) -> None:
+    one, two = _made(code="one"), _made(code="two")
+    assert assembled(CONVERTER, [one], tmp_path) != assembled(CONVERTER, [two], tmp_path)
+    assert (assembled(CONVERTER, [two], tmp_path) / "families" / "two" / "convert.py").is_file()
+
+
+def test_what_a_pass_leaves_is_part_of_a_jobs_identity() -> None:
+    more = _made(loads=(replace(_Odd.loads[0], leaves=("a.npz", "b.npz")),))
+    maker = JobMaker(ConverterCode(CONVERTER))
+    assert maker.make("convert", "env", {}, {}, _made()).id != maker.make("convert", "env", {}, {}, more).id
