@@ -10,7 +10,7 @@ from typing import Any
 from matrix.array_comparisons import Asked, Comparisons
 from matrix.config.ids import RowId
 from matrix.config.model import Config, OnnxRelease
-from matrix.families import Family, family_named
+from matrix.families import Absent, Family, family_named
 from matrix.located import Located, locate
 from matrix.locks.lockfile import Lock
 from matrix.store import CellRecord, Observation, PassRecord, Store
@@ -171,6 +171,10 @@ class Judge:
             original,
             self.speak_of_pass,
         )
+        if isinstance(made, Absent) and convert is not None and self.speak(convert) is None:
+            # Only the package that brings it knows how its numbers are compared: a verdict of ours would be a guess.
+            title = f"no installed package brings the family {made.name}, by which this conversion was measured"
+            judgement = Judgement(Finding("unavailable", "converter", None, "family-not-installed", title))
         parts = [part for part in (export, *altered, reference, convert) if part is not None]
         lock = locks.get(record.converter)
         distributions = self._distributions(convert)

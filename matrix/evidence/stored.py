@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from matrix.config.ids import environment_name
 from matrix.evidence.derive import derive, identity_of, profile_of
 from matrix.evidence.known import Evidence, Profile, ProfileKey
 from matrix.evidence.packed import fits, newest, pack
+from matrix.families import family_named
 from matrix.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -143,7 +144,9 @@ def _key(config: Config, run: int) -> str:
     # Only models that state some: a model named on the spot must not make all that was derived a stranger.
     stating = [model for model in config.models if model.tolerances]
     tolerances += [model.model_dump(mode="json", include={"id", "tolerances"}) for model in stating]
-    parts = json.dumps(["evidence", _method(), tolerances, run], sort_keys=True)
+    # What families from outside declare is no file of ours.
+    schemes = [asdict(family_named(name).scheme) for name in sorted({row.family for row in config.converters})]
+    parts = json.dumps(["evidence", _method(), tolerances, schemes, run], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()
 
 

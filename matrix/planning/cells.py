@@ -61,13 +61,14 @@ class Cell:
 
     @property
     def subject(self) -> dict[str, str]:
-        """What selectors see."""
+        """What selectors see. A cell that nothing is exported for has no opset, so that no condition on one holds."""
         return {
             **self.converter.pins,
             **self.exporter.subject,
             "model": self.model.id,
-            "opset": str(self.opset),
+            **({"opset": str(self.opset)} if self.exporter.writes else {}),
             "converter": self.converter.id,
+            "family": self.converter.family,
             "python": self.python,
             "cell": self.id,
         }

@@ -30,12 +30,14 @@ Numbers = Mapping[str, Sequence[float] | bytes | None]
 @dataclass
 class Cell:
     """A cell as a run leaves it: a match, but for what is said here. `numbers` replaces files, None leaves one out;
-    `failed` is what the converter raised at its last stage; obstacles are by the kind of job."""
+    `failed` is what the converter raised at its last stage; obstacles are by the kind of job; `family` is the
+    converter's, '' for ours."""
 
     converter: str = "old"
     numbers: Numbers | None = None
     failed: str = ""
     obstacles: Mapping[str, Obstacle] | None = None
+    family: str = ""
 
     @property
     def id(self) -> str:
@@ -104,6 +106,7 @@ class Bench:
         )
         for part in made:
             obstacle = (cell.obstacles or {}).get(part.kind)
+            part = replace(part, family=cell.family if part.kind == "convert" else "")
             yield replace(part, passes=(), obstacle=obstacle) if obstacle else part
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:

@@ -22,6 +22,7 @@ from matrix.families.onnx_tf import OnnxTf
 from matrix.paths import CONVERTER
 from matrix.planning import Selection, make_plan
 from matrix.planning.named import cell_named
+from matrix.selectors import from_text
 from matrix.store.records import FIRST_FAMILY, Pass
 from matrix.verdicts.judge import ways_of
 
@@ -199,3 +200,15 @@ def test_what_a_pass_leaves_is_part_of_a_jobs_identity() -> None:
     more = _made(loads=(replace(_Odd.loads[0], leaves=("a.npz", "b.npz")),))
     maker = JobMaker(ConverterCode(CONVERTER))
     assert maker.make("convert", "env", {}, {}, _made()).id != maker.make("convert", "env", {}, {}, more).id
+
+
+def test_a_direct_cell_has_a_family_and_no_opset(tmp_path: Path, toys: None) -> None:
+    table = small.config(tmp_path, small.changed("models:\n", ROWS))
+
+    def chosen(*only: str) -> set[str]:
+        selection = Selection("full", tuple(map(from_text, only)))
+        return {cell.converter.id for cell in make_plan(table, small.locks(table), selection, "cpu").cells}
+
+    assert chosen("family=torchscript") == {"script"}
+    assert chosen("family=onnx-*") == {"old", "new", "text"}
+    assert "script" not in chosen("opset>=0")

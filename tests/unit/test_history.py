@@ -47,6 +47,15 @@ def test_cells_run_by_run(bench: Bench) -> None:
     assert len(set(history.conclusions)) == len(history.conclusions)
 
 
+def test_nothing_is_concluded_of_numbers_whose_family_is_not_installed(bench: Bench) -> None:
+    """How they are compared is the family's to say; what failed, failed whatever is installed."""
+    bench.run(Cell("a", family="gone"), Cell("b", failed=FAILS, family="gone"))
+    history = read(bench)
+    assert verdicts(history, A) == [(0, "unavailable")] and verdicts(history, B) == [(0, "error")]
+    (found,) = (history.conclusions[number].finding for _, number in history.timelines[A])
+    assert found.reason == "family-not-installed" and "gone" in found.title
+
+
 def test_what_rests_on_the_same_observations_is_judged_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bench.run(Cell("a"), Cell("b", failed=FAILS))
     for _ in range(5):
