@@ -127,7 +127,9 @@ def parse_lock(text: str, path: Path, exclusive: Groups = ()) -> Lock:
     _check_body(lines[body_start:], body_start + 1, path, exclusive)
     body = "".join(f"{line}\n" for line in lines[body_start:])
     try:
-        head = yaml.load("\n".join(line[3:] for line in lines[1:head_end]), Loader=yaml.BaseLoader)
+        head = yaml.load(
+            "\n".join(line[3:] for line in lines[1:head_end]), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+        )
         if head["schema"] != str(SCHEMA):
             raise ConfigError(f"{path}:1: lock schema {head['schema']}, this version reads {SCHEMA}; lock it again")
         if head["role"] not in get_args(Role) or head["outcome"] != ("resolved" if body else "unsatisfiable"):
