@@ -27,8 +27,12 @@ _OURS: dict[str, Family] = {one.name: one for one in (OnnxTf(),)}
 
 
 def find_family(name: str) -> Family | None:
-    """Return the family of this name, None where there is none. Packages are only searched for what is not ours."""
-    return _OURS.get(name) or _brought().get(name)
+    """Return the family of this name, None where there is none. Packages are only searched for what is not ours.
+    Raises ConfigError where the one of this name cannot be used."""
+    found = _OURS.get(name) or _brought().get(name)
+    if isinstance(found, ConfigError):
+        raise found
+    return found
 
 
 def family_named(name: str) -> Family:
@@ -42,7 +46,7 @@ def family_of(row: _Row) -> Family:
 
 
 class Known(Mapping[str, Family]):
-    """Every family by name, ours first. Other packages are only looked through for what is not ours."""
+    """Every family by name that can be used, ours first. Packages are only searched for what is not ours."""
 
     def __getitem__(self, name: str) -> Family:
         found = find_family(name)
@@ -51,10 +55,11 @@ class Known(Mapping[str, Family]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**_OURS, **_brought()})
+        brought = (name for name, one in _brought().items() if not isinstance(one, ConfigError))
+        return iter(dict.fromkeys((*_OURS, *brought)))
 
     def __len__(self) -> int:
-        return len({**_OURS, **_brought()})
+        return sum(1 for _ in self)
 
 
 KNOWN = Known()
@@ -82,24 +87,26 @@ class Absent(Family):
 
 
 @cache
-def _brought() -> dict[str, Family]:
+def _brought() -> dict[str, Family | ConfigError]:
+    """Each family from outside, or what is wrong with it: that is said to whoever names it, and stops nobody else."""
     # Only who is asked for a family that is not ours pays for the search.
     from importlib.metadata import entry_points
 
-    found: dict[str, Family] = {}
+    found: dict[str, Family | ConfigError] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        whole = {name: one for name, one in found.items() if not isinstance(one, ConfigError)}
         try:
             made = entry.load()
+            wrong = next(_faults(entry.name, made, whole), "")
         except Exception as error:
-            raise ConfigError(
-                f"the family {entry.name!r} of {entry.value} cannot be loaded ({type(error).__name__}: {error}); "
-                "mend or remove the package that brings it"
-            ) from error
-        for wrong in _faults(entry.name, made, found):
-            raise ConfigError(
+            wrong = f"cannot be loaded ({type(error).__name__}: {error})"
+        found[entry.name] = (
+            made
+            if not wrong
+            else ConfigError(
                 f"the family {entry.name!r} of {entry.value} {wrong}; mend or remove the package that brings it"
             )
-        found[made.name] = made
+        )
     return found
 
 

@@ -68,6 +68,20 @@ def test_others_come_by_an_entry_point(toys: None) -> None:
     assert list(KNOWN) == ["onnx-tf", "onnx-text", "torchscript"]
 
 
+def test_one_that_cannot_be_loaded_is_said_to_who_names_it_and_stops_nobody_else(
+    tmp_path: Path, toys: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\nbroken = no_such_module:FAMILY\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._brought.cache_clear()
+    assert list(KNOWN) == ["onnx-tf", "onnx-text", "torchscript"]
+    with pytest.raises(ConfigError, match=r"'broken' of no_such_module:FAMILY cannot be loaded \(ModuleNotFoundError"):
+        find_family("broken")
+
+
 def test_one_that_nobody_brings_any_more_is_a_name() -> None:
     gone = family_named("gone")
     assert (gone.name, gone.packages, gone.capabilities) == ("gone", (), frozenset())
