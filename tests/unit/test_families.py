@@ -75,7 +75,7 @@ def test_one_that_cannot_be_loaded_is_said_to_who_names_it_and_stops_nobody_else
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\nbroken = no_such_module:FAMILY\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     registry._brought.cache_clear()
     assert list(KNOWN) == ["onnx-tf", "onnx-text", "torchscript"]
     with pytest.raises(ConfigError, match=r"'broken' of no_such_module:FAMILY cannot be loaded \(ModuleNotFoundError"):
