@@ -61,7 +61,7 @@ class _Range(click.Option):
 
 def _with_ranges(command: click.Command) -> click.Command:
     """Put the ranges before what else has to work. A package that is called like an option of the command has none."""
-    taken = {text for parameter in command.params for text in parameter.opts}
+    taken = {"--help", *(text for parameter in command.params for text in parameter.opts)}
     ranges = [_Range(package, text) for package, text in _ranges().items() if f"--{package}" not in taken]
     place = next(number for number, parameter in enumerate(command.params) if parameter.name == "needs")
     command.params[place:place] = ranges

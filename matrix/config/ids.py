@@ -172,14 +172,18 @@ def _parse_cell(text: str) -> CellId:
     model, *parts = text.split("/")
     exporter, at, opset = (parts[0] if parts else "").partition("@")
     without = not at and RowId.parse(exporter).stem in (FILE, DIRECT)
-    if not model or len(parts) not in (1, 2) or not (without or (exporter and opset.isdecimal())):
+    if not (model and all(parts)) or len(parts) not in (1, 2) or not (without or (exporter and opset.isdecimal())):
         raise _no_cell(text)
-    return CellId(
+    found = CellId(
         model,
         RowId.parse(exporter),
         None if without else int(opset),
         RowId.parse(parts[1]) if len(parts) == 2 else None,
     )
+    # `@007` is no second spelling of `@7`.
+    if str(found) != text:
+        raise _no_cell(text)
+    return found
 
 
 def _no_cell(text: str) -> UsageError:

@@ -61,7 +61,22 @@ def test_a_model_that_was_only_read(cell: CellId) -> None:
         CellId.parse(str(replace(read, search="")))
 
 
-@pytest.mark.parametrize("text", ["", "net", "net/t/row", "net/t@x/row", "net/@9/row", "/t@9/r", "a/b@1/c/d"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "net",
+        "net/t/row",
+        "net/t@x/row",
+        "net/@9/row",
+        "/t@9/r",
+        "a/b@1/c/d",
+        "n/t@007/r",
+        "n/t@9/",
+        "n/t@9/r~",
+        "n/file/",
+    ],
+)
 def test_what_is_no_cell(text: str) -> None:
     with pytest.raises(UsageError, match="is not the id of a cell"):
         CellId.parse(text)
