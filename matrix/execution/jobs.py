@@ -54,7 +54,7 @@ class Job:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Job:
-        """Read what `document` gave. Raises KeyError and ValueError for anything else."""
+        """Read what `document` gave. Raises KeyError, TypeError or ValueError for anything else."""
         if document["schema"] != _SCHEMA:
             raise ValueError(f"a job of schema {document['schema']!r}; this version reads {_SCHEMA}")
         fields = {name: value for name, value in document.items() if name not in ("schema", "passes")}

@@ -78,7 +78,7 @@ class Lock:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Lock:
-        """Read what `document` gave. Raises KeyError and ValueError for anything else."""
+        """Read what `document` gave. Raises KeyError, TypeError or ValueError for anything else."""
         if document["schema"] != SCHEMA:
             raise ValueError(f"a lock of schema {document['schema']!r}; this version reads {SCHEMA}")
         newest = document["newest_pin"]

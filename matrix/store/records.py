@@ -166,7 +166,7 @@ class Observation:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Observation:
-        """Read what `document` gave. Raises KeyError and ValueError for anything else."""
+        """Read what `document` gave. Raises KeyError, TypeError or ValueError for anything else."""
         if document["schema"] != SCHEMA:
             raise ValueError(f"an observation of schema {document['schema']!r}; this version reads {SCHEMA}")
         columns = {name: value for name, value in document.items() if name not in ("schema", "passes", "obstacle")}
