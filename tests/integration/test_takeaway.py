@@ -531,7 +531,14 @@ def test_where_onnx_runtime_does_not_start_the_image_takes_outputs_instead(
         assert container.wait()["StatusCode"] == 0
         container.commit(*broken.split(":"))
         made = assemble(
-            docker_engine, session.state.mark, environment, replace(reference, place=broken), {}, tag, runtime=True
+            docker_engine,
+            session.state.mark,
+            environment,
+            replace(reference, place=broken),
+            OnnxTf(),
+            {},
+            tag,
+            runtime=True,
         )
         assert made.onnxruntime is None and "too old" in made.why
         found = run_image(tag, data, "model.onnx")
