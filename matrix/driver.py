@@ -101,7 +101,7 @@ def _share(shop: Workshop, plan: Plan) -> tuple[frozenset[str] | None, dict[str,
     if options.shard is None:
         return None, None
     index, of = options.shard
-    whole = partition(shop.session, shop.store, plan, options.resolution, options.as_of, of)
+    whole = partition(shop.session, shop.store, plan, options.resolution, options.as_of, of, options.run_id)
     shard = whole.shards[index - 1]
     shop.events.say(
         f"shard {shard.name}: {len(shard.cells)} of {whole.whole} cells, about {shard.seconds / 60:.0f} min"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from matrix.children import communicate
+from matrix import children
 from matrix.index import IndexSettings
 from matrix.redact import redact
 
@@ -111,22 +110,10 @@ def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[li
 
 async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> Outcome:
     """Run uv without blocking; a cancelled call is killed, not left behind."""
-    process = await asyncio.create_subprocess_exec(
-        binary(),
-        "--no-config",
-        *arguments,
-        env=variables(settings),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Ctrl-C belongs to the driver: a uv that it ended too would look like one that failed.
-        start_new_session=True,
-    )
-    out, err = await communicate(process)
+    status, out, err = await children.run(binary(), "--no-config", *arguments, env=variables(settings), cwd=cwd)
     text = out.decode(errors="replace")
     said = text + err.decode(errors="replace")
-    return Outcome(process.returncode == 0, text, redact(said) or f"uv ended with status {process.returncode}")
+    return Outcome(status == 0, text, redact(said) or f"uv ended with status {status}")
 
 
 @cache

@@ -22,9 +22,17 @@ _TOGETHER = 2_000
 
 
 def partition(
-    session: Session, store: Store, plan: Plan, resolution: Resolution, as_of: dt.date | None, shards: int
+    session: Session,
+    store: Store,
+    plan: Plan,
+    resolution: Resolution,
+    as_of: dt.date | None,
+    shards: int,
+    run_id: str | None = None,
 ) -> Partition:
-    """The cut of all cells that a run with these options would decide, whoever asks for it.
+    """Cut all cells that a run with these options would decide, the same way whoever asks.
+
+    What the run `run_id` itself measured does not count: its shards, also one that is run again, are of one cut.
 
     Raises UsageError for more shards than one night can have.
     """
@@ -32,16 +40,17 @@ def partition(
         raise UsageError(f"{shards} shards: choose 1 to {MOST_SHARDS}, which is as many jobs as one matrix starts")
     now = session.cells_of_now(plan, as_of) if as_of is not None else ()
     cells = (*(plan.cells if resolution != "now" else ()), *now)
-    return cut(cells, shards, measured(store, cells))
+    own = next((run.id for run in store.runs() if run.uid == run_id), None)
+    return cut(cells, shards, measured(store, cells, own))
 
 
-def measured(store: Store, cells: Sequence[Cell]) -> Costs:
-    """What the newest observations of these cells took, as far as there are any."""
+def measured(store: Store, cells: Sequence[Cell], before: int | None = None) -> Costs:
+    """Return what the newest observations of these cells took, as far as there are any older than run `before`."""
     names = sorted({name for cell in cells for name in (cell.id, str(CellId.parse(cell.id).own))})
     of_cells: dict[str, float] = {}
     of_exports: dict[Exported, float] = {}
     for start in range(0, len(names), _TOGETHER):
-        newest = store.newest_cells(names[start : start + _TOGETHER])
+        newest = store.newest_cells(names[start : start + _TOGETHER], before)
         records = [record for found in newest.values() for record in found]
         seen = store.observations(
             number for item in records for number in (item.export, item.reference, item.convert) if number is not None

@@ -7,6 +7,7 @@ ASCII.
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -104,9 +105,9 @@ class Sheet:
         font = self._font(size)
         line = known(text)
         if drawing.textlength(line, font) > room:
-            while line and drawing.textlength(line + "…", font) > room:
-                line = line[:-1]
-            line += "…"
+            lengths = range(1, len(line) + 1)
+            kept = bisect_right(lengths, float(room), key=lambda length: drawing.textlength(line[:length] + "…", font))
+            line = line[:kept] + "…"
         drawing.text(place, line, ink, font)
 
     def _font(self, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

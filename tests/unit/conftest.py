@@ -6,11 +6,13 @@ import functools
 import gc
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from bench import Bench
 from sqlalchemy import Engine
 
@@ -24,8 +26,50 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session")
+def _folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the tests' folders are: in memory where the system offers that, for they are thousands of small files."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path_factory.mktemp("tests")
+        return
+    with tempfile.TemporaryDirectory(prefix="matrix-unit-", dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def tmp_path(_folders: Path) -> Path:
+    """A new folder for one test."""
+    return Path(tempfile.mkdtemp(dir=_folders))
+
+
+_AS_SHIPPED = (
+    (os, "fsync", os.fsync),
+    (database, "_sqlite_settings", database._sqlite_settings),
+    (database, "_migrate", database._migrate),
+)
+
+
+@pytest.fixture
+def as_shipped(monkeypatch: pytest.MonkeyPatch, _quick: None) -> None:
+    """Take back what `_quick` does to the database, for tests that are about just that."""
+    for owner, name, value in _AS_SHIPPED:
+        monkeypatch.setattr(owner, name, value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What costs time in every test and is not what it is about: patched once, not for every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        _do_not_wait_for_the_disk(patch)
+        _copy_new_databases(patch, tmp_path_factory.mktemp("migrated") / "matrix.db")
+        _parse_code_once(patch)
+        # Every command reads its table, and most tables of a test are those of others.
+        patch.setattr(yaml, "compose", functools.lru_cache(64)(yaml.compose))
+        yield
+
+
+def _do_not_wait_for_the_disk(patch: pytest.MonkeyPatch) -> None:
     """Nothing here survives a power cut anyway, and other work on the machine's disk would decide how long it takes."""
     settings = database._sqlite_settings
 
@@ -33,28 +77,20 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         settings(connection, record)
         connection.execute("PRAGMA synchronous=OFF")
 
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(database, "_sqlite_settings", without_waiting)
+    patch.setattr(os, "fsync", lambda _: None)
+    patch.setattr(database, "_sqlite_settings", without_waiting)
 
 
-@pytest.fixture(scope="session")
-def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of today's schema, made by all migrations."""
-    path = tmp_path_factory.mktemp("migrated") / "matrix.db"
-    database.connect(f"sqlite:///{path}").dispose()
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _new_databases_are_copies(_migrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _copy_new_databases(patch: pytest.MonkeyPatch, migrated: Path) -> None:
     """Hundreds of tests begin with a new database: the migrations run for the first, and for those of older schemas."""
+    database.connect(f"sqlite:///{migrated}").dispose()
     migrate = database._migrate
 
     def copied(engine: Engine, found: str | None) -> None:
         if found is not None or engine.dialect.name != "sqlite":
             migrate(engine, found)
             return
-        with engine.connect() as connection, sqlite3.connect(_migrated) as source:
+        with engine.connect() as connection, sqlite3.connect(migrated) as source:
             target = connection.connection.driver_connection
             assert isinstance(target, sqlite3.Connection)
             empty = target.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
@@ -63,26 +99,22 @@ def _new_databases_are_copies(_migrated: Path, monkeypatch: pytest.MonkeyPatch) 
         if not empty:
             migrate(engine, found)
 
-    monkeypatch.setattr(database, "_migrate", copied)
+    patch.setattr(database, "_migrate", copied)
 
 
-@functools.cache
-def _imports(root: Path, path: Path, content: bytes) -> tuple[Path, ...]:
-    return tuple(_scan(ConverterCode(root), path))
-
-
-_scan = ConverterCode._scan
-
-
-@pytest.fixture(autouse=True)
-def _code_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _parse_code_once(patch: pytest.MonkeyPatch) -> None:
     """Every driver parses the files of converter/, which most tests leave as they are."""
+    real = Path(__file__).resolve().parents[2] / "converter"
+    scan = ConverterCode._scan
 
-    def scan(code: ConverterCode, path: Path) -> Iterable[Path]:
-        real = Path(__file__).resolve().parents[2] / "converter"
-        return _imports(code.root, path, path.read_bytes()) if code.root == real else _scan(code, path)
+    @functools.cache
+    def scanned(path: Path, content: bytes) -> tuple[Path, ...]:
+        return tuple(scan(ConverterCode(real), path))
 
-    monkeypatch.setattr(ConverterCode, "_scan", scan)
+    def once(code: ConverterCode, path: Path) -> Iterable[Path]:
+        return scanned(path, path.read_bytes()) if code.root == real else scan(code, path)
+
+    patch.setattr(ConverterCode, "_scan", once)
 
 
 @pytest.fixture

@@ -14,11 +14,7 @@ from matrix.store import database
 from matrix.store.schema import HEAD
 
 
-@pytest.fixture(autouse=True)
-def _new_databases_are_copies() -> None:
-    """Not here, where a migration is ended: in the place of conftest.py's fixture of this name."""
-
-
+@pytest.mark.usefixtures("as_shipped")
 @pytest.mark.parametrize("start", ["base", "0001", "0002"])
 def test_it_is_as_if_it_had_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
     url = f"sqlite:///{tmp_path / 'matrix.db'}"

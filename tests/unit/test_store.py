@@ -187,8 +187,8 @@ def test_history_outlives_the_driver(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_commit_returns_when_it_would_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # conftest.py takes this away from all other tests
+@pytest.mark.usefixtures("as_shipped")
+def test_a_commit_returns_when_it_would_survive_a_power_cut(tmp_path: Path) -> None:
     engine = database.connect(url(tmp_path))
     with engine.connect() as connection:
         assert connection.execute(sa.text("PRAGMA synchronous")).scalar() == 2  # FULL

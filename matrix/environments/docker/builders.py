@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import re
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 import docker
 from docker.errors import BuildError
 
-from matrix.children import communicate
+from matrix import children
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.docker.context import CERTIFICATES, INDEX
 from matrix.environments.docker.names import LABEL, STAGE, STATE
@@ -51,7 +50,8 @@ class BuildKit:
         self._command = command
 
     async def build(self, context: Path, base: str, tag: str, labels: Mapping[str, str]) -> None:
-        process = await asyncio.create_subprocess_exec(
+        # With newer versions the building is done by a plugin, a child of the command.
+        status, out, _ = await children.run(
             *_dying_with_us(),
             *(self._command, "build", "--progress", "plain", "--platform", PLATFORM, "--tag", tag),
             *("--build-arg", f"BASE={base}"),
@@ -61,17 +61,11 @@ class BuildKit:
             str(context),
             # A builder of the user's own choice may leave its image elsewhere.
             env={**{n: v for n, v in os.environ.items() if n != "BUILDX_BUILDER"}, "DOCKER_BUILDKIT": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # Ctrl-C belongs to the driver alone.
-            start_new_session=True,
         )
-        # With newer versions the building is done by a plugin, a child of it.
-        out, _ = await communicate(process)
-        if process.returncode != 0:
+        if status != 0:
             text = _STEP.sub("", out.decode(errors="replace"))
-            raise ImageNotBuilt(redact(text[-_KEPT:]) or f"{self._command} ended with status {process.returncode}")
+            raise ImageNotBuilt(redact(text[-_KEPT:]) or f"{self._command} ended with status {status}")
 
 
 class Classic:
