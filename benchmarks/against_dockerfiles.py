@@ -27,9 +27,9 @@ from matrix.environments.choose import docker_engine
 from matrix.environments.docker import names
 from matrix.environments.docker.client import buildkit_cli
 from matrix.environments.docker.engine import DockerEngine, layers
-from matrix.index import IndexSettings
-from matrix.locks.lockfile import Lock, read_locks
-from matrix.state import State
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import Lock, read_locks
+from matrix.store.state import State
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = (

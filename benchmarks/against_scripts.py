@@ -29,10 +29,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from matrix import interpreters  # noqa: E402
-from matrix.config import load_config  # noqa: E402
-from matrix.locks.lockfile import Lock, read_locks  # noqa: E402
+from matrix.packages import interpreters  # noqa: E402
+from matrix.packages.lock import Lock, read_locks  # noqa: E402
 from matrix.store import Store  # noqa: E402
+from matrix.table import load_config  # noqa: E402
 
 # Four TensorFlow minors on Pythons that today's virtualenv, and so tox, can still make environments for.
 CONVERTERS = ("onnxtf1.7.0-", "onnxtf1.8.0-", "onnxtf1.9.0-", "onnxtf1.10.0-onnx1.10.2-")

@@ -38,8 +38,8 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 from laboratory import Laboratory  # noqa: E402
 from synthetic_index import World  # noqa: E402
 
-from matrix.blame.asking import Blame, Measured, Recipe, Resolved  # noqa: E402
-from matrix.blame.search import investigate  # noqa: E402
+from matrix.answers.blame.questions import Blame, Measured, Recipe, Resolved  # noqa: E402
+from matrix.answers.blame.search import investigate  # noqa: E402
 
 START = dt.date(2021, 1, 1)
 LIMIT = 40

@@ -26,21 +26,21 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from matrix.config.model import ModelSpec
-from matrix.evidence import Evidence, Source
-from matrix.evidence.gather import gather
-from matrix.index import IndexSettings
-from matrix.pick.candidates import Candidates
-from matrix.pick.constraints import Constraint, read_constraint
-from matrix.pick.overall import overall
-from matrix.pick.ranking import Preferences, Ranked, rank
-from matrix.pick.search import Picks
+from matrix.answers.evidence import Evidence, Source
+from matrix.answers.evidence.gather import gather
+from matrix.answers.pick.best_overall import overall
+from matrix.answers.pick.candidates import Candidates
+from matrix.answers.pick.constraints import Constraint, read_constraint
+from matrix.answers.pick.ranking import Preferences, Ranked, rank
+from matrix.answers.pick.search import Picks
+from matrix.answers.prediction import Predictor
+from matrix.answers.remedies.apply import Table
+from matrix.app.project import Session
+from matrix.judging.cells import CellResult
+from matrix.packages.index import IndexSettings
 from matrix.planning.cells import Cell
-from matrix.prediction import Predictor
-from matrix.results import CellResult
-from matrix.searches.apply import Table
-from matrix.session import Session
-from matrix.state import State
+from matrix.store.state import State
+from matrix.table.model import ModelSpec
 
 TIER = "evidence"
 WAYS = ("pick", "newest", "same", "random")

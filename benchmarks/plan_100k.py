@@ -23,8 +23,8 @@ CELLS = 100_000
 def big_table() -> dict[str, object]:
     """matrix.yml's content with enough converters for CELLS cells in tier full."""
     sys.path.insert(0, str(ROOT))
-    from matrix.config import load_config
     from matrix.planning import Selection, make_plan
+    from matrix.table import load_config
 
     config = load_config(ROOT / "matrix.yml")
     cells = len(make_plan(config, {}, Selection("full"), None).cells)

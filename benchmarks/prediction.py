@@ -25,22 +25,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.config.exporters import expand
-from matrix.config.model import Config
-from matrix.coverage import Coverage
-from matrix.coverage.judging import judge_cases
-from matrix.evidence import Entry, Evidence, Source
-from matrix.evidence.gather import gather
+from matrix.answers.evidence import Entry, Evidence, Source
+from matrix.answers.evidence.gather import gather
+from matrix.answers.operators import Coverage
+from matrix.answers.operators.judging import judge_cases
+from matrix.answers.operators.opsets import since
+from matrix.answers.prediction import Prediction, Predictor
+from matrix.answers.prediction.experience import KINDS
+from matrix.answers.prediction.rows import converter_release, nearest
+from matrix.app.project import Session
 from matrix.families.reading import read_by
-from matrix.index import IndexSettings
-from matrix.operators import since
+from matrix.judging.cells import Judge, tolerances_of
+from matrix.packages.index import IndexSettings
 from matrix.planning.cells import Cell
-from matrix.prediction import Prediction, Predictor
-from matrix.prediction.experience import KINDS
-from matrix.prediction.rows import converter_release, nearest
-from matrix.results import Judge, tolerances_of
-from matrix.session import Session
-from matrix.state import State
+from matrix.store.state import State
+from matrix.table.exporters import expand
+from matrix.table.model import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 

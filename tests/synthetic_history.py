@@ -33,13 +33,14 @@ from sqlalchemy import (
 )
 from synthetic_outcomes import MATCH, MISMATCH, Made, Numbers, Outcome, Surroundings
 
-from matrix import array_comparisons, results
-from matrix.config import Config, load_config
-from matrix.config.exporters import expand
-from matrix.locks.lockfile import Lock, read_locks
-from matrix.state import State
+from matrix.judging import cells as results
+from matrix.judging import comparisons as array_comparisons
+from matrix.judging.reasons import known_reasons
+from matrix.packages.lock import Lock, read_locks
 from matrix.store import Store, schema
-from matrix.verdicts.reasons import known_reasons
+from matrix.store.state import State
+from matrix.table import Config, load_config
+from matrix.table.exporters import expand
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_NIGHT = dt.datetime(2026, 9, 27, 2, 0, tzinfo=dt.UTC)
@@ -278,7 +279,7 @@ class Writer:
         rows = {}
         for text, leg in self._legs.items():
             parts = json.loads(text)
-            parts = parts if kept else [array_comparisons._method(), *parts]
+            parts = parts if kept else [array_comparisons.method(), *parts]
             rows[hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()] = leg
         fresh = [{"key": key, "value": leg} for key, leg in rows.items() if key not in self._kept_legs]
         if fresh:

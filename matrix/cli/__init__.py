@@ -24,32 +24,32 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
 @click.group(
     cls=Group,
     commands_in={
-        "plan": "matrix.cli.planning",
-        "lock": "matrix.cli.locking",
-        "update": "matrix.cli.updating",
-        "build": "matrix.cli.building",
-        "run": "matrix.cli.running",
-        "coverage": "matrix.cli.covering",
-        "predict": "matrix.cli.predicting",
-        "pick": "matrix.cli.picking",
-        "blame": "matrix.cli.blaming",
-        "status": "matrix.cli.history",
-        "show": "matrix.cli.history",
-        "compare": "matrix.cli.comparing",
+        "plan": "matrix.cli.plan",
+        "lock": "matrix.cli.lock",
+        "update": "matrix.cli.update",
+        "build": "matrix.cli.build",
+        "run": "matrix.cli.run",
+        "coverage": "matrix.cli.coverage",
+        "predict": "matrix.cli.predict",
+        "pick": "matrix.cli.pick",
+        "blame": "matrix.cli.blame",
+        "status": "matrix.cli.status",
+        "show": "matrix.cli.status",
+        "compare": "matrix.cli.compare",
         "dashboard": "matrix.cli.dashboard",
-        "export": "matrix.cli.transferring",
-        "import": "matrix.cli.transferring",
-        "merge": "matrix.cli.transferring",
-        "history": "matrix.cli.pruning",
+        "export": "matrix.cli.export",
+        "import": "matrix.cli.export",
+        "merge": "matrix.cli.export",
+        "history": "matrix.cli.history",
         "ci": "matrix.cli.ci",
-        "judge": "matrix.cli.judging",
-        "explain": "matrix.cli.explaining",
-        "picture": "matrix.cli.picturing",
-        "bases": "matrix.cli.basing",
-        "image": "matrix.cli.imaging",
-        "clean": "matrix.cli.cleaning",
-        "doctor": "matrix.cli.doctoring",
-        "schema": "matrix.cli.planning",
+        "judge": "matrix.cli.judge",
+        "explain": "matrix.cli.explain",
+        "picture": "matrix.cli.picture",
+        "bases": "matrix.cli.bases",
+        "image": "matrix.cli.image",
+        "clean": "matrix.cli.clean",
+        "doctor": "matrix.cli.doctor",
+        "schema": "matrix.cli.plan",
     },
     summaries={
         "plan": "Show what a run would do, without doing it.",
@@ -100,7 +100,7 @@ def cli() -> None:
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    from matrix.errors import Interrupted, MatrixError
+    from matrix.core.errors import Interrupted, MatrixError
 
     try:
         cli.main(prog_name="python -m matrix", standalone_mode=False)

@@ -10,8 +10,8 @@ import click
 from matrix.cli.options import make_session, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
+    from matrix.app.project import Session
     from matrix.history import History
-    from matrix.session import Session
     from matrix.store import Store
     from matrix.store.records import Resolution
 
@@ -42,9 +42,9 @@ def github_matrix(
     import json
     import math
 
-    from matrix.ci.measured import partition
-    from matrix.cli.running import day_of_now
-    from matrix.errors import NothingSelected
+    from matrix.app.sharding import partition
+    from matrix.cli.run import day_of_now
+    from matrix.core.errors import NothingSelected
 
     session = make_session(**options)
     day = day_of_now(resolution, as_of)
@@ -83,7 +83,7 @@ def summary(
     Example:
       python -m matrix ci summary --run-id nightly-7 >> "$GITHUB_STEP_SUMMARY"
     """
-    from matrix.ci.summary import expected_shards, summary_of
+    from matrix.outputs.ci.summary import expected_shards, summary_of
 
     session = make_session(**options)
     expected = expected_shards(fan_out) if fan_out else None
@@ -135,10 +135,10 @@ def issues(
     """
     import os
 
-    from matrix.ci.github import Tracker
-    from matrix.ci.issues import MENDED, RETIRED, carry_out, steps
-    from matrix.ci.reports import reports
-    from matrix.errors import NothingSelected, UsageError
+    from matrix.core.errors import NothingSelected, UsageError
+    from matrix.outputs.ci.github import Tracker
+    from matrix.outputs.ci.issues import MENDED, RETIRED, carry_out, steps
+    from matrix.outputs.ci.reports import reports
 
     token = os.environ.get("GITHUB_TOKEN", "")
     if not token and not dry_run:
@@ -168,10 +168,10 @@ def issues(
 
 def _public(session: Session, stored: Store, include: tuple[str, ...]) -> History:
     """The history of what may leave the machine. Raises UsageError for an --include that names no stored model."""
-    from matrix.config.ids import CellId
-    from matrix.errors import UsageError
+    from matrix.core.errors import UsageError
     from matrix.history import read_history
-    from matrix.results import Judge
+    from matrix.judging.cells import Judge
+    from matrix.table.ids import CellId
 
     declared = {model.id for model in session.stated.models}
     models = declared | set(include)

@@ -51,9 +51,9 @@ def dashboard(
       python -m matrix dashboard --out site/ --serve --port 8000
       python -m matrix dashboard --out site/ --base-url https://example.org/compatibility/
     """
-    from matrix.dashboard.serve import serve as serve_site
-    from matrix.dashboard.site import TITLE, Wanted, build
-    from matrix.errors import UsageError
+    from matrix.core.errors import UsageError
+    from matrix.outputs.dashboard.serve import serve as serve_site
+    from matrix.outputs.dashboard.site import TITLE, Wanted, build
 
     if base_url and not base_url.startswith(("http://", "https://")):
         raise UsageError(f"--base-url {base_url}: write it whole, such as https://example.org/compatibility/")

@@ -1,168 +1,61 @@
-"""`status` and `show`: what was found before, judged by today's rules."""
+"""`history prune`: keep changes for ever, and duplicates for a while."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from matrix.cli.options import make_session, store_option, table_options
 
-if TYPE_CHECKING:
-    from matrix.config.ids import CellId
-    from matrix.results import CellResult
-    from matrix.session import Session
-    from matrix.store import Store
 
-# So many runs fit on a screen.
-_LISTED = 20
+@click.group()
+def history() -> None:
+    """Keep changes for ever, and duplicates for a while."""
 
 
-@click.command()
+@history.command()
 @table_options
 @store_option
-@click.option("--run", "number", type=int, help="The table of this run instead of the list of runs.")
-@click.option("--format", "format_", type=click.Choice(["table", "json", "md", "junit"]), default="table")
-def status(store: str | None, number: int | None, format_: str, **options: Any) -> None:
-    """Show past runs, or the table of one.
+@click.option(
+    "--keep", metavar="AGE", default="30d", show_default=True, help="Leave younger runs as they are: 14d, 12h."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and leave it.")
+def prune(store: str | None, keep: str, dry_run: bool, **options: Any) -> None:
+    """Take out of old runs what says nothing new.
 
-    Verdicts are drawn anew from what was observed: a tolerance or a signature changed since then counts.
+    Of a cell that came to the same again and again the first and the last time stay with all that was observed; the
+    runs between show the same verdict, and their observations and files go. No change goes, whatever its age.
     """
-    from dataclasses import replace
+    import contextlib
+    import datetime as dt
 
-    from matrix.cli.running import show_report
-    from matrix.cli.runs import chosen
-    from matrix.drift.gather import Past, beside_then
-    from matrix.errors import NothingSelected
-    from matrix.reporting import report_on
-    from matrix.results import Judge
-    from matrix.views import words
+    from matrix.app.retention import Keep
+    from matrix.core.errors import UsageError
+    from matrix.judging.cells import Judge
+    from matrix.outputs.interchange.pruning import prune as prune_store
 
-    session = make_session(**options)
-    config = session.config
-    history = session.state.open_store(store)
     try:
-        runs = history.runs()
-        if not runs:
-            raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
-        judge = Judge(config, history)
-        if number is None and format_ == "table":
-            for item in runs[:_LISTED]:
-                results = judge.cells(history.cells(item.id), session.locks, item.id)
-                click.echo(
-                    f"run {item.id}  {item.started:%Y-%m-%d %H:%M}  {item.tier}  {item.engine}  {item.status}: "
-                    f"{words.summary(results)}; {len(results)} of {item.planned} cells, "
-                    f"jobs {item.jobs_run} run, {item.jobs_cached} cached\n    {item.command}"
-                )
-            more = f"{len(runs) - _LISTED} older ones are not listed; " if len(runs) > _LISTED else ""
-            click.echo(f"{more}the table of one: python -m matrix status --run N")
-            return
-        run = chosen(runs, number)
-        report, stated = report_on(run, history, judge, config, session.locks)
-        if run.as_of is not None:
-            past = Past(session, history, judge, run.id)
-            kept = history.drift(run.id)
-            told = kept["conclusion"] if kept else ""
-            report = replace(report, sides=beside_then(past, report.results), drift=kept, drift_text=told)
-        show_report(report, stated, format_)
-    finally:
-        history.close()
-
-
-@click.command()
-@click.argument("cell")
-@table_options
-@store_option
-@click.option("--run", "number", type=int, help="As it came out in this run; default: the newest that decided it.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
-@click.option("--lock", is_flag=True, help="Print the lock of its converter, or of the environment that was moved.")
-def show(cell: str, store: str | None, number: int | None, format_: str, lock: bool, **options: Any) -> None:
-    """Explain one cell: stage, reason, remedy, log, versions, how to reproduce it.
-
-    CELL is the id a table prints, `model/exporter@opset/converter`; a part of it or a glob will do where only
-    one cell fits.
-    """
-    import json
-    import shlex
-
-    from matrix.cli.cells import like
-    from matrix.config.ids import CellId
-    from matrix.errors import NothingSelected, UsageError
-    from matrix.redact import plain
-    from matrix.results import Judge
-    from matrix.store.records import Observation
-    from matrix.views.detail import print_detail
-    from matrix.views.document import cell as cell_document
-
+        age = Keep.parse([keep]).age
+    except ValueError as error:
+        raise UsageError(f"--keep {error}") from error
+    if age is None:
+        raise UsageError(f"--keep {keep}: history is kept by age, such as 30d; `clean --keep` knows sizes")
     session = make_session(**options)
-    config = session.config
-    history = session.state.open_store(store)
-    try:
-        fitting = like(cell, history.cell_ids())
-        if not fitting:
-            raise NothingSelected(f"no run has decided a cell like {cell!r}; `python -m matrix status` lists runs")
-        # A part of an id means the cell at its own time, unless it says more.
-        own = [name for name in fitting if CellId.parse(name).moved is None]
-        fitting = own if len(own) == 1 else fitting
-        if len(fitting) > 1:
-            raise UsageError(f"{cell!r} fits {len(fitting)} cells: " + ", ".join(fitting[:8]))
-        past = history.history(fitting[0])
-        chosen = next((item for item in past if number in (None, item[0])), None)
-        if chosen is None:
-            raise UsageError(f"run {number} did not decide {fitting[0]}; runs that did: {_numbers(past)}")
-        run, records = chosen
-        result = Judge(config, history).cells(records, session.locks, run)[0]
-        if lock:
-            click.echo(_lock_text(session, history, result, run), nl=False)
-            return
-        blamed = history.blames.newest(_of_now(CellId.parse(fitting[0])))
-        if format_ == "json":
-            stories = {record.cell: dict(record.story) for record in blamed.values()}
-            click.echo(json.dumps({"schema": 1, "run": run, **cell_document(result), "blamed": stories}, indent=1))
-            return
-
-        def log(observation: Observation) -> str:
-            # It may have been imported, as it was.
-            return plain("".join(history.blobs.text(record.log) for record in observation.passes if record.log))
-
-        def lock_of(name: str) -> Path | None:
-            for folder in (session.folders.committed, session.folders.variants):
-                if (folder / f"{name}.lock").exists():
-                    return folder / f"{name}.lock"
-            return None
-
-        decided = history.run(run)
-        # A search chose its cells itself; what asks for this one alone is another command.
-        again = f"python -m matrix run --tier full --only converter={shlex.quote(result.record.converter)}"
-        print_detail(result, log, lock_of, again if decided.tier == "blame" else decided.command)
-        for record in blamed.values():
-            of = "" if record.cell == fitting[0] else f" of {record.cell}"
-            click.echo(f"\nblame{of} (run {record.run}, {record.created:%Y-%m-%d}): {record.story['answer']}")
-        click.echo(f"\ndecided in {len(past)} run{'s' * (len(past) > 1)}, this is run {run} of {_numbers(past)}")
-    finally:
-        history.close()
-
-
-def _of_now(cell: CellId) -> list[str]:
-    """The cells of another time under which a blame of this cell may be stored."""
-    return [str(cell)] if cell.moved is not None else [str(moved) for moved in cell.of_now()]
-
-
-def _lock_text(session: Session, history: Store, result: CellResult, run: int) -> str:
-    """Of the converter, or of the environment that is of another time. Raises UsageError where none is kept."""
-    from matrix.errors import UsageError
-
-    side = result.record.cell_id.moved or "converter"
-    part = result.export if side == "exporter" else result.convert
-    known = {**session.locks, **history.resolutions.of_run(run)}
-    exporter, converter = session.environments_of(result.record)
-    name = exporter if side == "exporter" else converter
-    if part is None or name not in known:
-        raise UsageError(f"{result.record.cell}: it never came to its {side}, or that has no lock any more")
-    return known[name].text()
-
-
-def _numbers(past: list[tuple[int, Any]]) -> str:
-    """`12, 9, 8, …`."""
-    return ", ".join(str(run) for run, _ in past[:_LISTED]) + (", …" if len(past) > _LISTED else "")
+    judge_by = session.config
+    before = dt.datetime.now(dt.UTC) - age
+    with session.state.held(), contextlib.closing(session.state.open_store(store)) as past:
+        gone = prune_store(past, Judge(judge_by, past), session.locks, before, not dry_run)
+        files = size = 0
+        shared = past.blobs.users() != {past.name}
+        if not dry_run and not shared:
+            files, size = past.blobs.collect(past.blobs_named())
+    verb = "would be " if dry_run else ""
+    click.echo(
+        f"{gone.runs} runs are older than {keep}: {gone.cells} cells {verb}folded into the runs before, "
+        f"{gone.observations} observations {verb}removed"
+    )
+    if shared:
+        click.echo("stored files are kept: more than one --store has used this state folder", err=True)
+    elif not dry_run:
+        click.echo(f"removed {files} stored files ({size / 2**20:.0f} MB)")

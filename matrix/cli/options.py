@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from matrix.session import Session
+    from matrix.app.project import Session
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -155,11 +155,11 @@ def make_session(
     base: str = "auto",
     **about: Any,
 ) -> Session:
-    from matrix.given import About, sort_out
-    from matrix.index import IndexSettings
-    from matrix.paths import TABLE
-    from matrix.session import Session
-    from matrix.state import State
+    from matrix.app.project import Session
+    from matrix.cli.model_options import About, sort_out
+    from matrix.core.paths import TABLE
+    from matrix.packages.index import IndexSettings
+    from matrix.store.state import State
 
     if table == Path("matrix.yml") and not table.exists() and TABLE.exists():
         # Called from elsewhere, such as a project of the user's own: nothing is left behind there.

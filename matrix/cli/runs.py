@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matrix.errors import NothingSelected, UsageError
+from matrix.core.errors import NothingSelected, UsageError
 from matrix.store import RunRecord
 from matrix.store.records import NOT_OF_CELLS
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix.core.errors import EngineUnavailable
+from matrix.core.paths import CONVERTER, DOCKER
 from matrix.environments.engine import BuildFailed, Engine
 from matrix.environments.venv import VenvEngine
-from matrix.errors import EngineUnavailable
-from matrix.index import IndexSettings
-from matrix.paths import CONVERTER, DOCKER
-from matrix.state import State
+from matrix.packages.index import IndexSettings
+from matrix.store.state import State
 
 if TYPE_CHECKING:
     from matrix.environments.docker.engine import DockerEngine

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from matrix.config.model import Limits
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.store.records import Exit, Pass
+from matrix.table.model import Limits
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from matrix.durable import is_full
+from matrix.core.files import is_full
+from matrix.core.text import redact
 from matrix.environments.engine import BuildFailed
 from matrix.environments.stamp import differences
-from matrix.locks.lockfile import Lock
-from matrix.redact import redact
-from matrix.verdicts.outcome import UNRECOGNISED
-from matrix.verdicts.signatures import ErrorText, match
+from matrix.judging.outcome import UNRECOGNISED
+from matrix.judging.signatures import ErrorText, match
+from matrix.packages.lock import Lock
 
 
 def install_failed(lock: Lock, text: str) -> BuildFailed:

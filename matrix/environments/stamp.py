@@ -11,8 +11,8 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from matrix import durable
-from matrix.locks.lockfile import Lock
+from matrix.core import files as durable
+from matrix.packages.lock import Lock
 
 _FILE = "matrix-stamp.json"
 SCHEMA = 1

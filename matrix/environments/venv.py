@@ -19,17 +19,17 @@ from typing import Any
 
 import psutil
 
-from matrix import interpreters, uv
-from matrix.config.model import Limits
+from matrix.core.errors import EngineUnavailable
+from matrix.core.untrusted import tail
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
 from matrix.environments.stamp import installed_in, read_stamp, write_stamp
-from matrix.errors import EngineUnavailable
-from matrix.index import IndexSettings
-from matrix.locks.lockfile import Lock
+from matrix.environments.worker_env import WORKER
+from matrix.packages import interpreters, uv
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import Lock
 from matrix.store.records import Exit, Pass
-from matrix.surroundings import WORKER
-from matrix.untrusted import tail
+from matrix.table.model import Limits
 
 # Raise it when environments built by an older version of this file must not be used any more.
 _RECIPE = "1"

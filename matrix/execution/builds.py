@@ -7,7 +7,7 @@ import time
 
 from matrix.environments.engine import BuildFailed, Engine, Environment
 from matrix.execution.events import Events
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 
 
 class Builds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from matrix.execution.jobs import Job
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.store.records import Observation
 
 

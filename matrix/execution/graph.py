@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix.config.exporters import Exporter
-from matrix.config.model import Config, ModelSpec
 from matrix.execution.job_types import JOB_TYPES, SOURCES, JobType
 from matrix.families import Family, family_of
 from matrix.planning.cells import Cell
 from matrix.planning.plan import Plan
+from matrix.table.exporters import Exporter
+from matrix.table.model import Config, ModelSpec
 
 
 @dataclass(frozen=True, eq=False)

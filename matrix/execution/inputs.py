@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.config.ids import ArrayKey
+from matrix.table.ids import ArrayKey
 
 if TYPE_CHECKING:
-    from matrix.config.model import ModelSpec
+    from matrix.table.model import ModelSpec
 
 DRAWS = 3
 

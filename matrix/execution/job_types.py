@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from matrix.config.model import Role
 from matrix.store.records import Pass
+from matrix.table.model import Role
 
 # Handed from one pass of a job to the next, and not kept: a rerun makes it again.
 CARRIED = "saved"

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from matrix.config.exporters import Exporter
-from matrix.config.model import Limits, ModelSpec
-from matrix.converter_code import ConverterCode
+from matrix.core.converter_code import ConverterCode
 from matrix.environments.engine import Environment
 from matrix.execution.job_types import JOB_TYPES, modules
-from matrix.execution.materials import factory_name
+from matrix.execution.user_files import factory_name
 from matrix.families import Family
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.store.records import Observation, Obstacle, Pass, PassRecord
+from matrix.table.exporters import Exporter
+from matrix.table.model import Limits, ModelSpec
 
 _SCHEMA = 1
 

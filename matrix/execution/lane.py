@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from matrix.config.model import Limits
-from matrix.durable import is_full
+from matrix.core.files import is_full
+from matrix.core.untrusted import remove_tree
 from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
@@ -18,10 +18,10 @@ from matrix.execution.job_types import CARRIED
 from matrix.execution.jobs import Job, observed
 from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.store.blobs import BlobStore
 from matrix.store.records import Exit, Observation, Obstacle, Pass, PassRecord
-from matrix.untrusted import remove_tree
+from matrix.table.model import Limits
 
 _PATIENCE_SECONDS = 0.2
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from matrix.config.model import Limits
 from matrix.environments.engine import Engine, Environment
 from matrix.execution.builds import Builds
 from matrix.execution.events import Events
@@ -14,9 +13,10 @@ from matrix.execution.job_types import JOB_TYPES
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.store.blobs import BlobStore
 from matrix.store.records import Observation
+from matrix.table.model import Limits
 
 # Converter environments built ahead of their turn where disk is short: enough that no slot waits for a build.
 _AHEAD = 2

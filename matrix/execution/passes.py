@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from matrix import durable
-from matrix.config.model import Limits
+from matrix.core import files as durable
+from matrix.core.links import link_or_copy
+from matrix.core.text import plain, redact
+from matrix.core.untrusted import remove_tree, tail
 from matrix.environments.engine import Worker
 from matrix.execution.jobs import Job
-from matrix.execution.report import read_report
-from matrix.links import link_or_copy
-from matrix.redact import plain, redact
+from matrix.execution.worker_report import read_report
 from matrix.store.blobs import BlobStore
 from matrix.store.records import Exit, Pass, PassRecord
-from matrix.untrusted import remove_tree, tail
+from matrix.table.model import Limits
 
 _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.2

@@ -12,21 +12,21 @@ from typing import Any
 
 from packaging.version import Version
 
-from matrix.config.model import Config, Limits
+from matrix.core.errors import ConfigError
 from matrix.environments.engine import Engine
-from matrix.errors import ConfigError
-from matrix.execution.answers import Answers, Counts
 from matrix.execution.events import Events
 from matrix.execution.graph import Graph, Node, environments_after
+from matrix.execution.job_runner import Answers, Counts
 from matrix.execution.job_types import FACTORY, FILE, INPUTS
 from matrix.execution.jobs import Job, JobMaker, export_params, factory_params, observed
 from matrix.execution.local import LocalExecutor
-from matrix.execution.materials import Materials
-from matrix.locks.lockfile import Lock
+from matrix.execution.user_files import Materials
+from matrix.judging.outcome import Outcome
+from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Obstacle
-from matrix.verdicts.outcome import Outcome
+from matrix.table.model import Config, Limits
 
 # From this release on a checkpoint can be loaded so that it runs no code; before, that check could be bypassed
 # (CVE-2025-32434).

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
+from matrix.families.scheme import MEMORY, Scheme
 from matrix.store.records import Pass
-from matrix.verdicts.scheme import MEMORY, Scheme
 
 Source = Literal["onnx", "torch"]
 

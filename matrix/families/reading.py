@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from matrix.config.model import Config, ConverterRow, OnnxRelease
 from matrix.families.registry import family_of
-from matrix.locks.lockfile import Lock
-from matrix.locks.versions import release_of
+from matrix.packages.lock import Lock
+from matrix.packages.versions import release_of
+from matrix.table.model import Config, ConverterRow, OnnxRelease
 
 
 def read_by(config: Config, row: ConverterRow, locks: Mapping[str, Lock]) -> OnnxRelease | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, get_args
 
 from packaging.utils import canonicalize_name
 
-from matrix.errors import ConfigError
+from matrix.core.errors import ConfigError
 from matrix.families.family import Family, Source
 from matrix.families.onnx_tf import OnnxTf
 

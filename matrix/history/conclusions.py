@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matrix.results import CellResult
-from matrix.verdicts.finding import Finding
+from matrix.judging.cells import CellResult
+from matrix.judging.finding import Finding
 
 
 @dataclass(frozen=True)

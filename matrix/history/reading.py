@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from matrix.config.ids import CellId
+from matrix.core.gc import uncollected
 from matrix.history.conclusions import Conclusion, conclusion_of
 from matrix.history.timelines import History, Timeline
-from matrix.locks.lockfile import Lock
-from matrix.results import CellResult, Judge
+from matrix.judging.cells import CellResult, Judge
+from matrix.packages.lock import Lock
 from matrix.store import RunRecord, Store
 from matrix.store.records import NOT_OF_CELLS
-from matrix.uncollected import uncollected
+from matrix.table.ids import CellId
 
 # So many cells are judged at once: their observations are in memory together.
 _TOGETHER = 2_000

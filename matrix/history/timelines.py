@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from matrix.config.ids import CellId
-from matrix.config.model import Role
 from matrix.history.conclusions import Conclusion
 from matrix.store import RunRecord
+from matrix.table.ids import CellId
+from matrix.table.model import Role
 
 Kind = Literal["broke", "mended", "changed", "new"]
 

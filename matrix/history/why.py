@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from matrix.config.model import Role
 from matrix.history.timelines import CellChange, History
-from matrix.results import CellResult
+from matrix.judging.cells import CellResult
 from matrix.store import CellRecord, Observation, Store
+from matrix.table.model import Role
 
 # Of so many packages a sentence names each.
 _NAMED = 4

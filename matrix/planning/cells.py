@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from matrix.config.exporters import Exporter
-from matrix.config.ids import CellId, RowId
-from matrix.config.model import ConverterRow, ExporterRow, ModelSpec
-from matrix.selectors import Condition, Selector
+from matrix.table.exporters import Exporter
+from matrix.table.ids import CellId, RowId
+from matrix.table.model import ConverterRow, ExporterRow, ModelSpec
+from matrix.table.selectors import Condition, Selector
 
 
 class Step(NamedTuple):

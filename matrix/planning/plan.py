@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from matrix import selectors
-from matrix.config.exporters import EXPORTER_KEYS, Exporter, direct, expand, from_file
-from matrix.config.ids import environment_name
-from matrix.config.model import Config, ConverterRow, ModelSpec, Tier
-from matrix.errors import NothingSelected, UsageError
+from matrix.core.errors import NothingSelected, UsageError
 from matrix.families import family_of
 from matrix.families.reading import newest_opset
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell, Selection
-from matrix.selectors import Selector
+from matrix.table import selectors
+from matrix.table.exporters import EXPORTER_KEYS, Exporter, direct, expand, from_file
+from matrix.table.ids import environment_name
+from matrix.table.model import Config, ConverterRow, ModelSpec, Tier
+from matrix.table.selectors import Selector
 
 # Exporters count as of a row's time within this distance of the row's date.
 OF_ITS_TIME = dt.timedelta(days=366)

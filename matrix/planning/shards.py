@@ -16,9 +16,9 @@ from functools import cached_property
 from statistics import median
 from typing import Generic, TypeVar
 
-from matrix.config.ids import CellId, RowId
-from matrix.errors import UsageError
+from matrix.core.errors import UsageError
 from matrix.planning.cells import Cell
+from matrix.table.ids import CellId, RowId
 
 # Of what was never measured: about what a conversion and an export of the zoo, and making an environment, take.
 _CONVERT_SECONDS = 3.0

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from packaging.version import Version
 
-from matrix.config.check import problems
-from matrix.config.ids import changed_id
-from matrix.config.model import Config, ConverterRow, ExporterRow, Row, Via
-from matrix.errors import UsageError
+from matrix.core.errors import UsageError
+from matrix.table.check import problems
+from matrix.table.ids import changed_id
+from matrix.table.model import Config, ConverterRow, ExporterRow, Row, Via
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 

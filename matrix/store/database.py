@@ -9,8 +9,8 @@ from pydantic_core import from_json
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from matrix.errors import ConfigError
-from matrix.redact import redact
+from matrix.core.errors import ConfigError
+from matrix.core.text import redact
 from matrix.store.schema import HEAD
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -13,15 +13,7 @@ from sqlalchemy.orm import Session
 from matrix.store import parts, repeats
 from matrix.store.cell_rows import cell_columns, cell_record
 from matrix.store.records import CellRecord, Part
-from matrix.store.schema import (
-    BlameRow,
-    CellRow,
-    ComparisonRow,
-    LockRow,
-    ObservationRow,
-    ResolutionRow,
-    RunRow,
-)
+from matrix.store.schema import BlameRow, CellRow, ComparisonRow, LockRow, ObservationRow, ResolutionRow, RunRow
 
 _CHUNK = 500
 _FETCHED = 1_000

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from matrix.config.ids import CellId
+from matrix.table.ids import CellId
 
 if TYPE_CHECKING:
-    from matrix.config.model import Role
+    from matrix.table.model import Role
 
 # A key of execution/job_types.py.
 JobKind = str

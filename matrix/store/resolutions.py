@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from sqlalchemy import Engine, Select, func, null, select
 from sqlalchemy.orm import Session
 
-from matrix.config.model import Role
 from matrix.store.parts import older
 from matrix.store.schema import LockRow, ResolutionRow, RunRow
+from matrix.table.model import Role
 
 if TYPE_CHECKING:
-    from matrix.locks.lockfile import Lock
+    from matrix.packages.lock import Lock
 
 
 class Resolutions:
@@ -94,7 +94,7 @@ class Resolutions:
 
 def _lock(row: ResolutionRow, lock: LockRow) -> Lock:
     # Not above: a store is opened by commands that never see a lock.
-    from matrix.locks.lockfile import Lock
+    from matrix.packages.lock import Lock
 
     return Lock(
         name=row.name,

@@ -15,8 +15,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import Row, func, insert, null, select, update
 from sqlalchemy.orm import Session
 
-from matrix.config.model import Limits, Role
-from matrix.errors import StateInUse, UsageError
+from matrix.core.errors import StateInUse, UsageError
 from matrix.store import parts, repeats
 from matrix.store.blames import Blames
 from matrix.store.blobs import BlobStore, FolderBlobs
@@ -39,6 +38,7 @@ from matrix.store.records import (
 from matrix.store.resolutions import Resolutions
 from matrix.store.schema import CellRow, ComparisonRow, DerivedRow, ObservationRow, RunRow
 from matrix.store.thinning import Thinning, thinning
+from matrix.table.model import Limits, Role
 
 _CHUNK = 500
 

@@ -21,8 +21,8 @@ from product import Finished, Project
 from tables import EXPORTER, ROOT, TF1, TF2
 from xdist.scheduler import LoadScopeScheduling
 
-from matrix import interpreters
-from matrix.locks.lockfile import read_locks
+from matrix.packages import interpreters
+from matrix.packages.lock import read_locks
 
 
 def pytest_configure(config: pytest.Config) -> None:

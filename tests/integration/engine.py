@@ -20,13 +20,13 @@ from docker.models.containers import Container
 from product import Project
 from tables import ROOT
 
+from matrix.core.errors import EngineUnavailable
 from matrix.environments.choose import choose
 from matrix.environments.docker import bases, names
 from matrix.environments.docker.client import connect
-from matrix.errors import EngineUnavailable
-from matrix.index import IndexSettings
-from matrix.locks.lockfile import read_locks
-from matrix.state import State
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import read_locks
+from matrix.store.state import State
 
 
 def lacking(text: str) -> NoReturn:

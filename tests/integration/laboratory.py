@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from matrix import uv
-from matrix.blame.asking import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
-from matrix.index import IndexSettings, UploadDates
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request
-from matrix.locks.resolve import resolve
-from matrix.verdicts.finding import Finding
+from matrix.answers.blame.questions import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
+from matrix.environments.locks.request import Request
+from matrix.environments.locks.resolve import resolve
+from matrix.judging.finding import Finding
+from matrix.packages import uv
+from matrix.packages.index import IndexSettings, UploadDates
+from matrix.packages.lock import Lock
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # uv waits for the index more than it works.

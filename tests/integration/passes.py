@@ -12,8 +12,8 @@ from typing import Any
 
 from tables import EXPORTER, OPSET, ROOT
 
-from matrix.config.model import ModelInput
 from matrix.execution.inputs import draw, pack
+from matrix.table.model import ModelInput
 
 _PATIENCE_SECONDS = 240
 

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from tables import ROOT
 
-from matrix.locks.lockfile import read_locks
+from matrix.packages.lock import read_locks
 
 _PATIENCE_SECONDS = 240
 _READ_THE_STORE = ("run", "status", "show", "compare", "clean", "pick", "coverage", "predict")

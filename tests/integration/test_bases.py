@@ -23,16 +23,18 @@ import requests
 from docker.errors import DockerException, ImageNotFound
 from product import wait_for
 
-from matrix import interpreters
-from matrix.bases import debian, names, pins
-from matrix.bases.libraries import needed
-from matrix.bases.make import Workshop
-from matrix.bases.tree import CannotCopy, examine
+from matrix.core.errors import Indeterminate, MatrixError
+from matrix.environments.docker import base_names as names
+from matrix.environments.docker import base_pins as pins
 from matrix.environments.docker.bases import BaseMissing, choose
 from matrix.environments.docker.client import connect
 from matrix.environments.docker.names import LABEL
-from matrix.errors import Indeterminate, MatrixError
-from matrix.interpreters import Interpreter
+from matrix.packages import interpreters
+from matrix.packages.interpreters import Interpreter
+from tools.bases import debian
+from tools.bases.libraries import needed
+from tools.bases.make import Workshop
+from tools.bases.tree import CannotCopy, examine
 
 PYTHON = "3.9"
 NAME = names.local(PYTHON)

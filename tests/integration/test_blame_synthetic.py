@@ -11,11 +11,11 @@ import pytest
 from laboratory import Laboratory, needs
 from synthetic_index import World
 
-from matrix import uv
-from matrix.blame.asking import Blame, Changed, Ranges, Recipe, Resolved, Transition
-from matrix.blame.search import investigate
-from matrix.index import IndexSettings, UploadDates
-from matrix.locks.request import Request
+from matrix.answers.blame.questions import Blame, Changed, Ranges, Recipe, Resolved, Transition
+from matrix.answers.blame.search import investigate
+from matrix.environments.locks.request import Request
+from matrix.packages import uv
+from matrix.packages.index import IndexSettings, UploadDates
 
 _START = dt.date(2021, 1, 1)
 # Two ends, and the one run that asks whether the same culprit struck before.

@@ -10,7 +10,7 @@ from passes import Passes, Work
 from product import Project
 from tables import TF1, TF2
 
-from matrix.arrays import read_arrays
+from matrix.judging.arrays import read_arrays
 
 # Three of one operator, so that it is traced ahead, and two that would meet in onnx-tf's one recurrent cell.
 _CASES = ["test_abs", "test_add", "test_add_bcast", "test_lstm_defaults", "test_lstm_with_initial_bias"]

@@ -10,9 +10,9 @@ from passes import Done, Passes, Work
 from product import Project
 from tables import TF1, TF2
 
-from matrix.arrays import read_arrays
-from matrix.config.model import ModelInput
-from matrix.verdicts.divergence import Divergence, Node, first_divergence
+from matrix.judging.arrays import read_arrays
+from matrix.judging.divergence import Divergence, Node, first_divergence
+from matrix.table.model import ModelInput
 
 SCRIPT = Path(__file__).with_name("plant_fault.py")
 MODELS = {

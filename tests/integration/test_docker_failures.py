@@ -14,7 +14,7 @@ from engine import attempts, building, built_on, containers, nameless, own_bases
 from product import Project, wait_for
 from tables import EXPORTER, ROOT, TF1, small_model, write_table
 
-from matrix.locks.lockfile import read_locks
+from matrix.packages.lock import read_locks
 
 LOCKS = read_locks(ROOT / "envs")
 PYTHONS = {LOCKS[name].python for name in (EXPORTER, "reference", TF1)}

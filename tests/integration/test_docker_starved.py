@@ -18,7 +18,7 @@ from product import Finished, Project, wait_for
 from tables import EXPORTER, ROOT, TF1, small_model, write_table
 
 from matrix.environments.docker import bases
-from matrix.locks.lockfile import read_locks
+from matrix.packages.lock import read_locks
 
 pytestmark = pytest.mark.slow
 

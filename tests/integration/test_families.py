@@ -10,8 +10,8 @@ import pytest
 from product import Project
 from tables import EXPORTER, OPSET, ROOT, write_table
 
-from matrix.config import load_config
-from matrix.locks.lockfile import read_locks
+from matrix.packages.lock import read_locks
+from matrix.table import load_config
 
 TEXT = "text-onnx1.15.0"
 SCRIPT = "script"

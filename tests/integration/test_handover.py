@@ -23,18 +23,18 @@ import shared
 from engine import need_bases, no_new_layers, own_bases
 from tables import NEWEST, ROOT, TF1, TF2, need_cpu_torch
 
-from matrix import interpreters, uv
-from matrix.config.model import ModelInput, ModelSpec
-from matrix.driver import Options, execute
+from matrix.answers.use_cases import Options, execute
+from matrix.app.project import Session
 from matrix.environments.docker.client import buildkit_cli
-from matrix.handover.choice import Choice
-from matrix.handover.write import write
-from matrix.index import IndexSettings, local_folder
+from matrix.judging.cells import Judge
+from matrix.judging.tolerance import Tolerances
+from matrix.outputs.package.folder.choice import Choice
+from matrix.outputs.package.folder.write import write
+from matrix.packages import interpreters, uv
+from matrix.packages.index import IndexSettings, local_folder
 from matrix.planning.cells import Step
-from matrix.results import Judge
-from matrix.session import Session
-from matrix.state import State
-from matrix.verdicts.tolerance import Tolerances
+from matrix.store.state import State
+from matrix.table.model import ModelInput, ModelSpec
 
 EXPORTER = NEWEST
 _PATIENCE = 600

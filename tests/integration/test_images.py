@@ -16,7 +16,7 @@ from product import Project
 from tables import ROOT, TF1, small_model, write_table
 
 from matrix.environments.docker import bases
-from matrix.locks.lockfile import Lock, read_locks
+from matrix.packages.lock import Lock, read_locks
 
 pytestmark = pytest.mark.slow
 

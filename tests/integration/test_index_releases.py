@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from packaging.version import Version
 
-from matrix.drift import Incident, incidents
-from matrix.index import IndexSettings, PackageUnknown, Releases, UploadDates, usable
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request
-from matrix.locks.resolve import resolve
+from matrix.answers.drift import Incident, incidents
+from matrix.environments.locks.request import Request
+from matrix.environments.locks.resolve import resolve
+from matrix.packages.index import IndexSettings, PackageUnknown, Releases, UploadDates, usable
+from matrix.packages.lock import Lock
 
 SETTINGS = IndexSettings.resolve().without_find_links()
 DAY = dt.date(2025, 6, 1)

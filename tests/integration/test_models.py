@@ -8,7 +8,7 @@ from product import Project
 from tables import EXPORTER
 from zoo_exports import CURRENT, MODELS, Export, run_zoo
 
-from matrix.verdicts.compare import compare, dynamic_range
+from matrix.judging.compare import compare, dynamic_range
 
 # What the current torch must write for the model to break what it says it breaks.
 OPERATORS = {

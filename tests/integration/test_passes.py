@@ -10,9 +10,9 @@ from passes import Done, Passes, Work
 from product import Project
 from tables import OPSET, TF2
 
-from matrix.arrays import read_arrays
-from matrix.config.model import ModelInput
-from matrix.verdicts.compare import compare
+from matrix.judging.arrays import read_arrays
+from matrix.judging.compare import compare
+from matrix.table.model import ModelInput
 
 GESTURES = ModelInput(name="readings", shape=(12, 8, 16), range=(-2, 2))
 FEATURES = ModelInput(name="features", shape=(3, 16), range=(-2, 2))

@@ -8,7 +8,7 @@ import pytest
 from product import Finished, Project
 from tables import EXPORTER, TF1, small_model, write_table
 
-from matrix.locks.lockfile import read_locks
+from matrix.packages.lock import read_locks
 
 
 def within(project: Project, *environments: str) -> list[str]:

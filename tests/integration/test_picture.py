@@ -12,8 +12,8 @@ from PIL import Image
 from product import Finished, Project
 from tables import EXPORTER, OPSET, ROOT, TF1, TF2
 
-from matrix.arrays import UnreadableArrays, read_arrays
-from matrix.picture.preprocess import fit, read_image, to_tensor
+from matrix.judging.arrays import UnreadableArrays, read_arrays
+from matrix.outputs.picture.preprocess import fit, read_image, to_tensor
 
 SAMPLE = ROOT / "samples" / "portrait.png"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from product import Finished, Project
 from tables import EXPORTER, OPSET, TF1, TF2, small_model, write_table
 
-from matrix import interpreters
-from matrix.locks.lockfile import read_locks
+from matrix.packages import interpreters
+from matrix.packages.lock import read_locks
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -28,15 +28,15 @@ from engine import lacking
 from product import Finished, Project, wait_for
 from tables import ROOT, TF1, TF2
 
+from matrix.app.project import Session
 from matrix.environments.docker.engine import DockerEngine
 from matrix.families.onnx_tf import OnnxTf
-from matrix.index import IndexSettings
-from matrix.locks.lockfile import read_locks
-from matrix.session import Session
-from matrix.state import State
-from matrix.takeaway.carried import write_program
-from matrix.takeaway.image import KIND, assemble, default_tag
-from matrix.takeaway.inside.toolchain import Toolchain
+from matrix.outputs.package.image.carried import write_program
+from matrix.outputs.package.image.image import KIND, assemble, default_tag
+from matrix.outputs.package.image.inside.toolchain import Toolchain
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import read_locks
+from matrix.store.state import State
 
 # Run by the reference environment, which has onnx: a folder of models, each with something of its own.
 MODELS = """

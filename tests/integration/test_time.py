@@ -16,9 +16,9 @@ from product import Finished, Project
 from synthetic_index import World
 from tables import EXPORTER, OPSET, ROOT, small_model, write_table
 
-from matrix import interpreters, uv
-from matrix.config import load_config
-from matrix.verdicts.reasons import known_reasons
+from matrix.judging.reasons import known_reasons
+from matrix.packages import interpreters, uv
+from matrix.table import load_config
 
 # A row without companions and with nothing but its pins.
 ROW = "onnxtf1.10.0-tf2.8.0-tfp0.16.0"

@@ -12,11 +12,11 @@ from packaging.version import Version
 from product import Project
 from tables import ROOT
 
-from matrix.config import Config, load_config
-from matrix.config.model import TorchRelease
-from matrix.index import IndexSettings
-from matrix.updates.facts import ONNX_FILES, TORCH_FILES, onnx_release, torch_opsets
-from matrix.updates.offered import Index
+from matrix.answers.releases.facts import ONNX_FILES, TORCH_FILES, onnx_release, torch_opsets
+from matrix.answers.releases.offered import Index
+from matrix.packages.index import IndexSettings
+from matrix.table import Config, load_config
+from matrix.table.model import TorchRelease
 
 NOWHERE = "http://127.0.0.1:9/simple"
 REAL = ROOT / "matrix.yml"

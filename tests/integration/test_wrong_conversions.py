@@ -12,9 +12,9 @@ import pytest
 from product import Project
 from zoo_exports import MODELS, Export, run_zoo
 
-from matrix.arrays import read_arrays
 from matrix.execution.inputs import make_inputs
-from matrix.verdicts.compare import Comparison, compare
+from matrix.judging.arrays import read_arrays
+from matrix.judging.compare import Comparison, compare
 
 SCRIPT = Path(__file__).with_name("onnx_mutations.py")
 

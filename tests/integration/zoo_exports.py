@@ -12,10 +12,10 @@ import shared
 from product import Project
 from tables import EXPORTER, NEWEST, OPSET, ROOT, TF1, TF2, need_cpu_torch
 
-from matrix.arrays import read_arrays
-from matrix.config import load_config
-from matrix.config.exporters import expand
-from matrix.verdicts.compare import Arrays
+from matrix.judging.arrays import read_arrays
+from matrix.judging.compare import Arrays
+from matrix.table import load_config
+from matrix.table.exporters import expand
 
 CONFIG = load_config(ROOT / "matrix.yml")
 MODELS = {model.id: model for model in CONFIG.models}

@@ -14,7 +14,8 @@ import small
 from fakes import GOOD, npz
 from small import observation, passed, report
 
-from matrix import cli, errors
+from matrix import cli
+from matrix.core import errors
 from matrix.store import Observation, Store
 from matrix.store.records import Obstacle
 

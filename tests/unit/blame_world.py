@@ -11,9 +11,9 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from matrix.blame.asking import Measure, Measured, Ranges, Recipe, Resolved
-from matrix.blame.search import investigate
-from matrix.verdicts.finding import Finding
+from matrix.answers.blame.questions import Measure, Measured, Ranges, Recipe, Resolved
+from matrix.answers.blame.search import investigate
+from matrix.judging.finding import Finding
 
 DAY0 = dt.date(2022, 1, 1)
 GOOD = Measured(Finding("match"))

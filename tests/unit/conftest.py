@@ -16,7 +16,7 @@ import yaml
 from bench import Bench
 from sqlalchemy import Engine
 
-from matrix.converter_code import ConverterCode
+from matrix.core.converter_code import ConverterCode
 from matrix.store import database
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import small
 
-from matrix.config.model import Limits
+from matrix.core.errors import EngineUnavailable
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
-from matrix.errors import EngineUnavailable
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
 from matrix.store.records import Exit, Observation, Pass
+from matrix.table.model import Limits
 
 PassName = str
 

@@ -14,10 +14,10 @@ import small
 from small import observation, passed, report
 
 from matrix.families import family_named, registry
-from matrix.results import CellResult
+from matrix.judging.cells import CellResult
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
 from matrix.store import Observation
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
 
 NAME = "torch2lite"
 

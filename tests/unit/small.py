@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from matrix.config import Config, load_config
-from matrix.config.model import Role
+from matrix.environments.locks.request import all_requests
 from matrix.families import KNOWN
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import all_requests
+from matrix.judging.judge import Judgement
+from matrix.packages.lock import Lock
 from matrix.store import CellRecord, Observation, PassRecord
 from matrix.store.records import Exit, JobKind, Obstacle
-from matrix.verdicts.judge import Judgement
+from matrix.table import Config, load_config
+from matrix.table.model import Role
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "matrix.yml"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matrix import arrays
-from matrix.arrays import UnreadableArrays, read_arrays
+from matrix.judging import arrays
+from matrix.judging.arrays import UnreadableArrays, read_arrays
 
 
 def npy(header: str, data: bytes = b"") -> bytes:

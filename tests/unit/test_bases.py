@@ -20,15 +20,18 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from requests.exceptions import ConnectionError as NoConnection
 
 from matrix import cli
-from matrix.bases import debian, make, names, pins, registry
-from matrix.bases.archive import Description, TarWriter, copy_sorted, extract_layers, layer, write_image
-from matrix.bases.libraries import needed
-from matrix.bases.pins import Pins
-from matrix.bases.tree import CannotCopy, Tree, examine
+from matrix.core.errors import ConfigError, EngineUnavailable, Indeterminate, UsageError
+from matrix.environments.docker import base_names as names
+from matrix.environments.docker import base_pins as pins
+from matrix.environments.docker import registry
+from matrix.environments.docker.base_pins import Pins
 from matrix.environments.docker.bases import BaseMissing, candidates, check_option, choose, find
 from matrix.environments.docker.names import LABEL
-from matrix.errors import ConfigError, EngineUnavailable, Indeterminate, UsageError
-from matrix.interpreters import Interpreter
+from matrix.packages.interpreters import Interpreter
+from tools.bases import debian, make
+from tools.bases.archive import Description, TarWriter, copy_sorted, extract_layers, layer, write_image
+from tools.bases.libraries import needed
+from tools.bases.tree import CannotCopy, Tree, examine
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
 MIRROR = "mirror:5000/python:{python}-slim"
@@ -518,7 +521,7 @@ def test_bases_are_made_on_debian_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_python_that_is_missing_is_a_problem_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     system(monkeypatch, ID="debian", VERSION_CODENAME="bookworm")
-    monkeypatch.setattr("matrix.interpreters.installed", dict)
+    monkeypatch.setattr("matrix.packages.interpreters.installed", dict)
     engine: Any = None  # is not asked
     assert make.make(engine, ["3.7"], False, print) == {
         "3.7": "Python 3.7 is not on this machine; get it: pyenv install 3.7"

@@ -14,10 +14,10 @@ import pytest
 import small
 from time_world import CELL, MOVED, NOW, Fault, TimeProject
 
-from matrix import errors
-from matrix.config import load_config
+from matrix.core import errors
 from matrix.environments.engine import BuildFailed
-from matrix.verdicts.reasons import known_reasons
+from matrix.judging.reasons import known_reasons
+from matrix.table import load_config
 
 BAD = ("--bad", NOW.isoformat())
 

@@ -17,14 +17,16 @@ import pytest
 from fakes import Deed, good
 from time_world import CELL, MOVED, NOW, THEN, Fault, TimeProject
 
-from matrix import driver, errors
-from matrix.blame import blaming, inquiry
-from matrix.blame.account import Story
-from matrix.blame.asking import Measured
-from matrix.config.ids import EnvironmentName
-from matrix.drift.sides import BothSides, both_sides
+from matrix.answers import use_cases as driver
+from matrix.answers.blame import loop as inquiry
+from matrix.answers.blame import one_cell as blaming
+from matrix.answers.blame.questions import Measured
+from matrix.answers.blame.report import Story
+from matrix.app.runtime import Bounds, Options, Workshop, workshop
+from matrix.core import errors
+from matrix.history.sides import BothSides, both_sides
 from matrix.store import Store
-from matrix.workshop import Bounds, Options, Workshop, workshop
+from matrix.table.ids import EnvironmentName
 
 ONE = ("--only", f"cell={CELL}")
 OTHER = "net/torch-1.12.1@7/new~now"

@@ -11,14 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from matrix.blame.asking import Changed, Measured, Recipe, Resolved
-from matrix.blame.bisection import HINTED, Pair, depth, next_probe
-from matrix.blame.delta import changes, minimise
-from matrix.blame.ledger import Ledger
-from matrix.blame.ranges import cap, fulfilled, merged
-from matrix.blame.timeline import timeline
-from matrix.blame.transitions import locate
-from matrix.verdicts.finding import Finding
+from matrix.answers.blame.asked import Ledger
+from matrix.answers.blame.bisection import HINTED, Pair, depth, next_probe
+from matrix.answers.blame.delta import changes, minimise
+from matrix.answers.blame.questions import Changed, Measured, Recipe, Resolved
+from matrix.answers.blame.ranges import cap, fulfilled, merged
+from matrix.answers.blame.timeline import timeline
+from matrix.answers.blame.transitions import locate
+from matrix.judging.finding import Finding
 
 LAST = 40
 NAMES = ("a", "b", "c", "d")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.blame.asking import Ranges
-from matrix.blame.proposal import Proposal, proposal
-from matrix.config import Config, Row, load_config
-from matrix.config.check import rows_with_places
-from matrix.errors import ConfigError
-from matrix.locks.request import make_request
+from matrix.answers.blame.questions import Ranges
+from matrix.answers.blame.table_patch import Proposal, proposal
+from matrix.core.errors import ConfigError
+from matrix.environments.locks.request import make_request
+from matrix.table import Config, Row, load_config
+from matrix.table.check import rows_with_places
 
 PROTOBUF: Ranges = (("protobuf", "<4"),)
 BOTH: Ranges = (("numpy", "<2"), ("protobuf", "<4"))

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from blame_world import GOOD, Driver, World, day, failing, rules
 
-from matrix.blame.asking import Blame, Changed, Measured, Recipe, Transition
-from matrix.blame.bisection import depth
-from matrix.blame.ledger import Ledger
-from matrix.blame.transitions import locate
-from matrix.verdicts.finding import Finding
+from matrix.answers.blame.asked import Ledger
+from matrix.answers.blame.bisection import depth
+from matrix.answers.blame.questions import Blame, Changed, Measured, Recipe, Transition
+from matrix.answers.blame.transitions import locate
+from matrix.judging.finding import Finding
 
 
 def steady(*packages: str, until: int = 100, every: int = 10) -> World:

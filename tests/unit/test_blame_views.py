@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from matrix.blame.account import Story, days, uncovered, why
-from matrix.blame.asking import (
+from matrix.answers.blame.document import document
+from matrix.answers.blame.picture import picture
+from matrix.answers.blame.questions import (
     Attempt,
     Blame,
     Changed,
@@ -24,10 +25,9 @@ from matrix.blame.asking import (
     Transition,
     Turn,
 )
-from matrix.verdicts.finding import Finding
-from matrix.views.blame_timeline import picture
-from matrix.views.blamed import answer, text
-from matrix.views.blamed_document import document
+from matrix.answers.blame.report import Story, days, uncovered, why
+from matrix.answers.blame.text import answer, text
+from matrix.judging.finding import Finding
 
 CELL = "net/torch-1.12.1@15/new"
 GOOD = Measured(Finding("match"), cell=CELL)

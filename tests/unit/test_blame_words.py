@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 from blame_world import GOOD, Driver, World
 
-from matrix.blame.asking import Changed, Measured
-from matrix.blame.inquiry import _constant
-from matrix.verdicts.finding import Finding
+from matrix.answers.blame.loop import _constant
+from matrix.answers.blame.questions import Changed, Measured
+from matrix.judging.finding import Finding
 
 
 def test_a_mixture_that_fails_in_its_own_way_accuses_nobody() -> None:

@@ -12,15 +12,15 @@ import small
 from fakes import GOOD
 from small import observation, passed, report
 
-from matrix.config.model import Role
+from matrix.answers.remedies.apply import Table, applied
+from matrix.judging.cells import CellResult
+from matrix.judging.changes import Change
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
+from matrix.judging.signatures import Remedy
 from matrix.planning import Selection, make_plan
 from matrix.planning.cells import Cell
-from matrix.results import CellResult
-from matrix.searches.apply import Table, applied
-from matrix.verdicts.changes import Change
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
-from matrix.verdicts.signatures import Remedy
+from matrix.table.model import Role
 
 TABLE = small.changed(
     "  - id: new\n", "  - {id: mid, pins: {onnx-tf: 1.5.0, onnx: 1.5.0, tensorflow: 1.15.0}}\n  - id: new\n"
@@ -217,7 +217,7 @@ def test_surroundings_are_set_for_the_converter_and_packages_not_for_the_referen
 
 
 def test_of_a_file_neither_opset_nor_exporter_can_be_another(table: Table, tmp_path: Path) -> None:
-    from matrix.config.exporters import from_file
+    from matrix.table.exporters import from_file
 
     of = replace(cell(table), exporter=from_file(table.config), opset=0)
     assert made(of, LOWER, table) is None and made(of, SCRIPT, table) is None

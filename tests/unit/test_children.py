@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from matrix import children
+from matrix.core import processes as children
 
 
 def test_the_outcome_of_a_command() -> None:

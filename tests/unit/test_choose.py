@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import pytest
 
+from matrix.core.errors import EngineUnavailable
 from matrix.environments import choose as choosing
 from matrix.environments.choose import choose
 from matrix.environments.docker.engine import DockerEngine
 from matrix.environments.engine import BuildFailed
 from matrix.environments.venv import VenvEngine
-from matrix.errors import EngineUnavailable
-from matrix.index import IndexSettings
-from matrix.state import State
+from matrix.packages.index import IndexSettings
+from matrix.store.state import State
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from fake_github import REPOSITORY, TOKEN, GitHub
 from sqlalchemy import create_engine, text
 from synthetic_history import Planted, plant
 
-from matrix.ci import github
-from matrix.ci.github import Tracker
-from matrix.ci.issues import MENDED, RETIRED, Issue, Steps, carry_out, steps
-from matrix.ci.reports import IssueText
 from matrix.cli import main
-from matrix.errors import Indeterminate, UsageError
+from matrix.core.errors import Indeterminate, UsageError
+from matrix.outputs.ci import github
+from matrix.outputs.ci.github import Tracker
+from matrix.outputs.ci.issues import MENDED, RETIRED, Issue, Steps, carry_out, steps
+from matrix.outputs.ci.reports import IssueText
 
 KEY, OTHER = "0123456789abcdef01234567", "f" * 24
 TEXT = IssueText(KEY, "row: protobuf is too new", "2 cells matched and no longer do.", 2)

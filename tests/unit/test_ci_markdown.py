@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from matrix.ci.markdown import code, line, prose, title
+from matrix.outputs.ci.markdown import code, line, prose, title
 
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

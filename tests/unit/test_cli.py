@@ -16,15 +16,19 @@ import pytest
 import small
 from fakes import Deed, FakeEngine, good
 
-from matrix import cli, errors, interpreters, paths, session, uv
-from matrix.cli import EPILOG, doctoring
+from matrix import cli
+from matrix.app import project as session
+from matrix.cli import EPILOG
+from matrix.cli import doctor as doctoring
+from matrix.core import errors, paths
 from matrix.environments.choose import choose
 from matrix.environments.engine import BuildFailed, Engine
+from matrix.environments.locks.keep import LockFolders
 from matrix.environments.stamp import write_stamp
 from matrix.environments.venv import VenvEngine
-from matrix.index import IndexSettings, UploadDates
-from matrix.interpreters import Interpreter
-from matrix.locks.keep import LockFolders
+from matrix.packages import interpreters, uv
+from matrix.packages.index import IndexSettings, UploadDates
+from matrix.packages.interpreters import Interpreter
 from matrix.store import FolderBlobs
 
 # --- exit codes ------------------------------------------------------------------------------------------------------
@@ -206,7 +210,7 @@ def test_limits_reach_the_jobs(project: Project) -> None:
 
 
 def test_a_state_in_use(project: Project) -> None:
-    from matrix.state import State
+    from matrix.store.state import State
 
     with State(project.root / ".matrix").held():
         code, out, err = project("run")
@@ -456,7 +460,7 @@ def test_a_combination_is_what_is_planned(project: Project) -> None:
 
 
 def test_a_combination_is_locked_in_the_state_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matrix.locks import resolve as resolving
+    from matrix.environments.locks import resolve as resolving
 
     def resolve(request: Any, *_: Any) -> Any:
         return small.lock(request.name, request.role, request=request.digest)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from matrix.verdicts.compare import (
+from matrix.judging.compare import (
     Comparison,
     Metrics,
     NotComparable,
@@ -20,7 +20,7 @@ from matrix.verdicts.compare import (
     compare,
     dynamic_range,
 )
-from matrix.verdicts.tolerance import EXACT
+from matrix.judging.tolerance import EXACT
 
 Array = NDArray[Any]
 F32 = Tolerances().float32

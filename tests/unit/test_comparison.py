@@ -28,14 +28,14 @@ from bench import (
 )
 from small import observation
 
-from matrix import errors
-from matrix.comparison import CellPair, RunComparison
-from matrix.results import CellResult
+from matrix.core import errors
+from matrix.history.comparison import CellPair, RunComparison
+from matrix.judging.cells import CellResult
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
+from matrix.outputs.terminal.comparison import text
 from matrix.store import RunRecord
 from matrix.store.records import Obstacle
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
-from matrix.views.comparison import text
 
 # --- equal -----------------------------------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ import pytest
 import small
 from small import changed, position
 
-from matrix.config import load_config, model
-from matrix.config.schema import json_schema
-from matrix.errors import ConfigError
+from matrix.core.errors import ConfigError
 from matrix.families import KNOWN
-from matrix.verdicts.tolerance import KIND_OF_DTYPE
+from matrix.judging.tolerance import KIND_OF_DTYPE
+from matrix.table import load_config, model
+from matrix.table.schema import json_schema
 
 NEW_PINS = "{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.8.0}"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix import uv
 from matrix.environments.docker.context import CERTIFICATES, INDEX, fill
-from matrix.index import IndexSettings
-from matrix.locks.lockfile import Lock
+from matrix.packages import uv
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import Lock
 
 RECIPE = small.ROOT / "docker"
 LOCK = small.lock("row", body=f"numpy==1.22.0 \\\n    {small.HASH}\ntorch==2.13.0+cpu \\\n    {small.HASH}\n")

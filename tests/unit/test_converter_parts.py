@@ -18,7 +18,7 @@ from converter.arrays import in_order, read_cases, write_cases
 from converter.failure import MESSAGE_LIMIT, describe
 from converter.job import Job
 from converter.results import Result
-from matrix.interpreters import installed
+from matrix.packages.interpreters import installed
 
 CONVERTER = Path(__file__).parents[2] / "converter"
 SOURCES = sorted(CONVERTER.rglob("*.py"))

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix.coverage.claims import claims
-from matrix.coverage.judging import UnreadableCoverage, judge_cases
-from matrix.coverage.releases import releases
-from matrix.coverage.summary import CaseResult, Coverage, Status, Support
+from matrix.answers.operators.claims import claims
+from matrix.answers.operators.judging import UnreadableCoverage, judge_cases
+from matrix.answers.operators.opsets import Use
+from matrix.answers.operators.releases import releases
+from matrix.answers.operators.summary import CaseResult, Coverage, Status, Support
 from matrix.families import family_named
-from matrix.operators import Use
-from matrix.verdicts.compare import Tolerances
-from matrix.verdicts.finding import Finding
-from matrix.views.coverage import markdown
-from matrix.views.coverage_document import Report, beside
+from matrix.judging.compare import Tolerances
+from matrix.judging.finding import Finding
+from matrix.outputs.documents.coverage import Report, beside
+from matrix.outputs.terminal.coverage import markdown
 
 SCHEMAS = {"Abs": [1, 6, 13], "Add": [1, 7], "Bernoulli": [15], "Constant": [1], "Dropout": [1, 12], "If": [1]}
 NOT_IMPLEMENTED = {

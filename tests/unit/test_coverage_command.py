@@ -13,8 +13,8 @@ import small
 from fakes import Deed, npz
 from test_cli import Project, project
 
+from matrix.answers.operators import kept
 from matrix.cli import runs
-from matrix.coverage import kept
 from matrix.store import Store
 
 __all__ = ["project"]

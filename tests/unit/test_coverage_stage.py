@@ -22,7 +22,7 @@ from converter.backend.measuring import stages
 from converter.families.onnx_tf import claims, coverage
 from converter.families.onnx_tf.warm import Warmth
 from converter.job import Job
-from matrix.converter_code import ConverterCode
+from matrix.core.converter_code import ConverterCode
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from matrix.coverage.kept import Unmeasured
-from matrix.coverage.summary import CaseResult, Coverage
-from matrix.dashboard.coverages import write_coverages
-from matrix.dashboard.schema import CoverageOfRow, CoverageSummary
-from matrix.dashboard.shards import Shards
+from matrix.answers.operators.kept import Unmeasured
+from matrix.answers.operators.summary import CaseResult, Coverage
 from matrix.families import family_named
-from matrix.verdicts.finding import Finding
-from matrix.views.coverage_document import beside
+from matrix.judging.finding import Finding
+from matrix.outputs.dashboard.coverages import write_coverages
+from matrix.outputs.dashboard.schema import CoverageOfRow, CoverageSummary
+from matrix.outputs.dashboard.shards import Shards
+from matrix.outputs.documents.coverage import beside
 
 
 def case(name: str, operator: str, since: int, verdict: str) -> CaseResult:

@@ -14,23 +14,23 @@ from xml.etree import ElementTree
 import pytest
 from bench import Bench, Cell
 
-from matrix.config import load_config
-from matrix.dashboard import logs, regressions, rows
-from matrix.dashboard.badges import Badge
-from matrix.dashboard.blames import harmless
-from matrix.dashboard.changes import Changes
-from matrix.dashboard.counting import Counts
-from matrix.dashboard.folder import replaced
-from matrix.dashboard.observed import shortened
-from matrix.dashboard.pages import Pages
-from matrix.dashboard.privacy import Cleaner, Public
-from matrix.dashboard.serve import open_server
-from matrix.dashboard.shards import encode, fnv1a, slug
-from matrix.dashboard.tally import RowTally
-from matrix.errors import UsageError
+from matrix.core.errors import UsageError
 from matrix.history import History, read_history
-from matrix.results import Judge
-from matrix.verdicts.reasons import known_reasons
+from matrix.judging.cells import Judge
+from matrix.judging.reasons import known_reasons
+from matrix.outputs.dashboard import logs, regressions, rows
+from matrix.outputs.dashboard.badges import Badge
+from matrix.outputs.dashboard.blames import harmless
+from matrix.outputs.dashboard.changes import Changes
+from matrix.outputs.dashboard.counting import Counts
+from matrix.outputs.dashboard.folder import replaced
+from matrix.outputs.dashboard.observed import shortened
+from matrix.outputs.dashboard.pages import Pages
+from matrix.outputs.dashboard.privacy import Cleaner, Public
+from matrix.outputs.dashboard.serve import open_server
+from matrix.outputs.dashboard.shards import encode, fnv1a, slug
+from matrix.outputs.dashboard.tally import RowTally
+from matrix.table import load_config
 
 ENVIRONMENT = "0123456789abcdef0123"
 
@@ -281,7 +281,7 @@ def test_pages_escape_and_miss_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     templates.mkdir()
     (templates / "page.html").write_text("{{ root }}|{{ site.title }}|{{ item }}")
     (templates / "wrong.html").write_text("{{ nothing }}")
-    monkeypatch.setattr("matrix.dashboard.pages.TEMPLATES", templates)
+    monkeypatch.setattr("matrix.outputs.dashboard.pages.TEMPLATES", templates)
     pages = Pages(tmp_path, {"title": "<b>"})
     pages.write_each("page.html", "rows", "item", [("rows/a.html", {"x": "</p>"})])
     assert (tmp_path / "rows" / "a.html").read_text() == "../|&lt;b&gt;|{&#39;x&#39;: &#39;&lt;/p&gt;&#39;}"

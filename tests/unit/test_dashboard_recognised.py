@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from matrix.dashboard.recognised import recognised
-from matrix.verdicts import signatures
+from matrix.judging import signatures
+from matrix.outputs.dashboard.recognised import recognised
 
 
 @pytest.mark.parametrize(

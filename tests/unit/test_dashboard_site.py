@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 from synthetic_history import HOSTILE_LINE, Planted, plant, write_history
 
 from matrix.cli.dashboard import dashboard
-from matrix.dashboard.shards import fnv1a
-from matrix.errors import MatrixError, NothingSelected, UsageError
+from matrix.core.errors import MatrixError, NothingSelected, UsageError
+from matrix.outputs.dashboard.shards import fnv1a
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 

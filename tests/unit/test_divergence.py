@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matrix.verdicts.compare import Arrays
-from matrix.verdicts.divergence import Node, first_divergence, tolerance_inside
-from matrix.verdicts.tolerance import Tolerance
+from matrix.judging.compare import Arrays
+from matrix.judging.divergence import Node, first_divergence, tolerance_inside
+from matrix.judging.tolerance import Tolerance
 
 
 def graph(*nodes: str) -> list[Node]:

@@ -11,15 +11,15 @@ import pytest
 import small
 from docker.errors import ImageNotFound
 
-from matrix.config.model import Limits
+from matrix.core.paths import CONVERTER, DOCKER
 from matrix.environments.docker.client import Facts
 from matrix.environments.docker.container import Container
 from matrix.environments.docker.engine import DockerEngine
 from matrix.environments.engine import BuildFailed, EngineFault, Environment
 from matrix.families.onnx_tf import OnnxTf
-from matrix.index import IndexSettings
-from matrix.locks.lockfile import Lock
-from matrix.paths import CONVERTER, DOCKER
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import Lock
+from matrix.table.model import Limits
 
 FACTS = Facts("99", False, False, "2", 4, True, "overlay2", None, "nowhere")
 

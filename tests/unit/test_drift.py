@@ -14,20 +14,21 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from matrix.blame.asking import Changed
-from matrix.config.model import Verdict
-from matrix.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift, standing
-from matrix.drift.gather import Past
-from matrix.drift.sentence import Totals, sentence
-from matrix.index import Package
-from matrix.index.package import parse_page
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request
+from matrix.answers.blame.questions import Changed
+from matrix.answers.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift
+from matrix.answers.drift import document as view
+from matrix.answers.drift.gather import Past
+from matrix.answers.drift.sentence import Totals, sentence
+from matrix.environments.locks.request import Request
+from matrix.history import standing
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
+from matrix.packages.index import Package
+from matrix.packages.index.package import parse_page
+from matrix.packages.lock import Lock
 from matrix.store import Store
 from matrix.store.schema import RunRow
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
-from matrix.views import drift as view
+from matrix.table.model import Verdict
 
 DAY = dt.date(2024, 7, 1)
 PY3 = "py3-none-any"

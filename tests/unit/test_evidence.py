@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.config.model import Tolerance
-from matrix.evidence import Entry, Evidence, Profile, Source, keep, read, shipped
-from matrix.evidence.derive import entry_of, identity_of, lock_identity
-from matrix.evidence.packed import newest, pack
-from matrix.operators import Use
-from matrix.results import Judge
+from matrix.answers.evidence import Entry, Evidence, Profile, Source, keep, read, shipped
+from matrix.answers.evidence.derive import entry_of, identity_of, lock_identity
+from matrix.answers.evidence.packed import newest, pack
+from matrix.answers.operators.opsets import Use
+from matrix.judging.cells import Judge
+from matrix.judging.finding import Finding
+from matrix.judging.judge import LITE_ONLY, Judgement
 from matrix.store import Store
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import LITE_ONLY, Judgement
+from matrix.table.model import Tolerance
 
 USE = Use("Resize", (("coordinate_transformation_mode", "half_pixel"), ("mode", "nearest")), "1011")
 USES = [{"operator": "Resize", "modes": dict(USE.modes), "given": "1011"}]

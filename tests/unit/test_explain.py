@@ -13,9 +13,10 @@ import pytest
 from rows import every
 from test_signatures import ELSEWHERE, Sample, _id, _samples
 
-from matrix import cli, errors
-from matrix.verdicts.pasted import read
-from matrix.views.explanation import explain
+from matrix import cli
+from matrix.core import errors
+from matrix.judging.pasted import read
+from matrix.outputs.terminal.explanation import explain
 
 ROOT = Path(__file__).resolve().parents[2]
 

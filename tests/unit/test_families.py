@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 import small
 
-from matrix.config import load_config
-from matrix.converter_code import ConverterCode
-from matrix.errors import ConfigError
+from matrix.core.converter_code import ConverterCode
+from matrix.core.errors import ConfigError
+from matrix.core.paths import CONVERTER
 from matrix.execution.graph import Graphs
 from matrix.execution.jobs import JobMaker
 from matrix.families import KNOWN, Family, family_named, find_family, in_order, registry
 from matrix.families.code import assembled, remove_others
 from matrix.families.onnx_tf import OnnxTf
-from matrix.paths import CONVERTER
+from matrix.judging.judge import ways_of
 from matrix.planning import Selection, make_plan
-from matrix.planning.named import cell_named
-from matrix.selectors import from_text
+from matrix.planning.by_id import cell_named
 from matrix.store.records import FIRST_FAMILY, Pass
-from matrix.verdicts.judge import ways_of
+from matrix.table import load_config
+from matrix.table.selectors import from_text
 
 TOYS = small.ROOT / "tests" / "families"
 

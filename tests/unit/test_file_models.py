@@ -15,11 +15,11 @@ from fakes import ANSWER, GOOD, Deed, good, npz
 from test_cli import Project, project
 from test_remedied_views import TOO_NEW, given
 
-from matrix import errors
-from matrix.config.model import ModelSpec
+from matrix.core import errors
 from matrix.execution.inputs import pack
 from matrix.planning import Selection, make_plan
-from matrix.selectors import Condition, from_text
+from matrix.table.model import ModelSpec
+from matrix.table.selectors import Condition, from_text
 
 __all__ = ["project"]
 

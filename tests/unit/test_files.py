@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix import durable
-from matrix.config.model import ModelInput, ModelSpec
+from matrix.core import files as durable
+from matrix.core.errors import ConfigError, StateInUse
 from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
-from matrix.errors import ConfigError, StateInUse
-from matrix.execution.materials import Materials
-from matrix.state import State
+from matrix.execution.user_files import Materials
 from matrix.store import FolderBlobs
+from matrix.store.state import State
+from matrix.table.model import ModelInput, ModelSpec
 
 # --- durable ---------------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from matrix.config.model import ModelInput, ModelSpec
-from matrix.errors import UsageError
-from matrix.given import About, parse_input, sort_out
+from matrix.cli.model_options import About, parse_input, sort_out
+from matrix.core.errors import UsageError
+from matrix.table.model import ModelInput, ModelSpec
 
 # --- one input -------------------------------------------------------------------------------------------------------
 

@@ -18,20 +18,20 @@ import small
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from matrix.arrays import read_cases
-from matrix.config.exporters import expand, from_file
-from matrix.config.model import ModelInput, ModelSpec
-from matrix.errors import UsageError
+from matrix.core.errors import UsageError
 from matrix.execution.inputs import make_inputs
-from matrix.handover import Choice, write
-from matrix.handover.write import files
-from matrix.locks.lockfile import Lock
+from matrix.judging.arrays import read_cases
+from matrix.judging.cells import CellResult
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
+from matrix.judging.tolerance import Tolerance, Tolerances
+from matrix.outputs.package.folder import Choice, write
+from matrix.outputs.package.folder.write import files
+from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell, Step
-from matrix.results import CellResult
 from matrix.store.records import PassRecord, RunRecord
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
-from matrix.verdicts.tolerance import Tolerance, Tolerances
+from matrix.table.exporters import expand, from_file
+from matrix.table.model import ModelInput, ModelSpec
 
 ONNX = hashlib.sha256(b"the file").hexdigest()
 NUMBERS = {"elements": 40, "max_abs": 2e-6, "max_rel": 1e-4, "rmse": 1e-7, "snr_db": "inf", "margin": 12.5}

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix.handover.conversion import SCHEMA
-from matrix.handover.inside import compare_numbers
-from matrix.verdicts.compare import compare as judged
-from matrix.verdicts.tensors import Array
-from matrix.verdicts.tolerance import Tolerances
+from matrix.judging.compare import compare as judged
+from matrix.judging.tensors import Array
+from matrix.judging.tolerance import Tolerances
+from matrix.outputs.package.folder.conversion import SCHEMA
+from matrix.outputs.package.folder.inside import compare_numbers
 
 INSIDE = Path(compare_numbers.__file__).parent
 RULE = asdict(Tolerances())

@@ -10,12 +10,12 @@ from bench import BROKEN, INFRA, Bench, Cell
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.config import load_config
-from matrix.config.ids import CellId
 from matrix.history import Conclusion, History, Timeline, read_history
-from matrix.results import CellResult, Judge
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.reasons import known_reasons
+from matrix.judging.cells import CellResult, Judge
+from matrix.judging.finding import Finding
+from matrix.judging.reasons import known_reasons
+from matrix.table import load_config
+from matrix.table.ids import CellId
 
 FAILS = "no such operator"
 A, B = Cell("a").id, Cell("b").id

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.config.ids import ArrayKey, CellId, EnvironmentName, RowId, by_case, environment_name
-from matrix.errors import UsageError
+from matrix.core.errors import UsageError
+from matrix.table.ids import ArrayKey, CellId, EnvironmentName, RowId, by_case, environment_name
 
 # What `Identifier` of matrix.yml allows; a time's label may hold the same.
 names = st.text("abcXYZ019._-+", min_size=1, max_size=12)

@@ -11,8 +11,9 @@ import pytest
 import requests
 from packaging.version import Version
 
-from matrix.errors import Indeterminate
-from matrix.index import (
+from matrix.core.errors import Indeterminate
+from matrix.environments.locks.resolve import PLATFORM
+from matrix.packages.index import (
     DatesUnknown,
     IndexSettings,
     Package,
@@ -23,9 +24,8 @@ from matrix.index import (
     UploadDates,
     usable,
 )
-from matrix.index.package import parse_page
-from matrix.index.usable import wheel_tags
-from matrix.locks.resolve import PLATFORM
+from matrix.packages.index.package import parse_page
+from matrix.packages.index.usable import wheel_tags
 
 SETTINGS = IndexSettings("https://anna:s3cret@host/simple/")
 V = Version

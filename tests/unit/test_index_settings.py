@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.index import DEFAULT_INDEX, IndexSettings
-from matrix.redact import redact
+from matrix.core.text import redact
+from matrix.packages.index import DEFAULT_INDEX, IndexSettings
 
 EVERYTHING = {
     "UV_DEFAULT_INDEX": "https://uv/simple",

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.config import Config
 from matrix.execution.graph import Graphs, environments_after
 from matrix.execution.job_types import JOB_TYPES, SOURCES
 from matrix.planning import Plan, Selection, make_plan
 from matrix.planning.cells import Cell
-from matrix.selectors import from_text
+from matrix.table import Config
+from matrix.table.selectors import from_text
 
 
 @pytest.fixture

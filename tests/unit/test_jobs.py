@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import small
 
-from matrix.config import Config, ModelInput, ModelSpec
-from matrix.config.exporters import Exporter, expand
-from matrix.converter_code import ConverterCode
+from matrix.core.converter_code import ConverterCode
 from matrix.execution.inputs import DRAWS, make_inputs
 from matrix.execution.jobs import Job, JobMaker, export_params
-from matrix.execution.materials import Materials
+from matrix.execution.user_files import Materials
 from matrix.families.onnx_tf import OnnxTf
 from matrix.store.blobs import FolderBlobs
+from matrix.table import Config, ModelInput, ModelSpec
+from matrix.table.exporters import Exporter, expand
 
 CONVERTER = small.ROOT / "converter"
 

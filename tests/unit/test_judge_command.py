@@ -11,11 +11,11 @@ from fakes import Deed, good, npz
 from test_cli import Project, project
 from test_remedied_views import RUN, too_new
 
-from matrix import errors
-from matrix.cli.judging import in_use, with_tolerances
-from matrix.config import load_config
-from matrix.verdicts.tolerance import EXACT, Tolerance
-from matrix.views.rejudged import _rounded_up
+from matrix.cli.judge import in_use, with_tolerances
+from matrix.core import errors
+from matrix.judging.tolerance import EXACT, Tolerance
+from matrix.outputs.terminal.rejudged import _rounded_up
+from matrix.table import load_config
 
 __all__ = ["project"]
 

@@ -12,10 +12,10 @@ from fakes import GOOD
 from small import observation, passed, raised, report
 
 from matrix.families.onnx_tf import OnnxTf
+from matrix.judging import judge as judging
+from matrix.judging.judge import Judgement, Leg, judge
+from matrix.judging.outcome import outcome
 from matrix.store import Observation
-from matrix.verdicts import judge as judging
-from matrix.verdicts.judge import Judgement, Leg, judge
-from matrix.verdicts.outcome import outcome
 
 
 def export(written: int | None = 9, **files: str) -> Observation:

@@ -12,18 +12,18 @@ import pytest
 import small
 from fakes import ANSWER, GOOD, Deed, FakeEngine, Told, good
 
-from matrix.config.model import Limits
 from matrix.environments.engine import BuildFailed
 from matrix.execution.builds import Builds
 from matrix.execution.job_types import JOB_TYPES
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
-from matrix.execution.report import read_report
 from matrix.execution.slots import Slots
+from matrix.execution.worker_report import read_report
 from matrix.families.onnx_tf import OnnxTf
+from matrix.judging.outcome import outcome
 from matrix.store import FolderBlobs, Observation
 from matrix.store.records import Exit, JobKind, Obstacle
-from matrix.verdicts.outcome import outcome
+from matrix.table.model import Limits
 
 LIMITS = Limits(seconds=0.15, memory_mb=1000)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import small
 
 from matrix.environments.docker.layers import shared_part
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 
 
 def lock(name: str, pins: str, python: str = "3.8", as_of: str = "2022-02-16", digest: str = "0") -> Lock:

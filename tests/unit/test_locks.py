@@ -11,12 +11,12 @@ import small
 from rows import every
 from small import changed
 
-from matrix.errors import ConfigError, LockStale
-from matrix.index import IndexSettings
-from matrix.locks import keep
-from matrix.locks.keep import LockFolders, refresh, stale
-from matrix.locks.lockfile import Lock, parse_lock, read_locks
-from matrix.locks.request import Request, all_requests
+from matrix.core.errors import ConfigError, LockStale
+from matrix.environments.locks import keep
+from matrix.environments.locks.keep import LockFolders, refresh, stale
+from matrix.environments.locks.request import Request, all_requests
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import Lock, parse_lock, read_locks
 
 RESOLVED = small.lock("old", newest_pin=dt.date(2019, 8, 6), as_of="2019-08-20")
 REFUSED = small.lock("new", body="", explanation="Python 3.9:\n× No solution found\n\n  ╰─▶ Because …\n#: not a header")
@@ -246,7 +246,7 @@ def test_stale_and_not_allowed(tmp_path: Path) -> None:
 
 
 def test_each_lock_is_written_before_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matrix.locks import resolve as resolving
+    from matrix.environments.locks import resolve as resolving
 
     def resolve(request: Request, *_: object) -> Lock:
         if request.name == "new":

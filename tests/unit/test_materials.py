@@ -12,14 +12,14 @@ import small
 from fakes import Deed, FakeEngine, good
 from test_run import World
 
-from matrix.arrays import read_arrays
-from matrix.config.model import ModelInput, ModelSpec
-from matrix.errors import ConfigError
-from matrix.execution import materials as module
+from matrix.core.errors import ConfigError
+from matrix.execution import user_files as module
 from matrix.execution.graph import is_users
-from matrix.execution.materials import Materials
+from matrix.execution.user_files import Materials
+from matrix.judging.arrays import read_arrays
 from matrix.store import Store
 from matrix.store.blobs import FolderBlobs
+from matrix.table.model import ModelInput, ModelSpec
 
 X = ModelInput(name="x", shape=(1, 3))
 

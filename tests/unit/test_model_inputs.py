@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from test_materials import X, blobs, factory, file, materials, npz, write
 
-from matrix.arrays import read_arrays
-from matrix.config.model import ModelInput, ModelSpec
-from matrix.errors import ConfigError
-from matrix.execution import stated as module
-from matrix.execution.materials import Materials
+from matrix.core.errors import ConfigError
+from matrix.execution import declared_inputs as module
+from matrix.execution.user_files import Materials
+from matrix.judging.arrays import read_arrays
 from matrix.store.blobs import FolderBlobs
+from matrix.table.model import ModelInput, ModelSpec
 
 __all__ = ["blobs", "materials"]
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.config import Config
-from matrix.config.ids import NOW, CellId, EnvironmentName, RowId
-from matrix.config.model import ConverterRow, ExporterRow, Row
-from matrix.errors import ConfigError, UsageError
-from matrix.locks.request import make_request
-from matrix.locks.versions import release_of, version_of
+from matrix.core.errors import ConfigError, UsageError
+from matrix.environments.locks.request import make_request
+from matrix.packages.versions import release_of, version_of
 from matrix.planning import Plan, Selection, make_plan
-from matrix.planning.moved import cells_of_now, moved_cell, moved_row
-from matrix.planning.named import cell_named
-from matrix.selectors import from_text
+from matrix.planning.by_id import cell_named
+from matrix.planning.other_times import cells_of_now, moved_cell, moved_row
+from matrix.table import Config
+from matrix.table.ids import NOW, CellId, EnvironmentName, RowId
+from matrix.table.model import ConverterRow, ExporterRow, Row
+from matrix.table.selectors import from_text
 
 DAY = dt.date(2026, 11, 24)
 

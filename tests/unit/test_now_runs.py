@@ -16,15 +16,15 @@ from fakes import Deed, good
 from packaging.version import Version
 from time_world import CELL, MOVED, NOW, Fault, TimeProject, verdicts
 
-from matrix import errors
+from matrix.answers.evidence import Source, read
+from matrix.app.project import Session
+from matrix.core import errors
 from matrix.environments.engine import BuildFailed
-from matrix.evidence import Source, read
-from matrix.index import Package, ReleasedFile
-from matrix.locks import resolve as resolving
-from matrix.locks.keep import LockFolders
-from matrix.locks.lockfile import parse_lock
-from matrix.results import Judge
-from matrix.session import Session
+from matrix.environments.locks import resolve as resolving
+from matrix.environments.locks.keep import LockFolders
+from matrix.judging.cells import Judge
+from matrix.packages.index import Package, ReleasedFile
+from matrix.packages.lock import parse_lock
 
 EXPORTED_NOW = "net/torch-1.12.1~now@8/new"
 ONE = ("--only", f"cell={CELL}")
@@ -328,7 +328,7 @@ def test_without_pages_there_is_no_drift_report_and_everything_else(
     def unreachable(settings: Any) -> Any:
         raise errors.Indeterminate("the index does not answer")
 
-    monkeypatch.setattr("matrix.drift.gather.Releases", unreachable)
+    monkeypatch.setattr("matrix.answers.drift.gather.Releases", unreachable)
     code, out, err = project("run", "--tier", "known", *ONE, "--resolution", "both", "--as-of", NOW.isoformat(),
                              "--format", "json")  # fmt: skip
     assert code == 0 and "no drift report: the index does not answer" in err

@@ -22,43 +22,43 @@ from test_evidence import entry, profile
 from test_families import ROWS, TOYS
 from test_updates import TODAY, Fake, index, listed, outcomes
 
-from matrix.blame.proposal import _whens
-from matrix.cli.covering import chosen
-from matrix.config.exporters import direct
-from matrix.config.model import Config
+from matrix.answers.blame.table_patch import _whens
+from matrix.answers.evidence import Evidence
+from matrix.answers.evidence.derive import entry_of
+from matrix.answers.pick import request as wanted
+from matrix.answers.pick.candidates import Candidates
+from matrix.answers.pick.constraints import read_constraint
+from matrix.answers.pick.derived_rows import stretched
+from matrix.answers.pick.ranking import Preferences, Ranked, rank
+from matrix.answers.pick.relax import relaxations
+from matrix.answers.pick.request import Wanted
+from matrix.answers.pick.search import Picks
+from matrix.answers.prediction import Prediction, Predictor
+from matrix.answers.releases.edit import additions, changed_table, noted
+from matrix.answers.releases.survey import Survey, survey
+from matrix.answers.remedies.apply import Table, applied
+from matrix.cli.coverage import chosen
+from matrix.core.errors import ConfigError, UsageError
+from matrix.core.paths import CONVERTER
 from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import megabytes
-from matrix.errors import ConfigError, UsageError
-from matrix.evidence import Evidence
-from matrix.evidence.derive import entry_of
 from matrix.families import family_named, registry
 from matrix.families.code import assembled
 from matrix.families.packages import distributions, exclusive, heavy_packages, telling_packages
-from matrix.handover import Choice, write
-from matrix.locks.lockfile import parse_lock
-from matrix.paths import CONVERTER
-from matrix.pick import wanted
-from matrix.pick.candidates import Candidates
-from matrix.pick.constraints import read_constraint
-from matrix.pick.ranking import Preferences, Ranked, rank
-from matrix.pick.relax import relaxations
-from matrix.pick.search import Picks
-from matrix.pick.stretch import stretched
-from matrix.pick.wanted import Wanted
+from matrix.judging.cells import CellResult
+from matrix.judging.changes import Change
+from matrix.judging.finding import Finding
+from matrix.judging.judge import LITE_ONLY, Judgement
+from matrix.judging.tolerance import Tolerances
+from matrix.outputs.package.folder import Choice, write
+from matrix.outputs.terminal.expected import print_expected
+from matrix.outputs.terminal.prediction import document, print_predictions
+from matrix.packages.lock import parse_lock
 from matrix.planning import Selection, make_plan
 from matrix.planning.cells import Cell
-from matrix.prediction import Prediction, Predictor
-from matrix.results import CellResult
-from matrix.searches.apply import Table, applied
 from matrix.store.records import RunRecord
-from matrix.updates.edit import additions, changed_table, noted
-from matrix.updates.survey import Survey, survey
-from matrix.verdicts.changes import Change
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import LITE_ONLY, Judgement
-from matrix.verdicts.tolerance import Tolerances
-from matrix.views.expected import print_expected
-from matrix.views.prediction import document, print_predictions
+from matrix.table.exporters import direct
+from matrix.table.model import Config
 
 # A converter of .onnx files that shares its packages with onnx-tf, and one that takes the torch module and whose passes
 # need nothing but numpy.

@@ -19,26 +19,26 @@ from other_family import NAME, ROW
 from test_views import MATCH, cases, printed, rows, run
 from test_views import result as first_result
 
+from matrix.answers.prediction import Prediction
 from matrix.cli.dashboard import dashboard
-from matrix.cli.planning import plan
-from matrix.config.exporters import direct, expand
-from matrix.dashboard import families
-from matrix.dashboard.shards import fnv1a
+from matrix.cli.plan import plan
 from matrix.families import family_named
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
+from matrix.outputs.dashboard import families
+from matrix.outputs.dashboard.shards import fnv1a
+from matrix.outputs.documents.coverage import Report as CoverageReport
+from matrix.outputs.documents.coverage import beside
+from matrix.outputs.documents.junit import junit
+from matrix.outputs.documents.markdown import markdown
+from matrix.outputs.documents.run import document
+from matrix.outputs.terminal.columns import columns, described, ordered, shortened
+from matrix.outputs.terminal.detail import print_detail
+from matrix.outputs.terminal.legs import leg_words
+from matrix.outputs.terminal.prediction import document as prediction_document
+from matrix.outputs.terminal.prediction import print_predictions
 from matrix.planning.cells import Cell as Planned
-from matrix.prediction import Prediction
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
-from matrix.views.columns import columns, described, ordered, shortened
-from matrix.views.coverage_document import Report as CoverageReport
-from matrix.views.coverage_document import beside
-from matrix.views.detail import print_detail
-from matrix.views.document import document
-from matrix.views.junit import junit
-from matrix.views.legs import leg_words
-from matrix.views.markdown import markdown
-from matrix.views.prediction import document as prediction_document
-from matrix.views.prediction import print_predictions
+from matrix.table.exporters import direct, expand
 
 
 @pytest.fixture(autouse=True)

@@ -15,29 +15,29 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from test_changed_cells import IR, outcome
 
-from matrix.cli import picking
-from matrix.config.model import Config
-from matrix.errors import Indeterminate, LockStale, UsageError
-from matrix.evidence import Entry, Evidence, Profile
+from matrix.answers.evidence import Entry, Evidence, Profile
+from matrix.answers.pick import choose
+from matrix.answers.pick.best_overall import overall
+from matrix.answers.pick.candidates import Candidates
+from matrix.answers.pick.choose import Picked
+from matrix.answers.pick.constraints import Constraint, read_constraint
+from matrix.answers.pick.derived_rows import stretched
+from matrix.answers.pick.ranking import Preferences, Ranked, rank
+from matrix.answers.pick.relax import relaxations
+from matrix.answers.pick.request import Wanted
+from matrix.answers.pick.search import Picks
+from matrix.answers.prediction import Prediction
+from matrix.answers.remedies.apply import Table
+from matrix.app.project import Session
+from matrix.cli import pick as picking
+from matrix.core.errors import Indeterminate, LockStale, UsageError
 from matrix.families.onnx_tf import OnnxTf
-from matrix.index import IndexSettings
-from matrix.pick import choose
-from matrix.pick.candidates import Candidates
-from matrix.pick.choose import Picked
-from matrix.pick.constraints import Constraint, read_constraint
-from matrix.pick.overall import overall
-from matrix.pick.ranking import Preferences, Ranked, rank
-from matrix.pick.relax import relaxations
-from matrix.pick.search import Picks
-from matrix.pick.stretch import stretched
-from matrix.pick.wanted import Wanted
+from matrix.judging.cells import CellResult
+from matrix.judging.finding import Finding
+from matrix.packages.index import IndexSettings
 from matrix.planning.cells import Cell
-from matrix.prediction import Prediction
-from matrix.results import CellResult
-from matrix.searches.apply import Table
-from matrix.session import Session
-from matrix.state import State
-from matrix.verdicts.finding import Finding
+from matrix.store.state import State
+from matrix.table.model import Config
 
 ONNX_TF = OnnxTf()
 
@@ -496,7 +496,7 @@ def test_of_a_made_exporter_the_chosen_build_is_locked_and_not_committed(
         asked.extend(request.name for request in requests if request.name in variants)
         return [small.lock(request.name, request.role) for request in requests]
 
-    monkeypatch.setattr("matrix.session.refresh", refresh)
+    monkeypatch.setattr("matrix.app.project.refresh", refresh)
     known = next(row for row in session.config.exporters if row.builds)
     row = known.model_copy(update={"id": "made", "add": {"numpy": "<2"}})
     assert session.adopt([row], lambda _: None) == {"made": ""}

@@ -18,16 +18,18 @@ import small
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from matrix import cli, errors, session
+from matrix import cli
+from matrix.app import project as session
+from matrix.core import errors
+from matrix.core.errors import UsageError
 from matrix.environments.engine import Engine
-from matrix.errors import UsageError
+from matrix.environments.locks.keep import LockFolders
 from matrix.execution.inputs import pack
-from matrix.locks.keep import LockFolders
-from matrix.picture import draw, panels, preprocess
-from matrix.picture.agreement import agreement, difference
-from matrix.picture.compose import compose, shade, summary
-from matrix.picture.draw import MARGIN, Panel, Sheet
-from matrix.picture.preprocess import fit, read_image, to_tensor
+from matrix.outputs.picture import draw, panels, preprocess
+from matrix.outputs.picture.agreement import agreement, difference
+from matrix.outputs.picture.compose import compose, shade, summary
+from matrix.outputs.picture.draw import MARGIN, Panel, Sheet
+from matrix.outputs.picture.preprocess import fit, read_image, to_tensor
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 NAMES = ("torch", "TensorFlow")

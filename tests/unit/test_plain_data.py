@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from matrix.execution.jobs import Job
 from matrix.families.onnx_tf import OnnxTf
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.store.records import Exit, Observation, Obstacle, Pass, PassRecord
 
 texts = st.text(max_size=20)

@@ -10,12 +10,12 @@ import pytest
 import small
 from small import changed
 
-from matrix.config import Config, ConverterRow, ExporterRow, TorchRelease
-from matrix.config.exporters import expand
-from matrix.config.model import OnnxRelease
-from matrix.errors import NothingSelected, UsageError
+from matrix.core.errors import NothingSelected, UsageError
 from matrix.planning import Plan, Selection, make_plan, with_pins
-from matrix.selectors import from_text
+from matrix.table import Config, ConverterRow, ExporterRow, TorchRelease
+from matrix.table.exporters import expand
+from matrix.table.model import OnnxRelease
+from matrix.table.selectors import from_text
 
 
 @pytest.fixture

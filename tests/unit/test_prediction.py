@@ -10,16 +10,16 @@ import pytest
 import small
 from test_evidence import entry, profile
 
-from matrix.config.exporters import expand
-from matrix.config.model import Config
-from matrix.coverage import CaseResult, Coverage
-from matrix.evidence import Entry, Evidence, Profile
-from matrix.operators import Use
+from matrix.answers.evidence import Entry, Evidence, Profile
+from matrix.answers.operators import CaseResult, Coverage
+from matrix.answers.operators.opsets import Use
+from matrix.answers.prediction import Predictor
+from matrix.answers.prediction.features import Feature
+from matrix.answers.prediction.frequencies import Failure, Frequencies, Index, Trial, suspects
+from matrix.judging.finding import Finding
 from matrix.planning.cells import Cell
-from matrix.prediction import Predictor
-from matrix.prediction.features import Feature
-from matrix.prediction.frequencies import Failure, Frequencies, Index, Trial, suspects
-from matrix.verdicts.finding import Finding
+from matrix.table.exporters import expand
+from matrix.table.model import Config
 
 CONV = Use("Conv", (("group", 1),), "111")
 RELU = Use("Relu", (), "1")

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 from transfer_world import NEW, OTHER, World
 
-from matrix.cli.pruning import history
+from matrix.cli.history import history
 from matrix.history.conclusions import Conclusion
 from matrix.history.timelines import Timeline
-from matrix.results import Judge
-from matrix.transfer.pruning import Pruned, prune, superfluous
-from matrix.verdicts.finding import Finding
+from matrix.judging.cells import Judge
+from matrix.judging.finding import Finding
+from matrix.outputs.interchange.pruning import Pruned, prune, superfluous
 
 LATER = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import small
 from rows import every
 
-from matrix import selectors
-from matrix.config import Config, ConverterRow, load_config
-from matrix.config.exporters import expand
-from matrix.locks.keep import stale
-from matrix.locks.lockfile import Lock, read_locks
-from matrix.locks.request import all_requests
+from matrix.environments.locks.keep import stale
+from matrix.environments.locks.request import all_requests
+from matrix.packages.lock import Lock, read_locks
 from matrix.planning import Cell, Selection, make_plan
+from matrix.table import Config, ConverterRow, load_config, selectors
+from matrix.table.exporters import expand
 
 # From onnx/onnx docs/Versioning.md; the first rows are the article's.
 ONNX = {

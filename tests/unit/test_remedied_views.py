@@ -13,11 +13,11 @@ import small
 from fakes import GOOD, Deed, good
 from test_cli import Project, project
 
-from matrix import errors
-from matrix.errors import ConfigError, Indeterminate, LockStale
-from matrix.locks import resolve
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request
+from matrix.core import errors
+from matrix.core.errors import ConfigError, Indeterminate, LockStale
+from matrix.environments.locks import resolve
+from matrix.environments.locks.request import Request
+from matrix.packages.lock import Lock
 from matrix.store.records import Exit
 
 __all__ = ["project"]

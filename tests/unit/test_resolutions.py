@@ -16,7 +16,7 @@ from alembic.config import Config as AlembicConfig
 from small import cell_record, observation
 from sqlalchemy import create_engine
 
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 from matrix.store import Store, database
 from matrix.store.records import Resolution
 from matrix.store.schema import HEAD

@@ -13,13 +13,13 @@ import pytest
 import small
 from packaging.version import Version
 
-from matrix import interpreters, uv
-from matrix.errors import ConfigError, Indeterminate
-from matrix.index import IndexSettings, UploadDates
-from matrix.locks import live
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request, all_requests
-from matrix.locks.resolve import resolve
+from matrix.core.errors import ConfigError, Indeterminate
+from matrix.environments.locks import live
+from matrix.environments.locks.request import Request, all_requests
+from matrix.environments.locks.resolve import resolve
+from matrix.packages import interpreters, uv
+from matrix.packages.index import IndexSettings, UploadDates
+from matrix.packages.lock import Lock
 
 SETTINGS = IndexSettings("https://index/simple", find_links=("/wheels",))
 BODY = "onnx==1.10 \\\n    --hash=sha256:00\n"

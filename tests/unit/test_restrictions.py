@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from matrix.config.model import Limits
 from matrix.environments.docker.cage import job_user, restrictions
 from matrix.environments.docker.client import Facts
+from matrix.table.model import Limits
 
 FACTS = Facts(
     version="20.10.24",

@@ -6,8 +6,8 @@ import datetime as dt
 
 import pytest
 
+from matrix.app.retention import Keep, size, superfluous
 from matrix.environments.engine import Stored
-from matrix.retention import Keep, size, superfluous
 
 NOW = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
 GIGABYTE = 2**30

@@ -13,7 +13,7 @@ import small
 
 from matrix.environments.docker.room import FLOOR_MEGABYTES, Room, megabytes
 from matrix.environments.engine import BuildFailed
-from matrix.locks.lockfile import Lock, read_locks
+from matrix.packages.lock import Lock, read_locks
 
 TORCH = small.lock("torch", body=f"torch==1.2.0 \\\n    {small.HASH}\nsix==1.16.0 \\\n    {small.HASH}\n")
 NEED = megabytes(TORCH)

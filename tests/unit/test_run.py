@@ -14,23 +14,23 @@ import pytest
 import small
 from fakes import ANSWER, Deed, FakeEngine, Told, good, npz
 
-from matrix.config import Config
-from matrix.config.model import Limits
-from matrix.converter_code import ConverterCode
+from matrix.core.converter_code import ConverterCode
+from matrix.core.paths import CONVERTER
 from matrix.environments.engine import BuildFailed
 from matrix.execution.builds import Builds
 from matrix.execution.graph import Graphs
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
-from matrix.locks.lockfile import Lock
-from matrix.paths import CONVERTER
+from matrix.judging.cells import CellResult, Judge
+from matrix.judging.finding import Finding
+from matrix.judging.outcome import Outcome
+from matrix.packages.lock import Lock
 from matrix.planning import Plan, Selection, make_plan
-from matrix.results import CellResult, Judge
-from matrix.selectors import from_text
 from matrix.store import Store
 from matrix.store.records import Exit
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.outcome import Outcome
+from matrix.table import Config
+from matrix.table.model import Limits
+from matrix.table.selectors import from_text
 
 LIMITS = Limits(seconds=0.15, memory_mb=1000)
 

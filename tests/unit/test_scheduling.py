@@ -16,7 +16,7 @@ from fakes import FakeEngine, Told
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.execution.builds import Builds
 from matrix.execution.slots import Slots
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 
 T = TypeVar("T")
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from test_changed_cells import IR, KERAS, LEGACY, LOWER, OLD_PROTOBUF, RENAME, SIMPLIFY, cell, outcome, table
 
+from matrix.answers.remedies import Searches
+from matrix.answers.remedies.apply import Table
+from matrix.answers.remedies.divergence import to_locate
+from matrix.answers.remedies.trials import MAX_CHANGES, MAX_TRIALS, Trial, next_trial
+from matrix.judging.changes import Change
+from matrix.judging.judge import EXPORTER_LEG
+from matrix.judging.signatures import Remedy
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
-from matrix.searches import Searches
-from matrix.searches.apply import Table
-from matrix.searches.divergence import to_locate
-from matrix.searches.remedies import MAX_CHANGES, MAX_TRIALS, Trial, next_trial
-from matrix.verdicts.changes import Change
-from matrix.verdicts.judge import EXPORTER_LEG
-from matrix.verdicts.signatures import Remedy
 
 __all__ = ["table"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from matrix.selectors import Condition, Selector, from_mapping, from_text
+from matrix.table.selectors import Condition, Selector, from_mapping, from_text
 
 CELL = {
     "model": "net",

@@ -10,11 +10,11 @@ import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix.ci.measured import measured, partition
-from matrix.errors import UsageError
+from matrix.app.sharding import measured, partition
+from matrix.core.errors import UsageError
 from matrix.planning import Plan, Selection, make_plan
 from matrix.planning.cells import Cell
-from matrix.planning.moved import cells_of_now
+from matrix.planning.other_times import cells_of_now
 from matrix.planning.shards import Costs, Partition, cut, shard_named
 from matrix.store import Store
 

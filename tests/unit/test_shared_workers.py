@@ -10,9 +10,9 @@ import pytest
 from fakes import Deed, good
 from test_lane import HALF, WHOLE, Bench, only
 
-from matrix.config.model import Limits
+from matrix.judging.outcome import outcome
 from matrix.store.records import Exit
-from matrix.verdicts.outcome import outcome
+from matrix.table.model import Limits
 
 KERNEL = Deed(HALF, released=False, exit=Exit(signal=9, oom=True))
 DRIVER = Deed(HALF, released=False, rss_mb=2000)

@@ -15,10 +15,10 @@ from packaging.utils import canonicalize_name
 from rows import every
 
 from matrix.families.onnx_tf import OnnxTf
-from matrix.verdicts import matching, signatures
-from matrix.verdicts.changes import Change, facts
-from matrix.verdicts.matching import first, match_any
-from matrix.verdicts.signatures import ErrorText, SignatureError, load, match, parse
+from matrix.judging import matching, signatures
+from matrix.judging.changes import Change, facts
+from matrix.judging.matching import first, match_any
+from matrix.judging.signatures import ErrorText, SignatureError, load, match, parse
 
 SAMPLES = Path(__file__).parent / "data" / "failures.tsv"
 

@@ -6,7 +6,7 @@ import pytest
 from bench import BROKEN, DIFFERENT, EQUAL, INFRA, NO_PYTHON, REGRESSED, UNSURE, Bench, Cell
 from small import observation
 
-from matrix import errors
+from matrix.core import errors
 from matrix.history.why import installed_otherwise, why, words
 
 FAILS = "no such operator"

@@ -13,11 +13,11 @@ import small
 import sqlalchemy as sa
 from small import observation, passed, report
 
-from matrix.config.model import Limits
-from matrix.errors import ConfigError
+from matrix.core.errors import ConfigError
 from matrix.store import Observation, Store, database
 from matrix.store.records import Exit, Obstacle
 from matrix.store.schema import HEAD, Base
+from matrix.table.model import Limits
 
 LIMITS = Limits(seconds=300, memory_mb=1000)
 

@@ -13,14 +13,14 @@ import pytest
 import small
 from synthetic_history import HOSTILE_LINE, HOSTILE_NODE, ROOT, plant, write_history
 
-from matrix.config import load_config
-from matrix.config.model import Verdict
 from matrix.history import History, read_history
-from matrix.locks.lockfile import read_locks
-from matrix.results import CellResult, Judge
-from matrix.state import State
+from matrix.judging.cells import CellResult, Judge
+from matrix.judging.reasons import known_reasons
+from matrix.packages.lock import read_locks
 from matrix.store import Store
-from matrix.verdicts.reasons import known_reasons
+from matrix.store.state import State
+from matrix.table import load_config
+from matrix.table.model import Verdict
 
 
 def read(state: Path, newest: Callable[[CellResult, int], None] | None = None) -> tuple[History, Store]:

@@ -18,29 +18,29 @@ import numpy as np
 import pytest
 from small import TABLE
 
-from matrix.config import load_config
-from matrix.config.model import Config, ExporterRow, Verdict
-from matrix.errors import Indeterminate, UsageError
+from matrix.core.errors import Indeterminate, UsageError
 from matrix.execution.inputs import draw, pack
 from matrix.families.onnx_tf import OnnxTf
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
+from matrix.judging.matching import load
+from matrix.judging.tolerance import Tolerances
+from matrix.outputs.package.image.carried import write_program
+from matrix.outputs.package.image.image import check_room, check_tag, default_tag
+from matrix.outputs.package.image.inside import given, memory, place
+from matrix.outputs.package.image.inside.judging import NO_REFERENCE, conclude, speak
+from matrix.outputs.package.image.inside.mistake import Mistake
+from matrix.outputs.package.image.inside.model import Fed, GraphInput, Model, choose_shapes
+from matrix.outputs.package.image.inside.options import parse
+from matrix.outputs.package.image.inside.reference import Reference
+from matrix.outputs.package.image.inside.telling import EXIT_CODES, Telling
+from matrix.outputs.package.image.inside.toolchain import Toolchain
+from matrix.outputs.package.image.inside.workers import Workers
+from matrix.outputs.package.image.joint import joint_request
+from matrix.outputs.package.image.push import remote_name
 from matrix.store.records import Exit, Observation, PassRecord
-from matrix.takeaway.carried import write_program
-from matrix.takeaway.image import check_room, check_tag, default_tag
-from matrix.takeaway.inside import given, memory, place
-from matrix.takeaway.inside.judging import NO_REFERENCE, conclude, speak
-from matrix.takeaway.inside.mistake import Mistake
-from matrix.takeaway.inside.model import Fed, GraphInput, Model, choose_shapes
-from matrix.takeaway.inside.options import parse
-from matrix.takeaway.inside.reference import Reference
-from matrix.takeaway.inside.telling import EXIT_CODES, Telling
-from matrix.takeaway.inside.toolchain import Toolchain
-from matrix.takeaway.inside.workers import Workers
-from matrix.takeaway.joint import joint_request
-from matrix.takeaway.push import remote_name
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
-from matrix.verdicts.matching import load
-from matrix.verdicts.tolerance import Tolerances
+from matrix.table import load_config
+from matrix.table.model import Config, ExporterRow, Verdict
 
 TOOLCHAIN = Toolchain(
     row="row-1",
@@ -91,13 +91,14 @@ def in_the_image(program: Path, code: str) -> str:
 
 
 def test_the_program_needs_nothing_that_the_image_does_not_have(program: Path) -> None:
-    code = "import matrix.takeaway.inside.program as p, matrix.verdicts.judge as j; print(p.__file__, j.__file__)"
+    code = "from matrix.outputs.package.image.inside import program as p; from matrix.judging import judge as j; "
+    code += "print(p.__file__, j.__file__)"
     for path in in_the_image(program, code).split():
         assert Path(path).is_relative_to(program)
 
 
 def test_the_image_recognises_failures_by_the_same_entries(program: Path) -> None:
-    code = "from matrix.verdicts.matching import load; print(repr(load()))"
+    code = "from matrix.judging.matching import load; print(repr(load()))"
     assert in_the_image(program, code) == repr(load())
 
 

@@ -13,19 +13,20 @@ from blame_world import World, day, rules
 from packaging.version import Version
 from time_world import CELL, MOVED, THEN, Fault, TimeProject
 
-from matrix import driver, errors
-from matrix.blame import blaming
-from matrix.blame.account import Story, why
-from matrix.blame.asking import Blame, Measure, Measured, Recipe, Resolved, Transition
-from matrix.blame.ledger import LimitReached
-from matrix.blame.search import investigate
-from matrix.drift import gather
+from matrix.answers import use_cases as driver
+from matrix.answers.blame import one_cell as blaming
+from matrix.answers.blame.asked import LimitReached
+from matrix.answers.blame.document import document
+from matrix.answers.blame.questions import Blame, Measure, Measured, Recipe, Resolved, Transition
+from matrix.answers.blame.report import Story, why
+from matrix.answers.blame.search import investigate
+from matrix.answers.blame.text import answer, text
+from matrix.answers.drift import gather
+from matrix.core import errors
 from matrix.environments.engine import BuildFailed
-from matrix.index import IndexSettings, Package, ReleasedFile
-from matrix.locks.request import ImpossiblePin
-from matrix.verdicts.finding import Finding
-from matrix.views.blamed import answer, text
-from matrix.views.blamed_document import document
+from matrix.environments.locks.request import ImpossiblePin
+from matrix.judging.finding import Finding
+from matrix.packages.index import IndexSettings, Package, ReleasedFile
 
 ONE = ("--only", f"cell={CELL}")
 LATER = ("--as-of", "2022-06-30")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.config import load_config
+from matrix.table import load_config
 
 pytest.importorskip("tox")
 

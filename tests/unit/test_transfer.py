@@ -15,14 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transfer_world import NEW, OLD, OTHER, OWN, World, filled
 
-from matrix import array_comparisons
-from matrix.errors import NothingSelected, StateInUse, UsageError
+from matrix.core.errors import NothingSelected, StateInUse, UsageError
+from matrix.judging import comparisons as array_comparisons
+from matrix.outputs.interchange import canonical, union
+from matrix.outputs.interchange import drift_reports as drifted
+from matrix.outputs.interchange.merging import merge
+from matrix.outputs.interchange.privacy import Cleaner, Declared, command
+from matrix.outputs.interchange.sorting import sorted_lines
 from matrix.store import Store
 from matrix.store.records import Part
-from matrix.transfer import canonical, drifted, union
-from matrix.transfer.merging import merge
-from matrix.transfer.private import Cleaner, Declared, command
-from matrix.transfer.sorting import sorted_lines
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +129,7 @@ def test_every_verdict_is_the_same_without_the_arrays(
     verdicts = {cell: found[0][0] for (_, cell), found in there.items()}
     assert verdicts == {NEW: "match", OLD: "error", OTHER: "mismatch", f"{NEW}~now": "crash"}
     assert not list((tmp_path / "elsewhere" / ".matrix" / "blobs").rglob("*.npz"))
-    monkeypatch.setattr(array_comparisons, "_method", lambda: "a later method")
+    monkeypatch.setattr(array_comparisons, "method", lambda: "a later method")
     assert elsewhere.conclusions() == there
 
 
@@ -147,7 +148,7 @@ def test_what_an_older_method_found_gives_way(source: World, tmp_path: Path, mon
     # Whose method it is, is told on, even where another one is today's.
     there = World(tmp_path / "there")
     there.take_in(whole)
-    monkeypatch.setattr(array_comparisons, "_method", lambda: "a" * 64)
+    monkeypatch.setattr(array_comparisons, "method", lambda: "a" * 64)
     assert tree(there.export(tmp_path / "again")) == tree(whole)
 
 

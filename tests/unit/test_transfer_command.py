@@ -17,9 +17,9 @@ from sqlalchemy import create_engine
 from transfer_world import World
 
 from matrix import cli
-from matrix.state import State
 from matrix.store import Store, database
 from matrix.store.records import Obstacle
+from matrix.store.state import State
 
 
 @pytest.fixture(autouse=True)

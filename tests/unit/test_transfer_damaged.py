@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from transfer_world import World, filled
 
-from matrix.errors import ConfigError
-from matrix.transfer import folder as folders
-from matrix.transfer import incoming
+from matrix.core.errors import ConfigError
+from matrix.outputs.interchange import folder as folders
+from matrix.outputs.interchange import incoming
 
 
 @pytest.fixture(autouse=True)

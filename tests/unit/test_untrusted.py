@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from matrix.untrusted import tail
+from matrix.core.untrusted import tail
 
 
 def test_the_end_of_a_long_log(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import small
 from test_cli import Project, project
 from test_updates import Fake, index
 
-from matrix import errors
-from matrix.locks.request import Request
-from matrix.updates import offered
+from matrix.answers.releases import offered
+from matrix.core import errors
+from matrix.environments.locks.request import Request
 
 __all__ = ["project"]
 

@@ -18,20 +18,20 @@ import requests
 import small
 from packaging.version import Version
 
-from matrix.config import Config
-from matrix.config.model import ConverterRow, OnnxRelease, TorchRelease
-from matrix.errors import ConfigError, Indeterminate
-from matrix.index import IndexSettings, Package, PackageUnknown
-from matrix.index.package import parse_page
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request
-from matrix.updates import report
-from matrix.updates.edit import Additions, additions, changed_table, difference, noted
-from matrix.updates.facts import onnx_release, torch_opsets
-from matrix.updates.gist import gist
-from matrix.updates.releases import news
-from matrix.updates.survey import TRIES, Survey, survey
-from matrix.updates.wheels import Wheels
+from matrix.answers.releases import report
+from matrix.answers.releases.edit import Additions, additions, changed_table, difference, noted
+from matrix.answers.releases.facts import onnx_release, torch_opsets
+from matrix.answers.releases.gist import gist
+from matrix.answers.releases.releases import news
+from matrix.answers.releases.survey import TRIES, Survey, survey
+from matrix.answers.releases.wheels import Wheels
+from matrix.core.errors import ConfigError, Indeterminate
+from matrix.environments.locks.request import Request
+from matrix.packages.index import IndexSettings, Package, PackageUnknown
+from matrix.packages.index.package import parse_page
+from matrix.packages.lock import Lock
+from matrix.table import Config
+from matrix.table.model import ConverterRow, OnnxRelease, TorchRelease
 
 TODAY = dt.date(2026, 11, 26)
 EARLY = "2026-06-01"

@@ -17,21 +17,21 @@ import pytest
 import small
 from fakes import Told
 
-from matrix import interpreters, uv
-from matrix.config.model import Limits
+from matrix.core.errors import EngineUnavailable
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.environments.stamp import read_stamp
 from matrix.environments.venv import VenvEngine
-from matrix.errors import EngineUnavailable
 from matrix.execution.builds import Builds
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.families.onnx_tf import OnnxTf
-from matrix.index import IndexSettings
-from matrix.interpreters import Interpreter
+from matrix.judging.outcome import outcome
+from matrix.packages import interpreters, uv
+from matrix.packages.index import IndexSettings
+from matrix.packages.interpreters import Interpreter
 from matrix.store import FolderBlobs, Observation
-from matrix.verdicts.outcome import outcome
+from matrix.table.model import Limits
 
 LOCK = small.lock("env")
 SETTINGS = IndexSettings("https://index/simple", (), ("/wheels",))

@@ -9,17 +9,17 @@ import pytest
 from fakes import GOOD
 from small import observation, passed, raised, report
 
-from matrix.config import Expectation
-from matrix.config.model import Verdict
 from matrix.families.onnx_tf import OnnxTf
+from matrix.judging import judge as judging
+from matrix.judging.expect import Expectations
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement, Leg, judge
+from matrix.judging.outcome import Outcome, outcome
+from matrix.judging.signatures import Remedy
 from matrix.store import Observation
 from matrix.store.records import Exit, Obstacle
-from matrix.verdicts import judge as judging
-from matrix.verdicts.expect import Expectations
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement, Leg, judge
-from matrix.verdicts.outcome import Outcome, outcome
-from matrix.verdicts.signatures import Remedy
+from matrix.table import Expectation
+from matrix.table.model import Verdict
 
 # --- what one observation says ---------------------------------------------------------------------------------------
 

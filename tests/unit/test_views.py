@@ -16,20 +16,20 @@ from fakes import GOOD
 from rich.console import Console
 from small import observation, passed, report
 
-from matrix.config.model import Verdict
-from matrix.drift.sides import BothSides
-from matrix.results import CellResult
+from matrix.app.progress import PlainProgress
+from matrix.history.sides import BothSides
+from matrix.judging.cells import CellResult
+from matrix.judging.finding import Finding
+from matrix.judging.judge import Judgement
+from matrix.judging.signatures import Remedy
+from matrix.outputs.documents.junit import junit
+from matrix.outputs.documents.markdown import markdown
+from matrix.outputs.documents.run import Report, document
+from matrix.outputs.terminal import words
+from matrix.outputs.terminal.detail import print_detail
+from matrix.outputs.terminal.table import print_report
 from matrix.store.records import Exit, Obstacle
-from matrix.verdicts.finding import Finding
-from matrix.verdicts.judge import Judgement
-from matrix.verdicts.signatures import Remedy
-from matrix.views import words
-from matrix.views.detail import print_detail
-from matrix.views.document import Report, document
-from matrix.views.junit import junit
-from matrix.views.markdown import markdown
-from matrix.views.progress import PlainProgress
-from matrix.views.table import print_report
+from matrix.table.model import Verdict
 
 MATCH = Judgement(Finding("match"), legs={"onnxruntime-tensorflow": {"max_abs": 1.5e-7}}, metrics={"max_abs": 1.5e-7})
 ERROR = Judgement(
@@ -339,7 +339,7 @@ def test_reasons_nobody_has_described_are_counted(judgement: Judgement, counted:
 
 
 def test_plain_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    from matrix.verdicts.outcome import outcome
+    from matrix.judging.outcome import outcome
 
     told = PlainProgress(lambda item: outcome(item, ""))
     told.planned(2)

@@ -9,8 +9,8 @@ import numpy as np
 import small
 from rows import every
 
-from matrix.config import ModelSpec, load_config
 from matrix.execution.inputs import draw
+from matrix.table import ModelSpec, load_config
 
 ZOO = Path(__file__).parents[2] / "converter" / "zoo"
 MODULES = sorted(path for path in ZOO.glob("*.py") if path.name != "__init__.py")

@@ -18,19 +18,19 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from test_cli import Project
 
-from matrix import workshop
-from matrix.config.model import Limits
-from matrix.converter_code import ConverterCode
-from matrix.drift import gather
+from matrix.answers.drift import gather
+from matrix.app import runtime as workshop
+from matrix.app.project import Session
+from matrix.core.converter_code import ConverterCode
+from matrix.core.errors import MatrixError
 from matrix.environments.engine import Environment
-from matrix.errors import MatrixError
-from matrix.index import Package, UploadDates
-from matrix.locks import live
-from matrix.locks.keep import LockFolders
-from matrix.locks.lockfile import Lock
-from matrix.locks.request import Request, all_requests
-from matrix.session import Session
-from matrix.state import State
+from matrix.environments.locks import live
+from matrix.environments.locks.keep import LockFolders
+from matrix.environments.locks.request import Request, all_requests
+from matrix.packages.index import Package, UploadDates
+from matrix.packages.lock import Lock
+from matrix.store.state import State
+from matrix.table.model import Limits
 
 THEN = dt.date(2022, 2, 16)
 NOW = dt.date(2022, 6, 10)
@@ -204,7 +204,7 @@ class TimeProject(Project):
 
     def session(self) -> Session:
         """What a command starts from."""
-        from matrix.index import IndexSettings
+        from matrix.packages.index import IndexSettings
 
         return Session(self.root / "matrix.yml", State(self.root / ".matrix"), IndexSettings())
 

@@ -14,14 +14,14 @@ import numpy as np
 import small
 from small import ROLES, observation, passed, raised, report
 
-from matrix.config import Config
-from matrix.results import Judge
+from matrix.judging.cells import Judge
+from matrix.outputs.interchange.folder import Folder, writing
+from matrix.outputs.interchange.incoming import Import, Taken
+from matrix.outputs.interchange.outgoing import Export, Sent, Wanted
+from matrix.outputs.interchange.privacy import Cleaner, Declared
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Exit, JobKind, Obstacle
-from matrix.transfer.folder import Folder, writing
-from matrix.transfer.incoming import Import, Taken
-from matrix.transfer.outgoing import Export, Sent, Wanted
-from matrix.transfer.private import Cleaner, Declared
+from matrix.table import Config
 
 DAY = dt.datetime(2026, 1, 1, 2, 0, tzinfo=dt.UTC)
 NOW = dt.date(2026, 1, 3)
@@ -111,7 +111,7 @@ class World:
         self.store.end_run(run, status, 5, 2)
 
     def _store(self, run: int, made: Observation) -> int:
-        from matrix.verdicts.finding import INDETERMINATE
+        from matrix.judging.finding import INDETERMINATE
 
         self.moment += dt.timedelta(minutes=1)
         made = replace(made, created=self.moment)

@@ -12,8 +12,9 @@ from docker.models.images import Image
 from docker.utils import parse_repository_tag
 from requests.exceptions import RequestException
 
-from matrix.bases import names, pins
-from matrix.bases.pins import Pins
+from matrix.environments.docker import base_names as names
+from matrix.environments.docker import base_pins as pins
+from matrix.environments.docker.base_pins import Pins
 from matrix.environments.docker.client import explanation
 from matrix.environments.docker.names import LABEL
 

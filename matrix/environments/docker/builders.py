@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import docker
 from docker.errors import BuildError
 
-from matrix import children
+from matrix.core import processes as children
+from matrix.core.text import redact
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.docker.context import CERTIFICATES, INDEX
 from matrix.environments.docker.names import LABEL, STAGE, STATE
 from matrix.environments.docker.threads import in_daemon
-from matrix.redact import redact
 
 PLATFORM = "linux/amd64"
 

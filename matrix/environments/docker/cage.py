@@ -8,8 +8,8 @@ from typing import Any
 
 from docker.types import LogConfig, Mount, Ulimit
 
-from matrix.config.model import Limits
 from matrix.environments.docker.client import Facts
+from matrix.table.model import Limits
 
 INBOX = "/matrix/inbox"
 OUTBOX = "/matrix/outbox"

@@ -15,8 +15,8 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from matrix.errors import EngineUnavailable
-from matrix.redact import redact
+from matrix.core.errors import EngineUnavailable
+from matrix.core.text import redact
 
 # What docker-py raises: its own errors, all of which are DockerExceptions, and those of the connection.
 UNREACHABLE = (DockerException, RequestException, HTTPError, ConnectionError)

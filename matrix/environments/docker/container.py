@@ -13,9 +13,9 @@ from typing import Any
 
 import docker
 
+from matrix.core.text import redact
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.engine import EngineFault
-from matrix.redact import redact
 from matrix.store.records import Exit
 
 _POLL_SECONDS = 0.005

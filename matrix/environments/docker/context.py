@@ -10,11 +10,11 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from matrix import uv
+from matrix.core.links import link_or_copy
 from matrix.environments.docker.layers import shared_part
-from matrix.index import IndexSettings, local_folder
-from matrix.links import link_or_copy
-from matrix.locks.lockfile import Lock
+from matrix.packages import uv
+from matrix.packages.index import IndexSettings, local_folder
+from matrix.packages.lock import Lock
 
 CERTIFICATES = "certificates.pem"
 INDEX = "index.env"

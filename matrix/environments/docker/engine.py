@@ -23,7 +23,8 @@ from docker.models.images import Image
 from packaging.utils import canonicalize_name
 
 from matrix import __version__
-from matrix.config.model import Limits
+from matrix.core.errors import EngineUnavailable
+from matrix.core.text import redact
 from matrix.environments.docker import bases, names
 from matrix.environments.docker.buildcache import drop_unused
 from matrix.environments.docker.builders import Builder, BuildKit, Classic, ImageNotBuilt, forget_stages
@@ -35,13 +36,12 @@ from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
-from matrix.errors import EngineUnavailable
+from matrix.environments.worker_env import WORKER
 from matrix.families.packages import telling_packages
-from matrix.index import IndexSettings
-from matrix.locks.lockfile import Lock, read_locks
-from matrix.redact import redact
+from matrix.packages.index import IndexSettings
+from matrix.packages.lock import Lock, read_locks
 from matrix.store.records import Pass
-from matrix.surroundings import WORKER
+from matrix.table.model import Limits
 
 _INSTALLED = "/opt/env/installed.json"
 _INSTALLED_CAP = 2**20

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from matrix.environments.engine import BuildFailed
 from matrix.families.packages import heavy_packages
-from matrix.locks.lockfile import Lock
+from matrix.packages.lock import Lock
 
 # Megabytes a package takes on the engine at most while its image is built: unpacked in the package cache, and again in
 # the layer with its .pyc files. Measured over the committed locks, rounded up; the first line that fits counts, after

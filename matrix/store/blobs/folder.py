@@ -9,7 +9,7 @@ from collections.abc import Collection, Set
 from pathlib import Path
 from typing import BinaryIO
 
-from matrix import durable
+from matrix.core import files as durable
 
 # Beside the folders ab/: which databases name these files, so that none of them is collected behind another's back.
 _STORES = "stores"

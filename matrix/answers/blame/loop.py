@@ -1,0 +1,161 @@
+"""The loop that answers what a search for the culprit asks: resolve, and run a cell."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from matrix.answers.blame.asked import LimitReached
+from matrix.answers.blame.questions import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
+from matrix.answers.remedies.apply import with_ranges
+from matrix.app.project import Session
+from matrix.app.runtime import Underway
+from matrix.core.errors import Indeterminate, Interrupted
+from matrix.environments.locks.live import LiveResolver
+from matrix.families import family_of
+from matrix.judging.cells import CellResult
+from matrix.judging.changes import facts
+from matrix.judging.judge import Judgement
+from matrix.judging.outcome import UNRECOGNISED
+from matrix.packages.lock import Lock
+from matrix.planning.cells import Cell
+from matrix.planning.other_times import moved_cell, moved_row
+from matrix.table.ids import changed_id
+from matrix.table.model import Row
+
+# So many resolutions take long enough to say so.
+_MANY = 20
+
+# Names of environments with more ranges than this are numbers: nobody would read them.
+_SPELLED = 3
+
+
+@dataclass
+class Inquiry:
+    """One cell whose row `row`, with the lock `then` of its own time, is looked at as of other days. After `deadline`
+    (of time.monotonic) nothing more is run. `cells` are the ids of the cells that were run, by digest of the
+    environment."""
+
+    session: Session
+    run: Underway
+    cell: Cell
+    row: Row
+    then: Lock
+    resolver: LiveResolver
+    deadline: float | None = None
+    cells: dict[str, str] = field(default_factory=dict)
+    _resolved: dict[Recipe, Resolved] = field(default_factory=dict)
+    _measured: dict[str, Measured] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Of its own time there is a lock, and nothing else counts.
+        own = Recipe(self.then.as_of)
+        self._resolved[own] = _resolved(own, self.then)
+
+    def conclude(self, search: Generator[Ask, Answer, Blame]) -> Blame:
+        """Answer the search until it ends. Raises Interrupted where a signal ended it, and what resolving does."""
+        try:
+            ask = next(search)
+            while True:
+                if isinstance(ask, Measure) and self._too_late(ask.environment):
+                    ask = search.throw(LimitReached())
+                else:
+                    ask = search.send(self._answer(ask))
+        except StopIteration as end:
+            blame = end.value
+            assert isinstance(blame, Blame)
+            return blame
+
+    def _too_late(self, environment: Resolved) -> bool:
+        late = self.deadline is not None and time.monotonic() > self.deadline
+        return late and environment.digest not in self._measured
+
+    def _answer(self, ask: Ask) -> Answer:
+        match ask:
+            case Resolve(recipes):
+                missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self._resolved]
+                if len(missing) > _MANY:
+                    first, last = missing[0].as_of, missing[-1].as_of
+                    self.run.shop.events.say(f"resolving as of {len(missing)} days, {first} to {last}")
+                for recipe, lock in zip(missing, self._locks(missing), strict=True):
+                    self._resolved[recipe] = _resolved(recipe, lock)
+                return tuple(self._resolved[recipe] for recipe in recipes)
+            case Measure(environment):
+                if environment.digest not in self._measured:
+                    self._measured[environment.digest] = self._measure(environment)
+                return self._measured[environment.digest]
+
+    def _moved(self, recipe: Recipe) -> Row:
+        return moved_row(self.row, _label(recipe), recipe.as_of, self.then.python, dict(recipe.ranges))
+
+    def _locks(self, recipes: list[Recipe]) -> list[Lock]:
+        session = self.session
+        requests = []
+        for recipe in recipes:
+            row = self._moved(recipe)
+            requests.append(session.request(row))
+        return self.resolver.resolve(requests)
+
+    def _measure(self, environment: Resolved) -> Measured:
+        recipe = environment.recipe
+        if recipe == Recipe(self.then.as_of):
+            asked = self.cell
+        else:
+            asked = moved_cell(self.cell, self._moved(recipe))
+            # What is run is kept, so that it can be looked up and made again.
+            [lock] = self._locks([recipe])
+            if lock.digest != environment.digest:
+                raise Indeterminate(f"{self.row.id} as of {recipe.as_of}: the index changed meanwhile; blame it again")
+            self.session.take_in([asked])
+            self.session.use([lock])
+            self.run.shop.store.resolutions.keep(self.run.number, [lock])
+        self.cells[environment.digest] = asked.id
+        words = f"as of {recipe.as_of}" + "".join(f", {name}{spec}" for name, spec in recipe.ranges[:_SPELLED])
+        self.run.shop.events.say(f"trying {self.row.id} {words}{', …' if len(recipe.ranges) > _SPELLED else ''}")
+        if not self.run.run(self.run.shop.locked((asked,))):
+            raise Interrupted("interrupted; what was run until now is stored, and the same command goes on from there")
+        return measured(next(item for item in self.run.results() if item.record.cell == asked.id), self.cell)
+
+
+def measured(result: CellResult, cell: Cell) -> Measured:
+    """What a search is told of a cell that was run. `cell` is the one at its own time."""
+    judgement = result.judgement
+    known = facts(family_of(cell.converter).facts(cell.converter.pins))
+    hints: list[Ranges] = []
+    for remedy in judgement.remedies:
+        change = remedy.change.concrete(known) if remedy.change is not None else None
+        if change is not None and change.kind == "add" and isinstance(change.value, tuple):
+            hints.append(tuple(sorted((package, spec) for package, spec in change.value if spec)))
+    return Measured(
+        judgement.finding,
+        hints=tuple(hint for hint in hints if hint),
+        cell=result.record.cell,
+        words=_constant(judgement.finding.said or judgement.finding.title) if _says_little(judgement) else "",
+    )
+
+
+def _says_little(judgement: Judgement) -> bool:
+    return judgement.finding.verdict != "match" and (
+        judgement.general or judgement.finding.reason in (None, UNRECOGNISED)
+    )
+
+
+def _constant(said: str) -> str:
+    """What is the same in every environment: without places and numbers."""
+    return " ".join(re.sub(r"\S*/\S*|0x[0-9a-fA-F]+|\d+(\.\d+)*", "", said).split())
+
+
+def _resolved(recipe: Recipe, lock: Lock) -> Resolved:
+    return Resolved(recipe, lock.digest, lock.packages, lock.explanation)
+
+
+def _label(recipe: Recipe) -> str:
+    """Short, and another for every recipe."""
+    if not recipe.ranges:
+        return recipe.as_of.isoformat()
+    if len(recipe.ranges) <= _SPELLED:
+        return with_ranges(recipe.as_of.isoformat(), dict(recipe.ranges))
+    return changed_id(recipe.as_of.isoformat(), [hashlib.sha256(repr(recipe.ranges).encode()).hexdigest()[:8]])

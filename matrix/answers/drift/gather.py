@@ -1,0 +1,151 @@
+"""What a run of now is held against: the last one, the cells of then, and what the index says today."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import dropwhile, islice
+from typing import Any
+
+from matrix.answers.drift.incidents import KINDS, Incident, incidents
+from matrix.answers.drift.report import RowDrift, row_drift
+from matrix.answers.evidence.derive import identity_of, lock_identity
+from matrix.app.project import Session
+from matrix.environments.locks.request import Request
+from matrix.history.sides import BothSides, both_sides
+from matrix.judging.cells import CellResult, Judge
+from matrix.packages.index import Releases
+from matrix.packages.lock import Lock
+from matrix.store import Store
+from matrix.table.ids import EnvironmentName
+
+# How many runs are gone back to for what a cell came out as before it could not be measured, and for what was told.
+_BACK = 30
+
+# Of a lock that is committed the rest is known and stays: it was chosen as of its day.
+_OF_THEN = frozenset({"yanked", "file-gone"})
+
+
+@dataclass
+class Past:
+    """The history of a store, read for one run."""
+
+    session: Session
+    store: Store
+    judge: Judge
+    run: int
+
+    def newest(self, cells: Iterable[str]) -> dict[str, CellResult]:
+        """What these cells came out as before this run, each by the newest run that decided it."""
+        found = {}
+        for run, records in self.store.newest_cells(cells, before=self.run).items():
+            for result in self.judge.cells(records, self.session.locks, run):
+                found[result.record.cell] = result
+        return found
+
+    def decided(self, cells: Iterable[str]) -> dict[str, CellResult]:
+        """What these cells came out as when a report of now last had something to say of them: a run that could not
+        measure them hides no change, nor does one that was ended before its report."""
+        found: dict[str, CellResult] = {}
+        left = {self.run: set(cells)}
+        # By time: runs of other machines came into this store later than they were.
+        order = {run.id: place for place, run in enumerate(self.store.runs())}
+        for _ in range(_BACK):
+            if not left:
+                break
+            latest = min(left, key=order.__getitem__)
+            for run, records in self.store.newest_cells(left.pop(latest), before=latest, told=True).items():
+                for result in self.judge.cells(records, self.session.locks, run):
+                    if result.finding.indeterminate:
+                        left.setdefault(run, set()).add(result.record.cell)
+                    else:
+                        found[result.record.cell] = result
+        return found
+
+    def told(self, names: Collection[str]) -> set[tuple[str, str, str, str]]:
+        """The incidents that the last report about each of these rows has, as (row, kind, package, version)."""
+        found: set[tuple[str, str, str, str]] = set()
+        left = set(names)
+        since = dropwhile(lambda item: item.id != self.run, self.store.runs())
+        earlier = (item.id for item in since if item.id != self.run and item.as_of is not None)
+        for report in islice(filter(None, map(self.store.drift, earlier)), _BACK):
+            rows: list[Mapping[str, Any]] = [row for row in report["rows"] if row["row"] in left]
+            for row in rows:
+                found |= {(row["row"], item["kind"], item["package"], item["version"]) for item in row["incidents"]}
+            left -= {row["row"] for row in rows}
+            if not left:
+                break
+        return found
+
+
+def beside_then(past: Past, results: Sequence[CellResult]) -> tuple[BothSides, ...]:
+    """The run's cells of now, with what the same cells of then came out as with the locks they have now."""
+    known = {result.record.cell_id for result in results}
+    wanted = {str(cell.own) for cell in known if cell.moved is not None} - {str(cell) for cell in known}
+    earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.session)}
+    return both_sides(results, earlier)
+
+
+def drifts(
+    past: Past, locks: Sequence[Lock], results: Sequence[CellResult], unresolved: Collection[str] = ()
+) -> tuple[RowDrift, ...]:
+    """Every environment that was resolved as of now against the last run that has a report, with what happened on the
+    index; of the committed locks of the same rows, and of those that are `unresolved`, what happened to their releases
+    since. Raises Indeterminate where the index does not answer."""
+    session = past.session
+    before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run, told=True)
+    after = {result.record.cell: result for result in results}
+    were = past.decided(after)
+    own = {EnvironmentName.parse(name).row.stem for name in (*(lock.name for lock in locks), *unresolved)}
+    rows = [row for row in (*session.config.exporters, *session.config.converters) if row.id in own]
+    then = [lock for row in rows if (lock := session.lock_of(row)) is not None]
+    requests = {request.name: request for request in session.requests(lock.name for lock in (*locks, *then))}
+    pages = Releases(session.settings).of_all(_packages((*locks, *then), requests))
+
+    told = past.told({lock.name for lock in (*locks, *then)})
+
+    def of(lock: Lock, previous: Lock | None, kinds: Collection[str] = KINDS) -> list[tuple[Incident, ...]]:
+        seen = incidents(lock, requests[lock.name], pages, previous, session.settings.elsewhere)
+        wanted = [item for item in seen if item.kind in kinds]
+        old = {item for item in wanted if (lock.name, item.kind, item.package, item.version) in told}
+        return [tuple(i for i in wanted if i not in old), tuple(i for i in wanted if i in old)]
+
+    found = []
+    for lock in locks:
+        mine = {cell: result for cell, result in after.items() if lock.name in session.environments_of(result.record)}
+        found.append(
+            row_drift(
+                lock.name,
+                before.get(lock.name),
+                lock,
+                {cell: were[cell].finding for cell in mine if cell in were},
+                {cell: result.finding for cell, result in mine.items()},
+                *of(lock, before.get(lock.name)),
+            )
+        )
+    for lock in then:
+        happened = of(lock, None, _OF_THEN)
+        if any(happened):
+            found.append(row_drift(lock.name, lock, lock, {}, {}, *happened))
+    return tuple(found)
+
+
+def _packages(locks: Iterable[Lock], requests: Mapping[str, Request]) -> set[str]:
+    found: set[str] = set()
+    for lock in locks:
+        found |= lock.packages.keys() or {package for package, _ in requests[lock.name].pinned}
+    return found
+
+
+def _is_locked_so(result: CellResult, session: Session) -> bool:
+    """Whether a cell was measured with the locks that its rows have now."""
+    names = session.environments_of(result.record)
+    for name, part in zip(names, (result.export, result.convert), strict=True):
+        if part is None:
+            continue
+        # Nothing is installed where there was no solution.
+        was = lock_identity(part.python, part.installed) if part.installed else ""
+        lock = session.locks.get(name)
+        if lock is None or was != identity_of(lock):
+            return False
+    return True

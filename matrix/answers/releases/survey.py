@@ -1,0 +1,265 @@
+"""What the table could have: releases it does not know, each as a row that was put before the resolver."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice, product
+from typing import Literal
+
+from packaging.version import Version
+
+from matrix.answers.releases.facts import ONNX_FILES, TORCH_FILES, onnx_release, torch_opsets
+from matrix.answers.releases.gist import gist
+from matrix.answers.releases.offered import Offered
+from matrix.answers.releases.releases import LeftOut, Release, news
+from matrix.core.errors import ConfigError, Indeterminate
+from matrix.environments.locks.request import make_request
+from matrix.families import Family, in_order
+from matrix.packages.index import Package, PackageUnknown
+from matrix.packages.lock import Lock
+from matrix.table.model import Config, ConverterRow, ExporterRow, OnnxRelease, TorchRelease, Via
+
+# With how many combinations of what `update` does not watch, such as the minor series of onnx, a release is tried,
+# newest first.
+TRIES = 6
+
+# Packages with a section of their own in the table.
+ONNX, TORCH = "onnx", "torch"
+
+Fact = OnnxRelease | TorchRelease
+NewRow = ExporterRow | ConverterRow
+Standing = Literal["lockable", "unsatisfiable", "undecided"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A row that no packages fulfil, and the resolver's reason in one line.
+
+    `until` is the day to which that may change, because what goes along with the newest pin may still come out; None
+    where that day has passed.
+    """
+
+    row: NewRow
+    why: str
+    until: dt.date | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What came of one new release.
+
+    `facts` are its entry in the table's `onnx` or `torch` section. `row` is what a lock exists for (`lock`), None
+    where there is none. `refused` are the rows that were tried before it, in order. `undecided` says why it cannot be
+    told whether the release can be had. `family` is named where several of the table watch the package.
+    """
+
+    package: str
+    version: Version
+    facts: Fact | None = None
+    row: NewRow | None = None
+    lock: Lock | None = None
+    refused: tuple[Refusal, ...] = ()
+    undecided: str = ""
+    family: str = ""
+
+    @property
+    def standing(self) -> Standing:
+        if self.undecided:
+            return "undecided"
+        return "lockable" if self.lock else "unsatisfiable"
+
+    @property
+    def until(self) -> dt.date | None:
+        """The day to which an unsatisfiable release may yet become lockable."""
+        days = [refusal.until for refusal in self.refused if refusal.until]
+        return max(days) if days and self.lock is None else None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`unlisted` are the packages whose releases are not known, and why."""
+
+    as_of: dt.date
+    proposals: tuple[Proposal, ...]
+    left_out: tuple[LeftOut, ...]
+    unlisted: tuple[tuple[str, str], ...]
+
+    def of(self, standing: Standing) -> tuple[Proposal, ...]:
+        return tuple(proposal for proposal in self.proposals if proposal.standing == standing)
+
+
+def beside(package: str, family: str) -> str:
+    """The name under which a release of a package is noted: what one family cannot have, another may."""
+    return f"{package} beside {family}" if family else package
+
+
+def survey(config: Config, noted: Collection[tuple[str, Version]], offered: Offered, today: dt.date) -> Survey:
+    """Look for what is newer than the newest of each package in the table. `noted` are releases that the table says
+    it was tried without success to have, each package as `beside` names it; they are not tried again."""
+    watch = _Watch(config, noted, offered, today)
+    watch.look()
+    return Survey(today, tuple(watch.proposals), tuple(watch.left), tuple(watch.unlisted))
+
+
+@dataclass
+class _Watch:
+    config: Config
+    noted: Collection[tuple[str, Version]]
+    offered: Offered
+    today: dt.date
+    proposals: list[Proposal] = field(default_factory=list)
+    left: list[LeftOut] = field(default_factory=list)
+    unlisted: list[tuple[str, str]] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Each package in the order in which rows build on each other: a new onnx is there for a new release of
+        what is watched."""
+        rows = [row for row in self.config.converters if row.companions]
+        families = in_order(row.family for row in rows)
+        readers = [made for made in families if made.reads in made.packages]
+        self._torch()
+        onnx = [self._read_onnx(release) for release in self._new(ONNX, self._section(ONNX))] if readers else []
+        for proposal in onnx:
+            if isinstance(proposal.facts, OnnxRelease):
+                self.config = self.config.model_copy(update={"onnx": (*self.config.onnx, proposal.facts)})
+        newest = {}
+        for made in families:
+            own = [row for row in rows if row.family == made.name]
+            newest[made.name] = self._of_family(made, own, families)
+        for proposal in onnx:
+            for made in readers[:1] if proposal.undecided else readers:
+                name = made.name if len(readers) > 1 else ""
+                self.proposals.append(self._beside_newest(replace(proposal, family=name), made, newest[made.name]))
+                # The release's own entry is written once.
+                proposal = replace(proposal, facts=None)
+
+    def _of_family(self, made: Family, rows: Sequence[ConverterRow], families: Sequence[Family]) -> dict[str, Version]:
+        """Look for new releases of what is watched of a family; the newest of each package that can be had."""
+        latest = {package: max(Version(row.pins[package]) for row in rows) for package in made.packages}
+        for package in made.watched:
+            several = sum(package in other.watched for other in families) > 1
+            name = made.name if several else ""
+            known = [Version(row.pins[package]) for row in rows]
+            for release in self._new(package, known, name):
+                if package in (ONNX, TORCH) and release.version not in self._section(package):
+                    # Nothing is known of its opsets, so that no row can have it.
+                    continue
+                found = self._converter(release, made, {**latest, package: release.version}, name)
+                self.proposals.append(found)
+                if found.lock is not None:
+                    latest[package] = release.version
+        return latest
+
+    def _section(self, name: str) -> list[Version]:
+        return [Version(release.version) for release in getattr(self.config, name)]
+
+    def _new(self, package: str, known: Collection[Version], family: str = "") -> tuple[Release, ...]:
+        names = (package, beside(package, family))
+        noted = [version for name, version in self.noted if name in names]
+        try:
+            listed = self.offered.package(package)
+            found, left = news(
+                known, noted, listed, self.config.resolver.pythons, self.today, self._in_place_of(package)
+            )
+        except Indeterminate as error:
+            if package not in dict(self.unlisted):
+                self.unlisted.append((package, str(error)))
+            return ()
+        self.left += [item for item in left if item not in self.left]
+        return found
+
+    def _in_place_of(self, package: str) -> Package | None:
+        substitute = self.config.resolver.replace.get(package)
+        try:
+            return self.offered.package(substitute) if substitute else None
+        except PackageUnknown:
+            return None
+
+    def _torch(self) -> None:
+        for release in self._new(TORCH, self._section(TORCH)):
+            proposal = Proposal("torch", release.version)
+            try:
+                opsets, dynamo = torch_opsets(self.offered.read("torch", release.version, TORCH_FILES))
+            except (Indeterminate, ValueError) as error:
+                self.proposals.append(replace(proposal, undecided=f"its opsets are not known: {error}"))
+                continue
+            version = str(release.version)
+            facts = TorchRelease(version=version, released=release.uploaded, opsets=opsets, dynamo=dynamo)
+            self.config = self.config.model_copy(update={"torch": (*self.config.torch, facts)})
+            via: tuple[Via, ...] = ("torchscript", "dynamo") if dynamo else ("torchscript",)
+            row = ExporterRow(id=f"torch-{version}", pins={"torch": version}, via=via)
+            self.proposals.append(self._tried(replace(proposal, facts=facts), [row]))
+
+    def _read_onnx(self, release: Release) -> Proposal:
+        proposal = Proposal("onnx", release.version)
+        try:
+            files = self.offered.read("onnx", release.version, ONNX_FILES)
+            return replace(proposal, facts=onnx_release(release.version, files))
+        except (Indeterminate, ValueError) as error:
+            return replace(proposal, undecided=f"its opsets are not known: {error}")
+
+    def _converter(self, release: Release, made: Family, pins: Mapping[str, Version], family: str) -> Proposal:
+        """Try a release with what is newest of the watched packages, and of the others with what the table knows."""
+        left = {
+            package: list(self._series(package))
+            for package in made.packages
+            if package in (ONNX, TORCH) and package not in made.watched
+        }
+        combinations = (dict(zip(left, versions, strict=True)) for versions in product(*left.values()))
+        rows = (_row(made, {**pins, **others}) for others in islice(combinations, TRIES))
+        return self._tried(Proposal(release.package, release.version, family=family), rows)
+
+    def _series(self, section: str) -> Iterator[Version]:
+        """The newest release of every minor series in a section of the table, newest first."""
+        versions = sorted(self._section(section), reverse=True)
+        for _, series in groupby(versions, key=lambda version: (version.major, version.minor)):
+            yield next(series)
+
+    def _beside_newest(self, proposal: Proposal, made: Family, latest: Mapping[str, Version]) -> Proposal:
+        if proposal.undecided:
+            return proposal
+        row = _row(made, {**latest, proposal.package: proposal.version})
+        for earlier in self.proposals:
+            if earlier.row is not None and earlier.row.id == row.id:
+                # A new release came with it: the row is there already, the release's own entry is not.
+                return replace(proposal, row=earlier.row, lock=earlier.lock)
+        return self._tried(proposal, [row])
+
+    def _tried(self, proposal: Proposal, rows: Iterable[NewRow]) -> Proposal:
+        """The proposal with the first of `rows` that a lock exists for."""
+        refused: list[Refusal] = []
+        for row in rows:
+            try:
+                found = self._locked(row)
+            except (Indeterminate, ConfigError) as error:
+                return replace(proposal, refused=tuple(refused), undecided=str(error))
+            if isinstance(found, Lock):
+                row = row.model_copy(update={"as_of": found.as_of}) if self._early(found) else row
+                return replace(proposal, row=row, lock=found, refused=tuple(refused))
+            refused.append(found)
+        return replace(proposal, refused=tuple(refused))
+
+    def _locked(self, row: NewRow) -> Lock | Refusal:
+        try:
+            request = make_request(self.config, row)
+        except ConfigError as error:
+            # A companion rule contradicts the pins.
+            return Refusal(row, str(error))
+        lock = self.offered.lock(request)
+        return lock if lock.outcome == "resolved" else Refusal(row, gist(lock.explanation), self._early(lock))
+
+    def _early(self, lock: Lock) -> dt.date | None:
+        """The row's own date where it lies in the future: today's lock is then not yet what the row stands for."""
+        if lock.newest_pin is None:
+            return None
+        own = lock.newest_pin + dt.timedelta(days=self.config.resolver.margin_days)
+        return own if own > lock.as_of else None
+
+
+def _row(made: Family, pins: Mapping[str, Version]) -> ConverterRow:
+    """A row of a family. What every row states that names no family is not stated here either."""
+    stated = {package: str(pins[package]) for package in made.packages}
+    row = ConverterRow(id=made.row_id(stated), pins=stated)
+    return row if row.family == made.name else ConverterRow(id=row.id, pins=stated, family=made.name)

@@ -1,0 +1,88 @@
+"""What to try next for cells that fail: a pure function from what was tried to what to try.
+
+Breadth first, so that what is found is small; and where several changes together work, every part of them is tried
+alone too, so that nothing needless is recommended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from itertools import combinations
+
+from matrix.answers.remedies.apply import Table, applied
+from matrix.judging.cells import CellResult
+from matrix.judging.changes import Change
+from matrix.planning.cells import Cell
+
+MAX_CHANGES = 3
+MAX_TRIALS = 8
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A cell with changes, and what it came out as. The first trial of a cell is the cell itself, without changes."""
+
+    cell: Cell
+    changes: tuple[Change, ...]
+    result: CellResult
+
+    @property
+    def works(self) -> bool:
+        return self.result.finding.verdict == "match"
+
+    @property
+    def failed(self) -> bool:
+        return not self.works and not self.result.finding.indeterminate
+
+
+def next_trial(
+    trials: Sequence[Trial], table: Table, dropped: Set[str] = frozenset()
+) -> tuple[Cell, tuple[Change, ...]] | None:
+    """What to try next for the cell whose trials these are, the cell itself first; None where nothing is left."""
+    if not trials[0].failed:
+        return None
+    seen = {frozenset(trial.changes) for trial in trials}
+    made = {_made(trial.cell) for trial in trials}
+    working = [trial for trial in trials if trial.works]
+    if not working and len(trials) > MAX_TRIALS:
+        return None
+    proposals = _parts(min(working, key=_size), trials, table) if working else _more(trials, table)
+    for cell, changes in proposals:
+        # Two ways to the same cell are one: an opset below 13 and one below 12 may both mean 11.
+        if frozenset(changes) not in seen and _made(cell) not in made and cell.id not in dropped:
+            return cell, changes
+    return None
+
+
+def _size(trial: Trial) -> int:
+    return len(trial.changes)
+
+
+def _made(cell: Cell) -> tuple[object, ...]:
+    return cell.exporter.id, cell.exporter.row, cell.opset, cell.converter.id, frozenset(cell.alterations), cell.environ
+
+
+def _more(trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
+    """One change more, of those that its own failure calls for, on what has the fewest."""
+    for trial in sorted(trials, key=_size):
+        if trial.failed and _size(trial) < MAX_CHANGES:
+            for remedy in trial.result.judgement.remedies:
+                if remedy.change is not None:
+                    cell = applied(trial.cell, remedy.change, trial.result, table)
+                    if cell is not None:
+                        yield cell, (*trial.changes, remedy.change)
+
+
+def _parts(working: Trial, trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
+    """The cell with fewer of the changes that work together, each made where it was made in the whole."""
+    bare = trials[0]
+    made = {trial.changes: trial.result.finding.role for trial in trials}
+    roles = {change: made.get(working.changes[:index]) for index, change in enumerate(working.changes)}
+    for size in range(1, len(working.changes)):
+        for changes in combinations(working.changes, size):
+            cell: Cell | None = bare.cell
+            for change in changes:
+                cell = applied(cell, change, bare.result, table, roles[change]) if cell is not None else None
+            if cell is not None:
+                yield cell, changes

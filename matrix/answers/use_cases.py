@@ -1,0 +1,183 @@
+"""The main jobs as pipelines: lock, plan, run, judge. Each step takes what the last one gave."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from matrix.answers.blame.one_cell import blame_all, blame_cell
+from matrix.answers.blame.report import Story
+from matrix.answers.drift import RowDrift
+from matrix.answers.drift.document import document, text
+from matrix.answers.drift.gather import Past, beside_then, drifts
+from matrix.answers.evidence.gather import gather
+from matrix.answers.pick.choose import Picked, pick
+from matrix.answers.pick.request import Wanted
+from matrix.answers.remedies import Searches
+from matrix.answers.remedies.apply import Table
+from matrix.app.project import Session
+from matrix.app.runtime import Bounds, Options, Underway, Workshop, workshop
+from matrix.app.sharding import partition
+from matrix.core.errors import ConfigError, Indeterminate, LockStale, NothingSelected
+from matrix.environments.locks.keep import stale
+from matrix.environments.locks.live import LiveResolver
+from matrix.history.reporting import report_on
+from matrix.outputs.documents.run import Report
+from matrix.packages.lock import Lock
+from matrix.planning import Plan
+from matrix.planning.by_id import cell_named
+from matrix.planning.cells import Cell
+from matrix.planning.other_times import younger
+from matrix.store import Observation, RunRecord
+from matrix.table.ids import CellId
+
+__all__ = ["Bounds", "Options", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
+
+
+# Who is to blame can be asked of a cell that is good at one time and bad at the other.
+_CHANGED = ("worked then, broken now", "mended")
+
+
+def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
+    """Run the session's plan; the report and the cells the table states an expectation of. Raises what `workshop`
+    does."""
+    with workshop(session, options) as shop:
+        plan = session.locked_plan(shop.events.say, allowed=not options.locked)
+        for note in plan.notes:
+            shop.events.say(f"note: {note}")
+        share, shard = _share(shop, plan)
+        plan, made, unresolved = resolved_now(shop, plan, share)
+        with shop.recorded(plan.tier, len(plan.cells), shard) as run:
+            shop.store.resolutions.keep(run.number, made)
+            # A shard may be empty: then there is nothing to make ready for either.
+            done = not plan.cells or run.run(plan)
+            searches = Searches(plan, Table(session.config, session.locks), options.remedy)
+            while done and (cells := searches.next(run.results())):
+                try:
+                    part = session.further(plan, cells, shop.events.say, allowed=not options.locked)
+                except (LockStale, Indeterminate, ConfigError) as error:
+                    # What the plan has found stays, whatever becomes of the search.
+                    shop.events.say(f"no further search: {error}")
+                    break
+                done = run.run(part)
+        order = [cell.id for cell in plan.cells]
+        report, stated = report_on(
+            shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order
+        )
+        if options.as_of is not None:
+            report = _with_past(shop, run, replace(report, unresolved=unresolved), made, done)
+        return report, stated
+
+
+def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], done: bool) -> Report:
+    """The report of a run of now held against then, and against the last such run. Where that was asked for, and the
+    run is `done`, cells that come out otherwise than then are blamed."""
+    past = Past(shop.session, shop.store, shop.judge, run.number)
+    report = replace(report, sides=beside_then(past, report.results))
+    found: tuple[RowDrift, ...] | None = None
+    try:
+        found = drifts(past, made, report.results, report.unresolved)
+        # Before anybody is blamed: that takes long, and may be ended.
+        shop.store.keep_drift(run.number, document(found))
+    except Indeterminate as error:
+        # What was measured does not depend on it, and the next report tells what this one would have.
+        shop.events.say(f"no drift report: {error}")
+    options = shop.options
+    changed = [side for side in report.sides if side.standing in _CHANGED]
+    if options.blame is not None and options.as_of is not None and done and changed:
+        report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
+    if found is None:
+        return report
+    shop.store.keep_drift(run.number, document(found, report.blames))
+    return replace(report, drift=shop.store.drift(run.number), drift_text=text(found))
+
+
+def _share(shop: Workshop, plan: Plan) -> tuple[frozenset[str] | None, dict[str, str | int] | None]:
+    """The cells of the shard that was asked for, by id, and what tells it from the others; None for the whole plan. Cut
+    before anything is resolved: what one machine cannot resolve must not move the cells of another."""
+    options = shop.options
+    if options.shard is None:
+        return None, None
+    index, of = options.shard
+    whole = partition(shop.session, shop.store, plan, options.resolution, options.as_of, of, options.run_id)
+    shard = whole.shards[index - 1]
+    shop.events.say(
+        f"shard {shard.name}: {len(shard.cells)} of {whole.whole} cells, about {shard.seconds / 60:.0f} min"
+        if shard.cells
+        else f"shard {shard.name} is empty: the {whole.whole} cells of the plan are in others"
+    )
+    return frozenset(cell.id for cell in shard.cells), whole.part(shard)
+
+
+def resolved_now(
+    shop: Workshop, plan: Plan, share: frozenset[str] | None = None
+) -> tuple[Plan, list[Lock], dict[str, str]]:
+    """The plan with cells of the resolutions that were asked for, of those only the ones in `share`; the locks of now,
+    which are made anew every time, for what was there yesterday may be gone today; and by environment why it could not
+    be resolved, which says nothing about it and leaves its cells out. Raises what making locks of then does."""
+    options, session = shop.options, shop.session
+
+    def shared(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        return cells if share is None else tuple(cell for cell in cells if cell.id in share)
+
+    if options.as_of is None:
+        return replace(plan, cells=shared(plan.cells)), [], {}
+    began = time.monotonic()
+    cells = session.cells_of_now(plan, options.as_of)
+    if young := younger(plan.cells, cells):
+        shop.events.say(f"note: younger than {options.as_of}, so without a now: {', '.join(young)}")
+    if not cells and options.resolution == "now":
+        raise NothingSelected(f"every row that was selected is younger than {options.as_of}; name a later --as-of")
+    cells = shared(cells)
+    requests = session.take_in(cells)
+    answers = dict(zip(requests, LiveResolver(session.settings).answers(requests), strict=True))
+    made = [answer for answer in answers.values() if isinstance(answer, Lock)]
+    failed = {request.name: str(answer) for request, answer in answers.items() if not isinstance(answer, Lock)}
+    session.use(made)
+    shop.events.say(
+        f"now, as of {options.as_of}: {len(made)} environments resolved in {time.monotonic() - began:.1f} s"
+    )
+    then = shared(plan.cells) if options.resolution == "both" else ()
+    known = tuple(
+        cell for cell in cells if failed.keys().isdisjoint((session.exporter_environment(cell), cell.converter.id))
+    )
+    return session.further(plan, (*then, *known), shop.events.say, not options.locked), made, failed
+
+
+def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tuple[Picked, RunRecord]:
+    """Find and prove a toolchain for a model; and the run that did it. Raises what `workshop` and making locks do."""
+    with workshop(session, options) as shop:
+        with shop.recorded("pick", None) as run:
+            picked = pick(session, wanted, run, gather(session, shop.source, wanted.model.id))
+        return picked, shop.store.run(run.number)
+
+
+def blame(
+    session: Session, options: Options, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
+) -> Story:
+    """Who broke a cell. Raises what `workshop` and `blame_cell` do."""
+    # A slip of the pen leaves no run behind.
+    cell_named(session.config, session.locks, str(CellId.parse(cell).own))
+    with workshop(session, options) as shop, shop.recorded("blame", None) as run:
+        return blame_cell(session, run, cell, now, bounds, good)
+
+
+def read_models(session: Session, options: Options, cells: Sequence[Cell]) -> bool:
+    """Export the models of these cells, or look into their files, and convert nothing; False where it was stopped.
+    What was found is in the history of the store. Raises what `workshop` does."""
+    with workshop(session, options) as shop, shop.recorded("read", 0) as run:
+        return run.run(shop.locked(cells), exports_only=True)
+
+
+def measure_coverage(session: Session, options: Options, rows: Sequence[str]) -> tuple[dict[str, Observation], bool]:
+    """Operator coverage of converter rows, row to observation, and whether the run came to its end. What is stored
+    for a row's environment is not measured again. Raises what `workshop` does, and UsageError for an unknown row."""
+    outdated = stale(session.requests(rows), session.locks)
+    with workshop(session, options) as shop:
+        if outdated:
+            session.refresh(outdated, shop.events.say, allowed=not options.locked)
+        with shop.recorded("coverage", 0) as run:
+            found = run.cover(list(rows))
+        return found, run.done

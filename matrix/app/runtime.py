@@ -1,0 +1,259 @@
+"""What every run needs, held open while it lasts: the state folder, the engine, the store and the judge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import platform
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from matrix import __version__
+from matrix.answers import evidence
+from matrix.app.progress import LiveProgress, PlainProgress, progress
+from matrix.app.project import Session
+from matrix.core.converter_code import ConverterCode
+from matrix.core.errors import Indeterminate, Interrupted
+from matrix.core.files import is_full
+from matrix.core.text import redact
+from matrix.environments.engine import Engine
+from matrix.execution import graph
+from matrix.execution.disk_peak import Watermark
+from matrix.execution.graph import Graph, Graphs
+from matrix.execution.job_runner import Counts
+from matrix.execution.jobs import JobMaker
+from matrix.execution.run import Run
+from matrix.families import family_of
+from matrix.judging.cells import CellResult, Judge
+from matrix.planning import Plan
+from matrix.planning.cells import Cell
+from matrix.store import Observation, Store
+from matrix.store.records import Resolution
+from matrix.store.state import State
+from matrix.table.model import Limits
+
+# A row's backend test cases are one pass, and there are up to two thousand of them.
+_COVERAGE_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a search may go: so many runs of a cell, and none after so many seconds."""
+
+    runs: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what (the session). None: as the table says. `as_of` is the day that now is; `blame`
+    how far to look for who changed a verdict since then, None: not at all. `shard` is (I, N), the I-th of N parts of
+    the plan; `run_id` the run's name on every machine, None: a new one."""
+
+    store: str | None = None
+    jobs: int = 2
+    seconds: float | None = None
+    memory_mb: int | None = None
+    locked: bool = False
+    again: bool = False
+    evict: bool = False
+    remedy: bool = False
+    tflite: bool = False
+    command: str = ""
+    resolution: Resolution = "then"
+    as_of: dt.date | None = None
+    blame: Bounds | None = None
+    shard: tuple[int, int] | None = None
+    run_id: str | None = None
+
+
+@dataclass
+class Workshop:
+    """An open workshop; only one can be open on a state folder."""
+
+    session: Session
+    options: Options
+    engine: Engine
+    store: Store
+    judge: Judge
+    events: PlainProgress | LiveProgress
+
+    def locked(self, cells: Sequence[Cell], tier: str = "") -> Plan:
+        """A plan of these cells, with a current lock for everything it needs. Raises what `Session.further` does."""
+        return self.session.further(Plan((), tier), tuple(cells), self.events.say, not self.options.locked)
+
+    @contextlib.contextmanager
+    def recorded(
+        self, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
+    ) -> Iterator[Underway]:
+        """A run in the history, ended with this block. `planned` None: only its end shows how many cells it has. `part`
+        says which of a run of several machines this is."""
+        number = self.store.begin_run(
+            tier,
+            self.engine.name,
+            redact(self.options.command),
+            planned or 0,
+            _host(self.session.state),
+            self.options.resolution,
+            self.options.as_of,
+            uid=self.options.run_id,
+            part=part,
+        )
+        disk = self.engine.disk()
+        underway = Underway(self, number, Watermark(disk) if disk else None)
+        status = "failed"
+        try:
+            yield underway
+            status = "complete" if underway.done else "interrupted"
+        except (Interrupted, KeyboardInterrupt):
+            # The latter while something is resolved: only what runs listens to signals itself.
+            status = "interrupted"
+            raise
+        finally:
+            if underway.mark is not None and underway.counts.run:
+                self.events.say(underway.mark.text())
+            seen = len(underway.results()) if planned is None else None
+            self.store.end_run(number, status, underway.counts.run, underway.counts.cached, seen)
+            if status != "failed":
+                evidence.keep(self.source, number)
+
+    @property
+    def source(self) -> evidence.Source:
+        """Where evidence is read from."""
+        return evidence.Source(self.store, self.session.config, self.session.locks, self.judge)
+
+
+@dataclass
+class Underway:
+    """One run while it goes on. `done` turns False when a signal asked it to stop."""
+
+    shop: Workshop
+    number: int
+    mark: Watermark | None
+    counts: Counts = field(default_factory=Counts)
+    done: bool = True
+
+    def run(self, plan: Plan, exports_only: bool = False) -> bool:
+        """Execute a plan as a part of this run; False where it was stopped."""
+        session = self.shop.session
+        graphs = Graphs(session.config, plan, self.shop.options.tflite)
+        self._execute(
+            [graphs.read(cell) if exports_only else graphs.of(cell) for cell in plan.cells],
+            session.environments(plan),
+            self._limits(),
+        )
+        return self.done
+
+    def cover(self, names: list[str]) -> dict[str, Observation]:
+        """Measure the operator coverage of converters; of those that were reached."""
+        rows = {row.id: row for row in self.shop.session.config.converters}
+        limits = self._limits()
+        wide = Limits(seconds=self.shop.options.seconds or _COVERAGE_SECONDS, memory_mb=limits.memory_mb)
+        return self._execute(graph.coverage({name: family_of(rows[name]) for name in names}), names, wide)
+
+    def results(self) -> list[CellResult]:
+        """What the run's cells came out as until now."""
+        shop = self.shop
+        return shop.judge.cells(shop.store.cells(self.number), shop.session.locks, self.number)
+
+    def profiles(self) -> dict[evidence.ProfileKey, evidence.Profile]:
+        """What it read of models until now."""
+        return evidence.profiles_read(self.shop.store, self.number)
+
+    def _execute(self, graphs: Sequence[Graph], environments: Iterable[str], limits: Limits) -> dict[str, Observation]:
+        """What jobs without a cell left, by environment."""
+        shop = self.shop
+        locks = shop.session.locks
+        shop.engine.ready({locks[name].python for name in environments})
+        run = Run(
+            id=self.number,
+            config=shop.session.config,
+            graphs=graphs,
+            locks=locks,
+            table=shop.session.table.absolute(),
+            engine=shop.engine,
+            store=shop.store,
+            jobs=JobMaker(ConverterCode(shop.session.code)),
+            limits=limits,
+            parallel=shop.options.jobs,
+            # Of this run alone: what a job made so that nobody can remove it must not be in the next one's way.
+            work=shop.session.state.work / str(self.number),
+            events=shop.events,
+            speak=shop.judge.speak,
+            again=shop.options.again,
+            evict=shop.options.evict,
+            counts=self.counts,
+        )
+        self.done = asyncio.run(self._until_done(run.execute))
+        return run.found
+
+    def _limits(self) -> Limits:
+        stated, options = self.shop.session.config.limits, self.shop.options
+        return Limits(seconds=options.seconds or stated.seconds, memory_mb=options.memory_mb or stated.memory_mb)
+
+    async def _until_done(self, execute: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """True when it came to its end, False when a signal asked it to stop."""
+        async with self.mark.watching() if self.mark else contextlib.nullcontext():
+            return await _until_stopped(execute)
+
+
+@contextlib.contextmanager
+def workshop(session: Session, options: Options) -> Iterator[Workshop]:
+    """Open the workshop of a session.
+
+    Raises StateInUse where another driver holds the state folder, EngineUnavailable, and Indeterminate where the disk
+    of the state folder or the store fills up: then nothing can be recorded.
+    """
+    try:
+        _ = session.config  # A wrong table is said before anything is touched.
+        engine, why = session.engine()
+        with session.state.held():
+            engine.recover()
+            store = session.state.open_store(options.store)
+            try:
+                judge = Judge(session.config, store)
+                with progress(judge.speak) as events:
+                    events.say(why)
+                    yield Workshop(session, options, engine, store, judge, events)
+            finally:
+                store.close()
+    except (OSError, SQLAlchemyError) as error:
+        if not is_full(error):
+            raise
+        raise Indeterminate(
+            f"the disk below {redact(str(session.state.root))} is full; what had finished is stored: make room "
+            "(python -m matrix clean), then the same command continues"
+        ) from error
+
+
+async def _until_stopped(execute: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    work = asyncio.create_task(execute())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        return False
+    except BaseExceptionGroup as group:
+        # One cause is enough to act on; the group is only how tasks report it.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
+    return True
+
+
+def _host(state: State) -> dict[str, str]:
+    return {
+        "state": state.mark,
+        "matrix": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "libc": " ".join(platform.libc_ver()),
+    }

@@ -1,0 +1,159 @@
+"""`doctor`: what this machine can and cannot run, and why."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from matrix.cli.options import engine_options, make_session, table_options
+
+if TYPE_CHECKING:
+    from matrix.app.project import Session
+    from matrix.environments.docker.engine import DockerEngine
+
+_CPUINFO = Path("/proc/cpuinfo")
+_WANTED_GIB = 10
+
+
+@click.command()
+@table_options
+@engine_options
+def doctor(**options: Any) -> None:
+    """Say what this machine can and cannot run, and why."""
+    from matrix.environments.docker.base_names import order
+    from matrix.environments.locks.keep import stale
+    from matrix.environments.locks.request import all_requests
+
+    session = make_session(**options)
+    requests = all_requests(session.config)
+    needed: dict[str, list[str]] = {}
+    for request in requests:
+        lock = session.locks.get(request.name)
+        python = lock.python if lock else request.python
+        if python:
+            needed.setdefault(python, []).append(request.name)
+    needed = {python: needed[python] for python in sorted(needed, key=order)}
+
+    _machine(session)
+    _venv(needed)
+    _docker(session, needed)
+
+    outdated = stale(requests, session.locks)
+    names = ", ".join(request.name for request in outdated)
+    _line(not outdated, f"{len(requests) - len(outdated)} of {len(requests)} locks are current", names)
+    none = [name for name, lock in session.locks.items() if lock.outcome == "unsatisfiable"]
+    if none:
+        click.echo(f"       no solution exists (a finding): {', '.join(none)}")
+    _packages(session)
+
+
+def _machine(session: Session) -> None:
+    import psutil
+
+    from matrix.core.text import redact
+
+    system = f"{platform.system()} {platform.machine()}"
+    fits = system == "Linux x86_64"
+    _line(fits, f"system {system}", "" if fits else "locks are for Linux x86-64; use the docker engine elsewhere")
+    if _CPUINFO.is_file():
+        avx = "avx" in _CPUINFO.read_text(encoding="utf-8", errors="replace").split()
+        _line(avx, "AVX", "" if avx else "TensorFlow's wheels from 1.6 on are built for it and do not start here")
+    memory, limit = psutil.virtual_memory().total // 2**20, session.config.limits.memory_mb
+    _line(memory >= limit, f"{memory} MB of memory", f"the table lets one job use {limit}")
+    place = next(folder for folder in (session.state.root, *session.state.root.parents) if folder.exists())
+    _free(place, f"below {redact(str(session.state.root))}")
+
+
+def _venv(needed: dict[str, list[str]]) -> None:
+    from matrix.core.text import redact
+    from matrix.packages import interpreters, uv
+
+    try:
+        _line(True, f"{uv.version()} at {redact(uv.binary())}", "")
+    except FileNotFoundError:
+        _line(False, "uv", "it makes locks and environments, and finds Pythons; get it: pip install uv")
+        _line(False, "engine venv", "needs uv")
+        return
+    _line(True, "engine venv", "virtual environments made by uv; it separates packages, it is no cage")
+    for python, rows in needed.items():
+        found = interpreters.find(python)
+        if found:
+            _line(True, f"Python {python}", f"{found.version} at {redact(str(found.path))}")
+        else:
+            how = interpreters.how_to_get(python)
+            _line(False, f"Python {python}", f"missing, so unavailable with venv: {', '.join(rows)}; get it: {how}")
+
+
+def _docker(session: Session, needed: dict[str, list[str]]) -> None:
+    from matrix.core.errors import EngineUnavailable
+    from matrix.environments.choose import docker_engine
+
+    engine = docker_engine(session.state, session.settings, session.base, session.folders.committed)
+    try:
+        facts = engine.facts
+    except EngineUnavailable as error:
+        _line(False, "engine docker", str(error).removeprefix("engine docker: "))
+        return
+    rootless = ", without root" if facts.rootless else ""
+    _line(True, "engine docker", f"{facts.name} at {facts.address}{rootless}, cgroup v{facts.cgroup}, {facts.driver}")
+    good = engine.builder.name == "BuildKit"
+    why = "has a package cache and builds shared layers once"
+    if not good:
+        why = "without a package cache: slow"
+        why += "" if facts.podman else "; BuildKit needs the docker command with its buildx component on PATH"
+    _line(good, f"builder {engine.builder.name}", why)
+    if facts.root is None:
+        click.echo("       the engine's disk is not on this machine: room for images is not checked before a build")
+    else:
+        _free(facts.root, "for images")
+    _bases(engine, needed)
+
+
+def _bases(engine: DockerEngine, needed: dict[str, list[str]]) -> None:
+    """What is on the engine; nothing is downloaded to find out."""
+    from matrix.environments.docker import base_pins as pins
+    from matrix.environments.docker import bases
+
+    for python, rows in needed.items():
+        try:
+            base = bases.choose(engine.client, python, engine.base_option, download=False)
+        except bases.BaseMissing as error:
+            wanted = bases.candidates(python, engine.base_option, pins.read())[0]
+            if engine.base_option == "local":
+                _line(False, f"base image {wanted}", f"{error}; unavailable with docker: {', '.join(rows)}")
+            else:
+                click.echo(f"       base image {wanted}: not here yet, will be downloaded; without a registry: "
+                           f"python -m matrix bases {python}")  # fmt: skip
+            continue
+        _line(True, f"base image {base.reference}", f"Python {base.python}, {base.size // 10**6} MB, {base.origin}")
+
+
+def _packages(session: Session) -> None:
+    from matrix.core.errors import Indeterminate
+    from matrix.core.text import redact
+    from matrix.families import KNOWN
+    from matrix.packages.index import UploadDates
+
+    try:
+        known = UploadDates(session.settings).of(next(iter(KNOWN.values())).package)
+        _line(bool(known), f"index {redact(session.settings.index)}", "answers" if known else "gives no upload dates")
+    except Indeterminate as error:
+        _line(False, f"index {redact(session.settings.index)}", str(error))
+    build = session.build
+    builds = sorted({name for row in session.config.exporters for name in row.builds})
+    if builds:
+        text = f"build {build!r}, found with --find-links" if build else "the index's own build, with its GPU packages"
+        _line(True, "torch", text if build else f"{text}; point --find-links at CPU wheels to use {', '.join(builds)}")
+
+
+def _free(place: Path, what: str) -> None:
+    free = shutil.disk_usage(place).free / 2**30
+    _line(free > _WANTED_GIB, f"{free:.0f} GiB free {what}", "" if free > _WANTED_GIB else f"{_WANTED_GIB} are wanted")
+
+
+def _line(good: bool, what: str, detail: str) -> None:
+    click.echo(f"{'ok    ' if good else 'LACKS '} {what}" + (f": {detail}" if detail else ""))

@@ -1,0 +1,106 @@
+"""From a job to its observation: what is stored of it, what is in its way, or what an executor makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from matrix.core.text import redact
+from matrix.environments.engine import BuildFailed, Environment
+from matrix.execution.events import Events
+from matrix.execution.executor import Executor
+from matrix.execution.jobs import Job, observed
+from matrix.judging.outcome import Outcome
+from matrix.packages.lock import Lock
+from matrix.store import Observation, Store
+from matrix.store.records import Obstacle
+from matrix.table.model import Limits
+
+
+@dataclass
+class Counts:
+    """Distinct jobs really run and distinct jobs whose stored finding served; environments really built."""
+
+    run: int = 0
+    cached: int = 0
+    made: list[Environment] = field(default_factory=list)
+
+
+@dataclass
+class Answers:
+    """Every distinct job of a run, `run`, is answered once. `again` leaves out findings of earlier runs."""
+
+    run: int
+    locks: Mapping[str, Lock]
+    executor: Executor
+    store: Store
+    limits: Limits
+    events: Events
+    speak: Callable[[Observation], Outcome | None]
+    again: bool
+    counts: Counts
+    _once: dict[object, asyncio.Task[Observation]] = field(default_factory=dict)
+
+    async def to(
+        self,
+        name: str,
+        make: Callable[[str], Job],
+        before: Callable[[], None] = lambda: None,
+        refused: Obstacle | None = None,
+    ) -> Observation:
+        """The answer to the job that `make` makes for the identity of the environment `name`. `refused` says why it
+        must not run, `before` is called where it does."""
+        lock = self.locks[name]
+        try:
+            job = make(self.executor.identify(lock))
+            obstacle = refused
+        except BuildFailed as failure:
+            job = make(f"none:{lock.digest}")
+            obstacle = Obstacle("build", failure.kind, failure.reason, failure.text)
+        if lock.outcome == "unsatisfiable":
+            obstacle = Obstacle("lock", "unsatisfiable", "no-solution", lock.explanation)
+        if job.id not in self._once:
+            self._once[job.id] = asyncio.create_task(self._settle(lock, job, obstacle, before))
+        return await asyncio.shield(self._once[job.id])
+
+    async def _settle(self, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]) -> Observation:
+        known = self.store.finding(job.id, self.limits)
+        # What this very run has found, before a search, is neither run again nor counted.
+        ours = known is not None and known.run == self.run
+        if known is not None and (ours or not self.again) and self._still_a_finding(known):
+            # A lock without a solution is looked up like a finding, but it never was a job.
+            self.counts.cached += not ours and (known.obstacle is None or known.obstacle.stage != "lock")
+            self.events.job_ended(known, cached=True)
+            return known
+        if obstacle is not None:
+            observation = observed(job, lock, self.limits, obstacle=obstacle)
+        else:
+            self.executor.expect(lock)
+            # One turn later: by then every export has put its own environment into the queue of builds.
+            asyncio.get_running_loop().call_soon(before)
+            observation = await self.executor.observe(lock, job)
+            self.counts.run += bool(observation.passes)
+        return self.keep(observation)
+
+    def _still_a_finding(self, known: Observation) -> bool:
+        """Judged by today's signatures, and with every file it speaks of still there."""
+        found = self.speak(known)
+        files = {blob for record in known.passes for blob in record.files.values()}
+        return (found is None or not found.finding.indeterminate) and files <= self.store.blobs.existing(files)
+
+    def keep(self, observation: Observation) -> Observation:
+        """Store an observation; returns it as it is in the store."""
+        if observation.obstacle is not None:
+            text = redact(observation.obstacle.text)
+            observation = replace(observation, obstacle=replace(observation.obstacle, text=text))
+        found = self.speak(observation)
+        finding = found is None or not found.finding.indeterminate
+        bounded: Literal["timeout", "oom"] | None = None
+        if found is not None and (found.finding.verdict == "timeout" or found.finding.verdict == "oom"):
+            bounded = found.finding.verdict
+        number = self.store.add(self.run, observation, finding, bounded)
+        stored = self.store.observations([number])[number]
+        self.events.job_ended(stored, cached=False)
+        return stored

@@ -1,0 +1,190 @@
+"""What of a user's a job is given, read once and stored by content: inputs, source files, checkpoint, .onnx file.
+
+Nothing here looks into any of it but for arrays, which are plain numbers; what may run code or crash a reader is
+opened inside an environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from matrix.core.errors import ConfigError
+from matrix.core.files import is_full
+from matrix.core.text import redact
+from matrix.execution.declared_inputs import check_arrays, completed_inputs, refuse_beyond_limit
+from matrix.execution.inputs import make_inputs, pack
+from matrix.judging.arrays import UnreadableArrays, read_cases
+from matrix.store.blobs import BlobStore
+from matrix.table.ids import ArrayKey
+from matrix.table.model import ModelSpec
+
+# The folder inside a job's that a factory's modules are imported from.
+SOURCE = "source"
+CHECKPOINT = "checkpoint"
+GIVEN = "given.npz"
+
+_MOST_FILES = 5000
+_MOST_BYTES = 2**30
+
+# Made by tools, large, and never what a model is imported from.
+_LEFT_OUT = frozenset({"__pycache__", "node_modules"})
+
+
+class Materials:
+    """`folder` is what the paths of models are relative to."""
+
+    def __init__(self, folder: Path, blobs: BlobStore) -> None:
+        self._folder = folder
+        self._blobs = blobs
+        self._inputs: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
+        self._files: dict[str, dict[str, str]] = {}
+
+    def inputs(self, model: ModelSpec, stated: Iterable[Mapping[str, Any]] = ()) -> str:
+        """The blob of a model's inputs; `stated` is what its .onnx file says of them: name, shape, dtype."""
+        if model.id not in self._inputs:
+            if model.inputs_file is not None:
+                arrays = self._arrays(model, "inputs_file", model.inputs_file)
+                check_arrays(model, arrays, stated)
+                content = pack(arrays)
+            else:
+                completed = tuple(completed_inputs(model, stated))
+                refuse_beyond_limit(model, completed)
+                content = make_inputs(model.model_copy(update={"inputs": completed}))
+            self._inputs[model.id] = self._blobs.put(content)
+        return self._inputs[model.id]
+
+    def names(self, model: ModelSpec) -> list[str]:
+        """The inputs in the order of forward(): as stated, or as the file of inputs has them."""
+        if model.inputs or model.inputs_file is None:
+            return [item.name for item in model.inputs]
+        if model.id not in self._names:
+            keys = map(ArrayKey.parse, self._arrays(model, "inputs_file", model.inputs_file))
+            self._names[model.id] = list(dict.fromkeys(key.name for key in keys))
+        return self._names[model.id]
+
+    def of_factory(self, model: ModelSpec) -> dict[str, str]:
+        """{file in the job's folder: blob} of what a factory needs; empty for a model of the zoo."""
+        if model.id not in self._files:
+            files: dict[str, str] = {}
+            model = self.placed(model)
+            if model.source is not None:
+                files |= self._tree(model, self._folder / model.source)
+            if (own := self._factory_file(model)) is not None:
+                files[f"{SOURCE}/{factory_place(model)}"] = self._put(model, "factory", own)
+            if model.checkpoint is not None:
+                files[CHECKPOINT] = self._put(model, "checkpoint", self._folder / model.checkpoint)
+            self._files[model.id] = files
+        return self._files[model.id]
+
+    def placed(self, model: ModelSpec) -> ModelSpec:
+        """The model with the paths of its code absolute, so that one can be seen to lie in the other."""
+        place, _, function = str(model.factory).rpartition(":")
+        where = str(self._folder / place) if place.endswith(".py") else place
+        source = str(self._folder / model.source) if model.source is not None else None
+        return model.model_copy(update={"factory": f"{where}:{function}", "source": source})
+
+    def onnx(self, model: ModelSpec) -> dict[str, str]:
+        """{file in the job's folder: blob} of an .onnx model: the file itself, and reference outputs where given."""
+        assert model.onnx is not None
+        if model.id not in self._files:
+            files = {"model.onnx": self._put(model, "onnx", self._folder / model.onnx)}
+            if model.reference is not None:
+                files[GIVEN] = self._blobs.put(pack(self._arrays(model, "reference", model.reference)))
+            self._files[model.id] = files
+        return self._files[model.id]
+
+    def beside(self, model: ModelSpec, names: Iterable[str]) -> dict[str, str]:
+        """The files of external data an .onnx file names. The names are not trusted: only what really lies in the
+        file's own folder is read."""
+        assert model.onnx is not None
+        folder = (self._folder / model.onnx).resolve().parent
+        files = {}
+        for name in names:
+            place, path = PurePosixPath(name), folder / name
+            # A way that leads out and comes back leads out of a job's folder too.
+            outside = "\0" in name or place.is_absolute() or ".." in place.parts
+            if outside or not path.resolve().is_relative_to(folder):
+                raise ConfigError(f"{_said(model, 'onnx', model.onnx)} names external data outside its folder: {name}")
+            files[f"beside/{name}"] = self._put(model, "external data", path)
+        return files
+
+    def _put(self, model: ModelSpec, what: str, path: Path) -> str:
+        try:
+            return self._blobs.put_file(path)
+        except OSError as error:
+            if is_full(error):
+                raise
+            raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
+
+    def _arrays(self, model: ModelSpec, what: str, place: str) -> dict[str, Any]:
+        path = self._folder / place
+        try:
+            return read_cases(path)
+        except UnreadableArrays as error:
+            raise ConfigError(f"{_said(model, what, path)} is no .npz file of plain arrays ({error})") from error
+        except OSError as error:
+            raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
+
+    def _factory_file(self, model: ModelSpec) -> Path | None:
+        """The file a factory names, unless the source folder holds it."""
+        place = str(model.factory).rsplit(":", 1)[0]
+        if not place.endswith(".py"):
+            return None
+        path = self._folder / place
+        if model.source is not None and path.resolve().is_relative_to((self._folder / model.source).resolve()):
+            return None
+        return path
+
+    def _tree(self, model: ModelSpec, folder: Path) -> dict[str, str]:
+        files: dict[str, str] = {}
+        size = 0
+        for path in _walk(folder):
+            size += path.stat().st_size
+            if len(files) == _MOST_FILES or size > _MOST_BYTES:
+                raise ConfigError(
+                    f"{_said(model, 'source', folder)} holds more than {_MOST_FILES} files or {_MOST_BYTES // 2**30} "
+                    "GiB; name the folder of the model's code alone"
+                )
+            files[f"{SOURCE}/{path.relative_to(folder).as_posix()}"] = self._put(model, "source", path)
+        if not files:
+            raise ConfigError(f"{_said(model, 'source', folder)} is no folder with files in it")
+        return files
+
+
+def factory_name(model: ModelSpec) -> str:
+    """The factory as its job names it: a file relative to the job's source folder, or a module."""
+    place, _, function = str(model.factory).rpartition(":")
+    return f"{factory_place(model)}:{function}" if place.endswith(".py") else str(model.factory)
+
+
+def factory_place(model: ModelSpec) -> str:
+    """Where in the source folder a factory's file is: as in the user's own folder, or at its top."""
+    path = Path(str(model.factory).rsplit(":", 1)[0])
+    if model.source is not None:
+        # Both relative to the same folder; resolved, because one may be absolute or go through a link.
+        resolved, source = path.resolve(), Path(model.source).resolve()
+        if resolved.is_relative_to(source):
+            return resolved.relative_to(source).as_posix()
+    return path.name
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every plain file below a folder, sorted; without hidden ones, caches and virtual environments."""
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _LEFT_OUT and not (here / name / "pyvenv.cfg").exists()
+        )
+        for name in sorted(names):
+            if not name.startswith(".") and not name.endswith(".pyc") and (here / name).is_file():
+                yield here / name
+
+
+def _said(model: ModelSpec, what: str, path: str | Path) -> str:
+    return f"model {model.id!r}: its {what}, {redact(str(path))},"

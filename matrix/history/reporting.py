@@ -1,0 +1,77 @@
+"""A stored run as a report: its cells judged now and held against what the table expects now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matrix.judging.cells import Judge
+from matrix.judging.expect import Expectations
+from matrix.outputs.documents.run import Report
+from matrix.packages.lock import Lock
+from matrix.store import CellRecord, RunRecord, Store
+from matrix.table.exporters import expand
+from matrix.table.model import Config
+
+
+def report_on(
+    run: RunRecord,
+    store: Store,
+    judge: Judge,
+    config: Config,
+    locks: Mapping[str, Lock],
+    order: Sequence[str] = (),
+) -> tuple[Report, frozenset[str]]:
+    """The report, its cells in `order` (ids) as far as that names them, and the cells the table states something of."""
+    position = {name: index for index, name in enumerate(order)}
+    records = sorted(store.cells(run.id), key=lambda record: position.get(record.cell, len(position)))
+    results = judge.cells(records, locks, run.id)
+    expectations = Expectations.of(config.expect)
+    subjects = _Subjects(config, locks)
+    complaints = {}
+    stated = set()
+    for result in results:
+        if result.record.cell_id.moved is not None:
+            # What is expected is expected of the row as it was locked.
+            continue
+        subject = subjects.of(result.record)
+        found = expectations.complaints(subject, result.judgement, result.opset_written)
+        if found:
+            complaints[result.record.cell] = found
+        if expectations.speak_of(subject):
+            stated.add(result.record.cell)
+    report = Report(
+        run=run.id,
+        status=run.status,
+        tier=run.tier,
+        engine=run.engine,
+        jobs_run=run.jobs_run,
+        jobs_cached=run.jobs_cached,
+        planned=run.planned,
+        results=results,
+        complaints=complaints,
+        resolution=run.resolution,
+        as_of=run.as_of,
+        shards=any(part.shard for part in run.parts),
+    )
+    return report, frozenset(stated)
+
+
+class _Subjects:
+    """What selectors see of a stored cell; of a row that is gone from the table only what the record says."""
+
+    def __init__(self, config: Config, locks: Mapping[str, Lock]) -> None:
+        self._exporters = {exporter.id: exporter.subject for exporter in expand(config)}
+        self._converters = {row.id: row.pins for row in config.converters}
+        self._locks = locks
+
+    def of(self, record: CellRecord) -> dict[str, str]:
+        lock = self._locks.get(record.converter)
+        return {
+            **self._converters.get(record.converter, {}),
+            **self._exporters.get(record.exporter, {"exporter": record.exporter, "torch": record.torch}),
+            "model": record.model,
+            "opset": str(record.opset),
+            "converter": record.converter,
+            "python": lock.python if lock else "",
+            "cell": record.cell,
+        }

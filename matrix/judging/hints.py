@@ -1,0 +1,79 @@
+"""What a difference looks like, where one simple test shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from matrix.judging.blind import near_constant
+from matrix.judging.tensors import Array, NotComparable, dtype_name, pair, wide
+from matrix.judging.tolerance import Tolerance
+
+_FEWEST = 8
+"""Fewer numbers than this fit almost any explanation."""
+
+
+def hints(reference: Array, actual: Array, tolerance: Tolerance) -> tuple[str, ...]:
+    """Ids of the explanations under which ``actual`` would pass, for a pair that does not.
+
+    - ``layout-swapped``: equal once the channel axis is moved from second to last place or back (NCHW, NHWC),
+      be it that the axes are in the other order or that the numbers are and the shape was kept.
+    - ``constant-shift``: one number was added to every element.
+    - ``constant-scale``: every element was multiplied by one number.
+    """
+    if not _applies(reference, actual):
+        return ()
+    return tuple(name for name, explains in _EXPLANATIONS.items() if explains(reference, actual, tolerance))
+
+
+def _applies(reference: Array, actual: Array) -> bool:
+    try:
+        names = {dtype_name("", reference), dtype_name("", actual)}
+    except NotComparable:
+        return False
+    same_size = reference.size == actual.size >= _FEWEST
+    return same_size and len(names) == 1 and not names & {"bool"}
+
+
+def _passes(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
+    return not np.any(pair(reference, actual, tolerance).mismatching)
+
+
+def _layout_swapped(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
+    if reference.ndim < 3:
+        return False
+    moved = (np.moveaxis(reference, 1, -1), np.moveaxis(reference, -1, 1))
+    same_shape = [m.reshape(actual.shape) for m in moved if actual.shape in (m.shape, reference.shape)]
+    return any(_passes(m, actual, tolerance) for m in same_shape)
+
+
+def _shifted(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
+    if not _varied(reference, actual, tolerance):
+        return False
+    left, right = wide(reference), wide(actual)
+    with np.errstate(all="ignore"):
+        return _passes(left, right - np.mean(right - left), tolerance)
+
+
+def _scaled(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
+    if not _varied(reference, actual, tolerance):
+        return False
+    left, right = wide(reference), wide(actual)
+    with np.errstate(all="ignore"):
+        factor = np.vdot(right, left) / np.vdot(right, right)
+        return _passes(left, factor * right, tolerance)
+
+
+def _varied(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
+    # A constant can be shifted and scaled onto anything constant: it explains nothing.
+    same_shape = reference.shape == actual.shape
+    finite = bool(np.all(np.isfinite(wide(reference))) and np.all(np.isfinite(wide(actual))))
+    return same_shape and finite and not near_constant([reference], tolerance)
+
+
+_EXPLANATIONS: Mapping[str, Callable[[Array, Array, Tolerance], bool]] = {
+    "layout-swapped": _layout_swapped,
+    "constant-shift": _shifted,
+    "constant-scale": _scaled,
+}

@@ -1,0 +1,188 @@
+"""A failure's text held against known failures. Pure, and with nothing but the standard library: a take-away image
+recognises failures by this same code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from matrix.judging.changes import Change
+
+if TYPE_CHECKING:
+    from matrix.table.model import Role, Stage
+
+Verdict = Literal["error", "unsupported", "mismatch", "oom", "unsatisfiable", "unavailable", "infra"]
+Source = Literal["message", "traceback", "log"]
+
+CARRIED = Path(__file__).with_name("signatures.json")
+"""Where a take-away image has the entries, already checked; a source tree has no such file."""
+
+_HEAD, _TAIL = 8_000, 24_000
+"""What is kept of a text: an error says what it is in its first lines or its last ones, not in the middle."""
+
+
+@dataclass(frozen=True)
+class ErrorText:
+    """What a failed stage left behind, in words.
+
+    ``type`` is the exception's ``module.Class``, ``mro`` the same for its bases, ``message`` its text. A resolver's
+    or installer's output is a ``message`` without type; a process that only died leaves a ``log``.
+    """
+
+    type: str = ""
+    mro: tuple[str, ...] = ()
+    message: str = ""
+    traceback: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What cures the failure: a stable id, what to do, in words, and the same as data where a machine can try it."""
+
+    id: str
+    text: str
+    change: Change | None = None
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> Remedy:
+        """From what was checked before."""
+        change = entry.get("change")
+        return cls(entry["id"], entry["text"], Change(**change) if change else None)
+
+    def filled(self, words: list[str]) -> Remedy:
+        change = self.change.filled(words) if self.change else None
+        return Remedy(self.id, self.text.format(*words), change)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One entry of `signatures.yml`; see its head for the meaning of each field."""
+
+    id: str
+    facts: tuple[str, ...]
+    roles: tuple[Role, ...]
+    stages: tuple[Stage, ...]
+    pattern: str
+    exception: str | None
+    where: tuple[Source, ...]
+    verdict: Verdict
+    title: str
+    cause: str
+    remedies: tuple[Remedy, ...]
+    source: str
+    general: bool = False
+    families: tuple[str, ...] = ()
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+    def about(self, family: str) -> bool:
+        """Whether it may speak of a converter of this family; '' of any."""
+        return not (family and self.families) or family in self.families
+
+    def raised_by(self, error: ErrorText) -> bool:
+        """Whether the exception, or one of its bases, is of the kind this entry asks for."""
+        return self.exception is None or any(re.search(self.exception, name) for name in (error.type, *error.mro))
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> Signature:
+        """From an entry that was checked before; lists become tuples."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        fields["remedies"] = tuple(map(Remedy.of, entry["remedies"]))
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A recognised failure: ``id`` is the reason to report; the words have their placeholders filled in.
+
+    ``general``: no more was recognised than the class of the exception or the stage it came from. ``text`` is what the
+    pattern found, on one line.
+    """
+
+    id: str
+    verdict: Verdict
+    title: str
+    cause: str
+    remedies: tuple[Remedy, ...]
+    general: bool = False
+    source: str = ""
+    text: str = ""
+
+
+@cache
+def load() -> tuple[Signature, ...]:
+    """The project's signatures, read once."""
+    if CARRIED.is_file():
+        return tuple(map(Signature.of, json.loads(CARRIED.read_text(encoding="utf-8"))))
+    # Not above: pydantic and YAML are what a take-away image does without.
+    from matrix.judging import signatures
+
+    return signatures.parse(signatures.FILE.read_text(encoding="utf-8"))
+
+
+def carried() -> str:
+    """The signatures as the content of `CARRIED`."""
+    return json.dumps([asdict(signature) for signature in load()], ensure_ascii=False, indent=1)
+
+
+# Many cells of a run fail in the same words.
+@lru_cache(maxsize=1024)
+def match(role: Role, stage: Stage, error: ErrorText, family: str = "") -> Match | None:
+    """The first signature that fits, or None for a failure nobody has described yet. Those of other families than the
+    converter's are left out.
+
+    The exception speaks first ("Type: message"), then the traceback with what is chained to it, then, for entries
+    that ask for it, the log. Within one text the first entry in file order wins.
+    """
+    return first(
+        (s for s in load() if role in s.roles and stage in s.stages and s.raised_by(error) and s.about(family)), error
+    )
+
+
+def match_any(error: ErrorText) -> Match | None:
+    """The same for a text of which nobody knows the role and the stage, nor the bases of its exception."""
+    return first((s for s in load() if s.raised_by(error) or not error.type), error)
+
+
+def first(signatures: Iterable[Signature], error: ErrorText) -> Match | None:
+    """The first of these that fits, whatever its role, stage and class of exception."""
+    fitting = tuple(signatures)
+    said = f"{error.type}: {error.message}" if error.type else error.message
+    texts: dict[Source, str] = {"message": said, "traceback": error.traceback, "log": error.log}
+    for source, text in texts.items():
+        line = _one_line(text)
+        for signature in fitting:
+            if source in signature.where and (found := signature.regex.search(line)):
+                return _matched(signature, found)
+    return None
+
+
+def _matched(signature: Signature, found: re.Match[str]) -> Match:
+    # Alternatives of a pattern each have their own groups: those that took part count, in order.
+    took_part = [group for group in found.groups() if group is not None]
+    words = [found.group(0), *took_part, *["unknown"] * (signature.regex.groups - len(took_part))]
+    return Match(
+        signature.id,
+        signature.verdict,
+        signature.title.format(*words),
+        signature.cause,
+        tuple(remedy.filled(words) for remedy in signature.remedies),
+        signature.general,
+        signature.source,
+        found.group(0),
+    )
+
+
+def _one_line(text: str) -> str:
+    """White space flattened, because uv and tracebacks wrap and indent as they please; the middle left out."""
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]} … {text[-_TAIL:]}"
+    return re.sub(r"[\s│]+", " ", text).strip()

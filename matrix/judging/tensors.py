@@ -1,0 +1,96 @@
+"""Two arrays side by side, in a form in which they can be subtracted without surprises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matrix.judging.tolerance import KIND_OF_DTYPE, Tolerance
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+
+
+class NotComparable(TypeError):
+    """An array that holds no numbers: objects, text, records, dates, or a float type wider than 64 bits."""
+
+
+def dtype_name(key: str, array: Array) -> str:
+    """The dtype's name without byte order; raises ``NotComparable``, naming ``key``, if it is no number."""
+    if _is_bfloat16(array):
+        return "bfloat16"
+    if array.dtype.name not in KIND_OF_DTYPE:
+        raise NotComparable(f"{key} holds {array.dtype.name} values; only numbers and booleans can be compared")
+    return array.dtype.name
+
+
+def _is_bfloat16(array: Array) -> bool:
+    # numpy has no bfloat16: ml_dtypes adds one, and np.savez stores it as two raw bytes an element. No other
+    # two-byte type takes that road (float16 and int16 are numpy's own).
+    return array.dtype.name == "bfloat16" or array.dtype.str[1:] == "V2"
+
+
+def wide(array: Array) -> Array:
+    """The same values as float64 (complex128 for complex). Exact, but for integers beyond 2**53."""
+    if _is_bfloat16(array):
+        # bfloat16 is the upper half of a float32.
+        halves = np.ascontiguousarray(array).view("<u2").astype(np.uint32) << 16
+        return halves.view(np.float32).reshape(array.shape).astype(np.float64)
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A reference and an actual array of one shape, flattened, with what the judge asks about each element.
+
+    All arrays are 1-D and of one length. ``finite`` marks the elements that are finite on both sides,
+    ``nan_differs`` those NaN on one side only, ``inf_differs`` those infinite on one side only or with the
+    other sign. ``reference``, ``actual`` and ``distance`` (their absolute difference) are 0 where not finite;
+    ``bound`` is the distance allowed.
+    """
+
+    reference: Array
+    actual: Array
+    distance: NDArray[np.float64]
+    bound: NDArray[np.float64]
+    finite: NDArray[np.bool_]
+    nan_differs: NDArray[np.bool_]
+    inf_differs: NDArray[np.bool_]
+
+    @property
+    def too_far(self) -> NDArray[np.bool_]:
+        return self.distance > self.bound
+
+    @property
+    def mismatching(self) -> NDArray[np.bool_]:
+        return self.too_far | self.nan_differs | self.inf_differs
+
+
+def pair(reference: Array, actual: Array, tolerance: Tolerance) -> Pair:
+    """Bring two arrays of equal shape (any numeric dtypes) side by side."""
+    left, right = wide(reference).ravel(), wide(actual).ravel()
+    nan_differs = np.isnan(left) != np.isnan(right)
+    infinite = np.isinf(left) | np.isinf(right)
+    inf_differs = infinite & (left != right) & ~nan_differs
+    finite = np.isfinite(left) & np.isfinite(right)
+    left, right = np.where(finite, left, 0), np.where(finite, right, 0)
+    with np.errstate(over="ignore"):  # two huge numbers of opposite sign: their distance is infinite, and says so
+        distance = _integer_distance(reference, actual) if _same_integers(reference, actual) else np.abs(left - right)
+        bound = tolerance.atol + tolerance.rtol * np.abs(left)
+    return Pair(left, right, distance, bound, finite, nan_differs, inf_differs)
+
+
+def _same_integers(reference: Array, actual: Array) -> bool:
+    return reference.dtype.kind in "iu" and reference.dtype.name == actual.dtype.name
+
+
+def _integer_distance(reference: Array, actual: Array) -> NDArray[np.float64]:
+    # Unsigned arithmetic is modulo 2**64, so larger minus smaller is right even from int64's minimum to its
+    # maximum. A distance that is not 0 stays so as a float64, in which 2**60 and 2**60 + 1 are one number.
+    larger, smaller = np.maximum(reference, actual).ravel(), np.minimum(reference, actual).ravel()
+    distance: NDArray[np.float64] = (larger.astype(np.uint64) - smaller.astype(np.uint64)).astype(np.float64)
+    return distance

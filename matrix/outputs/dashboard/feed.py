@@ -1,0 +1,135 @@
+"""The Atom feed (RFC 4287): what broke and what was mended, run by run. What could not be measured is no news."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from matrix.history import CellChange, History, Regression
+from matrix.outputs.dashboard.changes import Changes, ended, started
+from matrix.outputs.dashboard.regressions import first_blame, title
+from matrix.store import RunRecord
+from matrix.table.ids import CellId
+
+_ATOM = "http://www.w3.org/2005/Atom"
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:torch-tf-matrix")
+_NEWEST = 50
+_CELLS = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`id` stays the same in every build of the site."""
+
+    id: str
+    title: str
+    updated: dt.datetime
+    text: str
+    link: str
+
+
+def entries(history: History, changes: Changes) -> list[Entry]:
+    """The newest of what broke and of what was mended, newest run first."""
+    broke: list[Entry] = []
+    mended: list[Entry] = []
+    for run in reversed(range(len(history.runs))):
+        found = history.changes(run)
+        if len(broke) < _NEWEST:
+            broke += [
+                _broken(item, history, changes) for item in history.grouped([c for c in found if c.kind == "broke"])
+            ]
+        if len(mended) < _NEWEST:
+            mended += _mended(run, [c for c in found if c.kind == "mended"], history, changes)
+    return sorted([*broke[:_NEWEST], *mended[:_NEWEST]], key=lambda entry: entry.updated, reverse=True)
+
+
+def feed(name: str, base: str, generated: dt.datetime, told: list[Entry], clean: Callable[[str], str]) -> bytes:
+    """`base` is the site's address with a slash at its end, '' where that is not known."""
+    ElementTree.register_namespace("", _ATOM)
+    root = ElementTree.Element(f"{{{_ATOM}}}feed")
+    _add(root, "title", clean(name))
+    _add(root, "id", f"urn:uuid:{uuid.uuid5(_NAMESPACE, base or name)}")
+    _add(root, "updated", _time(max((entry.updated for entry in told), default=generated)))
+    _add(_add(root, "author"), "name", "torch-tf-matrix")
+    if base:
+        _add(root, "link", rel="self", type="application/atom+xml", href=f"{base}feed.xml")
+    _add(root, "link", rel="alternate", type="text/html", href=f"{base}changes.html")
+    for entry in told:
+        item = _add(root, "entry")
+        _add(item, "title", clean(entry.title))
+        _add(item, "id", entry.id)
+        _add(item, "updated", _time(entry.updated))
+        _add(item, "link", rel="alternate", type="text/html", href=f"{base}{entry.link}")
+        _add(item, "content", clean(entry.text), type="text")
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _broken(item: Regression, history: History, changes: Changes) -> Entry:
+    run = history.runs[item.run]
+    lines = [
+        f"{_cells(len(item.cells))} matched in run {history.runs[item.before_run].id} and not in run {run.id}.",
+        f"{item.role or 'comparison'}/{item.stage or '-'}: {item.title or item.reason or ''}",
+        changes.why(item.changes[0]).sentence,
+        first_blame(item, changes) or "",
+        *_named(item.cells),
+    ]
+    return _entry("broke", item.key, run, f"broke: {title(item)} ({_cells(len(item.cells))})", lines)
+
+
+def _mended(run: int, found: list[CellChange], history: History, changes: Changes) -> list[Entry]:
+    """Those that had failed in one way together."""
+    together: dict[tuple[str, str], list[CellChange]] = {}
+    for change in found:
+        before = history.conclusions[change.before or 0]
+        key = (
+            CellId.parse(change.cell).environment_of(before.finding.role),
+            before.finding.reason or before.finding.verdict,
+        )
+        together.setdefault(key, []).append(change)
+    made = []
+    for (environment, reason), items in sorted(together.items()):
+        record = history.runs[run]
+        lines = [
+            f"{_cells(len(items))} match in run {record.id} again, or for the first time.",
+            changes.why(items[0]).sentence,
+            *_named([change.cell for change in items]),
+        ]
+        named = f"mended: {environment}: {reason} ({_cells(len(items))})"
+        made.append(_entry("mended", f"{environment}\n{reason}", record, named, lines))
+    return made
+
+
+def _entry(kind: str, key: str, run: RunRecord, named: str, lines: list[str]) -> Entry:
+    # Numbers of runs are a database's own, and change where histories are merged.
+    identity = f"{kind}\n{key}\n{run.uid or started(run).isoformat()}"
+    return Entry(
+        f"urn:uuid:{uuid.uuid5(_NAMESPACE, identity)}",
+        named,
+        ended(run) or started(run),
+        "\n".join(line for line in lines if line),
+        f"changes.html#b={run.id}",
+    )
+
+
+def _named(cells: tuple[str, ...] | list[str]) -> list[str]:
+    more = len(cells) - _CELLS
+    return [*cells[:_CELLS], *([f"and {more} more"] if more > 0 else [])]
+
+
+def _cells(number: int) -> str:
+    return f"{number} cell" if number == 1 else f"{number} cells"
+
+
+def _time(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:
+    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{tag}", attributes)
+    element.text = text
+    return element

@@ -1,0 +1,174 @@
+"""Every failure reason: the known ones, seen or not, and what the driver and the judge say by themselves."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from matrix.history import History
+from matrix.judging import signatures
+from matrix.judging.cells import CellResult
+from matrix.judging.matching import Signature
+from matrix.outputs.dashboard.changes import started
+from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.recognised import recognised
+from matrix.outputs.dashboard.shards import slug
+from matrix.table.ids import RowId
+
+_EXAMPLES, _CELLS, _SAID = 5, 50, 600
+
+# What a pattern's group or the version at hand would fill in.
+_PLACEHOLDER = re.compile(r"\{[\w.]*\}")
+
+
+@dataclass
+class _Seen:
+    """What cells say of a reason; title, cause and remedies are those of the first."""
+
+    title: str
+    cause: str
+    verdict: str
+    remedies: dict[str, str]
+    general: bool
+    roles: set[str] = field(default_factory=set)
+    stages: set[str] = field(default_factory=set)
+    cells: list[str] = field(default_factory=list)
+    count: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, None] = field(default_factory=dict)
+
+
+class Reasons:
+    """Takes the newest results in, one by one."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+
+    def take(self, result: CellResult) -> None:
+        judgement, record = result.judgement, result.record
+        if judgement.finding.reason is None:
+            return
+        seen = self._seen.get(judgement.finding.reason)
+        if seen is None:
+            remedies = {remedy.id: remedy.text for remedy in judgement.remedies}
+            seen = self._seen[judgement.finding.reason] = _Seen(
+                judgement.finding.title, judgement.cause, judgement.finding.verdict, remedies, judgement.general
+            )
+        seen.count += 1
+        if judgement.finding.role:
+            seen.roles.add(judgement.finding.role)
+        if judgement.finding.stage:
+            seen.stages.add(judgement.finding.stage)
+        if len(seen.cells) < _CELLS:
+            seen.cells.append(record.cell)
+        seen.rows[RowId.parse(record.converter).stem] += 1
+        seen.models[record.model] += 1
+        said = judgement.finding.said or judgement.finding.title
+        if said and len(seen.examples) < _EXAMPLES:
+            seen.examples.setdefault(said[:_SAID])
+
+    def documents(
+        self, history: History, page_of: Callable[[str], str | None], cleaner: Cleaner
+    ) -> list[dict[str, Any]]:
+        """The context of the reason pages, those of many cells first. `page_of` gives a row's page."""
+        known = {signature.id: signature for signature in signatures.load()}
+        since = first_seen(history)
+        names = sorted({*known, *self._seen, *since})
+        found = [
+            cleaner.data(_document(name, known.get(name), self._seen.get(name), page_of, _since(history, since, name)))
+            for name in names
+        ]
+        return sorted(found, key=lambda item: (-item["cells"], item["id"]))
+
+
+def page(reason: str) -> str:
+    return f"reasons/{slug(reason)}.html"
+
+
+def summary(documents: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the other pages need of each that was ever seen."""
+    return {
+        item["id"]: {"title": item["title"], "page": page(item["id"]), "cells": item["cells"]}
+        for item in documents
+        if item["cells"] or item["since"]
+    }
+
+
+def first_seen(history: History) -> dict[str, int]:
+    """Reason to the oldest run in which any cell came to it."""
+    first: dict[int, int] = {}
+    for timeline in history.timelines.values():
+        for run, conclusion in timeline.changes():
+            if run < first.get(conclusion, run + 1):
+                first[conclusion] = run
+    found: dict[str, int] = {}
+    for conclusion, run in first.items():
+        reason = history.conclusions[conclusion].finding.reason
+        if reason is not None:
+            found[reason] = min(run, found.get(reason, run))
+    return found
+
+
+def _since(history: History, since: Mapping[str, int], name: str) -> dict[str, Any] | None:
+    if name not in since:
+        return None
+    run = history.runs[since[name]]
+    return {"run": run.id, "started": started(run).isoformat()}
+
+
+def _document(
+    name: str,
+    signature: Signature | None,
+    seen: _Seen | None,
+    page_of: Callable[[str], str | None],
+    since: dict[str, Any] | None,
+) -> dict[str, Any]:
+    if signature is not None:
+        # Of cells it would hold the words of one of them.
+        told: dict[str, Any] = {
+            "title": _general(signature.title),
+            "cause": signature.cause,
+            "verdict": signature.verdict,
+            "remedies": [{"id": remedy.id, "text": _general(remedy.text)} for remedy in signature.remedies],
+            "source": signature.source,
+            "general": signature.general,
+        }
+    elif seen is not None:
+        told = {
+            "title": seen.title or name,
+            "cause": seen.cause,
+            "verdict": seen.verdict,
+            "remedies": [{"id": key, "text": text} for key, text in seen.remedies.items()],
+            "source": "",
+            "general": seen.general,
+        }
+    else:
+        told = {"title": name, "cause": "", "verdict": "error", "remedies": [], "source": "", "general": False}
+    seen = seen or _Seen("", "", "", {}, False)
+    stated = (signature.roles, signature.stages) if signature else ((), ())
+    return {
+        "id": name,
+        **told,
+        "roles": sorted(seen.roles) or sorted(stated[0]),
+        "stages": sorted(seen.stages) or sorted(stated[1]),
+        "cells": seen.count,
+        "since": since,
+        "rows": [{"id": row, "page": page_of(row), "count": count} for row, count in _most(seen.rows)],
+        "models": [{"id": model, "count": count} for model, count in _most(seen.models)],
+        "examples": list(seen.examples),
+        "some_cells": seen.cells,
+        "recognised": recognised(signature.regex.pattern) if signature else [],
+        "page": page(name),
+    }
+
+
+def _general(text: str) -> str:
+    return _PLACEHOLDER.sub("…", text)
+
+
+def _most(counted: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))

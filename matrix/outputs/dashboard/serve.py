@@ -1,0 +1,47 @@
+"""The site over http, for this machine alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from matrix.core.errors import UsageError
+
+LOOPBACK = "127.0.0.1"
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        # A new build has the same addresses.
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
+
+    def guess_type(self, path: Any) -> str:
+        # The machine's own tables differ.
+        known = {".js": "text/javascript", ".xml": "application/atom+xml", ".svg": "image/svg+xml"}
+        return known.get(Path(path).suffix, super().guess_type(path))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
+    """Port 0: any that is free. Raises UsageError where the port is taken."""
+    try:
+        return ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))
+    except OSError as error:
+        raise UsageError(f"--port {port}: {error.strerror}; name another one, or none") from error
+
+
+def serve(folder: Path, port: int, tell: Callable[[str], None]) -> None:
+    """Until Ctrl-C."""
+    with open_server(folder, port) as server:
+        tell(f"http://{LOOPBACK}:{server.server_port}/  (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            tell("")

@@ -1,0 +1,94 @@
+"""Two runs side by side as plain data: the JSON that `compare --format json` prints.
+
+Keys may be added, never renamed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from matrix.history.comparison import CellPair, RunComparison
+from matrix.history.why import why_between
+from matrix.outputs.terminal.comparison import change_of, conclusion
+
+SCHEMA = 1
+
+
+def document(comparison: RunComparison) -> dict[str, Any]:
+    """The comparison as JSON-ready data."""
+    compared, identical = comparison.files
+    return {
+        "schema": SCHEMA,
+        "answer": comparison.answer,
+        "conclusion": conclusion(comparison),
+        "runs": [
+            {
+                "run": run.id,
+                # Some databases keep no time zone; what is stored is UTC.
+                "started": run.started.replace(tzinfo=run.started.tzinfo or dt.UTC).isoformat(),
+                "status": run.status,
+                "tier": run.tier,
+                "engine": run.engine,
+                "jobs": {"run": run.jobs_run, "cached": run.jobs_cached},
+                "planned": run.planned,
+                "cells": len(comparison.pairs) + len(lone),
+                "only_here": list(lone),
+            }
+            for run, lone in zip(comparison.runs, comparison.lone, strict=True)
+        ],
+        "counts": {
+            "equal": comparison.states["equal"],
+            "unavailable_in_both": comparison.unavailable,
+            "differ": comparison.states["differs"],
+            "regressed": comparison.regressed,
+            "mended": comparison.mended,
+            "not_comparable": comparison.states["not-comparable"],
+            "only_in_one": sum(map(len, comparison.lone)),
+            "same_observations": comparison.repeated,
+        },
+        "files": {"compared": compared, "identical": identical},
+        "largest": {name: _largest(comparison, name) for name in ("max_abs", "tightest")},
+        "cells": [_cell(pair) for pair in comparison.pairs],
+    }
+
+
+def _largest(comparison: RunComparison, metric: str) -> dict[str, Any] | None:
+    found = comparison.largest(metric)
+    if found is None:
+        return None
+    pair, arrays, _ = found
+    return {"cell": pair.cell, "file": arrays.file, "value": arrays.leg.metrics[metric] if arrays.leg else None}
+
+
+def _why(pair: CellPair) -> dict[str, Any]:
+    found = why_between(pair.one, pair.two)
+    return {
+        "sentence": found.sentence,
+        "packages": [list(package) for package in found.packages],
+        "same_environment": found.same_environment,
+    }
+
+
+def _cell(pair: CellPair) -> dict[str, Any]:
+    return {
+        "cell": pair.cell,
+        "state": pair.state,
+        "conclusions": [
+            j.finding.document("verdict", "role", "stage", "reason") for j in (pair.one.judgement, pair.two.judgement)
+        ],
+        "change": change_of(pair),
+        "why": None if pair.state != "differs" or pair.same_conclusion else _why(pair),
+        "same_observations": pair.same_observations,
+        "arrays": [
+            {
+                "file": arrays.file,
+                "identical": arrays.leg is None,
+                "reason": arrays.reason,
+                "detail": arrays.leg.detail if arrays.leg else "",
+                "metrics": arrays.leg.metrics if arrays.leg else {},
+            }
+            for arrays in pair.arrays
+        ],
+        "arrays_in_one_run": [{"file": file, "run": run} for file, run in pair.lone],
+    }

@@ -1,0 +1,62 @@
+"""JUnit XML for CI systems. A cell fails where it disagrees with matrix.yml, or, unstated, where it is no match."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from matrix.judging.cells import CellResult
+from matrix.outputs.documents.run import Report
+from matrix.outputs.terminal import words
+
+# What XML 1.0 cannot carry, as found in logs.
+_FORBIDDEN = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: None, 0xFFFF: None}
+
+
+def junit(report: Report, stated: frozenset[str]) -> str:
+    """`stated` are the cells the table has an expectation of."""
+    failures = skipped = 0
+    # Time has done nothing to these: what they come to is a matter of then.
+    as_ever = {side.now.record.cell for side in report.sides if side.standing == "never worked"}
+    suite = ElementTree.Element("testsuite", name=f"matrix {report.tier}")
+    for result in report.results:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=f"{result.record.model}.{result.record.converter}",
+            name=result.record.cell_id.asked,
+        )
+        judgement = result.judgement
+        complaints = report.complaints.get(result.record.cell, ())
+        if judgement.finding.indeterminate:
+            skipped += 1
+            ElementTree.SubElement(
+                case, "skipped", message=_clean(f"{judgement.finding.verdict}: {judgement.finding.title}")
+            )
+        elif complaints:
+            failures += 1
+            _problem(case, "failure", "unexpected", "; ".join(complaints), result)
+        elif judgement.finding.verdict != "match" and result.record.cell not in stated | as_ever:
+            failures += 1
+            _problem(case, "failure", judgement.finding.verdict, judgement.finding.reason or "", result)
+    suite.attrib |= {
+        "tests": str(len(report.results)),
+        "failures": str(failures),
+        "errors": "0",
+        "skipped": str(skipped),
+    }
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _problem(case: ElementTree.Element, kind: str, name: str, message: str, result: CellResult) -> None:
+    problem = ElementTree.SubElement(case, kind, type=name, message=_clean(message))
+    found = f"\nmatches with: {words.changes(result.remedied)}" if result.remedied else ""
+    remedies = found + "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
+    apart = f"\nartifacts: {told}" if (told := words.artifacts(result)) else ""
+    problem.text = _clean(f"{words.where(result)}: {result.finding.title}{apart}{remedies}")
+
+
+def _clean(text: str) -> str:
+    return text.translate(_FORBIDDEN)

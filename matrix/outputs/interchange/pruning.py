@@ -1,0 +1,92 @@
+"""Which rows of history say nothing new. Changes stay for ever, what lies between them for a while."""
+
+from __future__ import annotations
+
+import datetime as dt
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from matrix.history import History, Timeline, read_history
+from matrix.history.conclusions import Conclusion
+from matrix.judging.cells import Judge
+from matrix.packages.lock import Lock
+from matrix.store import RunRecord, Store
+from matrix.store.parts import utc
+from matrix.store.thinning import Duplicate
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """`runs` are those that were old enough to be looked at."""
+
+    runs: int
+    cells: int
+    observations: int
+
+
+def prune(store: Store, judge: Judge, locks: Mapping[str, Lock], before: dt.datetime, for_good: bool) -> Pruned:
+    """Let old runs repeat what an older one found, where nothing changed between, and forget what nobody speaks of any
+    more. Every run shows the same conclusions as it did."""
+    history = read_history(store, judge, locks)
+    old = {run.id for run in store.runs() if _is_old(run, before)}
+    found = list(_duplicates(history, store, old))
+    with store.thinning(for_good) as thin:
+        thin.fold(found)
+        gone = thin.forget_observations(old)
+    return Pruned(len(old), len(found), gone)
+
+
+def superfluous(
+    timeline: Timeline, rows: Sequence[int], conclusions: Sequence[Conclusion], is_old: Mapping[int, bool]
+) -> Iterator[tuple[int, int]]:
+    """Rows of a cell that stand between two that say the same, each with the first row that says it. `rows` are those
+    of the timeline's runs, negative where a run only repeats that row; `is_old` tells of a run, by its position,
+    whether its duplicates may go. Pure.
+
+    Of a change the last row before and the first one after stay. What could not be measured is no finding, and stays.
+    """
+    findings = [
+        (run, _kind(conclusions[conclusion]), row)
+        for (run, conclusion), row in zip(timeline, rows, strict=True)
+        if not conclusions[conclusion].finding.indeterminate
+    ]
+    first = 0
+    for place, (run, kind, row) in enumerate(findings):
+        if place == 0 or findings[place - 1][1] != kind:
+            first = abs(row)
+            continue
+        last = place == len(findings) - 1 or findings[place + 1][1] != kind
+        if not last and row > 0 and is_old[run]:
+            yield row, first
+
+
+def _duplicates(history: History, store: Store, old: set[int]) -> Iterator[Duplicate]:
+    is_old = {position: run.id in old for position, run in enumerate(history.runs)}
+    runs = [run.id for run in history.runs]
+    searched = store.decisions.searched(runs)
+    rows: dict[str, array[int]] = {cell: array("q") for cell in history.timelines}
+    of_search: dict[int, tuple[int, ...]] = {}
+    for item in store.decisions.each(runs):
+        if item.cell in rows:
+            rows[item.cell].append(item.row if item.run == item.origin else -item.row)
+            if found := searched.get((item.origin, item.cell)):
+                of_search[item.row] = found
+    for cell, timeline in history.timelines.items():
+        for row, kept in superfluous(timeline, rows[cell], history.conclusions, is_old):
+            yield Duplicate(row, of_search.get(row, ()), kept, of_search.get(kept, ()))
+
+
+def _is_old(run: RunRecord, before: dt.datetime) -> bool:
+    return run.status != "running" and utc(run.ended or run.started) < before
+
+
+def _kind(conclusion: Conclusion) -> tuple[object, ...]:
+    """Titles may hold numbers, which differ from run to run."""
+    return (
+        conclusion.finding.verdict,
+        conclusion.finding.role,
+        conclusion.finding.stage,
+        conclusion.finding.reason,
+        conclusion.remedied,
+    )

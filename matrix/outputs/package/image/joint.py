@@ -1,0 +1,60 @@
+"""One environment that holds an exporter and a converter: torch, onnx, onnx-tf and TensorFlow together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from matrix.app.project import Session
+from matrix.core.errors import LockStale, UsageError
+from matrix.environments.locks.keep import refresh, stale
+from matrix.environments.locks.request import Request, make_request
+from matrix.packages.lock import Lock
+from matrix.table.ids import environment_name, joint_id
+from matrix.table.model import Config, ConverterRow, ExporterRow
+
+
+def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow, build: str | None) -> Request:
+    """What is asked of the resolver: the pins of both rows. Python and date are left to it, each row chose its own.
+
+    `build` is the session's build of torch. Raises UsageError where the rows pin one package to two versions.
+    """
+    for package, version in exporter.pins.items():
+        if converter.pins.get(package, version) != version:
+            raise UsageError(
+                f"{converter.id} pins {package} {converter.pins[package]} and {exporter.id} {version}: "
+                "no environment holds both"
+            )
+    row = ConverterRow(id=joint_id(converter.id, exporter.id), pins={**converter.pins, **exporter.pins})
+    request = make_request(config, row)
+    if build in exporter.builds:
+        # As for the exporter's own row: the version is the index's, the build of it is found among the user's wheels.
+        built = exporter.builds[str(build)]
+        plain = {f"{package}=={exporter.pins[package]}": f"{package}=={built[package]}" for package in built}
+        request = replace(
+            request,
+            name=environment_name(request.name, (build,), build),
+            requirements=tuple(sorted(plain.get(text, text) for text in request.requirements)),
+        )
+    return replace(request, find_links=not exporter.builds or build in exporter.builds)
+
+
+def joint_lock(
+    session: Session, converter: ConverterRow, exporter: str, tell: Callable[[str], None], allowed: bool = True
+) -> Lock:
+    """The lock, resolved where it is missing or stale, and kept in the state folder.
+
+    Raises UsageError for an exporter the table does not have, LockStale where resolving is not `allowed`, otherwise
+    what `resolve` raises.
+    """
+    known = {row.id: row for row in session.config.exporters}
+    if exporter not in known:
+        raise UsageError(f"--with-exporter {exporter}: the table has no such row; it has: {', '.join(known)}")
+    request = joint_request(session.config, converter, known[exporter], session.build)
+    outdated = stale([request], session.locks)
+    if not outdated:
+        return session.locks[request.name]
+    if not allowed:
+        raise LockStale(f"no current lock for {request.name}; without --locked it is resolved, and kept in --state")
+    (made,) = refresh(outdated, session.folders, frozenset({request.name}), session.settings, tell)
+    return made

@@ -1,0 +1,174 @@
+"""Two runs side by side: what was compared, how many cells agree, and each difference, equal ones together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from matrix.history.comparison import CellPair, RunComparison
+from matrix.history.why import why_between
+from matrix.judging.cells import CellResult
+from matrix.outputs.terminal import words
+
+# So many cells of one group are named on the terminal; the other formats name all.
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share one change, with what there is to say of each."""
+
+    heading: str
+    change: str
+    cells: tuple[tuple[str, str], ...]
+
+
+def conclusion(comparison: RunComparison) -> str:
+    """The answer in one sentence."""
+    one, two = (run.id for run in comparison.runs)
+    cells, states, unavailable = len(comparison.pairs), comparison.states, comparison.unavailable
+    lone = sum(map(len, comparison.lone))
+    if comparison.answer == "different":
+        apart = f", {lone} cells are in one of them only" if lone and not comparison.common else ""
+        broken = f", {comparison.regressed} of them matched before and do not any more" if comparison.regressed else ""
+        return f"runs {one} and {two} differ: {states['differs']} of {cells} common cells{broken}{apart}"
+    if comparison.answer == "equal":
+        which = f"{cells} common cells" + (f", {unavailable} of them unavailable in both" if unavailable else "")
+        return f"runs {one} and {two} say the same: verdict, stage, reason and numbers of all {which}"
+    doubts = [
+        (states["not-comparable"], "cells cannot be compared"),
+        (sum(comparison.unreached) * (not comparison.common), "planned cells were not reached"),
+        (unavailable, "cells are unavailable in both"),
+    ]
+    why = ", ".join(f"{count} {what}" for count, what in doubts if count)
+    return f"runs {one} and {two} show no difference, but that does not make them equal: {why}; run what is missing"
+
+
+def text(comparison: RunComparison) -> str:
+    """For the terminal."""
+    lines = [*_runs(comparison), "", *_counts(comparison)]
+    heading = ""
+    for group in groups(comparison):
+        if group.heading != heading:
+            heading = group.heading
+            lines += ["", f"{heading}:"]
+        if len(group.cells) == 1:
+            cell, detail = group.cells[0]
+            lines.append(f"  {_joined(': ', cell, group.change)}{_behind(detail)}")
+            continue
+        lines.append(f"  {_joined(' ', group.change, f'({len(group.cells)} cells)')}")
+        lines += [f"    {cell}{_behind(detail)}" for cell, detail in group.cells[:_NAMED]]
+        if len(group.cells) > _NAMED:
+            lines.append(f"    … and {len(group.cells) - _NAMED} more; --format json or md names all")
+    if comparison.answer == "equal":
+        lines += ["", conclusion(comparison)]
+    return "\n".join(lines)
+
+
+def markdown(comparison: RunComparison) -> str:
+    """For an issue or a CI summary."""
+    lines = [f"**{conclusion(comparison)}**", ""]
+    lines += [f"- {line}" for line in (*_runs(comparison), *_counts(comparison))]
+    rows = [(group.heading, cell, group.change, detail) for group in groups(comparison) for cell, detail in group.cells]
+    if rows:
+        lines += ["", "| | cell | change | detail |", "|---|---|---|---|"]
+        lines += [
+            "| " + " | ".join(field.replace("|", "\\|").replace("\n", " ") for field in row) + " |" for row in rows
+        ]
+    return "\n".join(lines)
+
+
+def groups(comparison: RunComparison) -> Iterator[Group]:
+    """What is not simply equal, larger groups first within each heading."""
+    differing = f"different (of numbers, run {comparison.runs[0].id} is the reference)"
+    headings: tuple[tuple[str, Callable[[CellPair], bool]], ...] = (
+        ("matched before, and does not any more", lambda pair: pair.regressed),
+        (differing, lambda pair: pair.state == "differs" and not pair.regressed),
+        ("not comparable", lambda pair: pair.state == "not-comparable"),
+    )
+    for heading, belongs in headings:
+        yield from _grouped(heading, [(_change(p), p.cell, _detail(p)) for p in comparison.pairs if belongs(p)])
+    for run, lone in zip(comparison.runs, comparison.lone, strict=True):
+        if lone:
+            yield Group(f"only in run {run.id}", "", tuple((cell, "") for cell in lone))
+    yield from _grouped(
+        "arrays that only one run kept",
+        [
+            (f"{file} only in run {run}", pair.cell, "")
+            for pair in comparison.pairs
+            if pair.same_conclusion  # where it ended elsewhere, it is no wonder that other files are left
+            for file, run in pair.lone
+        ],
+    )
+
+
+def _grouped(heading: str, found: list[tuple[str, str, str]]) -> list[Group]:
+    cells: dict[str, list[tuple[str, str]]] = {}
+    for change, cell, detail in found:
+        cells.setdefault(change, []).append((cell, detail))
+    made = [Group(heading, change, tuple(named)) for change, named in cells.items()]
+    return sorted(made, key=lambda group: -len(group.cells))
+
+
+def _runs(comparison: RunComparison) -> list[str]:
+    return [
+        f"run {run.id}  {run.started:%Y-%m-%d %H:%M}  {run.tier}  {run.engine}  {run.status}: "
+        f"{len(comparison.pairs) + len(lone)} of {run.planned} cells, jobs {run.jobs_run} run, {run.jobs_cached} cached"
+        for run, lone in zip(comparison.runs, comparison.lone, strict=True)
+    ]
+
+
+def _counts(comparison: RunComparison) -> list[str]:
+    states = comparison.states
+    only = [f"{len(lone)} only in run {run.id}" for run, lone in zip(comparison.runs, comparison.lone, strict=True)]
+    unavailable = f" ({comparison.unavailable} unavailable in both)" if comparison.unavailable else ""
+    lines = [
+        f"cells: {states['equal']} equal{unavailable}, "
+        f"{states['differs']} differ, {states['not-comparable']} not comparable, {', '.join(only)}"
+    ]
+    compared, identical = comparison.files
+    lines.append(f"numbers: {compared} distinct pairs of array files, {identical} of them equal byte for byte")
+    for metric, said in (("max_abs", "difference"), ("tightest", "share of what its tolerance allows")):
+        if (found := comparison.largest(metric)) is not None:
+            pair, arrays, value = found
+            lines.append(f"largest {said}: {words.number(value)} in {arrays.file} of {pair.cell}")
+    if repeated := comparison.repeated:
+        lines.append(
+            f"{repeated} cells rest on the same observations in both runs, so that nothing was measured twice; "
+            "`run --again` measures anew"
+        )
+    return lines
+
+
+def _said(result: CellResult) -> str:
+    with_ = f"({words.WITH} {words.changes(result.remedied)})" if result.remedied else ""
+    return _joined(" ", result.finding.verdict, words.where(result), result.finding.reason or "", with_)
+
+
+def _change(pair: CellPair) -> str:
+    one, two = _said(pair.one), _said(pair.two)
+    numbers = [f"{arrays.file} {arrays.reason}" for arrays in pair.arrays if arrays.reason]
+    return "; ".join([f"{one} in both" if pair.same_conclusion else f"{one} → {two}", *numbers])
+
+
+def change_of(pair: CellPair) -> str | None:
+    """In one word, from the first run to the second; None where the conclusion is the same or says nothing."""
+    if pair.regressed:
+        return "broke"
+    if pair.mended:
+        return "mended"
+    return "changed" if pair.evidence and not pair.same_conclusion else None
+
+
+def _detail(pair: CellPair) -> str:
+    if pair.state == "differs" and not pair.same_conclusion:
+        return f"why: {why_between(pair.one, pair.two).sentence}"
+    return next((f"{a.file}: {a.leg.detail}" for a in pair.arrays if a.leg is not None and a.reason), "")
+
+
+def _behind(detail: str) -> str:
+    return f"\n      {detail}" if detail else ""
+
+
+def _joined(separator: str, *parts: str) -> str:
+    return separator.join(part for part in parts if part)

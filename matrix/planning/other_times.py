@@ -1,0 +1,84 @@
+"""The same cells at another time: one environment of a cell resolved as of another day. Pure.
+
+Only one of the two moves, so that what comes of it speaks of that one: a cell of `now` has the converter of now and the
+exporter of then, and every exporter has cells of now of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from matrix.packages.lock import Lock
+from matrix.planning.cells import Cell
+from matrix.table.ids import NOW, RowId
+from matrix.table.model import ConverterRow, ExporterRow, Row
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapping[str, str] | None = None) -> AnyRow:
+    """The row resolved as of a day for the same Python, under further ranges; `label` is that other time in its id."""
+    return row.model_copy(
+        update={
+            "id": str(RowId(row.id, label)),
+            "as_of": as_of,
+            "python": python,
+            "within": {**row.within, **(within or {})},
+            "note": f"{row.id} as of {as_of}",
+        }
+    )
+
+
+def moved_cell(cell: Cell, row: Row) -> Cell:
+    """The cell with a row of another time in the place of its converter's or its exporter's."""
+    if isinstance(row, ExporterRow):
+        moved = RowId(cell.exporter.id, RowId.parse(row.id).time)
+        exporter = replace(cell.exporter, id=str(moved), row=row.id)
+        return replace(cell, exporter=exporter, exporter_row=row)
+    assert isinstance(row, ConverterRow)
+    return replace(cell, converter=row)
+
+
+def cells_of_now(
+    cells: Sequence[Cell],
+    exporters: Mapping[str, ExporterRow],
+    lock_of: Callable[[Row], Lock | None],
+    as_of: dt.date,
+) -> tuple[Cell, ...]:
+    """Every cell with its converter of now, and of each model, exporter and opset one cell with its exporter of now,
+    the last: the newest converter is the likeliest to know what is written. Rows that are younger than that are left
+    out: before its own time a row's pins were not there.
+
+    `exporters` are rows by id; `lock_of` gives the lock of then, whose Python stays.
+    """
+    rows: dict[str, Row] = {}
+
+    def now(row: Row) -> Row | None:
+        lock = lock_of(row)
+        if lock is None or lock.as_of > as_of:
+            return None
+        return rows.setdefault(row.id, moved_row(row, NOW, as_of, lock.python))
+
+    found: list[Cell] = []
+    last = {(cell.model.id, cell.exporter.id, cell.opset): cell for cell in cells}
+    for cell in cells:
+        if (converter := now(cell.converter)) is not None:
+            found.append(moved_cell(cell, converter))
+        row = (
+            exporters.get(cell.exporter.row)
+            if cell.exporter.writes and cell is last[cell.model.id, cell.exporter.id, cell.opset]
+            else None
+        )
+        if row is not None and (exporter := now(row)) is not None:
+            found.append(moved_cell(cell, exporter))
+    return tuple(found)
+
+
+def younger(cells: Sequence[Cell], of_now: Iterable[Cell]) -> list[str]:
+    """Rows of `cells` that `cells_of_now` left out."""
+    named = {RowId.parse(name) for cell in of_now for name in (cell.converter.id, cell.exporter.row)}
+    rows = {cell.converter.id for cell in cells} | {cell.exporter.row for cell in cells if cell.exporter.writes}
+    return sorted(rows - {row.stem for row in named if row.time})

@@ -1,5 +1,0 @@
-"""What a cell will come to that was never run: a probability of `match` and what stands in the way, in words."""
-
-from matrix.prediction.predictor import Blocker, Prediction, Predictor
-
-__all__ = ["Blocker", "Prediction", "Predictor"]

@@ -1,0 +1,50 @@
+"""matrix.yml, strictly read: the only place versions come from.
+
+What is imported from here is loaded when it is asked for: ids are needed without a table.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matrix.table.load import load_config
+    from matrix.table.model import (
+        Companion,
+        Config,
+        ConverterRow,
+        Expectation,
+        ExporterRow,
+        Limits,
+        ModelInput,
+        ModelSpec,
+        ReferenceRow,
+        Row,
+        Tier,
+        Tolerance,
+        TorchRelease,
+    )
+
+__all__ = [
+    "Companion",
+    "Config",
+    "ConverterRow",
+    "Expectation",
+    "ExporterRow",
+    "Limits",
+    "ModelInput",
+    "ModelSpec",
+    "ReferenceRow",
+    "Row",
+    "Tier",
+    "Tolerance",
+    "TorchRelease",
+    "load_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{'load' if name == 'load_config' else 'model'}"), name)
