@@ -12,6 +12,7 @@ from matrix.answers.blame.report import Story
 from matrix.answers.drift import RowDrift
 from matrix.answers.drift.document import document, text
 from matrix.answers.drift.gather import Past, beside_then, drifts
+from matrix.answers.evidence import recorded, source_of
 from matrix.answers.evidence.gather import gather
 from matrix.answers.pick.choose import Picked, pick
 from matrix.answers.pick.request import Wanted
@@ -23,8 +24,7 @@ from matrix.app.sharding import partition
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, NothingSelected
 from matrix.environments.locks.keep import stale
 from matrix.environments.locks.live import LiveResolver
-from matrix.history.reporting import report_on
-from matrix.outputs.documents.run import Report
+from matrix.history.report import Report, report_on
 from matrix.packages.lock import Lock
 from matrix.planning import Plan
 from matrix.planning.by_id import cell_named
@@ -49,7 +49,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
             shop.events.say(f"note: {note}")
         share, shard = _share(shop, plan)
         plan, made, unresolved = resolved_now(shop, plan, share)
-        with shop.recorded(plan.tier, len(plan.cells), shard) as run:
+        with recorded(shop, plan.tier, len(plan.cells), shard) as run:
             shop.store.resolutions.keep(run.number, made)
             # A shard may be empty: then there is nothing to make ready for either.
             done = not plan.cells or run.run(plan)
@@ -149,8 +149,8 @@ def resolved_now(
 def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tuple[Picked, RunRecord]:
     """Find and prove a toolchain for a model; and the run that did it. Raises what `workshop` and making locks do."""
     with workshop(session, options) as shop:
-        with shop.recorded("pick", None) as run:
-            picked = pick(session, wanted, run, gather(session, shop.source, wanted.model.id))
+        with recorded(shop, "pick", None) as run:
+            picked = pick(session, wanted, run, gather(session, source_of(shop), wanted.model.id))
         return picked, shop.store.run(run.number)
 
 
@@ -160,14 +160,14 @@ def blame(
     """Who broke a cell. Raises what `workshop` and `blame_cell` do."""
     # A slip of the pen leaves no run behind.
     cell_named(session.config, session.locks, str(CellId.parse(cell).own))
-    with workshop(session, options) as shop, shop.recorded("blame", None) as run:
+    with workshop(session, options) as shop, recorded(shop, "blame", None) as run:
         return blame_cell(session, run, cell, now, bounds, good)
 
 
 def read_models(session: Session, options: Options, cells: Sequence[Cell]) -> bool:
     """Export the models of these cells, or look into their files, and convert nothing; False where it was stopped.
     What was found is in the history of the store. Raises what `workshop` does."""
-    with workshop(session, options) as shop, shop.recorded("read", 0) as run:
+    with workshop(session, options) as shop, recorded(shop, "read", 0) as run:
         return run.run(shop.locked(cells), exports_only=True)
 
 
@@ -178,6 +178,6 @@ def measure_coverage(session: Session, options: Options, rows: Sequence[str]) ->
     with workshop(session, options) as shop:
         if outdated:
             session.refresh(outdated, shop.events.say, allowed=not options.locked)
-        with shop.recorded("coverage", 0) as run:
+        with recorded(shop, "coverage", 0) as run:
             found = run.cover(list(rows))
         return found, run.done

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from matrix import __version__
-from matrix.answers import evidence
 from matrix.app.progress import LiveProgress, PlainProgress, progress
 from matrix.app.project import Session
 from matrix.core.converter_code import ConverterCode
@@ -106,37 +105,31 @@ class Workshop:
         )
         disk = self.engine.disk()
         underway = Underway(self, number, Watermark(disk) if disk else None)
-        status = "failed"
         try:
             yield underway
-            status = "complete" if underway.done else "interrupted"
+            underway.status = "complete" if underway.done else "interrupted"
         except (Interrupted, KeyboardInterrupt):
             # The latter while something is resolved: only what runs listens to signals itself.
-            status = "interrupted"
+            underway.status = "interrupted"
             raise
         finally:
             if underway.mark is not None and underway.counts.run:
                 self.events.say(underway.mark.text())
             seen = len(underway.results()) if planned is None else None
-            self.store.end_run(number, status, underway.counts.run, underway.counts.cached, seen)
-            if status != "failed":
-                evidence.keep(self.source, number)
-
-    @property
-    def source(self) -> evidence.Source:
-        """Where evidence is read from."""
-        return evidence.Source(self.store, self.session.config, self.session.locks, self.judge)
+            self.store.end_run(number, underway.status, underway.counts.run, underway.counts.cached, seen)
 
 
 @dataclass
 class Underway:
-    """One run while it goes on. `done` turns False when a signal asked it to stop."""
+    """One run while it goes on. `done` turns False when a signal asked it to stop; `status` is what is stored
+    at its end."""
 
     shop: Workshop
     number: int
     mark: Watermark | None
     counts: Counts = field(default_factory=Counts)
     done: bool = True
+    status: str = "failed"
 
     def run(self, plan: Plan, exports_only: bool = False) -> bool:
         """Execute a plan as a part of this run; False where it was stopped."""
@@ -160,10 +153,6 @@ class Underway:
         """What the run's cells came out as until now."""
         shop = self.shop
         return shop.judge.cells(shop.store.cells(self.number), shop.session.locks, self.number)
-
-    def profiles(self) -> dict[evidence.ProfileKey, evidence.Profile]:
-        """What it read of models until now."""
-        return evidence.profiles_read(self.shop.store, self.number)
 
     def _execute(self, graphs: Sequence[Graph], environments: Iterable[str], limits: Limits) -> dict[str, Observation]:
         """What jobs without a cell left, by environment."""

@@ -92,6 +92,7 @@ def _two_runs(
     from matrix.core.errors import Indeterminate, NothingSelected, Regressed, RunsDiffer
     from matrix.history.comparison import compare_runs
     from matrix.judging.cells import Judge
+    from matrix.outputs.documents.comparison import conclusion, document
     from matrix.outputs.terminal import comparison as view
 
     runs = _chosen(history.runs(), *numbers)
@@ -103,21 +104,19 @@ def _two_runs(
         raise NothingSelected(f"runs {runs[0].id} and {runs[1].id} have no cell in common; `status` lists all runs")
     match format_:
         case "json":
-            from matrix.outputs.documents.comparison import document
-
             click.echo(json.dumps(document(found), indent=1))
         case "md":
             click.echo(view.markdown(found))
         case _:
             click.echo(view.text(found))
     if found.regressed:
-        raise Regressed(f"{view.conclusion(found)}; `python -m matrix show CELL` explains one")
+        raise Regressed(f"{conclusion(found)}; `python -m matrix show CELL` explains one")
     if only_broken:
         return
     if found.answer == "different":
-        raise RunsDiffer(f"{view.conclusion(found)}; `python -m matrix status --run N` shows one of them in full")
+        raise RunsDiffer(f"{conclusion(found)}; `python -m matrix status --run N` shows one of them in full")
     if found.answer == "indeterminate":
-        raise Indeterminate(view.conclusion(found))
+        raise Indeterminate(conclusion(found))
 
 
 def _since_good(session: Session, store: Store, number: int | None, format_: str, only_new: bool) -> None:

@@ -58,7 +58,7 @@ def judge(
 
     from matrix.cli.runs import chosen
     from matrix.core.errors import NothingSelected, UsageError
-    from matrix.history.reporting import report_on
+    from matrix.history.report import report_on
     from matrix.judging.cells import Judge
     from matrix.outputs.documents.markdown import markdown
     from matrix.outputs.documents.run import document

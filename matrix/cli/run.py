@@ -14,8 +14,8 @@ import click
 from matrix.cli.options import engine_options, make_session, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
+    from matrix.history.report import Report
     from matrix.judging.cells import CellResult
-    from matrix.outputs.documents.run import Report
     from matrix.store.records import Resolution
 
 # It is the name of a folder in an export.

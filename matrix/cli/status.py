@@ -35,9 +35,9 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
     from matrix.cli.run import show_report
     from matrix.cli.runs import chosen
     from matrix.core.errors import NothingSelected
-    from matrix.history.reporting import report_on
+    from matrix.history.report import report_on
     from matrix.judging.cells import Judge
-    from matrix.outputs.terminal import words
+    from matrix.outputs.wording import words
 
     session = make_session(**options)
     config = session.config

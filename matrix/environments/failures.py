@@ -9,7 +9,8 @@ from matrix.core.text import redact
 from matrix.environments.engine import BuildFailed
 from matrix.environments.stamp import differences
 from matrix.judging.outcome import UNRECOGNISED
-from matrix.judging.signatures import ErrorText, match
+from matrix.judging.recognise import match
+from matrix.judging.signatures import ErrorText
 from matrix.packages.lock import Lock
 
 

@@ -22,10 +22,10 @@ from pydantic import (
 )
 
 from matrix.judging.changes import NAMED, Change
-from matrix.judging.matching import ErrorText, Match, Remedy, Signature, Source, Verdict, load, match
+from matrix.judging.matching import ErrorText, Match, Remedy, Signature, Source, Verdict
 from matrix.table.model import Role, Stage
 
-__all__ = ["FILE", "ErrorText", "Match", "Remedy", "Signature", "SignatureError", "load", "match", "parse"]
+__all__ = ["FILE", "ErrorText", "Match", "Remedy", "Signature", "SignatureError", "parse"]
 
 FILE = Path(__file__).with_name("signatures.yml")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from matrix.judging import signatures
+from matrix.judging import recognise
 from matrix.outputs.dashboard.recognised import recognised
 
 
@@ -24,5 +24,5 @@ def test_as_a_person_reads_it(pattern: str, texts: list[str]) -> None:
 
 
 def test_nearly_every_signature_says_something() -> None:
-    mute = [signature.id for signature in signatures.load() if not recognised(signature.regex.pattern)]
-    assert len(mute) * 20 < len(signatures.load()), mute
+    mute = [signature.id for signature in recognise.load() if not recognised(signature.regex.pattern)]
+    assert len(mute) * 20 < len(recognise.load()), mute

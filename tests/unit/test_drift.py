@@ -20,7 +20,7 @@ from matrix.answers.drift import document as view
 from matrix.answers.drift.gather import Past
 from matrix.answers.drift.sentence import Totals, sentence
 from matrix.environments.locks.request import Request
-from matrix.history import standing
+from matrix.history.standing import standing
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
 from matrix.packages.index import Package

@@ -58,8 +58,8 @@ def test_bytes_are_on_disk_before_they_have_their_name(tmp_path: Path, monkeypat
 HOLD = """
 import sys
 from pathlib import Path
-from matrix.execution.materials import Materials
-from matrix.state import State
+from matrix.execution.user_files import Materials
+from matrix.store.state import State
 with State(Path(sys.argv[1])).held():
     print("held", flush=True)
     sys.stdin.read()

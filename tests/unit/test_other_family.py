@@ -32,11 +32,11 @@ from matrix.outputs.documents.coverage import beside
 from matrix.outputs.documents.junit import junit
 from matrix.outputs.documents.markdown import markdown
 from matrix.outputs.documents.run import document
-from matrix.outputs.terminal.columns import columns, described, ordered, shortened
 from matrix.outputs.terminal.detail import print_detail
-from matrix.outputs.terminal.legs import leg_words
 from matrix.outputs.terminal.prediction import document as prediction_document
 from matrix.outputs.terminal.prediction import print_predictions
+from matrix.outputs.wording.columns import columns, described, ordered, shortened
+from matrix.outputs.wording.legs import leg_words
 from matrix.planning.cells import Cell as Planned
 from matrix.table.exporters import direct, expand
 

@@ -386,7 +386,7 @@ class Runs:
         self.offered = self.config = config
         self.locks, self.build, self.number = small.locks(config), None, 1
         self.given: tuple[Any, ...] = ()
-        self.shop = self.events = self.options = self
+        self.shop = self.store = self.events = self.options = self
         self.verdict = verdict
         self.asked: list[Cell] = []
         self.read: list[Cell] = []
@@ -401,7 +401,10 @@ class Runs:
         (self.read if exports_only else self.asked).extend(cells)
         return True
 
-    def profiles(self) -> dict[Any, Any]:
+    def cells(self, run: int) -> list[Any]:
+        return []
+
+    def observations(self, ids: Any) -> dict[int, Any]:
         return {}
 
     def results(self) -> list[CellResult]:

@@ -15,10 +15,11 @@ from packaging.utils import canonicalize_name
 from rows import every
 
 from matrix.families.onnx_tf import OnnxTf
-from matrix.judging import matching, signatures
+from matrix.judging import matching, recognise, signatures
 from matrix.judging.changes import Change, facts
-from matrix.judging.matching import first, match_any
-from matrix.judging.signatures import ErrorText, SignatureError, load, match, parse
+from matrix.judging.matching import first
+from matrix.judging.recognise import load, match, match_any
+from matrix.judging.signatures import ErrorText, SignatureError, parse
 
 SAMPLES = Path(__file__).parent / "data" / "failures.tsv"
 
@@ -109,7 +110,7 @@ def test_what_is_no_more_than_a_class_or_a_stage_says_so() -> None:
 
 
 def test_remedies_survive_the_way_into_an_image() -> None:
-    carried = json.loads(matching.carried())
+    carried = json.loads(recognise.carried())
     assert tuple(map(matching.Signature.of, carried)) == load()
     assert hash(load()) == hash(tuple(map(matching.Signature.of, carried)))
 
@@ -409,4 +410,4 @@ def test_the_file_is_read_once() -> None:
 
 
 def test_the_ids_alone_are_those_of_all_entries() -> None:
-    assert signatures.ids() == {signature.id for signature in signatures.load()}
+    assert signatures.ids() == {signature.id for signature in recognise.load()}

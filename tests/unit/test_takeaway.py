@@ -23,7 +23,7 @@ from matrix.execution.inputs import draw, pack
 from matrix.families.onnx_tf import OnnxTf
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
-from matrix.judging.matching import load
+from matrix.judging.recognise import load
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.image.carried import write_program
 from matrix.outputs.package.image.image import check_room, check_tag, default_tag
@@ -98,7 +98,7 @@ def test_the_program_needs_nothing_that_the_image_does_not_have(program: Path) -
 
 
 def test_the_image_recognises_failures_by_the_same_entries(program: Path) -> None:
-    code = "from matrix.judging.matching import load; print(repr(load()))"
+    code = "from matrix.judging.recognise import load; print(repr(load()))"
     assert in_the_image(program, code) == repr(load())
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from small import observation, passed, report
 
 from matrix.app.progress import PlainProgress
+from matrix.history.report import Report
 from matrix.history.sides import BothSides
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding
@@ -24,10 +25,10 @@ from matrix.judging.judge import Judgement
 from matrix.judging.signatures import Remedy
 from matrix.outputs.documents.junit import junit
 from matrix.outputs.documents.markdown import markdown
-from matrix.outputs.documents.run import Report, document
-from matrix.outputs.terminal import words
+from matrix.outputs.documents.run import document
 from matrix.outputs.terminal.detail import print_detail
 from matrix.outputs.terminal.table import print_report
+from matrix.outputs.wording import words
 from matrix.store.records import Exit, Obstacle
 from matrix.table.model import Verdict
 

@@ -17,6 +17,7 @@ from matrix.answers.blame.questions import Blame, Changed
 from matrix.answers.blame.report import Story, on_the_first_day
 from matrix.answers.blame.search import investigate
 from matrix.answers.blame.text import answer
+from matrix.answers.evidence import recorded
 from matrix.app.project import Session
 from matrix.app.runtime import Bounds, Underway, Workshop
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, UsageError
@@ -139,7 +140,7 @@ def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: 
     session, told = shop.session, {}
     ends = time.monotonic() + bounds.seconds if bounds.seconds is not None else None
     known = shop.store.blames.newest(side.now.record.cell for side in sides)
-    with shop.recorded("blame", None) as run:
+    with recorded(shop, "blame", None) as run:
         for side in sides:
             cell = side.now.record.cell
             record = known.get(cell)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from matrix.table.ids import environment_name
 
 if TYPE_CHECKING:
     from matrix.answers.operators import Coverage
+    from matrix.app.runtime import Underway, Workshop
     from matrix.judging.cells import Judge
     from matrix.packages.lock import Lock
     from matrix.store import CellRecord, Store
@@ -48,6 +50,25 @@ class Source:
         from matrix.judging.cells import Judge
 
         return self.judging or Judge(self.config, self.store)
+
+
+def source_of(shop: Workshop) -> Source:
+    """The source of evidence that an open workshop is."""
+    return Source(shop.store, shop.session.config, shop.session.locks, shop.judge)
+
+
+@contextlib.contextmanager
+def recorded(
+    shop: Workshop, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
+) -> Iterator[Underway]:
+    """`Workshop.recorded`, with the evidence of the run derived at its end, so that nobody has to wait for it."""
+    underway = None
+    try:
+        with shop.recorded(tier, planned, part) as underway:
+            yield underway
+    finally:
+        if underway is not None and underway.status != "failed":
+            keep(source_of(shop), underway.number)
 
 
 def keep(source: Source, run: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence
+from matrix.answers.evidence import Evidence, profiles_read
 from matrix.answers.evidence.derive import entry_of
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import EXPORTERS, Constraint
@@ -132,7 +132,7 @@ def _with_model(session: Session, wanted: Wanted, run: Underway, evidence: Evide
         if not run.run(run.shop.locked([cell]), exports_only=True):
             picked.stopped = True
             break
-        evidence = replace(evidence, profiles={**evidence.profiles, **run.profiles()})
+        evidence = replace(evidence, profiles={**evidence.profiles, **profiles_read(run.shop.store, run.number)})
     return evidence
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from matrix.families import Family
 from matrix.outputs.dashboard.matrices import version_order
-from matrix.outputs.terminal.columns import Column, column, columns
-from matrix.outputs.terminal.legs import leg_words
+from matrix.outputs.wording.columns import Column, column, columns
+from matrix.outputs.wording.legs import leg_words
 
 # The rungs of the converter's ladder, by what it takes.
 _STAGES = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix.history import History
-from matrix.judging import signatures
+from matrix.judging import recognise
 from matrix.judging.cells import CellResult
 from matrix.judging.matching import Signature
 from matrix.outputs.dashboard.changes import started
@@ -75,7 +75,7 @@ class Reasons:
         self, history: History, page_of: Callable[[str], str | None], cleaner: Cleaner
     ) -> list[dict[str, Any]]:
         """The context of the reason pages, those of many cells first. `page_of` gives a row's page."""
-        known = {signature.id: signature for signature in signatures.load()}
+        known = {signature.id: signature for signature in recognise.load()}
         since = first_seen(history)
         names = sorted({*known, *self._seen, *since})
         found = [

@@ -21,8 +21,8 @@ from matrix.outputs.dashboard.shards import slug
 from matrix.outputs.dashboard.tally import RowTally
 from matrix.outputs.package.folder.choice import Part
 from matrix.outputs.package.folder.installing import requirements
-from matrix.outputs.terminal.columns import described
-from matrix.outputs.terminal.words import VERDICTS
+from matrix.outputs.wording.columns import described
+from matrix.outputs.wording.words import VERDICTS
 from matrix.packages.lock import Lock
 from matrix.store.records import FIRST_FAMILY
 from matrix.table.ids import NOW, CellId, RowId

@@ -45,8 +45,8 @@ from matrix.outputs.dashboard.shards import SCHEMA, Shards, slug
 from matrix.outputs.dashboard.tables import Table
 from matrix.outputs.dashboard.tally import RowTally, Tally, tally
 from matrix.outputs.documents.coverage import beside
-from matrix.outputs.terminal.columns import ordered
-from matrix.outputs.terminal.words import VERDICTS
+from matrix.outputs.wording.columns import ordered
+from matrix.outputs.wording.words import VERDICTS
 from matrix.store import Store
 from matrix.table.ids import NOW, RowId
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from matrix.history.comparison import CellPair, RunComparison
 from matrix.history.why import why_between
-from matrix.outputs.terminal.comparison import change_of, conclusion
 
 SCHEMA = 1
 
@@ -92,3 +91,33 @@ def _cell(pair: CellPair) -> dict[str, Any]:
         ],
         "arrays_in_one_run": [{"file": file, "run": run} for file, run in pair.lone],
     }
+
+
+def conclusion(comparison: RunComparison) -> str:
+    """The answer in one sentence."""
+    one, two = (run.id for run in comparison.runs)
+    cells, states, unavailable = len(comparison.pairs), comparison.states, comparison.unavailable
+    lone = sum(map(len, comparison.lone))
+    if comparison.answer == "different":
+        apart = f", {lone} cells are in one of them only" if lone and not comparison.common else ""
+        broken = f", {comparison.regressed} of them matched before and do not any more" if comparison.regressed else ""
+        return f"runs {one} and {two} differ: {states['differs']} of {cells} common cells{broken}{apart}"
+    if comparison.answer == "equal":
+        which = f"{cells} common cells" + (f", {unavailable} of them unavailable in both" if unavailable else "")
+        return f"runs {one} and {two} say the same: verdict, stage, reason and numbers of all {which}"
+    doubts = [
+        (states["not-comparable"], "cells cannot be compared"),
+        (sum(comparison.unreached) * (not comparison.common), "planned cells were not reached"),
+        (unavailable, "cells are unavailable in both"),
+    ]
+    why = ", ".join(f"{count} {what}" for count, what in doubts if count)
+    return f"runs {one} and {two} show no difference, but that does not make them equal: {why}; run what is missing"
+
+
+def change_of(pair: CellPair) -> str | None:
+    """In one word, from the first run to the second; None where the conclusion is the same or says nothing."""
+    if pair.regressed:
+        return "broke"
+    if pair.mended:
+        return "mended"
+    return "changed" if pair.evidence and not pair.same_conclusion else None

@@ -10,7 +10,7 @@ from matrix.answers.operators.kept import Unmeasured
 from matrix.answers.operators.releases import Release, releases
 from matrix.answers.operators.summary import UNAVAILABLE, Coverage, Support
 from matrix.families import Family
-from matrix.outputs.terminal.columns import Column, column
+from matrix.outputs.wording.columns import Column, column
 
 # Packages that name a row beside its converter and the onnx that it was measured with, and their versions.
 Beside = tuple[tuple[Column, str], ...]

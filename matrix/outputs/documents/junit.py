@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from matrix.history.report import Report
 from matrix.judging.cells import CellResult
-from matrix.outputs.documents.run import Report
-from matrix.outputs.terminal import words
+from matrix.outputs.wording import words
 
 # What XML 1.0 cannot carry, as found in logs.
 _FORBIDDEN = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: None, 0xFFFF: None}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matrix.outputs.documents.run import Report
-from matrix.outputs.terminal import sides, words
-from matrix.outputs.terminal.columns import columns, families_of, versions
+from matrix.history.report import Report
+from matrix.outputs.wording import sides, words
+from matrix.outputs.wording.columns import columns, families_of, versions
 
 _BESIDE = ("model", "moved", "with", "then", "standing", "where", "reason")
 

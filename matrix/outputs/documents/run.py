@@ -5,44 +5,16 @@ Keys may be added, never renamed.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
+from matrix.history.report import Report
 from matrix.history.sides import BothSides
 from matrix.judging.cells import CellResult
-from matrix.store.records import Resolution
 
 SCHEMA = 1
 
 _FINDING = ("verdict", "role", "stage", "reason", "title", "said")
-
-
-@dataclass(frozen=True)
-class Report:
-    """A finished (or interrupted) run with its judged cells. `complaints` by cell id. Of a run of now: the day that now
-    was, the cells beside those of then, the drift report (views/drift.py) as data and as text, and by cell of now what
-    was found out about who changed it; `unresolved` says why an environment has no cells of now. `shards` where it is a
-    part of a plan that other machines share."""
-
-    run: int
-    status: str
-    tier: str
-    engine: str
-    jobs_run: int
-    jobs_cached: int
-    planned: int
-    results: Sequence[CellResult]
-    complaints: Mapping[str, tuple[str, ...]]
-    resolution: Resolution = "then"
-    as_of: dt.date | None = None
-    sides: Sequence[BothSides] = ()
-    drift: Mapping[str, Any] | None = None
-    drift_text: str = ""
-    unresolved: Mapping[str, str] = field(default_factory=dict)
-    blames: Mapping[str, str] = field(default_factory=dict)
-    shards: bool = False
 
 
 def document(report: Report) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from matrix.history.comparison import CellPair, RunComparison
 from matrix.history.why import why_between
 from matrix.judging.cells import CellResult
-from matrix.outputs.terminal import words
+from matrix.outputs.documents.comparison import conclusion
+from matrix.outputs.wording import words
 
 # So many cells of one group are named on the terminal; the other formats name all.
 _NAMED = 10
@@ -21,27 +22,6 @@ class Group:
     heading: str
     change: str
     cells: tuple[tuple[str, str], ...]
-
-
-def conclusion(comparison: RunComparison) -> str:
-    """The answer in one sentence."""
-    one, two = (run.id for run in comparison.runs)
-    cells, states, unavailable = len(comparison.pairs), comparison.states, comparison.unavailable
-    lone = sum(map(len, comparison.lone))
-    if comparison.answer == "different":
-        apart = f", {lone} cells are in one of them only" if lone and not comparison.common else ""
-        broken = f", {comparison.regressed} of them matched before and do not any more" if comparison.regressed else ""
-        return f"runs {one} and {two} differ: {states['differs']} of {cells} common cells{broken}{apart}"
-    if comparison.answer == "equal":
-        which = f"{cells} common cells" + (f", {unavailable} of them unavailable in both" if unavailable else "")
-        return f"runs {one} and {two} say the same: verdict, stage, reason and numbers of all {which}"
-    doubts = [
-        (states["not-comparable"], "cells cannot be compared"),
-        (sum(comparison.unreached) * (not comparison.common), "planned cells were not reached"),
-        (unavailable, "cells are unavailable in both"),
-    ]
-    why = ", ".join(f"{count} {what}" for count, what in doubts if count)
-    return f"runs {one} and {two} show no difference, but that does not make them equal: {why}; run what is missing"
 
 
 def text(comparison: RunComparison) -> str:
@@ -149,15 +129,6 @@ def _change(pair: CellPair) -> str:
     one, two = _said(pair.one), _said(pair.two)
     numbers = [f"{arrays.file} {arrays.reason}" for arrays in pair.arrays if arrays.reason]
     return "; ".join([f"{one} in both" if pair.same_conclusion else f"{one} → {two}", *numbers])
-
-
-def change_of(pair: CellPair) -> str | None:
-    """In one word, from the first run to the second; None where the conclusion is the same or says nothing."""
-    if pair.regressed:
-        return "broke"
-    if pair.mended:
-        return "mended"
-    return "changed" if pair.evidence and not pair.same_conclusion else None
 
 
 def _detail(pair: CellPair) -> str:

@@ -13,7 +13,7 @@ from matrix.answers.operators.releases import Disagreement, Form, Found, Release
 from matrix.answers.operators.summary import Status
 from matrix.judging.finding import Finding
 from matrix.outputs.documents.coverage import Report, elsewhere
-from matrix.outputs.terminal import words
+from matrix.outputs.wording import words
 
 # The widest table has nine columns, and a log can be scrolled.
 _PIPE_WIDTH = 280

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from matrix.families import Family
 from matrix.judging.cells import CellResult
-from matrix.outputs.terminal import words
+from matrix.outputs.wording import words
 from matrix.store.records import Observation
 
 _LOG_LINES = 25

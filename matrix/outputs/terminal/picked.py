@@ -15,8 +15,8 @@ from matrix.answers.pick.search import Proof
 from matrix.judging.cells import CellResult
 from matrix.judging.judge import Judgement
 from matrix.outputs.documents.run import cell as cell_document
-from matrix.outputs.terminal import words
 from matrix.outputs.terminal.expected import SHOWN, console_for_output, expected
+from matrix.outputs.wording import words
 
 SCHEMA = 1
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from matrix.answers.prediction import Prediction
 from matrix.families import family_of
-from matrix.outputs.terminal.columns import columns, ordered, versions
+from matrix.outputs.wording.columns import columns, ordered, versions
 from matrix.planning.cells import Cell
 
 SCHEMA = 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from matrix.judging.cells import CellResult
 from matrix.judging.tolerance import Tolerance
-from matrix.outputs.terminal import words
+from matrix.outputs.wording import words
 from matrix.table.model import NumberKind, Verdict
 
 

@@ -9,11 +9,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from matrix.history.report import Report
 from matrix.judging.cells import CellResult
-from matrix.outputs.documents.run import Report
-from matrix.outputs.terminal import sides, words
-from matrix.outputs.terminal.columns import columns as package_columns
-from matrix.outputs.terminal.columns import families_of, versions
+from matrix.outputs.wording import sides, words
+from matrix.outputs.wording.columns import columns as package_columns
+from matrix.outputs.wording.columns import families_of, versions
 
 # Not a terminal: a log, a pipe. Wide enough that no column is cut.
 _PIPE_WIDTH = 180

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from matrix.core.paths import CONVERTER
-from matrix.judging import matching
+from matrix.judging import recognise
 
 _PACKAGE = Path(__file__).resolve().parents[3]
 
@@ -22,7 +22,7 @@ _MODULES = (
     "table/ids.py",
     *(f"judging/{name}.py" for name in (
         "arrays", "blind", "changes", "compare", "finding", "hints", "judge", "legs", "matching", "metrics", "outcome",
-        "remarks", "tensors", "tolerance",
+        "recognise", "remarks", "tensors", "tolerance",
     )),
 )  # fmt: skip
 
@@ -32,7 +32,7 @@ _START = '''\
 import sys
 from pathlib import Path
 
-from matrix.takeaway.inside.program import main
+from matrix.outputs.package.image.inside.program import main
 
 sys.exit(main(Path(__file__).parent))
 '''
@@ -48,8 +48,8 @@ def write_program(folder: Path) -> None:
     modules = [*(folder / "matrix").rglob("*.py")]
     for package in {parent for path in modules for parent in path.parents if parent.is_relative_to(folder / "matrix")}:
         (package / "__init__.py").touch()
-    carried = folder / "matrix" / "judging" / matching.CARRIED.name
-    carried.write_text(matching.carried(), encoding="utf-8")
+    carried = folder / "matrix" / "judging" / recognise.CARRIED.name
+    carried.write_text(recognise.carried(), encoding="utf-8")
     for path in sorted(CONVERTER.rglob("*.py")):
         # The zoo is for the exporter's side.
         if "zoo" not in path.parts:

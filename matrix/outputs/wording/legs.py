@@ -8,7 +8,7 @@ from itertools import product
 from matrix.families import Family
 from matrix.families.scheme import MEMORY, OWN, Scheme
 from matrix.judging.judge import ALTERED_LEG, REPEAT, SOURCE_REPEAT, Way, ways_of
-from matrix.outputs.terminal.words import artifact_title
+from matrix.outputs.wording.words import artifact_title
 
 # Which sources of numbers there may be: torch's or given outputs, or none; with and without ONNX Runtime.
 _SOURCES = (("torch.npz",), ("given.npz",), ())

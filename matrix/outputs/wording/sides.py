@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.answers.drift import Standing
+from matrix.history.report import Report
 from matrix.history.sides import BothSides
 from matrix.judging.cells import CellResult
-from matrix.outputs.documents.run import Report
-from matrix.outputs.terminal import words
+from matrix.outputs.wording import words
 from matrix.table.ids import CellId
 
 _STYLES: dict[Standing, str] = {

@@ -1,0 +1,1 @@
+"""What every output says in the same words: verdicts, reasons, names of rows and of comparisons."""
