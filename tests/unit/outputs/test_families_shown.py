@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from fakes import npz
 from jsonschema import Draft202012Validator
 from other_family import NAME, ROW
-from test_views import MATCH, cases, printed, rows, run
-from test_views import result as first_result
+from test_terminal import MATCH, cases, printed, rows, run
+from test_terminal import result as first_result
 
 from matrix.answers.prediction import Prediction
 from matrix.cli.dashboard import dashboard

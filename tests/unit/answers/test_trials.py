@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_changed_cells import IR, KERAS, LEGACY, LOWER, OLD_PROTOBUF, RENAME, SIMPLIFY, cell, outcome, table
+from test_apply import IR, KERAS, LEGACY, LOWER, OLD_PROTOBUF, RENAME, SIMPLIFY, cell, outcome, table
 
 from matrix.answers.remedies import Searches
 from matrix.answers.remedies.apply import Table

@@ -13,7 +13,7 @@ import small
 from click.testing import CliRunner
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from test_changed_cells import IR, outcome
+from test_apply import IR, outcome
 
 from matrix.answers.evidence import Entry, Evidence, Profile
 from matrix.answers.pick import choose

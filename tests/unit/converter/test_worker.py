@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-CONVERTER = Path(__file__).parents[2] / "converter"
+CONVERTER = Path(__file__).parents[3] / "converter"
 
 STAGES = """
 import ctypes, os, sys, time

@@ -18,7 +18,7 @@ from matrix.core import errors
 from matrix.judging.pasted import read
 from matrix.outputs.terminal.explanation import explain
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 CHAINED = """\
 Traceback (most recent call last):

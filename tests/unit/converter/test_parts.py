@@ -20,7 +20,7 @@ from converter.job import Job
 from converter.results import Result
 from matrix.packages.interpreters import installed
 
-CONVERTER = Path(__file__).parents[2] / "converter"
+CONVERTER = Path(__file__).parents[3] / "converter"
 SOURCES = sorted(CONVERTER.rglob("*.py"))
 
 

@@ -19,8 +19,8 @@ import pytest
 import small
 from packaging.version import Version
 from test_evidence import entry, profile
-from test_families import ROWS, TOYS
-from test_updates import TODAY, Fake, index, listed, outcomes
+from test_registry import ROWS, TOYS
+from test_releases_survey import TODAY, Fake, index, listed, outcomes
 
 from matrix.answers.blame.table_patch import _whens
 from matrix.answers.evidence import Evidence

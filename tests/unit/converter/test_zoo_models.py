@@ -12,7 +12,7 @@ from rows import every
 from matrix.execution.inputs import draw
 from matrix.table import ModelSpec, load_config
 
-ZOO = Path(__file__).parents[2] / "converter" / "zoo"
+ZOO = Path(__file__).parents[3] / "converter" / "zoo"
 MODULES = sorted(path for path in ZOO.glob("*.py") if path.name != "__init__.py")
 MODELS = {model.id: model for model in load_config(small.TABLE).models}
 

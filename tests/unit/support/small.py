@@ -17,7 +17,7 @@ from matrix.store.records import Exit, JobKind, Obstacle
 from matrix.table import Config, load_config
 from matrix.table.model import Role
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TABLE = ROOT / "matrix.yml"
 HASH = f"--hash=sha256:{0:064}"
 

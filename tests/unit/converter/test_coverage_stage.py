@@ -24,7 +24,7 @@ from converter.families.onnx_tf.warm import Warmth
 from converter.job import Job
 from matrix.core.converter_code import ConverterCode
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _alone(

@@ -21,7 +21,7 @@ from matrix.judging.matching import first
 from matrix.judging.recognise import load, match, match_any
 from matrix.judging.signatures import ErrorText, SignatureError, parse
 
-SAMPLES = Path(__file__).parent / "data" / "failures.tsv"
+SAMPLES = Path(__file__).parents[1] / "data" / "failures.tsv"
 
 COVERED_FACTS = {
     *(f"INS{n:02}" for n in range(1, 6)),

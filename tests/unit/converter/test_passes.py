@@ -17,7 +17,7 @@ from converter.families.onnx_tf import trace
 from converter.job import Job
 from converter.stages import alter, expose, tflite
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def attribute(*graphs):

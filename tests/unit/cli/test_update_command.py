@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import small
 from test_cli import Project, project
-from test_updates import Fake, index
+from test_releases_survey import Fake, index
 
 from matrix.answers.releases import offered
 from matrix.core import errors

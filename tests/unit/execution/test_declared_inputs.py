@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_materials import X, blobs, factory, file, materials, npz, write
+from test_user_files import X, blobs, factory, file, materials, npz, write
 
 from matrix.core.errors import ConfigError
 from matrix.execution import declared_inputs as module
