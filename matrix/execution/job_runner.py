@@ -62,7 +62,9 @@ class Answers:
         if lock.outcome == "unsatisfiable":
             obstacle = Obstacle("lock", "unsatisfiable", "no-solution", lock.explanation)
         if job.id not in self._once:
-            self._once[job.id] = asyncio.create_task(self._settle(lock, job, obstacle, before))
+            self._once[job.id] = task = asyncio.create_task(self._settle(lock, job, obstacle, before))
+            # Where everybody who waited for it was cancelled, asyncio would print its failure on its own.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._once[job.id])
 
     async def _settle(self, lock: Lock, job: Job, obstacle: Obstacle | None, before: Callable[[], None]) -> Observation:

@@ -103,6 +103,8 @@ class Run:
                     group.create_task(self._follow(graph, group))
         finally:
             flusher.cancel()
+            # What ended it, such as a full disk, the last flush meets too.
+            await asyncio.gather(flusher, return_exceptions=True)
             await self._executor.close()
             self._flush()
 
