@@ -1,4 +1,4 @@
-"""`export`, `import`, `merge`: runs as plain files."""
+"""`export`: runs as plain files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import click
 from matrix.cli.options import make_session, store_option, table_options
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
-    from matrix.outputs.interchange.privacy import Cleaner
     from matrix.store import Store
 
 
@@ -58,7 +56,7 @@ def export(
     from matrix.core.errors import StateInUse, UsageError
     from matrix.outputs.interchange.folder import writing
     from matrix.outputs.interchange.outgoing import Export, Wanted
-    from matrix.outputs.interchange.privacy import Declared
+    from matrix.outputs.interchange.privacy import Cleaner, Declared
     from matrix.planning.shards import shard_named
 
     part = shard_named(shard) if shard else None
@@ -75,7 +73,9 @@ def export(
         if strange := [name for name in include if name not in known]:
             raise UsageError(f"--include {strange[0]}: no run has a cell of such a model")
         with writing(folder) as out:
-            sent = Export(history, session.stated, declared, _cleaner(session, history), wanted).write(out)
+            sent = Export(
+                history, session.stated, declared, Cleaner.of(session.state.root, session.table, history), wanted
+            ).write(out)
     for number in sent.open:
         click.echo(f"run {number} is still under way and was left out", err=True)
     if sent.kept_back:
@@ -85,56 +85,6 @@ def export(
             err=True,
         )
     click.echo(f"{folder}: {sent.runs} runs, {sent.cells} cells, {sent.observations} observations")
-
-
-@click.command("import")
-@click.argument("folders", metavar="DIR...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@table_options
-@store_option
-def import_(folders: tuple[Path, ...], store: str | None, **options: Any) -> None:
-    """Take exports from DIR into the history: all of them, or nothing where one is damaged.
-
-    What is there already stays as it is, so importing again changes nothing. Of a run that was executed in parts the
-    parts are put together.
-    """
-    import contextlib
-
-    from matrix.outputs.interchange.folder import Folder
-    from matrix.outputs.interchange.incoming import Import
-
-    session = make_session(**options)
-    with session.state.held(), contextlib.closing(session.state.open_store(store)) as history:
-        taken = Import(history, _cleaner(session, history)).take_in([Folder(folder) for folder in folders])
-    click.echo(
-        f"taken in: {taken.runs} runs, {taken.cells} cells, {taken.observations} observations, {taken.files} files"
-        if taken
-        else "nothing new"
-    )
-    if taken.lacking:
-        click.echo(f"{taken.lacking} logs that observations speak of are in no export and not here", err=True)
-
-
-@click.command()
-@click.argument("folders", metavar="DIR...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), required=True, help="Where the whole goes.")
-def merge(folders: tuple[Path, ...], out: Path) -> None:
-    """Put exports together into one, without any store. Their order does not matter.
-
-    \b
-    Example:
-      python -m matrix merge shard-1/ shard-2/ --out history/
-    """
-    from matrix.outputs.interchange.merging import merge as put_together
-
-    sent = put_together(folders, out)
-    click.echo(f"{out}: {sent.runs} runs, {sent.cells} cells, {sent.observations} observations")
-
-
-def _cleaner(session: Session, history: Store) -> Cleaner:
-    from matrix.outputs.interchange.privacy import Cleaner
-
-    names = {run.id: run.uid for run in history.runs()}
-    return Cleaner(session.state.root.absolute(), session.table.absolute().parent, names)
 
 
 def _numbers(history: Store, names: tuple[str, ...]) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ def judge(
     """
     import json
 
-    from matrix.cli.runs import chosen
+    from matrix.cli.chosen import chosen_run
     from matrix.core.errors import NothingSelected, UsageError
     from matrix.history.report import report_on
     from matrix.judging.cells import Judge
@@ -75,7 +75,7 @@ def judge(
         runs = history.runs()
         if not runs:
             raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
-        which = chosen(runs, number)
+        which = chosen_run(runs, number)
         before, _ = report_on(which, history, Judge(stated, history), stated, session.locks)
         after, _ = report_on(which, history, Judge(asked, history), asked, session.locks)
     finally:

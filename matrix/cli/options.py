@@ -17,28 +17,27 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Group(click.Group):
-    """A click group whose commands live in modules of their own."""
+    """A click group whose commands live in modules of their names; `summaries` are their lines in the help."""
 
-    def __init__(self, *args: Any, commands_in: Mapping[str, str], summaries: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, summaries: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._modules = commands_in
         self._summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._modules)
+        return list(self._summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._modules:
+        if cmd_name not in self._summaries:
             return None
-        module = importlib.import_module(self._modules[cmd_name])
-        # `import` is a word of Python's own.
-        command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
+        # `import` is a keyword.
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command = getattr(importlib.import_module(f"matrix.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self._summaries[name]) for name in self._modules])
+            formatter.write_dl([*self._summaries.items()])
 
 
 def table_options(command: Command) -> Command:

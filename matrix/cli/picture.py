@@ -94,7 +94,7 @@ def picture(
 
 def _cell(session: Session, store: str | None, text: str) -> Cell:
     """The one cell of the table that `text` means; of several, the one that was run before."""
-    from matrix.cli.cells import like
+    from matrix.cli.chosen import like
     from matrix.core.errors import UsageError
     from matrix.outputs.picture.one_cell import cells_like
 

@@ -58,19 +58,3 @@ def _lock_facts(lock: Any) -> dict[str, str]:
     if lock is None:
         return {"lock": "none yet"}
     return {"python": lock.python, "as_of": lock.as_of.isoformat(), "lock": lock.outcome}
-
-
-@click.command()
-@click.option("--check", type=click.Path(dir_okay=False), help="Compare with this file instead; exit 3 if it differs.")
-def schema(check: str | None) -> None:
-    """Print the JSON Schema of matrix.yml, made from the model that reads it."""
-    from pathlib import Path
-
-    from matrix.core.errors import ConfigError
-    from matrix.table.schema import json_schema
-
-    text = json_schema()
-    if check is None:
-        click.echo(text, nl=False)
-    elif not Path(check).is_file() or Path(check).read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{check}: not current; run: python -m matrix schema > {check}")

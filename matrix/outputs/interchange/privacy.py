@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.core.text import plain, redact
+from matrix.store import Store
 from matrix.table.ids import CellId
 
 # Options that describe a model of the user's own.
@@ -50,6 +51,11 @@ class Cleaner:
     state: Path
     table: Path
     runs: Mapping[int, str]
+
+    @classmethod
+    def of(cls, state: Path, table: Path, store: Store) -> Cleaner:
+        """Return the cleaner for a state folder, a table file and the runs of a store."""
+        return cls(state.absolute(), table.absolute().parent, {run.id: run.uid for run in store.runs()})
 
     @cached_property
     def _folders(self) -> list[tuple[str, re.Pattern[str], str]]:

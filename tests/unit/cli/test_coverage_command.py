@@ -14,7 +14,7 @@ from fakes import Deed, npz
 from test_cli import Project, project
 
 from matrix.answers.operators import kept
-from matrix.cli import runs
+from matrix.cli import chosen
 from matrix.store import Store
 
 __all__ = ["project"]
@@ -152,5 +152,5 @@ def test_a_run_that_decides_no_cell_is_not_the_one_that_is_meant(tmp_path: Path)
     store = Store("sqlite://", tmp_path / "blobs")
     for tier in ("quick", "coverage", "read"):
         store.end_run(store.begin_run(tier, "venv", "test", 0, {}), "complete", 0, 0)
-    assert runs.chosen(store.runs(), None).tier == "quick"
-    assert runs.chosen(store.runs(), 2).tier == "coverage"
+    assert chosen.chosen_run(store.runs(), None).tier == "quick"
+    assert chosen.chosen_run(store.runs(), 2).tier == "coverage"

@@ -1,15 +1,22 @@
-"""Which stored run a person means."""
+"""Which cell or run a person means."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 
 from matrix.core.errors import NothingSelected, UsageError
 from matrix.store import RunRecord
 from matrix.store.records import NOT_OF_CELLS
 
 
-def chosen(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
+def like(cell: str, known: Iterable[str]) -> list[str]:
+    """The ids that `cell` names: the one that is it, else those it is a part of or a glob for, in order."""
+    names = list(known)
+    return [name for name in names if name == cell] or [name for name in names if fnmatchcase(name, f"*{cell}*")]
+
+
+def chosen_run(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
     """Run `number` of `runs`, which are newest first; None: the newest that is about cells.
 
     Raises UsageError for a number that is none of theirs, NothingSelected where there is no run to choose.
