@@ -26,7 +26,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence, Source
+from matrix.answers.evidence import Evidence, EvidenceSource
 from matrix.answers.evidence.gather import gather
 from matrix.answers.pick.best_overall import overall
 from matrix.answers.pick.candidates import Candidates
@@ -35,7 +35,7 @@ from matrix.answers.pick.ranking import Preferences, Ranked, rank
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Predictor
 from matrix.answers.remedies.apply import Table
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.judging.cells import CellResult
 from matrix.packages.index import IndexSettings
 from matrix.planning.cells import Cell
@@ -53,10 +53,10 @@ def main() -> int:
     parser.add_argument("--sets", type=int, default=40, help="sets of constraints to draw")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    session = Session(options.table, State(options.state.absolute()), IndexSettings.resolve())
+    session = Project(options.table, State(options.state.absolute()), IndexSettings.resolve())
     store = session.state.open_store()
     try:
-        source = Source(store, session.config, session.locks)
+        source = EvidenceSource(store, session.config, session.locks)
         run = next((run for run in store.runs() if run.tier == TIER and run.status == "complete"), None)
         if run is None:
             print(f"{options.state} holds no complete run of tier {TIER}", file=sys.stderr)
@@ -79,7 +79,7 @@ def main() -> int:
     return 0
 
 
-def drawn(session: Session, dice: random.Random, number: int) -> list[tuple[Constraint, ...]]:
+def drawn(session: Project, dice: random.Random, number: int) -> list[tuple[Constraint, ...]]:
     """Different sets of one to three constraints, each of the versions that rows have."""
     versions: dict[str, set[str]] = {
         "python": set(),
@@ -115,7 +115,7 @@ def _range(dice: random.Random, versions: Sequence[str]) -> str:
 
 
 def count(
-    session: Session,
+    session: Project,
     constraints: tuple[Constraint, ...],
     spec: ModelSpec,
     evidence: Evidence,
@@ -149,7 +149,7 @@ def _first(cells: Sequence[Cell], results: dict[str, CellResult]) -> int:
     return next(number for number, cell in enumerate(cells, 1) if results[cell.id].finding.verdict == "match")
 
 
-def _searched(session: Session, ranked: list[Ranked], results: dict[str, CellResult]) -> int:
+def _searched(session: Project, ranked: list[Ranked], results: dict[str, CellResult]) -> int:
     """By the search itself, without remedies: their outcomes are not all in the store."""
     picks = Picks(ranked, Table(session.config, session.locks), limit=len(ranked), remedy=False)
     found: list[CellResult] = []

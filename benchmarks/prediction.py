@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.answers.evidence import Entry, Evidence, Source
+from matrix.answers.evidence import Entry, Evidence, EvidenceSource
 from matrix.answers.evidence.gather import gather
 from matrix.answers.operators import Coverage
 from matrix.answers.operators.judging import judge_cases
@@ -33,7 +33,7 @@ from matrix.answers.operators.opsets import since
 from matrix.answers.prediction import Prediction, Predictor
 from matrix.answers.prediction.experience import KINDS
 from matrix.answers.prediction.rows import converter_release, nearest
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.families.reading import read_by
 from matrix.judging.cells import Judge, tolerances_of
 from matrix.packages.index import IndexSettings
@@ -65,11 +65,11 @@ def evidence_of(state: Path, raw: Path | None) -> tuple[Config, Evidence]:
             shutil.copy(path, folder)
         (Path(folder) / "blobs").symlink_to((state / "blobs").absolute())
         settings = IndexSettings.resolve(index=None, find_links=())
-        session = Session(table=ROOT / "matrix.yml", state=State(Path(folder)), settings=settings)
+        session = Project(table=ROOT / "matrix.yml", state=State(Path(folder)), settings=settings)
         store = session.state.open_store()
         try:
             judge = Judge(session.config, store)
-            evidence = gather(session, Source(store, session.config, session.locks, judge))
+            evidence = gather(session, EvidenceSource(store, session.config, session.locks, judge))
         finally:
             store.close()
     if raw is not None:

@@ -15,16 +15,16 @@ from matrix.answers.drift.gather import Past, beside_then, drifts
 from matrix.answers.evidence import recorded, source_of
 from matrix.answers.evidence.gather import gather
 from matrix.answers.pick.choose import Picked, pick
-from matrix.answers.pick.request import Wanted
-from matrix.answers.remedies import Searches
+from matrix.answers.pick.request import PickRequest
+from matrix.answers.remedies import RemedySearch
 from matrix.answers.remedies.apply import Table
-from matrix.app.project import Session
-from matrix.app.runtime import Bounds, Options, Underway, Workshop, workshop
+from matrix.app.project import Project
+from matrix.app.runtime import Bounds, RecordedRun, RunOptions, Runtime, open_runtime
 from matrix.app.sharding import partition
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, NothingSelected
 from matrix.environments.locks.keep import stale
 from matrix.environments.locks.live import LiveResolver
-from matrix.history.report import Report, report_on
+from matrix.history.report import RunReport, report_on
 from matrix.packages.lock import Lock
 from matrix.planning import Plan
 from matrix.planning.by_id import cell_named
@@ -33,17 +33,17 @@ from matrix.planning.other_times import younger
 from matrix.store import Observation, RunRecord
 from matrix.table.ids import CellId
 
-__all__ = ["Bounds", "Options", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
+__all__ = ["Bounds", "RunOptions", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
 
 
 # Who is to blame can be asked of a cell that is good at one time and bad at the other.
 _CHANGED = ("worked then, broken now", "mended")
 
 
-def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]:
-    """Run the session's plan; the report and the cells the table states an expectation of. Raises what `workshop`
+def execute(session: Project, options: RunOptions) -> tuple[RunReport, frozenset[str]]:
+    """Run the session's plan; the report and the cells the table states an expectation of. Raises what `open_runtime`
     does."""
-    with workshop(session, options) as shop:
+    with open_runtime(session, options) as shop:
         plan = session.locked_plan(shop.events.say, allowed=not options.locked)
         for note in plan.notes:
             shop.events.say(f"note: {note}")
@@ -53,7 +53,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
             shop.store.resolutions.keep(run.number, made)
             # A shard may be empty: then there is nothing to make ready for either.
             done = not plan.cells or run.run(plan)
-            searches = Searches(plan, Table(session.config, session.locks), options.remedy)
+            searches = RemedySearch(plan, Table(session.config, session.locks), options.remedy)
             while done and (cells := searches.next(run.results())):
                 try:
                     part = session.further(plan, cells, shop.events.say, allowed=not options.locked)
@@ -71,7 +71,7 @@ def execute(session: Session, options: Options) -> tuple[Report, frozenset[str]]
         return report, stated
 
 
-def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], done: bool) -> Report:
+def _with_past(shop: Runtime, run: RecordedRun, report: RunReport, made: list[Lock], done: bool) -> RunReport:
     """The report of a run of now held against then, and against the last such run. Where that was asked for, and the
     run is `done`, cells that come out otherwise than then are blamed."""
     past = Past(shop.session, shop.store, shop.judge, run.number)
@@ -94,7 +94,7 @@ def _with_past(shop: Workshop, run: Underway, report: Report, made: list[Lock], 
     return replace(report, drift=shop.store.drift(run.number), drift_text=text(found))
 
 
-def _share(shop: Workshop, plan: Plan) -> tuple[frozenset[str] | None, dict[str, str | int] | None]:
+def _share(shop: Runtime, plan: Plan) -> tuple[frozenset[str] | None, dict[str, str | int] | None]:
     """The cells of the shard that was asked for, by id, and what tells it from the others; None for the whole plan. Cut
     before anything is resolved: what one machine cannot resolve must not move the cells of another."""
     options = shop.options
@@ -112,7 +112,7 @@ def _share(shop: Workshop, plan: Plan) -> tuple[frozenset[str] | None, dict[str,
 
 
 def resolved_now(
-    shop: Workshop, plan: Plan, share: frozenset[str] | None = None
+    shop: Runtime, plan: Plan, share: frozenset[str] | None = None
 ) -> tuple[Plan, list[Lock], dict[str, str]]:
     """The plan with cells of the resolutions that were asked for, of those only the ones in `share`; the locks of now,
     which are made anew every time, for what was there yesterday may be gone today; and by environment why it could not
@@ -146,36 +146,39 @@ def resolved_now(
     return session.further(plan, (*then, *known), shop.events.say, not options.locked), made, failed
 
 
-def choose_toolchain(session: Session, options: Options, wanted: Wanted) -> tuple[Picked, RunRecord]:
-    """Find and prove a toolchain for a model; and the run that did it. Raises what `workshop` and making locks do."""
-    with workshop(session, options) as shop:
+def choose_toolchain(session: Project, options: RunOptions, wanted: PickRequest) -> tuple[Picked, RunRecord]:
+    """Find and prove a toolchain for a model; and the run that did it. Raises what `open_runtime` and locking do."""
+    with open_runtime(session, options) as shop:
         with recorded(shop, "pick", None) as run:
             picked = pick(session, wanted, run, gather(session, source_of(shop), wanted.model.id))
         return picked, shop.store.run(run.number)
 
 
 def blame(
-    session: Session, options: Options, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
+    session: Project, options: RunOptions, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
 ) -> Story:
-    """Who broke a cell. Raises what `workshop` and `blame_cell` do."""
+    """Who broke a cell. Raises what `open_runtime` and `blame_cell` do."""
     # A slip of the pen leaves no run behind.
     cell_named(session.config, session.locks, str(CellId.parse(cell).own))
-    with workshop(session, options) as shop, recorded(shop, "blame", None) as run:
+    with open_runtime(session, options) as shop, recorded(shop, "blame", None) as run:
         return blame_cell(session, run, cell, now, bounds, good)
 
 
-def read_models(session: Session, options: Options, cells: Sequence[Cell]) -> bool:
+def read_models(session: Project, options: RunOptions, cells: Sequence[Cell]) -> bool:
     """Export the models of these cells, or look into their files, and convert nothing; False where it was stopped.
-    What was found is in the history of the store. Raises what `workshop` does."""
-    with workshop(session, options) as shop, recorded(shop, "read", 0) as run:
+    What was found is in the history of the store. Raises what `open_runtime` does."""
+    with open_runtime(session, options) as shop, recorded(shop, "read", 0) as run:
         return run.run(shop.locked(cells), exports_only=True)
 
 
-def measure_coverage(session: Session, options: Options, rows: Sequence[str]) -> tuple[dict[str, Observation], bool]:
+def measure_coverage(
+    session: Project, options: RunOptions, rows: Sequence[str]
+) -> tuple[dict[str, Observation], bool]:
     """Operator coverage of converter rows, row to observation, and whether the run came to its end. What is stored
-    for a row's environment is not measured again. Raises what `workshop` does, and UsageError for an unknown row."""
+    for a row's environment is not measured again. Raises what `open_runtime` does, and UsageError for
+    an unknown row."""
     outdated = stale(session.requests(rows), session.locks)
-    with workshop(session, options) as shop:
+    with open_runtime(session, options) as shop:
         if outdated:
             session.refresh(outdated, shop.events.say, allowed=not options.locked)
         with recorded(shop, "coverage", 0) as run:

@@ -43,7 +43,7 @@ _ROUNDS = 5
 
 
 @dataclass
-class Session:
+class Project:
     """`only` and `with_` are the texts of the options; `torch_build` is auto, index, or the name of a build;
     `engine_name` is auto, docker or venv, `base` says which base images Docker uses. `given` are models that were
     named on the spot."""

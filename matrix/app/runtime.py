@@ -15,16 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from matrix import __version__
 from matrix.app.progress import LiveProgress, PlainProgress, progress
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.core.converter_code import ConverterCode
 from matrix.core.errors import Indeterminate, Interrupted
 from matrix.core.files import is_full
 from matrix.core.text import redact
 from matrix.environments.engine import Engine
 from matrix.execution import graph
-from matrix.execution.disk_peak import Watermark
+from matrix.execution.disk_peak import DiskPeak
 from matrix.execution.graph import Graph, Graphs
-from matrix.execution.job_runner import Counts
+from matrix.execution.job_runner import JobCounts
 from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.families import family_of
@@ -49,7 +49,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """How to run, as opposed to what (the session). None: as the table says. `as_of` is the day that now is; `blame`
     how far to look for who changed a verdict since then, None: not at all. `shard` is (I, N), the I-th of N parts of
     the plan; `run_id` the run's name on every machine, None: a new one."""
@@ -72,24 +72,24 @@ class Options:
 
 
 @dataclass
-class Workshop:
+class Runtime:
     """An open workshop; only one can be open on a state folder."""
 
-    session: Session
-    options: Options
+    session: Project
+    options: RunOptions
     engine: Engine
     store: Store
     judge: Judge
     events: PlainProgress | LiveProgress
 
     def locked(self, cells: Sequence[Cell], tier: str = "") -> Plan:
-        """A plan of these cells, with a current lock for everything it needs. Raises what `Session.further` does."""
+        """A plan of these cells, with a current lock for everything it needs. Raises what `Project.further` does."""
         return self.session.further(Plan((), tier), tuple(cells), self.events.say, not self.options.locked)
 
     @contextlib.contextmanager
     def recorded(
         self, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
-    ) -> Iterator[Underway]:
+    ) -> Iterator[RecordedRun]:
         """A run in the history, ended with this block. `planned` None: only its end shows how many cells it has. `part`
         says which of a run of several machines this is."""
         number = self.store.begin_run(
@@ -104,7 +104,7 @@ class Workshop:
             part=part,
         )
         disk = self.engine.disk()
-        underway = Underway(self, number, Watermark(disk) if disk else None)
+        underway = RecordedRun(self, number, DiskPeak(disk) if disk else None)
         try:
             yield underway
             underway.status = "complete" if underway.done else "interrupted"
@@ -120,14 +120,14 @@ class Workshop:
 
 
 @dataclass
-class Underway:
+class RecordedRun:
     """One run while it goes on. `done` turns False when a signal asked it to stop; `status` is what is stored
     at its end."""
 
-    shop: Workshop
+    shop: Runtime
     number: int
-    mark: Watermark | None
-    counts: Counts = field(default_factory=Counts)
+    mark: DiskPeak | None
+    counts: JobCounts = field(default_factory=JobCounts)
     done: bool = True
     status: str = "failed"
 
@@ -192,7 +192,7 @@ class Underway:
 
 
 @contextlib.contextmanager
-def workshop(session: Session, options: Options) -> Iterator[Workshop]:
+def open_runtime(session: Project, options: RunOptions) -> Iterator[Runtime]:
     """Open the workshop of a session.
 
     Raises StateInUse where another driver holds the state folder, EngineUnavailable, and Indeterminate where the disk
@@ -208,7 +208,7 @@ def workshop(session: Session, options: Options) -> Iterator[Workshop]:
                 judge = Judge(session.config, store)
                 with progress(judge.speak) as events:
                     events.say(why)
-                    yield Workshop(session, options, engine, store, judge, events)
+                    yield Runtime(session, options, engine, store, judge, events)
             finally:
                 store.close()
     except (OSError, SQLAlchemyError) as error:

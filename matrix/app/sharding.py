@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.core.errors import UsageError
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
@@ -22,7 +22,7 @@ _TOGETHER = 2_000
 
 
 def partition(
-    session: Session,
+    session: Project,
     store: Store,
     plan: Plan,
     resolution: Resolution,

@@ -7,7 +7,7 @@ import sys
 import click
 
 from matrix import __version__
-from matrix.cli.options import Group
+from matrix.cli.options import CommandGroup
 
 EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuration, 4 nothing selected,
@@ -22,7 +22,7 @@ Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 bad configuratio
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     summaries={
         "plan": "Show what a run would do, without doing it.",
         "lock": "Resolve environments with uv and write their locks to envs/.",

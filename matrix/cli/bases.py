@@ -77,7 +77,7 @@ def bases(
             template = names.OFFICIAL if base in ("auto", "registry") else base
             target = target or pins.FILE
             # Asked for some Pythons: what is pinned for the others stays.
-            kept = pins.read(target) if pythons else pins.Pins()
+            kept = pins.read(target) if pythons else pins.BasePins()
             pins.write(kept.updated(registry.ask(client, template, wanted)), target)
             click.echo(f"{', '.join(wanted)}: digests of {template} written to {target}")
         elif problems := make(client, wanted, again, click.echo):

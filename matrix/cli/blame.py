@@ -15,8 +15,8 @@ from matrix.cli.options import engine_options, make_session, model_options, stor
 
 if TYPE_CHECKING:
     from matrix.answers.blame.report import Story
-    from matrix.answers.blame.table_patch import Proposal
-    from matrix.app.project import Session
+    from matrix.answers.blame.table_patch import TablePatch
+    from matrix.app.project import Project
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -79,7 +79,7 @@ def blame(
     from matrix.answers.blame.document import document
     from matrix.answers.blame.picture import picture as drawn
     from matrix.answers.blame.text import text
-    from matrix.answers.use_cases import Bounds, Options
+    from matrix.answers.use_cases import Bounds, RunOptions
     from matrix.answers.use_cases import blame as search
     from matrix.core.errors import Indeterminate, NoCure, UsageError
 
@@ -96,7 +96,7 @@ def blame(
             raise UsageError(f"{option} {path}: there is no folder {path.absolute().parent}; make it first")
     story = search(
         session,
-        Options(
+        RunOptions(
             store=store,
             jobs=jobs or os.cpu_count() or 2,
             command=f"python -m matrix {shlex.join(sys.argv[1:])}",
@@ -132,7 +132,7 @@ def blame(
         raise NoCure(f"no cure found in {story.blame.tests} runs")
 
 
-def _proposal(session: Session, story: Story) -> Proposal:
+def _proposal(session: Project, story: Story) -> TablePatch:
     from matrix.answers.blame.report import why
     from matrix.answers.blame.table_patch import proposal
 

@@ -10,7 +10,7 @@ import click
 from matrix.cli.options import make_session, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
     from matrix.history import History
     from matrix.store import Store
     from matrix.store.records import Resolution
@@ -166,7 +166,7 @@ def issues(
         click.echo(f"{len(wanted)} regressions stand, and their issues say so already")
 
 
-def _public(session: Session, stored: Store, include: tuple[str, ...]) -> History:
+def _public(session: Project, stored: Store, include: tuple[str, ...]) -> History:
     """The history of what may leave the machine. Raises UsageError for an --include that names no stored model."""
     from matrix.core.errors import UsageError
     from matrix.history import read_history

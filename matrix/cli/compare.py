@@ -9,7 +9,7 @@ import click
 from matrix.cli.options import make_session, store_option, table_options
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
     from matrix.store import RunRecord, Store
 
 
@@ -80,7 +80,7 @@ def compare(
 
 
 def _two_runs(
-    session: Session,
+    session: Project,
     history: Store,
     numbers: tuple[int | None, int | None],
     common: bool,
@@ -119,7 +119,7 @@ def _two_runs(
         raise Indeterminate(conclusion(found))
 
 
-def _since_good(session: Session, store: Store, number: int | None, format_: str, only_new: bool) -> None:
+def _since_good(session: Project, store: Store, number: int | None, format_: str, only_new: bool) -> None:
     import json
 
     from matrix.core.errors import NothingSelected, Regressed, UsageError

@@ -15,8 +15,8 @@ from matrix.cli.options import engine_options, make_session, store_option, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.app.project import Session
-    from matrix.outputs.documents.coverage import Report
+    from matrix.app.project import Project
+    from matrix.outputs.documents.coverage import CoverageReport
 
 
 @click.command()
@@ -60,10 +60,10 @@ def coverage(
     """
     from matrix.answers.operators.kept import Coverages, Unmeasured
     from matrix.answers.operators.summary import Coverage
-    from matrix.answers.use_cases import Options, measure_coverage
+    from matrix.answers.use_cases import RunOptions, measure_coverage
     from matrix.core.errors import Interrupted, NothingSelected
     from matrix.families import family_of
-    from matrix.outputs.documents.coverage import Report, beside
+    from matrix.outputs.documents.coverage import CoverageReport, beside
 
     session = make_session(**options)
     named = chosen(session, rows)
@@ -74,7 +74,7 @@ def coverage(
         if wanted:
             observations, done = measure_coverage(
                 session,
-                Options(
+                RunOptions(
                     store=store,
                     jobs=jobs or os.cpu_count() or 2,
                     seconds=timeout,
@@ -95,7 +95,7 @@ def coverage(
         history.close()
     if done and not found:
         raise NothingSelected(f"{session.state.root} holds no coverage of that; leave out --stored to measure it")
-    report = Report(
+    report = CoverageReport(
         tuple(item for item in found.values() if isinstance(item, Coverage)),
         tuple(item for item in found.values() if isinstance(item, Unmeasured)),
         {row.id: beside(family_of(row), row.pins) for row in session.config.converters},
@@ -107,7 +107,7 @@ def coverage(
     _end(report)
 
 
-def chosen(session: Session, patterns: Sequence[str]) -> list[str]:
+def chosen(session: Project, patterns: Sequence[str]) -> list[str]:
     """The converters that any of these names or globs fits, all without one, in the order of the table; of those whose
     family runs backend test cases.
 
@@ -128,13 +128,13 @@ def chosen(session: Session, patterns: Sequence[str]) -> list[str]:
     return [row for row in known if any(fnmatchcase(row, pattern) for pattern in patterns)]
 
 
-def _able(session: Session) -> list[str]:
+def _able(session: Project) -> list[str]:
     from matrix.families import family_of
 
     return [row.id for row in session.config.converters if "coverage" in family_of(row).capabilities]
 
 
-def _default(session: Session, store: str | None) -> list[str]:
+def _default(session: Project, store: str | None) -> list[str]:
     """What to measure where no row was named; nothing where coverage of any is stored."""
 
     known = _able(session)
@@ -150,7 +150,7 @@ def _default(session: Session, store: str | None) -> list[str]:
     return [row for row in known if row in converters]
 
 
-def _show(report: Report, format_: str) -> None:
+def _show(report: CoverageReport, format_: str) -> None:
     import json
 
     from matrix.outputs.documents.coverage import document
@@ -165,7 +165,7 @@ def _show(report: Report, format_: str) -> None:
             view.print_coverage(report)
 
 
-def _end(report: Report) -> None:
+def _end(report: CoverageReport) -> None:
     """Raise what gives the command its exit code."""
     from matrix.core.errors import Indeterminate
 

@@ -53,7 +53,7 @@ def dashboard(
     """
     from matrix.core.errors import UsageError
     from matrix.outputs.dashboard.serve import serve as serve_site
-    from matrix.outputs.dashboard.site import TITLE, Wanted, build
+    from matrix.outputs.dashboard.site import TITLE, SiteRequest, build
 
     if base_url and not base_url.startswith(("http://", "https://")):
         raise UsageError(f"--base-url {base_url}: write it whole, such as https://example.org/compatibility/")
@@ -61,7 +61,7 @@ def dashboard(
     session = make_session(**options)
     history = session.state.open_store(store)
     try:
-        built = build(session, history, Wanted(out, include, title or TITLE, base))
+        built = build(session, history, SiteRequest(out, include, title or TITLE, base))
     finally:
         history.close()
     if built.left_out:

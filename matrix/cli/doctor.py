@@ -12,7 +12,7 @@ import click
 from matrix.cli.options import engine_options, make_session, table_options
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
     from matrix.environments.docker.engine import DockerEngine
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -51,7 +51,7 @@ def doctor(**options: Any) -> None:
     _packages(session)
 
 
-def _machine(session: Session) -> None:
+def _machine(session: Project) -> None:
     import psutil
 
     from matrix.core.text import redact
@@ -88,7 +88,7 @@ def _venv(needed: dict[str, list[str]]) -> None:
             _line(False, f"Python {python}", f"missing, so unavailable with venv: {', '.join(rows)}; get it: {how}")
 
 
-def _docker(session: Session, needed: dict[str, list[str]]) -> None:
+def _docker(session: Project, needed: dict[str, list[str]]) -> None:
     from matrix.core.errors import EngineUnavailable
     from matrix.environments.choose import docker_engine
 
@@ -132,7 +132,7 @@ def _bases(engine: DockerEngine, needed: dict[str, list[str]]) -> None:
         _line(True, f"base image {base.reference}", f"Python {base.python}, {base.size // 10**6} MB, {base.origin}")
 
 
-def _packages(session: Session) -> None:
+def _packages(session: Project) -> None:
     from matrix.core.errors import Indeterminate
     from matrix.core.text import redact
     from matrix.families import KNOWN

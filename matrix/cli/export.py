@@ -55,7 +55,7 @@ def export(
 
     from matrix.core.errors import StateInUse, UsageError
     from matrix.outputs.interchange.folder import writing
-    from matrix.outputs.interchange.outgoing import Export, Wanted
+    from matrix.outputs.interchange.outgoing import Export, ExportSelection
     from matrix.outputs.interchange.privacy import Cleaner, Declared
     from matrix.planning.shards import shard_named
 
@@ -67,7 +67,7 @@ def export(
             # Where nobody is at work, it is what a killed driver left: what that had found goes along.
             with contextlib.suppress(StateInUse), session.state.held():
                 history.close_left(session.state.mark)
-        wanted = Wanted(_numbers(history, runs), part, arrays)
+        wanted = ExportSelection(_numbers(history, runs), part, arrays)
         with history.exchange.reading() as reader:
             known = {*reader.models(), *(model.id for model in session.stated.models)}
         if strange := [name for name in include if name not in known]:

@@ -9,7 +9,7 @@ import click
 from matrix.cli.options import make_session, table_options
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
     from matrix.packages.lock import Lock
     from matrix.table.model import ConverterRow
 
@@ -79,7 +79,7 @@ def image(
     click.echo(f'docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" {name.removesuffix(":latest")} model.onnx')
 
 
-def _converter(session: Session, row: str) -> ConverterRow:
+def _converter(session: Project, row: str) -> ConverterRow:
     from matrix.core.errors import UsageError
 
     known = {item.id: item for item in session.config.converters}
@@ -88,7 +88,7 @@ def _converter(session: Session, row: str) -> ConverterRow:
     return known[row]
 
 
-def _lock(session: Session, row: str, locked: bool) -> Lock:
+def _lock(session: Project, row: str, locked: bool) -> Lock:
     from matrix.environments.locks.keep import stale
 
     outdated = stale(session.requests([row]), session.locks)
@@ -97,7 +97,7 @@ def _lock(session: Session, row: str, locked: bool) -> Lock:
     return _resolved(session.locks[row])
 
 
-def _joint(session: Session, converter: ConverterRow, exporter: str, locked: bool) -> Lock:
+def _joint(session: Project, converter: ConverterRow, exporter: str, locked: bool) -> Lock:
     from matrix.outputs.package.image.joint import joint_lock
 
     return _resolved(joint_lock(session, converter, exporter, _say, allowed=not locked))

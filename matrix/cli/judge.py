@@ -113,14 +113,14 @@ def in_use(config: Config) -> dict[str, Tolerances]:
 
 def with_tolerances(config: Config, kinds: Sequence[NumberKind], rtol: float | None, atol: float | None) -> Config:
     """The table with other tolerances for these kinds, for every model; what is None stays as it is."""
-    from matrix.table.model import Tolerance
+    from matrix.table.model import StatedTolerance
 
     known = in_use(config)
 
-    def others(name: str) -> dict[NumberKind, Tolerance]:
+    def others(name: str) -> dict[NumberKind, StatedTolerance]:
         old = {kind: getattr(known[name], kind) for kind in kinds}
         return {
-            kind: Tolerance(rtol=item.rtol if rtol is None else rtol, atol=item.atol if atol is None else atol)
+            kind: StatedTolerance(rtol=item.rtol if rtol is None else rtol, atol=item.atol if atol is None else atol)
             for kind, item in old.items()
         }
 

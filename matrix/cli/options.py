@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A click group whose commands live in modules of their names; `summaries` are their lines in the help."""
 
     def __init__(self, *args: Any, summaries: Mapping[str, str], **kwargs: Any) -> None:
@@ -153,8 +153,8 @@ def make_session(
     engine_name: str = "auto",
     base: str = "auto",
     **about: Any,
-) -> Session:
-    from matrix.app.project import Session
+) -> Project:
+    from matrix.app.project import Project
     from matrix.cli.model_options import About, sort_out
     from matrix.core.paths import TABLE
     from matrix.packages.index import IndexSettings
@@ -165,7 +165,7 @@ def make_session(
         table = TABLE
         state = TABLE.parent / state if state == Path(".matrix") else state
         click.echo(f"table {table}, state {state}", err=True)
-    session = Session(
+    session = Project(
         table=table,
         state=State(state.absolute()),
         settings=IndexSettings.resolve(index=index_url, find_links=find_links),

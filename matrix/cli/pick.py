@@ -17,9 +17,9 @@ from matrix.cli.options import engine_options, make_session, model_options, stor
 if TYPE_CHECKING:
     from matrix.answers.pick.choose import Picked
     from matrix.answers.pick.constraints import Constraint
-    from matrix.answers.pick.request import Wanted
-    from matrix.app.project import Session
-    from matrix.app.runtime import Options
+    from matrix.answers.pick.request import PickRequest
+    from matrix.app.project import Project
+    from matrix.app.runtime import RunOptions
     from matrix.store.records import RunRecord
     from matrix.table.model import ModelSpec
 
@@ -153,9 +153,9 @@ def pick(
     if model is None:
         _over_the_zoo(session, store, constraints, prefer, format_)
         return
-    from matrix.answers.pick.request import Wanted
+    from matrix.answers.pick.request import PickRequest
 
-    wanted = Wanted(model, constraints, prefer, prove, max_runs, single, not plain, needs)  # type: ignore[arg-type]
+    wanted = PickRequest(model, constraints, prefer, prove, max_runs, single, not plain, needs)  # type: ignore[arg-type]
     if offline:
         if needs or single:
             from matrix.core.errors import UsageError
@@ -166,9 +166,9 @@ def pick(
             )
         _from_evidence(session, store, wanted, format_)
         return
-    from matrix.answers.use_cases import Options
+    from matrix.answers.use_cases import RunOptions
 
-    running = Options(
+    running = RunOptions(
         store=store,
         jobs=jobs or os.cpu_count() or 2,
         seconds=timeout,
@@ -180,7 +180,7 @@ def pick(
     _prove(session, running, wanted, out, format_)
 
 
-def _model(session: Session) -> ModelSpec | None:
+def _model(session: Project) -> ModelSpec | None:
     """The one model that was named. Raises UsageError for several."""
     from fnmatch import fnmatchcase
 
@@ -196,7 +196,7 @@ def _model(session: Session) -> ModelSpec | None:
     return named[0] if named else None
 
 
-def _prove(session: Session, running: Options, wanted: Wanted, out: Path | None, format_: str) -> None:
+def _prove(session: Project, running: RunOptions, wanted: PickRequest, out: Path | None, format_: str) -> None:
     from matrix.answers.use_cases import choose_toolchain
     from matrix.core.errors import Interrupted, NothingProven
     from matrix.outputs.terminal.picked import document, print_picked
@@ -228,7 +228,7 @@ def _check_out(folder: Path) -> None:
         )
 
 
-def _hand_over(session: Session, picked: Picked, run: RunRecord, folder: Path, tflite: bool) -> None:
+def _hand_over(session: Project, picked: Picked, run: RunRecord, folder: Path, tflite: bool) -> None:
     from matrix.judging.cells import tolerances_of
     from matrix.outputs.package.folder import Choice, write
 
@@ -251,7 +251,7 @@ def _hand_over(session: Session, picked: Picked, run: RunRecord, folder: Path, t
     )
 
 
-def _from_evidence(session: Session, store: str | None, wanted: Wanted, format_: str) -> None:
+def _from_evidence(session: Project, store: str | None, wanted: PickRequest, format_: str) -> None:
     """The best candidates as stored evidence has it."""
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.pick.request import ranking
@@ -281,7 +281,7 @@ def _from_evidence(session: Session, store: str | None, wanted: Wanted, format_:
 
 
 def _over_the_zoo(
-    session: Session, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
+    session: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
 ) -> None:
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.pick.best_overall import overall

@@ -13,7 +13,7 @@ import click
 from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
     from matrix.judging.cells import CellResult
     from matrix.planning.cells import Cell
 
@@ -54,7 +54,7 @@ def picture(
     """
     import tempfile
 
-    from matrix.answers.use_cases import Options, execute
+    from matrix.answers.use_cases import RunOptions, execute
     from matrix.core import files as durable
     from matrix.core.errors import Indeterminate, Interrupted
     from matrix.execution.inputs import pack
@@ -79,7 +79,7 @@ def picture(
         command = f"python -m matrix {shlex.join(sys.argv[1:])}"
         report, _ = execute(
             with_image(session, chosen, inputs),
-            Options(store=store, jobs=os.cpu_count() or 2, again=again, command=command),
+            RunOptions(store=store, jobs=os.cpu_count() or 2, again=again, command=command),
         )
     if report.status == "interrupted":
         raise Interrupted("interrupted; what had finished is stored, the same command continues")
@@ -92,7 +92,7 @@ def picture(
     click.echo(f"{path}: {result.finding.verdict}; {summary(agreement(*both), names)}")
 
 
-def _cell(session: Session, store: str | None, text: str) -> Cell:
+def _cell(session: Project, store: str | None, text: str) -> Cell:
     """The one cell of the table that `text` means; of several, the one that was run before."""
     from matrix.cli.chosen import like
     from matrix.core.errors import UsageError

@@ -13,7 +13,7 @@ from matrix.cli.options import engine_options, make_session, selection_options, 
 
 if TYPE_CHECKING:
     from matrix.answers.evidence import Evidence
-    from matrix.app.project import Session
+    from matrix.app.project import Project
     from matrix.planning import Plan
 
 # The cells foretold: what evidence there is was made of these.
@@ -55,7 +55,7 @@ def predict(
     import json
 
     from matrix.answers.prediction import Predictor
-    from matrix.answers.use_cases import Options
+    from matrix.answers.use_cases import RunOptions
     from matrix.core.errors import UsageError
     from matrix.outputs.terminal.prediction import document, print_predictions
 
@@ -63,7 +63,7 @@ def predict(
     session = make_session(models=named, tier=tier, **options)
     if tier is None and _TIER in session.stated.tiers:
         session.tier = _TIER
-    running = Options(
+    running = RunOptions(
         store=store, jobs=os.cpu_count() or 2, command=f"python -m matrix {shlex.join(sys.argv[1:])}"
     )  # fmt: skip
     if export_evidence:
@@ -86,7 +86,7 @@ def predict(
         print_predictions(found)
 
 
-def _known(session: Session, running: Any, plan: Plan, offline: bool) -> Evidence:
+def _known(session: Project, running: Any, plan: Plan, offline: bool) -> Evidence:
     """The evidence, with the model's operators read where no earlier run has done it. Raises NothingSelected where that
     is not allowed or no exporter could."""
     from matrix.answers.evidence.gather import look_up
@@ -116,7 +116,7 @@ def _known(session: Session, running: Any, plan: Plan, offline: bool) -> Evidenc
     return evidence
 
 
-def _export(session: Session, running: Any) -> None:
+def _export(session: Project, running: Any) -> None:
     from matrix.answers.evidence import shipped
     from matrix.answers.evidence.gather import look_up
 

@@ -14,7 +14,7 @@ import click
 from matrix.cli.options import engine_options, make_session, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
-    from matrix.history.report import Report
+    from matrix.history.report import RunReport
     from matrix.judging.cells import CellResult
     from matrix.store.records import Resolution
 
@@ -124,7 +124,7 @@ def run(
       python -m matrix run --model net.onnx
       python -m matrix run --model models.py:build --checkpoint net.pt --input 1x3x224x224
     """
-    from matrix.answers.use_cases import Bounds, Options, execute
+    from matrix.answers.use_cases import Bounds, RunOptions, execute
     from matrix.core.errors import UsageError
     from matrix.planning.shards import shard_named
     from matrix.store.parts import UID
@@ -144,7 +144,7 @@ def run(
     day = day_of_now(resolution, as_of)
     report, stated = execute(
         session,
-        Options(
+        RunOptions(
             store=store,
             jobs=jobs or os.cpu_count() or 2,
             seconds=timeout,
@@ -182,7 +182,7 @@ def day_of_now(resolution: Resolution, as_of: dt.datetime | None) -> dt.date | N
     return day
 
 
-def _usable(report: Report, given: list[str]) -> None:
+def _usable(report: RunReport, given: list[str]) -> None:
     """Raises ModelUnusable where a model of the user's never came as far as an exporter or a converter."""
     from matrix.core.errors import ModelUnusable
 
@@ -219,7 +219,7 @@ _OF_THE_MODEL = {
 }
 
 
-def show_report(report: Report, stated: frozenset[str], format_: str) -> None:
+def show_report(report: RunReport, stated: frozenset[str], format_: str) -> None:
     """Print a report in one of the formats; JSON is one object and nothing else."""
     import json
 
@@ -242,7 +242,7 @@ def show_report(report: Report, stated: frozenset[str], format_: str) -> None:
             print_report(report)
 
 
-def _end(report: Report, table: Path, strict: bool) -> None:
+def _end(report: RunReport, table: Path, strict: bool) -> None:
     """Raise what gives the run its exit code."""
     from matrix.core.errors import Indeterminate, Interrupted, UnexpectedVerdicts
 

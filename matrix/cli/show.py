@@ -10,7 +10,7 @@ import click
 from matrix.cli.options import make_session, store_option, table_options
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
     from matrix.judging.cells import CellResult
     from matrix.store import Store
     from matrix.table.ids import CellId
@@ -98,7 +98,7 @@ def _of_now(cell: CellId) -> list[str]:
     return [str(cell)] if cell.moved is not None else [str(moved) for moved in cell.of_now()]
 
 
-def _lock_text(session: Session, history: Store, result: CellResult, run: int) -> str:
+def _lock_text(session: Project, history: Store, result: CellResult, run: int) -> str:
     """Of the converter, or of the environment that is of another time. Raises UsageError where none is kept."""
     from matrix.core.errors import UsageError
 

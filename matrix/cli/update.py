@@ -26,7 +26,7 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
 
     from matrix.answers.releases import report
     from matrix.answers.releases.edit import additions, changed_table, difference, noted
-    from matrix.answers.releases.offered import Index
+    from matrix.answers.releases.offered import OfferedReleases
     from matrix.answers.releases.survey import survey
     from matrix.core import files as durable
     from matrix.core.errors import ConfigError, Indeterminate, NewReleases, UsageError
@@ -39,7 +39,7 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
     path = session.table.resolve()
     data = path.read_bytes()
     before = data.decode()
-    found = survey(config, noted(before), Index(session.settings, _say), dt.datetime.now(dt.UTC).date())
+    found = survey(config, noted(before), OfferedReleases(session.settings, _say), dt.datetime.now(dt.UTC).date())
     added = additions(found)
     after = changed_table(before, session.table, config, added)
     diff = difference(before, after, session.table.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 _SAMPLE_SECONDS = 0.5
 
 
-class Watermark:
+class DiskPeak:
     """The least free space seen below a folder, against what was free at the start."""
 
     def __init__(self, place: Path) -> None:

@@ -18,7 +18,7 @@ from matrix.table.model import Config, ModelSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class JobNode:
     """One job: its kind, the name of the environment it runs in, and the node whose files it is given.
 
     `model` and `exporter` are None for a job that is about no model. `params` are what the job is told beyond what
@@ -27,7 +27,7 @@ class Node:
 
     kind: str
     environment: str
-    before: Node | None = None
+    before: JobNode | None = None
     model: ModelSpec | None = None
     exporter: Exporter | None = None
     opset: int = 0
@@ -50,13 +50,13 @@ class Graph:
     """The jobs of one cell by the part that each plays in its record; without a `cell` what was asked for is the jobs
     themselves. `alter` are in order."""
 
-    source: Node
+    source: JobNode
     cell: Cell | None = None
-    alter: tuple[Node, ...] = ()
-    further: Mapping[str, Node] = field(default_factory=dict)
+    alter: tuple[JobNode, ...] = ()
+    further: Mapping[str, JobNode] = field(default_factory=dict)
 
     @property
-    def nodes(self) -> Iterator[Node]:
+    def nodes(self) -> Iterator[JobNode]:
         """All of them, each after those it waits for."""
         yield self.source
         yield from self.alter
@@ -70,7 +70,7 @@ class Graphs:
         self._plan = plan
         self._reference = config.reference.id
         self._tflite = tflite
-        self._known: dict[tuple[Any, ...], Node] = {}
+        self._known: dict[tuple[Any, ...], JobNode] = {}
 
     def of(self, cell: Cell) -> Graph:
         """The graph of a cell, with all that a search asks for."""
@@ -106,7 +106,7 @@ class Graphs:
         """The export of a cell's model, or the look into its file, and nothing more."""
         return Graph(self._source(cell), cell)
 
-    def _source(self, cell: Cell) -> Node:
+    def _source(self, cell: Cell) -> JobNode:
         kind = "export" if cell.exporter.writes else "inspect" if cell.model.onnx is not None else "forward"
         return self._node(
             kind, self._plan.exporter_environment(cell), cell, None, alone=kind == "inspect" or is_users(cell.model)
@@ -117,17 +117,17 @@ class Graphs:
         kind: str,
         environment: str,
         cell: Cell,
-        before: Node | None,
+        before: JobNode | None,
         params: Mapping[str, Any] | None = None,
         family: Family | None = None,
         alone: bool = False,
-    ) -> Node:
+    ) -> JobNode:
         told = params or {}
         # A source is of its model, exporter and opset; whatever comes after it is of the source.
         of = (cell.model.id, cell.exporter.id, cell.opset) if before is None else ()
         key = (kind, environment, before, repr(told), *of)
         if key not in self._known:
-            self._known[key] = Node(
+            self._known[key] = JobNode(
                 kind, environment, before, cell.model, cell.exporter, cell.opset, family, told, alone
             )
         return self._known[key]
@@ -135,12 +135,12 @@ class Graphs:
 
 def coverage(rows: Mapping[str, Family]) -> list[Graph]:
     """Operator coverage of converters, by the name of their environment."""
-    return [Graph(Node("coverage", name, family=made)) for name, made in rows.items()]
+    return [Graph(JobNode("coverage", name, family=made)) for name, made in rows.items()]
 
 
-def environments_after(graphs: Iterable[Graph]) -> dict[Node, dict[str, None]]:
+def environments_after(graphs: Iterable[Graph]) -> dict[JobNode, dict[str, None]]:
     """By source the environments that what comes after it needs, in the order it is reached."""
-    found: dict[Node, dict[str, None]] = {}
+    found: dict[JobNode, dict[str, None]] = {}
     for graph in graphs:
         names = found.setdefault(graph.source, {})
         names |= dict.fromkeys(node.environment for node in graph.nodes if node is not graph.source)

@@ -20,7 +20,7 @@ from matrix.table.model import Limits
 
 
 @dataclass
-class Counts:
+class JobCounts:
     """Distinct jobs really run and distinct jobs whose stored finding served; environments really built."""
 
     run: int = 0
@@ -29,7 +29,7 @@ class Counts:
 
 
 @dataclass
-class Answers:
+class JobRunner:
     """Every distinct job of a run, `run`, is answered once. `again` leaves out findings of earlier runs."""
 
     run: int
@@ -40,7 +40,7 @@ class Answers:
     events: Events
     speak: Callable[[Observation], Outcome | None]
     again: bool
-    counts: Counts
+    counts: JobCounts
     _once: dict[object, asyncio.Task[Observation]] = field(default_factory=dict)
 
     async def to(

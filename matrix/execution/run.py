@@ -15,12 +15,12 @@ from packaging.version import Version
 from matrix.core.errors import ConfigError
 from matrix.environments.engine import Engine
 from matrix.execution.events import Events
-from matrix.execution.graph import Graph, Node, environments_after
-from matrix.execution.job_runner import Answers, Counts
+from matrix.execution.graph import Graph, JobNode, environments_after
+from matrix.execution.job_runner import JobCounts, JobRunner
 from matrix.execution.job_types import FACTORY, FILE, INPUTS
 from matrix.execution.jobs import Job, JobMaker, export_params, factory_params, observed
 from matrix.execution.local import LocalExecutor
-from matrix.execution.user_files import Materials
+from matrix.execution.user_files import UserFiles
 from matrix.judging.outcome import Outcome
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
@@ -56,7 +56,7 @@ class Run:
     speak: Callable[[Observation], Outcome | None]
     again: bool = False
     evict: bool = False
-    counts: Counts = field(default_factory=Counts)
+    counts: JobCounts = field(default_factory=JobCounts)
     found: dict[str, Observation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ class Run:
             self.counts.made,
             expecting=lambda: self._unsettled > 0,
         )
-        self._answers = Answers(
+        self._answers = JobRunner(
             run=self.id,
             locks=self.locks,
             executor=self._executor,
@@ -82,9 +82,9 @@ class Run:
             again=self.again,
             counts=self.counts,
         )
-        self._materials = Materials(self.table.parent, self.store.blobs)
+        self._materials = UserFiles(self.table.parent, self.store.blobs)
         self._ir_versions = _oldest_ir(self.config)
-        self._tasks: dict[Node, asyncio.Task[Observation | None]] = {}
+        self._tasks: dict[JobNode, asyncio.Task[Observation | None]] = {}
         self._after = environments_after(self.graphs)
         self._decided: list[CellRecord] = []
         nodes = dict.fromkeys(node for graph in self.graphs for node in graph.nodes)
@@ -120,12 +120,12 @@ class Run:
         altered = [one for node in graph.alter if (one := seen[node]) is not None]
         self._decide(graph, graph.cell, source, altered, {part: seen[node] for part, node in graph.further.items()})
 
-    def _task(self, node: Node, group: asyncio.TaskGroup) -> asyncio.Task[Observation | None]:
+    def _task(self, node: JobNode, group: asyncio.TaskGroup) -> asyncio.Task[Observation | None]:
         if node not in self._tasks:
             self._tasks[node] = group.create_task(self._settle(node, group))
         return self._tasks[node]
 
-    async def _settle(self, node: Node, group: asyncio.TaskGroup) -> Observation | None:
+    async def _settle(self, node: JobNode, group: asyncio.TaskGroup) -> Observation | None:
         """What a job left; None where one before it did not end well, so that it was never run."""
         try:
             before = await self._task(node.before, group) if node.before is not None else None
@@ -135,13 +135,13 @@ class Run:
         await self._no_longer_needed(node)
         return seen
 
-    def _serves(self, node: Node, before: Observation | None) -> bool:
+    def _serves(self, node: JobNode, before: Observation | None) -> bool:
         """Whether what was observed before a job left what the job takes of it."""
         if before is None or self.speak(before) is not None:
             return False
         return all(before.file(take.of) is not None for take in node.type.takes if take.of)
 
-    async def _observe(self, node: Node, before: Observation | None) -> Observation:
+    async def _observe(self, node: JobNode, before: Observation | None) -> Observation:
         try:
             seen = await (self._inspect(node) if node.kind == "inspect" else self._ask(node, self._given(node, before)))
             if node.is_source and self.speak(seen) is None:
@@ -153,7 +153,7 @@ class Run:
             # What one user gave must not take the results of other models along.
             return self._unusable(node, str(error))
 
-    async def _inspect(self, node: Node) -> Observation:
+    async def _inspect(self, node: JobNode) -> Observation:
         """Look into a user's .onnx file; again with the files beside it, where it names some."""
         assert node.model is not None
         files = self._given(node, None)
@@ -163,7 +163,7 @@ class Run:
             seen = await self._ask(node, files | self._materials.beside(node.model, map(str, beside)))
         return seen
 
-    async def _ask(self, node: Node, files: Mapping[str, str]) -> Observation:
+    async def _ask(self, node: JobNode, files: Mapping[str, str]) -> Observation:
         params, imports = self._told(node)
 
         def make(environment: str) -> Job:
@@ -177,7 +177,7 @@ class Run:
 
         return await self._answers.to(node.environment, make, soon, self._refused(node))
 
-    def _given(self, node: Node, before: Observation | None) -> dict[str, str]:
+    def _given(self, node: JobNode, before: Observation | None) -> dict[str, str]:
         """{file in the job's folder: blob}."""
         files: dict[str, str] = {}
         for take in node.type.takes:
@@ -194,7 +194,7 @@ class Run:
                 files |= self._materials.onnx(node.model)
         return files
 
-    def _told(self, node: Node) -> tuple[Mapping[str, Any], Sequence[str]]:
+    def _told(self, node: JobNode) -> tuple[Mapping[str, Any], Sequence[str]]:
         """The parameters of a job, and what it imports of converter/ because of them."""
         if FACTORY not in node.type.takes:
             return node.params, ()
@@ -208,7 +208,7 @@ class Run:
         params, imports = factory_params(model, trusted, names)
         return {**params, **node.params}, imports
 
-    def _refused(self, node: Node) -> Obstacle | None:
+    def _refused(self, node: JobNode) -> Obstacle | None:
         model = node.model
         if FACTORY not in node.type.takes or model is None or model.checkpoint is None:
             return None
@@ -222,15 +222,15 @@ class Run:
             "environment is no cage",
         )
 
-    def _loads_safely(self, node: Node) -> bool:
+    def _loads_safely(self, node: JobNode) -> bool:
         return Version(self._torch(node)) >= _LOADS_SAFELY
 
-    def _torch(self, node: Node) -> str:
+    def _torch(self, node: JobNode) -> str:
         assert node.exporter is not None
         stated = node.exporter.torch if node.exporter.writes else ""
         return stated or self.locks[node.environment].packages.get("torch", "0")
 
-    def _unusable(self, node: Node, why: str) -> Observation:
+    def _unusable(self, node: JobNode, why: str) -> Observation:
         """A model that no job can be made of, for a reason that a person has to see to."""
         assert node.model is not None
         name = hashlib.sha256(f"{node.model.id}\0{why}".encode()).hexdigest()
@@ -241,7 +241,7 @@ class Run:
             observed(Job(name, node.kind, {}, {}, family=family), lock, self.limits, obstacle=stopped)
         )
 
-    async def _no_longer_needed(self, node: Node) -> None:
+    async def _no_longer_needed(self, node: JobNode) -> None:
         """One of the jobs that waited for this environment does not any more."""
         lock = self.locks[node.environment]
         self._pending[lock.digest] -= 1

@@ -33,7 +33,7 @@ _MOST_BYTES = 2**30
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 
 
-class Materials:
+class UserFiles:
     """`folder` is what the paths of models are relative to."""
 
     def __init__(self, folder: Path, blobs: BlobStore) -> None:

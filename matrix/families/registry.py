@@ -45,7 +45,7 @@ def family_of(row: _Row) -> Family:
     return family_named(row.family)
 
 
-class Known(Mapping[str, Family]):
+class FamilyRegistry(Mapping[str, Family]):
     """Every family by name that can be used, ours first. Packages are only searched for what is not ours."""
 
     def __getitem__(self, name: str) -> Family:
@@ -62,7 +62,7 @@ class Known(Mapping[str, Family]):
         return sum(1 for _ in self)
 
 
-KNOWN = Known()
+KNOWN = FamilyRegistry()
 
 
 def in_order(names: Iterable[str]) -> tuple[Family, ...]:

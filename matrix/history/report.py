@@ -18,7 +18,7 @@ from matrix.table.model import Config
 
 
 @dataclass(frozen=True)
-class Report:
+class RunReport:
     """A finished (or interrupted) run with its judged cells. `complaints` by cell id. Of a run of now: the day that now
     was, the cells beside those of then, the drift report (views/drift.py) as data and as text, and by cell of now what
     was found out about who changed it; `unresolved` says why an environment has no cells of now. `shards` where it is a
@@ -50,7 +50,7 @@ def report_on(
     config: Config,
     locks: Mapping[str, Lock],
     order: Sequence[str] = (),
-) -> tuple[Report, frozenset[str]]:
+) -> tuple[RunReport, frozenset[str]]:
     """The report, its cells in `order` (ids) as far as that names them, and the cells the table states something of."""
     position = {name: index for index, name in enumerate(order)}
     records = sorted(store.cells(run.id), key=lambda record: position.get(record.cell, len(position)))
@@ -69,7 +69,7 @@ def report_on(
             complaints[result.record.cell] = found
         if expectations.speak_of(subject):
             stated.add(result.record.cell)
-    report = Report(
+    report = RunReport(
         run=run.id,
         status=run.status,
         tier=run.tier,

@@ -10,7 +10,7 @@ import numpy as np
 from matrix.judging.blind import DynamicRange, dynamic_range
 from matrix.judging.hints import hints
 from matrix.judging.metrics import Metrics, measure, top1_rows
-from matrix.judging.tensors import Array, Arrays, NotComparable, Pair, dtype_name, pair, wide
+from matrix.judging.tensors import Array, Arrays, NotComparable, TensorPair, dtype_name, pair, wide
 from matrix.judging.tolerance import Tolerance, Tolerances
 from matrix.table.ids import ArrayKey
 
@@ -69,7 +69,7 @@ def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = N
     tolerances = tolerances or Tolerances()
     dtypes = {key: dtype_name(key, array) for key, array in reference.items()}
     found = {key: dtype_name(key, array) for key, array in actual.items()}
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, TensorPair] = {}
     top1: dict[str, tuple[int, int]] = {}
     for key, expected in reference.items():
         if key in actual and actual[key].shape == expected.shape:
@@ -148,7 +148,7 @@ def _dtypes_differ(reference: Mapping[str, str], actual: Mapping[str, str]) -> _
     return None
 
 
-def _masks_differ(pairs: Mapping[str, Pair]) -> _Failure | None:
+def _masks_differ(pairs: Mapping[str, TensorPair]) -> _Failure | None:
     for key, p in pairs.items():
         if count := int(np.count_nonzero(p.nan_differs)):
             detail = f"{key}: {count} of {p.distance.size} elements are NaN on one side only."
@@ -164,7 +164,7 @@ def _masks_differ(pairs: Mapping[str, Pair]) -> _Failure | None:
 def _values_differ(
     reference: Arrays,
     actual: Arrays,
-    pairs: Mapping[str, Pair],
+    pairs: Mapping[str, TensorPair],
     per_output: Mapping[str, Metrics],
     dtypes: Mapping[str, str],
     tolerances: Tolerances,

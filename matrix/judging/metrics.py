@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from matrix.judging.tensors import Array, Pair
+from matrix.judging.tensors import Array, TensorPair
 
 REL_FLOOR = 1e-6
 """A reference below this size counts as this size in ``max_rel``: next to 0 every difference is enormous."""
@@ -58,7 +58,7 @@ def _jsonable(value: float | int | None) -> float | int | str | None:
     return None if math.isnan(value) else f"{value:.0f}"
 
 
-def measure(pairs: Sequence[Pair], top1: Sequence[tuple[int, int]] = ()) -> Metrics:
+def measure(pairs: Sequence[TensorPair], top1: Sequence[tuple[int, int]] = ()) -> Metrics:
     """Metrics over all elements of all pairs together; ``top1`` holds what ``top1_rows`` found in them."""
     elements = sum(p.distance.size for p in pairs)
     if elements == 0:
@@ -116,7 +116,7 @@ def _cosine(product: np.floating[Any], norms: np.floating[Any], equally_long: bo
     return min(1.0, max(-1.0, float(product / norms)))
 
 
-def _tightest(p: Pair) -> float:
+def _tightest(p: TensorPair) -> float:
     if np.any(p.nan_differs | p.inf_differs):
         return math.inf
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

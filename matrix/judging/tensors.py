@@ -44,7 +44,7 @@ def wide(array: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Pair:
+class TensorPair:
     """A reference and an actual array of one shape, flattened, with what the judge asks about each element.
 
     All arrays are 1-D and of one length. ``finite`` marks the elements that are finite on both sides,
@@ -70,7 +70,7 @@ class Pair:
         return self.too_far | self.nan_differs | self.inf_differs
 
 
-def pair(reference: Array, actual: Array, tolerance: Tolerance) -> Pair:
+def pair(reference: Array, actual: Array, tolerance: Tolerance) -> TensorPair:
     """Bring two arrays of equal shape (any numeric dtypes) side by side."""
     left, right = wide(reference).ravel(), wide(actual).ravel()
     nan_differs = np.isnan(left) != np.isnan(right)
@@ -81,7 +81,7 @@ def pair(reference: Array, actual: Array, tolerance: Tolerance) -> Pair:
     with np.errstate(over="ignore"):  # two huge numbers of opposite sign: their distance is infinite, and says so
         distance = _integer_distance(reference, actual) if _same_integers(reference, actual) else np.abs(left - right)
         bound = tolerance.atol + tolerance.rtol * np.abs(left)
-    return Pair(left, right, distance, bound, finite, nan_differs, inf_differs)
+    return TensorPair(left, right, distance, bound, finite, nan_differs, inf_differs)
 
 
 def _same_integers(reference: Array, actual: Array) -> bool:

@@ -40,7 +40,7 @@ _A_YEAR = 31_536_000
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UvResult:
     """How a uv call ended; `text` is its standard output and error, redacted, or how it was ended without any."""
 
     ok: bool
@@ -68,7 +68,7 @@ def variables(settings: IndexSettings) -> dict[str, str]:
 
 def call(
     arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None, fresh: int | None = None
-) -> Outcome:
+) -> UvResult:
     """Run uv and wait. Pages of the index younger than `fresh` seconds are taken from uv's cache unasked."""
     with _configured(settings, fresh) as (options, env):
         done = subprocess.run(
@@ -81,7 +81,7 @@ def call(
             errors="replace",
             check=False,
         )
-    return Outcome(done.returncode == 0, done.stdout, redact(done.stdout + done.stderr))
+    return UvResult(done.returncode == 0, done.stdout, redact(done.stdout + done.stderr))
 
 
 @contextlib.contextmanager
@@ -108,12 +108,12 @@ def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[li
         yield ["--config-file", file.name], env
 
 
-async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> Outcome:
+async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> UvResult:
     """Run uv without blocking; a cancelled call is killed, not left behind."""
     status, out, err = await children.run(binary(), "--no-config", *arguments, env=variables(settings), cwd=cwd)
     text = out.decode(errors="replace")
     said = text + err.decode(errors="replace")
-    return Outcome(status == 0, text, redact(said) or f"uv ended with status {status}")
+    return UvResult(status == 0, text, redact(said) or f"uv ended with status {status}")
 
 
 @cache

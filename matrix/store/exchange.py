@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from matrix.store import parts, repeats
 from matrix.store.cell_rows import cell_columns, cell_record
-from matrix.store.records import CellRecord, Part
+from matrix.store.records import CellRecord, RunPart
 from matrix.store.schema import BlameRow, CellRow, ComparisonRow, LockRow, ObservationRow, ResolutionRow, RunRow
 
 _CHUNK = 500
@@ -34,7 +34,7 @@ _OBSERVED = (
 )
 
 
-class Reader:
+class StoreReader:
     """Over one connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -113,11 +113,16 @@ class Reader:
             yield row.key, row.value
 
 
-class Writer(Reader):
+class Writer(StoreReader):
     """Adds to a store what came from elsewhere."""
 
     def add_run(
-        self, uid: str, of_run: Sequence[Part], resolution: str, as_of: dt.date | None, drift: Mapping[str, Any] | None
+        self,
+        uid: str,
+        of_run: Sequence[RunPart],
+        resolution: str,
+        as_of: dt.date | None,
+        drift: Mapping[str, Any] | None,
     ) -> int:
         number = self._connection.scalar(
             insert(RunRow).returning(RunRow.id),
@@ -129,7 +134,7 @@ class Writer(Reader):
     def set_run(
         self,
         number: int,
-        of_run: Sequence[Part],
+        of_run: Sequence[RunPart],
         resolution: str,
         as_of: dt.date | None,
         drift: Mapping[str, Any] | None,
@@ -191,9 +196,9 @@ class Exchange:
         self._engine = engine
 
     @contextmanager
-    def reading(self) -> Iterator[Reader]:
+    def reading(self) -> Iterator[StoreReader]:
         with self._engine.connect() as connection:
-            yield Reader(connection)
+            yield StoreReader(connection)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
@@ -203,7 +208,7 @@ class Exchange:
 
 
 def _run_columns(
-    of_run: Sequence[Part], resolution: str, as_of: dt.date | None, drift: Mapping[str, Any] | None
+    of_run: Sequence[RunPart], resolution: str, as_of: dt.date | None, drift: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     return {
         **parts.together(of_run),

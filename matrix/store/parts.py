@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import aliased
 
-from matrix.store.records import Part
+from matrix.store.records import RunPart
 from matrix.store.schema import RunRow
 
 # A run's name on every machine is the name of a folder too.
@@ -28,12 +28,12 @@ def utc(moment: dt.datetime) -> dt.datetime:
     return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
 
 
-def of_run(row: RunRow) -> tuple[Part, ...]:
+def of_run(row: RunRow) -> tuple[RunPart, ...]:
     """The parts of a run; the run itself where nothing else is said."""
     if row.parts is not None:
         return tuple(from_json(item) for item in row.parts)
     return (
-        Part(
+        RunPart(
             row.uid,
             utc(row.started),
             utc(row.ended) if row.ended else None,
@@ -49,7 +49,7 @@ def of_run(row: RunRow) -> tuple[Part, ...]:
     )
 
 
-def to_json(part: Part) -> dict[str, Any]:
+def to_json(part: RunPart) -> dict[str, Any]:
     return {
         **asdict(part),
         "started": utc(part.started).isoformat(timespec="microseconds"),
@@ -58,9 +58,9 @@ def to_json(part: Part) -> dict[str, Any]:
     }
 
 
-def from_json(value: Mapping[str, Any]) -> Part:
+def from_json(value: Mapping[str, Any]) -> RunPart:
     ended = value["ended"]
-    return Part(
+    return RunPart(
         **{
             **value,
             "started": dt.datetime.fromisoformat(value["started"]),
@@ -69,7 +69,7 @@ def from_json(value: Mapping[str, Any]) -> Part:
     )
 
 
-def together(parts: Sequence[Part]) -> dict[str, Any]:
+def together(parts: Sequence[RunPart]) -> dict[str, Any]:
     """The columns of a run that consists of these parts, in whatever order."""
     parts = sorted(parts, key=lambda part: part.uid)
     open_ = [part for part in parts if part.ended is None]

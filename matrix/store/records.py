@@ -236,7 +236,7 @@ class CellRecord:
 
 
 @dataclass(frozen=True)
-class Part:
+class RunPart:
     """One execution that a run consists of: the run itself, or one `shard`, I/N, of it. Parts of the same `partition`
     belong to the same cut of a plan of `whole` cells."""
 
@@ -274,4 +274,4 @@ class RunRecord:
     resolution: Resolution = "then"
     as_of: dt.date | None = None
     uid: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[RunPart, ...] = ()

@@ -28,8 +28,8 @@ from matrix.store.records import (
     CellRecord,
     JobKind,
     Observation,
-    Part,
     Resolution,
+    RunPart,
     RunRecord,
     family_from,
     obstacle_from,
@@ -81,7 +81,7 @@ class Store:
         """
         if uid is not None and not parts.UID.fullmatch(uid):
             raise UsageError(f"--run-id {uid}: at most 64 letters, digits, '.', '_' and '-', not beginning with '.'")
-        begun = Part(
+        begun = RunPart(
             uid=_part_uid(uid, part),
             started=dt.datetime.now(dt.UTC),
             ended=None,
@@ -350,7 +350,7 @@ def _part_uid(uid: str | None, part: Mapping[str, Any] | None) -> str:
     return "-".join([uid or uuid.uuid4().hex, *(str(shard).split("/") if shard else ())])
 
 
-def _set_parts(row: RunRow, of_run: Sequence[Part]) -> None:
+def _set_parts(row: RunRow, of_run: Sequence[RunPart]) -> None:
     row.parts = [parts.to_json(one) for one in sorted(of_run, key=lambda one: one.uid)]
     for column, value in parts.together(of_run).items():
         setattr(row, column, value)
@@ -374,7 +374,7 @@ def _close_run(row: RunRow, state: object) -> None:
     _set_parts(row, closed)
 
 
-def _reopen(row: RunRow, begun: Part, shard: bool) -> None:
+def _reopen(row: RunRow, begun: RunPart, shard: bool) -> None:
     before = {one.uid: one for one in parts.of_run(row)}
     own = before.get(begun.uid)
     if own is not None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         ModelSpec,
         ReferenceRow,
         Row,
+        StatedTolerance,
         Tier,
-        Tolerance,
         TorchRelease,
     )
 
@@ -37,8 +37,8 @@ __all__ = [
     "ModelSpec",
     "ReferenceRow",
     "Row",
+    "StatedTolerance",
     "Tier",
-    "Tolerance",
     "TorchRelease",
     "load_config",
 ]

@@ -12,7 +12,7 @@ from matrix.core.errors import ConfigError
 from matrix.core.paths import CONVERTER
 from matrix.table.check import Problem, RowRules, problems
 from matrix.table.model import Config
-from matrix.table.source import Source, read_source
+from matrix.table.source import TableSource, read_source
 
 
 def load_config(
@@ -54,7 +54,7 @@ def _absent_files(config: Config, folder: Path) -> Iterator[Problem]:
             yield ("models", i, "builder", "write"), f"there is no {model.builder.write}"
 
 
-def _explain(error: ValidationError, source: Source) -> str:
+def _explain(error: ValidationError, source: TableSource) -> str:
     lines = []
     for item in error.errors(include_url=False):
         place = tuple(part for part in item["loc"] if part != "[key]")

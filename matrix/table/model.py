@@ -202,7 +202,7 @@ class ModelInput(Strict):
         return self
 
 
-class Tolerance(Strict):
+class StatedTolerance(Strict):
     """An element passes where |a - b| <= atol + rtol * |reference|."""
 
     rtol: FiniteFloat = Field(ge=0)
@@ -241,7 +241,7 @@ class ModelSpec(Strict):
     inputs_file: str | None = None
     reference: str | None = None
     builder: Builder | None = None
-    tolerances: dict[NumberKind, Tolerance] = {}
+    tolerances: dict[NumberKind, StatedTolerance] = {}
     note: str = ""
 
     @model_validator(mode="after")
@@ -319,7 +319,7 @@ class Config(Strict):
     converters: tuple[ConverterRow, ...]
     models: tuple[ModelSpec, ...]
     limits: Limits = Limits()
-    tolerances: dict[NumberKind, Tolerance] = {}
+    tolerances: dict[NumberKind, StatedTolerance] = {}
     tiers: dict[Identifier, Tier]
     default_tier: Identifier = "quick"
     expect: tuple[Expectation, ...] = ()

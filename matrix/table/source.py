@@ -18,7 +18,7 @@ Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """A parsed file: `data` and where each part of it stands."""
 
     path: Path
@@ -34,7 +34,7 @@ class Source:
         return f"{self.path}:{line}:{column}"
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> TableSource:
     """Parse `path`. Raises ConfigError for a missing file, YAML that does not parse, or a key given twice."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def read_source(path: Path) -> Source:
         raise ConfigError(f"{path}:1:1: the file is empty")
     marks: dict[Place, tuple[int, int]] = {}
     data = _plain(root, (), path, marks, set())
-    return Source(path, data, marks)
+    return TableSource(path, data, marks)
 
 
 def _plain(node: yaml.Node, place: Place, path: Path, marks: dict[Place, tuple[int, int]], open_nodes: set[int]) -> Any:

@@ -33,7 +33,7 @@ from matrix.packages import interpreters
 from matrix.packages.interpreters import Interpreter
 from tools.bases import debian
 from tools.bases.libraries import needed
-from tools.bases.make import Workshop
+from tools.bases.make import ImageMaker
 from tools.bases.tree import CannotCopy, examine
 
 PYTHON = "3.9"
@@ -134,7 +134,7 @@ def test_made_again_it_is_the_same(client: docker.DockerClient, base: str, tmp_p
     # What a call that was killed leaves behind is no hindrance.
     client.containers.create(base, "true", name=CONTAINER)
     root = client.images.get(names.debian(debian.codename()))
-    Workshop(client, tmp_path, said.append).base(tree, needed(tree), root, again=True)
+    ImageMaker(client, tmp_path, said.append).base(tree, needed(tree), root, again=True)
     assert said[-1].endswith(" as before")
     assert client.images.get(NAME).id == base
     assert not client.containers.list(all=True, filters={"name": CONTAINER})
@@ -148,7 +148,7 @@ def test_nobody_is_disturbed_who_is_making_the_same(client: docker.DockerClient,
     other = client.containers.run(base, ["sleep", "600"], name=CONTAINER, detach=True, init=True)
     try:
         with pytest.raises(Indeterminate, match="is being made already"):
-            Workshop(client, tmp_path, print).base(tree, needed(tree), root, again=True)
+            ImageMaker(client, tmp_path, print).base(tree, needed(tree), root, again=True)
         other.reload()
         assert other.status == "running"
     finally:
@@ -165,7 +165,7 @@ def test_an_interpreter_that_does_not_work_there_is_refused(
     broken = type(tree)(tree.prefix, tree.stdlib, tree.version, (*tree.modules, "no_such_module"))
     root = client.images.get(names.debian(debian.codename()))
     with pytest.raises(CannotCopy, match="No module named 'no_such_module'"):
-        Workshop(client, tmp_path, print).base(broken, needed(tree), root, again=False)
+        ImageMaker(client, tmp_path, print).base(broken, needed(tree), root, again=False)
     assert client.images.get(NAME).id == base
     assert not client.containers.list(all=True, filters={"name": CONTAINER})
 
@@ -242,7 +242,7 @@ def test_pins_are_the_digests_of_a_registry(
     done = matrix(PYTHON, "--pin", "--base", registry.template, "--to", str(target))
     assert done.returncode == 0, done.stderr
     pinned = pins.read(target)
-    assert pinned == pins.Pins(template=registry.template, digests={PYTHON: pushed})
+    assert pinned == pins.BasePins(template=registry.template, digests={PYTHON: pushed})
 
     reference = f"{registry.address}/python@{pushed}"
     with pytest.raises(ImageNotFound):

@@ -23,8 +23,8 @@ import shared
 from engine import need_bases, no_new_layers, own_bases
 from tables import NEWEST, ROOT, TF1, TF2, need_cpu_torch
 
-from matrix.answers.use_cases import Options, execute
-from matrix.app.project import Session
+from matrix.answers.use_cases import RunOptions, execute
+from matrix.app.project import Project
 from matrix.environments.docker.client import buildkit_cli
 from matrix.judging.cells import Judge
 from matrix.judging.tolerance import Tolerances
@@ -82,7 +82,7 @@ class Theirs:
     def choice(self, converter: str, opset: int, remedy: bool = False, tflite: bool = False) -> Choice:
         """The toolchain measured, as pick has it at its end."""
         only = (f"exporter={EXPORTER}-torchscript", f"opset={opset}", f"converter={converter}")
-        session = Session(
+        session = Project(
             ROOT / "matrix.yml",
             self.state,
             IndexSettings.resolve(),
@@ -91,7 +91,7 @@ class Theirs:
             engine_name="venv",
             given=(self.model,),
         )
-        options = Options(
+        options = RunOptions(
             remedy=remedy, tflite=tflite, locked=True, command="python -m matrix pick --model net.py:build"
         )
         self._checkpoint(session)
@@ -121,7 +121,7 @@ class Theirs:
             tflite=tflite,
         )
 
-    def _checkpoint(self, session: Session) -> None:
+    def _checkpoint(self, session: Project) -> None:
         """The weights, saved by the torch of the exporter's environment."""
         if not (self.folder / "net.pt").exists():
             (python,) = self.state.root.glob("envs/*/lib/python3.11/site-packages/torch/__init__.py")

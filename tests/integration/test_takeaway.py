@@ -28,7 +28,7 @@ from engine import lacking
 from product import Finished, Project, wait_for
 from tables import ROOT, TF1, TF2
 
-from matrix.app.project import Session
+from matrix.app.project import Project as OpenProject
 from matrix.environments.docker.engine import DockerEngine
 from matrix.families.onnx_tf import OnnxTf
 from matrix.outputs.package.image.carried import write_program
@@ -511,7 +511,7 @@ def test_a_joint_environment_that_cannot_be_is_explained(maker: Project, engine:
 def test_where_onnx_runtime_does_not_start_the_image_takes_outputs_instead(
     maker: Project, engine: docker.DockerClient, small: Finished, data: Path
 ) -> None:
-    session = Session(maker.table, State(maker.state), IndexSettings.resolve(), engine_name="docker")
+    session = OpenProject(maker.table, State(maker.state), IndexSettings.resolve(), engine_name="docker")
     docker_engine, _ = session.engine()
     assert isinstance(docker_engine, DockerEngine)
     lock, second = session.locks[TF1], session.locks["reference"]

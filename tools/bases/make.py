@@ -42,7 +42,7 @@ ldconfig
 
 
 @dataclass
-class Workshop:
+class ImageMaker:
     """Makes bases in one engine. `scratch` takes about 500 MB, `say` gets a line for everything worth telling."""
 
     client: docker.DockerClient
@@ -185,7 +185,7 @@ def make(
         return problems
     wanted = debian.packages(name for _, libraries in trees for name in libraries.packages)
     with tempfile.TemporaryDirectory(prefix="torch-tf-matrix-bases-") as folder:
-        workshop = Workshop(client, Path(folder), say)
+        workshop = ImageMaker(client, Path(folder), say)
         root = workshop.root(codename, wanted, again)
         for tree, libraries in trees:
             try:

@@ -14,7 +14,7 @@ HINTED = 2
 
 
 @dataclass(frozen=True)
-class Pair:
+class Bracket:
     """A good index and a bad one beyond it, with nothing between them but what could not be tested."""
 
     good: int
@@ -25,13 +25,13 @@ class Pair:
         return self.bad - self.good - 1
 
 
-def bracket(known: Mapping[int, bool | None]) -> Pair:
+def bracket(known: Mapping[int, bool | None]) -> Bracket:
     """The bad one that is nearest to the good end, and the last good one before it."""
     bad = min(index for index, good in known.items() if good is False)
-    return Pair(max(index for index, good in known.items() if good and index < bad), bad)
+    return Bracket(max(index for index, good in known.items() if good and index < bad), bad)
 
 
-def next_probe(known: Mapping[int, bool | None], hints: Sequence[int] = (), granted: int = 0) -> int | Pair:
+def next_probe(known: Mapping[int, bool | None], hints: Sequence[int] = (), granted: int = 0) -> int | Bracket:
     """The index to test next, or the transition. `known` says of indices whether they are good, None where that cannot
     be found out; 0, the good end, is good and the last one bad.
 
@@ -61,7 +61,7 @@ def depth(width: int) -> int:
     return (width - 1).bit_length()
 
 
-def narrow(ledger: Ledger, line: Sequence[Resolved], hints: Sequence[Ranges] = ()) -> Steps[Pair]:
+def narrow(ledger: Ledger, line: Sequence[Resolved], hints: Sequence[Ranges] = ()) -> Steps[Bracket]:
     """The transition next to `line[0]`, which is known to be good, as `line[-1]` is to be bad. Whatever is known of
     members already costs nothing. Ranges that the remedies of a failure name, and `hints`, say where to look first.
 
@@ -82,7 +82,7 @@ def narrow(ledger: Ledger, line: Sequence[Resolved], hints: Sequence[Ranges] = (
             granted += HINTED
         suspects = [index for ranges in wanted if (index := _first(line, found, ranges)) is not None]
         probe = next_probe(known, suspects, granted)
-        if isinstance(probe, Pair):
+        if isinstance(probe, Bracket):
             return probe
         try:
             yield from ledger.outcome(line[probe])
@@ -91,7 +91,7 @@ def narrow(ledger: Ledger, line: Sequence[Resolved], hints: Sequence[Ranges] = (
         granted -= 1
 
 
-def _first(line: Sequence[Resolved], pair: Pair, ranges: Ranges) -> int | None:
+def _first(line: Sequence[Resolved], pair: Bracket, ranges: Ranges) -> int | None:
     """Where the ranges are left; nowhere if the good one is outside of them and good all the same."""
     if not fulfilled(line[pair.good].packages, ranges):
         return None

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from matrix.answers.blame.asked import LimitReached
 from matrix.answers.blame.questions import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
 from matrix.answers.remedies.apply import with_ranges
-from matrix.app.project import Session
-from matrix.app.runtime import Underway
+from matrix.app.project import Project
+from matrix.app.runtime import RecordedRun
 from matrix.core.errors import Indeterminate, Interrupted
 from matrix.environments.locks.live import LiveResolver
 from matrix.families import family_of
@@ -34,13 +34,13 @@ _SPELLED = 3
 
 
 @dataclass
-class Inquiry:
+class BlameLoop:
     """One cell whose row `row`, with the lock `then` of its own time, is looked at as of other days. After `deadline`
     (of time.monotonic) nothing more is run. `cells` are the ids of the cells that were run, by digest of the
     environment."""
 
-    session: Session
-    run: Underway
+    session: Project
+    run: RecordedRun
     cell: Cell
     row: Row
     then: Lock

@@ -11,15 +11,15 @@ from typing import Any
 from packaging.version import Version
 
 from matrix.answers.blame.document import document
-from matrix.answers.blame.loop import Inquiry
+from matrix.answers.blame.loop import BlameLoop
 from matrix.answers.blame.picture import picture
 from matrix.answers.blame.questions import Blame, Changed
 from matrix.answers.blame.report import Story, on_the_first_day
 from matrix.answers.blame.search import investigate
 from matrix.answers.blame.text import answer
 from matrix.answers.evidence import recorded
-from matrix.app.project import Session
-from matrix.app.runtime import Bounds, Underway, Workshop
+from matrix.app.project import Project
+from matrix.app.runtime import Bounds, RecordedRun, Runtime
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, UsageError
 from matrix.environments.locks.live import LiveResolver
 from matrix.history.sides import BothSides
@@ -35,7 +35,7 @@ _FRESH_SECONDS = 3600
 
 
 def blame_cell(
-    session: Session, run: Underway, name: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
+    session: Project, run: RecordedRun, name: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
 ) -> Story:
     """Who broke, or mended, the cell `name`, which may be one of then or of now; the row whose environment moves is the
     one that moved in that, else the converter's. `good` is a day to begin with instead of the row's own.
@@ -57,7 +57,7 @@ def blame_cell(
         )
     resolver = LiveResolver(session.settings, _FRESH_SECONDS)
     deadline = began + bounds.seconds if bounds.seconds is not None else None
-    inquiry = Inquiry(session, run, cell, row, then, resolver, deadline)
+    inquiry = BlameLoop(session, run, cell, row, then, resolver, deadline)
     blame = inquiry.conclude(investigate(good or then.as_of, now, bounds.runs))
     pages = Releases(session.settings)
     story = Story(
@@ -76,7 +76,7 @@ def blame_cell(
     return story
 
 
-def _row(session: Session, cell: Cell, name: str) -> Row:
+def _row(session: Project, cell: Cell, name: str) -> Row:
     if CellId.parse(name).moved != "exporter":
         return cell.converter
     rows = {row.id: row for row in session.config.exporters}
@@ -130,7 +130,7 @@ def _withdrawn(blame: Blame, releases: Releases) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: Bounds) -> dict[str, str]:
+def blame_all(shop: Runtime, sides: Sequence[BothSides], now: dt.date, bounds: Bounds) -> dict[str, str]:
     """Cell of now to what was found out, of those that are of another verdict now than then. One blamed before with the
     same environments of then and now is not blamed again, unless that was cut short or could not be told; `seconds` are
     for all together, `runs` for each.
@@ -158,7 +158,7 @@ def blame_all(shop: Workshop, sides: Sequence[BothSides], now: dt.date, bounds: 
     return told
 
 
-def _holds(session: Session, side: BothSides, story: Mapping[str, Any]) -> bool:
+def _holds(session: Project, side: BothSides, story: Mapping[str, Any]) -> bool:
     """Whether a stored blame answers for the environments that a cell was run in, then and now, and for its reason."""
     if story["kind"] == "indeterminate" or story.get("stopped", True):
         return False

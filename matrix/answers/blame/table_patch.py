@@ -27,14 +27,14 @@ from matrix.environments.locks.request import all_requests, make_request
 from matrix.families import family_of
 from matrix.table.check import applies, problems, rows_with_places
 from matrix.table.model import Companion, Config, ConverterRow, ExporterRow, Row
-from matrix.table.source import Place, Source, read_source
+from matrix.table.source import Place, TableSource, read_source
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 Change = Callable[[Config], Config]
 
 
 @dataclass(frozen=True)
-class Proposal:
+class TablePatch:
     """`diff` is a unified one, for `patch -p1` or `git apply` in the table's folder. `stale` are the environments whose
     locks no longer answer their rows once it is applied. Where no diff could be made it is '' and `by_hand` says what
     to write instead."""
@@ -54,7 +54,7 @@ class Proposal:
         return "\n".join(lines) + "\n" + self.diff
 
 
-def proposal(table: Path, config: Config, row: Row, ranges: Ranges, why: str) -> Proposal:
+def proposal(table: Path, config: Config, row: Row, ranges: Ranges, why: str) -> TablePatch:
     """A companion rule that gives `row` the `ranges`, behind those of the file `table`; for a row to which no rules
     apply, an `add` of its own. `config` is the table as it was read.
 
@@ -80,8 +80,8 @@ def proposal(table: Path, config: Config, row: Row, ranges: Ranges, why: str) ->
     stale = _stale(config, change(config))
     for changed in attempts:
         if _holds(changed, source, change):
-            return Proposal(_diff(table.name, text, changed), stale)
-    return Proposal("", stale, f"# no diff can be made of {table.name} as it is written; write {by_hand}\n")
+            return TablePatch(_diff(table.name, text, changed), stale)
+    return TablePatch("", stale, f"# no diff can be made of {table.name} as it is written; write {by_hand}\n")
 
 
 def _with_rule(config: Config, rule: Companion) -> Config:
@@ -149,7 +149,7 @@ def _stale(before: Config, after: Config) -> tuple[str, ...]:
     return tuple(request.name for request in all_requests(after) if known.get(request.name) != request.digest)
 
 
-def _behind_companions(source: Source, text: str, rule: Companion) -> Iterator[str]:
+def _behind_companions(source: TableSource, text: str, rule: Companion) -> Iterator[str]:
     """The text with the rule behind the last one; without any, in a section of its own at the end."""
     lines = _lines(text)
     end = _newline(text)
@@ -198,7 +198,7 @@ def _written(rule: Companion, indent: str, dash: str) -> list[str]:
     ]
 
 
-def _in_row(source: Source, text: str, config: Config, row: Row, wanted: Mapping[str, str]) -> Iterator[str]:
+def _in_row(source: TableSource, text: str, config: Config, row: Row, wanted: Mapping[str, str]) -> Iterator[str]:
     """The text with the ranges in the row's own `add`: to try one after the other, for a mark says where something
     begins but not where it ends."""
     place = next((place for place, known in rows_with_places(config) if known.id == row.id), None)
@@ -220,7 +220,7 @@ def _in_row(source: Source, text: str, config: Config, row: Row, wanted: Mapping
     yield _before(source, text, (*place, "pins"), entry)
 
 
-def _before(source: Source, text: str, place: Place, entry: str) -> str:
+def _before(source: TableSource, text: str, place: Place, entry: str) -> str:
     """The text with a key before another: on a line of its own where that one begins its line."""
     lines = _lines(text)
     line, column = source.marks[place]
@@ -231,7 +231,7 @@ def _before(source: Source, text: str, place: Place, entry: str) -> str:
     return "".join(lines)
 
 
-def _more_in_add(source: Source, text: str, place: Place, row: Row, wanted: Mapping[str, str]) -> str:
+def _more_in_add(source: TableSource, text: str, place: Place, row: Row, wanted: Mapping[str, str]) -> str:
     """Ranges of packages that the row's `add` names already are narrowed where they stand, others put before them."""
     lines = _lines(text)
     inside = sorted((source.marks[(*place, "add", package)], package) for package in row.add)
@@ -253,7 +253,7 @@ def _more_in_add(source: Source, text: str, place: Place, row: Row, wanted: Mapp
     return "".join(lines)
 
 
-def _holds(changed: str, source: Source, change: Change) -> bool:
+def _holds(changed: str, source: TableSource, change: Change) -> bool:
     """Whether the text, read as a table, is the file's own table with the change."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / source.path.name

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from matrix.answers.blame.asked import Ledger, LimitReached, Steps
-from matrix.answers.blame.bisection import Pair, bracket, narrow, standing
+from matrix.answers.blame.bisection import Bracket, bracket, narrow, standing
 from matrix.answers.blame.delta import changes, minimise
 from matrix.answers.blame.questions import Ranges, Resolved, Transition, Turn
 from matrix.answers.blame.ranges import cap, fulfilled
@@ -51,7 +51,7 @@ def turns(ledger: Ledger, line: Sequence[Resolved], but: Transition) -> tuple[Tu
     return tuple(found)
 
 
-def _explain(ledger: Ledger, line: Sequence[Resolved], pair: Pair, under: Ranges) -> Steps[Transition]:
+def _explain(ledger: Ledger, line: Sequence[Resolved], pair: Bracket, under: Ranges) -> Steps[Transition]:
     before, after = line[pair.good], line[pair.bad]
     measured = ledger.known(after)
     if measured is None:

@@ -10,7 +10,7 @@ from typing import Any
 from matrix.answers.drift.incidents import KINDS, Incident, incidents
 from matrix.answers.drift.report import RowDrift, row_drift
 from matrix.answers.evidence.derive import identity_of, lock_identity
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.environments.locks.request import Request
 from matrix.history.sides import BothSides, both_sides
 from matrix.judging.cells import CellResult, Judge
@@ -30,7 +30,7 @@ _OF_THEN = frozenset({"yanked", "file-gone"})
 class Past:
     """The history of a store, read for one run."""
 
-    session: Session
+    session: Project
     store: Store
     judge: Judge
     run: int
@@ -137,7 +137,7 @@ def _packages(locks: Iterable[Lock], requests: Mapping[str, Request]) -> set[str
     return found
 
 
-def _is_locked_so(result: CellResult, session: Session) -> bool:
+def _is_locked_so(result: CellResult, session: Project) -> bool:
     """Whether a cell was measured with the locks that its rows have now."""
     names = session.environments_of(result.record)
     for name, part in zip(names, (result.export, result.convert), strict=True):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from matrix.answers.evidence import shipped
 from matrix.answers.evidence.known import Evidence
-from matrix.answers.evidence.stored import Source, read
+from matrix.answers.evidence.stored import EvidenceSource, read
 from matrix.answers.operators import Coverage
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
 
 
-def gather(session: Session, source: Source, model: str | None = None) -> Evidence:
+def gather(session: Project, source: EvidenceSource, model: str | None = None) -> Evidence:
     """Cells and operator coverage, of `model` all there is; what the store has itself comes before what was shipped."""
     place = shipped.folder(session.table)
     own = _stored_coverage(source)
@@ -21,16 +21,16 @@ def gather(session: Session, source: Source, model: str | None = None) -> Eviden
     return read(source, shipped.read_cells(place), coverage, model)
 
 
-def look_up(session: Session, url: str | None, model: str | None = None) -> Evidence:
+def look_up(session: Project, url: str | None, model: str | None = None) -> Evidence:
     """The evidence of a session whose store, at `url` or in its state folder, nobody has open."""
     store = session.state.open_store(url)
     try:
-        return gather(session, Source(store, session.config, session.locks), model)
+        return gather(session, EvidenceSource(store, session.config, session.locks), model)
     finally:
         store.close()
 
 
-def _stored_coverage(source: Source) -> dict[str, Coverage]:
+def _stored_coverage(source: EvidenceSource) -> dict[str, Coverage]:
     """Of the converters whose locks are still those it was measured with."""
     rows = {row.id for row in source.config.converters} & source.locks.keys()
     current = {

@@ -22,7 +22,7 @@ _SHARED = frozenset(
 _COLUMNS = Entry._fields
 
 
-class _Table:
+class _PackedTable:
     """Values by number."""
 
     def __init__(self) -> None:
@@ -38,13 +38,13 @@ class _Table:
 
 def pack(entries: Sequence[Entry], profiles: Mapping[ProfileKey, Profile]) -> dict[str, Any]:
     """Of the same evidence in the same order always the same value."""
-    shared = {name: _Table() for name in sorted(_SHARED)}
+    shared = {name: _PackedTable() for name in sorted(_SHARED)}
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     for entry in entries:
         for name in _COLUMNS:
             value = getattr(entry, name)
             columns[name].append(shared[name].number(value) if name in _SHARED else value)
-    uses, written, rows = _Table(), _Table(), []
+    uses, written, rows = _PackedTable(), _PackedTable(), []
     for profile in profiles.values():
         what = (profile.opset_written, profile.ir_version, tuple(uses.number(use) for use in profile.uses))
         rows.append([*profile.key, written.number(what)])

@@ -23,7 +23,7 @@ from matrix.table.ids import environment_name
 
 if TYPE_CHECKING:
     from matrix.answers.operators import Coverage
-    from matrix.app.runtime import Underway, Workshop
+    from matrix.app.runtime import RecordedRun, Runtime
     from matrix.judging.cells import Judge
     from matrix.packages.lock import Lock
     from matrix.store import CellRecord, Store
@@ -36,7 +36,7 @@ _ENOUGH = 5_000
 
 
 @dataclass
-class Source:
+class EvidenceSource:
     """Where evidence comes from: a store, and the table with its present locks. `judging` is a judge that is there
     already; where everything was derived before, none is needed."""
 
@@ -52,16 +52,16 @@ class Source:
         return self.judging or Judge(self.config, self.store)
 
 
-def source_of(shop: Workshop) -> Source:
+def source_of(shop: Runtime) -> EvidenceSource:
     """The source of evidence that an open workshop is."""
-    return Source(shop.store, shop.session.config, shop.session.locks, shop.judge)
+    return EvidenceSource(shop.store, shop.session.config, shop.session.locks, shop.judge)
 
 
 @contextlib.contextmanager
 def recorded(
-    shop: Workshop, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
-) -> Iterator[Underway]:
-    """`Workshop.recorded`, with the evidence of the run derived at its end, so that nobody has to wait for it."""
+    shop: Runtime, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
+) -> Iterator[RecordedRun]:
+    """`Runtime.recorded`, with the evidence of the run derived at its end, so that nobody has to wait for it."""
     underway = None
     try:
         with shop.recorded(tier, planned, part) as underway:
@@ -71,13 +71,13 @@ def recorded(
             keep(source_of(shop), underway.number)
 
 
-def keep(source: Source, run: int) -> None:
+def keep(source: EvidenceSource, run: int) -> None:
     """Derive the evidence of a run that is over, so that nobody has to wait for it."""
     source.store.keep_derived({_key(source.config, run): _derived(source, run)})
 
 
 def read(
-    source: Source,
+    source: EvidenceSource,
     shipped: Mapping[str, Any] | None = None,
     coverage: Mapping[str, Coverage] | None = None,
     model: str | None = None,
@@ -108,7 +108,7 @@ def read(
     return Evidence(tuple(entries), profiles, coverage or {})
 
 
-def _derived(source: Source, run: int) -> dict[str, Any]:
+def _derived(source: EvidenceSource, run: int) -> dict[str, Any]:
     # Of another time than its own, a row says nothing about what its lock installs.
     records = [record for record in source.store.cells(run) if record.cell_id.moved is None]
     entries, profiles = derive(source.judge.cells(records, source.locks, run), run)

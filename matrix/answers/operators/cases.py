@@ -54,7 +54,7 @@ class Case(_Part):
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
-class Report(_Part):
+class CaseFile(_Part):
     """The whole file. `package` is the converter's, `release` that of it."""
 
     schema_: Literal[1, 2] = Field(alias="schema")
@@ -76,12 +76,12 @@ class Report(_Part):
         return data
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: Path) -> CaseFile:
     """Raises UnreadableCases, saying in one line what is wrong, and OSError where the file cannot be opened."""
     if path.stat().st_size > _BYTES_CAP:
         raise UnreadableCases(f"it is larger than {_BYTES_CAP // 2**20} MiB")
     try:
-        return Report.model_validate_json(path.read_bytes())
+        return CaseFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -44,7 +44,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseCoverage:
     """One `release` of a converter, its `package`. `agreeing` counts, over its rows, the measured forms whose claim
     holds; `measured` all."""
 
@@ -57,7 +57,7 @@ class Release:
     agreeing: int
 
 
-def releases(coverages: Sequence[Coverage]) -> tuple[Release, ...]:
+def releases(coverages: Sequence[Coverage]) -> tuple[ReleaseCoverage, ...]:
     """Converters in the order given, of each the oldest release first; rows in the order given."""
     grouped: dict[str, dict[str, list[Coverage]]] = {}
     for coverage in coverages:
@@ -69,7 +69,7 @@ def releases(coverages: Sequence[Coverage]) -> tuple[Release, ...]:
     )
 
 
-def _release(package: str, name: str, coverages: Sequence[Coverage]) -> Release:
+def _release(package: str, name: str, coverages: Sequence[Coverage]) -> ReleaseCoverage:
     by_row = {coverage.converter: claims(coverage) for coverage in coverages}
     by_form: dict[tuple[str, int], dict[str, Claim]] = {}
     for row, of_row in by_row.items():
@@ -82,7 +82,7 @@ def _release(package: str, name: str, coverages: Sequence[Coverage]) -> Release:
         for since in versions
     }
     measured = [claim for of_row in by_row.values() for claim in of_row if claim.support is not None]
-    return Release(
+    return ReleaseCoverage(
         package,
         name,
         tuple(by_row),

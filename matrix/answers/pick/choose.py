@@ -15,11 +15,11 @@ from matrix.answers.pick.constraints import EXPORTERS, Constraint
 from matrix.answers.pick.derived_rows import Releases, stretched
 from matrix.answers.pick.ranking import Preference, Preferences, Ranked
 from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import Wanted, ranking
+from matrix.answers.pick.request import PickRequest, ranking
 from matrix.answers.pick.search import Picks, Proof
 from matrix.answers.remedies.apply import Table
-from matrix.app.project import Session
-from matrix.app.runtime import Underway
+from matrix.app.project import Project
+from matrix.app.runtime import RecordedRun
 from matrix.core.errors import ConfigError, Indeterminate, LockStale
 from matrix.judging.cells import CellResult
 from matrix.packages.index import UploadDates
@@ -55,7 +55,7 @@ class Picked:
         return sum(trial.convert is not None and bool(trial.convert.passes) for trial in tried)
 
 
-def pick(session: Session, wanted: Wanted, run: Underway, evidence: Evidence) -> Picked:
+def pick(session: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence) -> Picked:
     """Try toolchains inside a run of the history, going by `evidence`. Raises what the making of locks does, where
     nothing was proven before."""
     picked = Picked()
@@ -83,7 +83,7 @@ def pick(session: Session, wanted: Wanted, run: Underway, evidence: Evidence) ->
     return picked
 
 
-def _make_rows(session: Session, wanted: Wanted, run: Underway) -> dict[str, str]:
+def _make_rows(session: Project, wanted: PickRequest, run: RecordedRun) -> dict[str, str]:
     """Have rows made of the closest ones; row to why it cannot be installed, or ''. None where that takes an index
     that does not answer, or locks that must not be made: what is left to try needs neither."""
     try:
@@ -104,12 +104,14 @@ def _but(
     return lambda constraints: [item for item in ranked(constraints) if item.cell.id not in known]
 
 
-def _open(picked: Picked, wanted: Wanted) -> bool:
+def _open(picked: Picked, wanted: PickRequest) -> bool:
     """Whether less than what was asked for is worth looking for."""
     return bool(wanted.constraints) and not picked.proofs and not picked.stopped and picked.asked < wanted.limit
 
 
-def _with_model(session: Session, wanted: Wanted, run: Underway, evidence: Evidence, picked: Picked) -> Evidence:
+def _with_model(
+    session: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence, picked: Picked
+) -> Evidence:
     """The evidence, with the model's operators read by an exporter if no earlier run has done it."""
     model = wanted.model
     if model in session.given:
@@ -138,9 +140,9 @@ def _with_model(session: Session, wanted: Wanted, run: Underway, evidence: Evide
 
 def _try(
     ranked: Sequence[Ranked],
-    session: Session,
-    wanted: Wanted,
-    run: Underway,
+    session: Project,
+    wanted: PickRequest,
+    run: RecordedRun,
     picked: Picked,
     given_up: tuple[Constraint, ...] = (),
 ) -> None:
@@ -185,7 +187,7 @@ def _preferred(proofs: list[Proof], preference: Preference, run: int) -> list[Pr
     return sorted(proofs, key=lambda proof: key(proof.cell))
 
 
-def _releases(session: Session) -> Releases:
+def _releases(session: Project) -> Releases:
     dates = UploadDates(session.settings)
 
     def releases(package: str) -> dict[Version, dt.date]:

@@ -14,11 +14,11 @@ from matrix.answers.prediction import Predictor
 from matrix.table.model import ModelSpec
 
 if TYPE_CHECKING:
-    from matrix.app.project import Session
+    from matrix.app.project import Project
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PickRequest:
     """What a user asks for. `needs` is a kind of artifact that has to work too."""
 
     model: ModelSpec
@@ -31,7 +31,9 @@ class Wanted:
     needs: str | None = None
 
 
-def ranking(session: Session, wanted: Wanted, evidence: Evidence) -> Callable[[Sequence[Constraint]], list[Ranked]]:
+def ranking(
+    session: Project, wanted: PickRequest, evidence: Evidence
+) -> Callable[[Sequence[Constraint]], list[Ranked]]:
     """Candidates for constraints, best first, by this evidence."""
     predictor = Predictor(session.config, evidence, locks=session.locks)
     prefer = Preferences(evidence.entries).key(wanted.prefer)

@@ -12,8 +12,16 @@ from matrix.answers.operators import Coverage
 from matrix.answers.operators.opsets import History
 from matrix.answers.operators.summary import OF_NAMES
 from matrix.answers.prediction.features import Feature, Reader, shapes
-from matrix.answers.prediction.frequencies import Failure, Frequencies, Index, Shares, Trial, kind_priors, suspects
-from matrix.answers.prediction.rows import Release, converter_release, nearest
+from matrix.answers.prediction.frequencies import (
+    CountedTrial,
+    Failure,
+    FeatureIndex,
+    Frequencies,
+    Shares,
+    kind_priors,
+    suspects,
+)
+from matrix.answers.prediction.rows import ConverterRelease, converter_release, nearest
 from matrix.families import family_of
 from matrix.families.reading import read_by
 from matrix.packages.lock import Lock
@@ -60,14 +68,14 @@ class Experience:
         self._told = max((covered.opset for covered in evidence.coverage.values()), default=0)
         cases = [(dict(case.forms), case.uses) for found in evidence.coverage.values() for case in found.cases]
         self._shapes = shapes(evidence.profiles.values(), cases, self._history)
-        self._index = Index()
+        self._index = FeatureIndex()
         self._readers: dict[str, Reader] = {}
         self._releases: dict[str, OnnxRelease | None] = {}
         self._newest = max((release.opset for release in config.onnx), default=0)
-        self._learned: dict[str | Release, Frequencies] = {}
-        self._tried: dict[tuple[str, Release, bool], list[Trial]] = {}
+        self._learned: dict[str | ConverterRelease, Frequencies] = {}
+        self._tried: dict[tuple[str, ConverterRelease, bool], list[CountedTrial]] = {}
         self._broken: dict[str, Failure] = {}
-        self._cells: dict[str, list[Trial]] = defaultdict(list)
+        self._cells: dict[str, list[CountedTrial]] = defaultdict(list)
         self._add(evidence.entries, evidence.profiles)
 
     def release(self, row: ConverterRow) -> OnnxRelease | None:
@@ -138,12 +146,12 @@ class Experience:
             if known is None or (profile.ir_version or 0) <= known.ir:
                 self._cells[row.id].append(self._trial(row, entry, profile, seen[key]))
 
-    def _trial(self, row: ConverterRow, entry: Entry, profile: Profile, count: int) -> Trial:
+    def _trial(self, row: ConverterRow, entry: Entry, profile: Profile, count: int) -> CountedTrial:
         features = self._reader(row).features(profile)
         if entry.finding.verdict == "match":
-            return Trial(self._index.numbers(features), None, count)
+            return CountedTrial(self._index.numbers(features), None, count)
         failure = Failure(entry.finding, of=entry.model)
-        return Trial(self._index.numbers(suspects(features, failure)), failure, count)
+        return CountedTrial(self._index.numbers(suspects(features, failure)), failure, count)
 
     def _reader(self, row: ConverterRow) -> Reader:
         if row.id not in self._readers:
@@ -174,7 +182,7 @@ class Experience:
             self._learned[row.id] = Frequencies([*own, *cases], self._priors(above), _STRENGTHS[2])
         return self._learned[row.id]
 
-    def _of_release(self, of: Release) -> Frequencies:
+    def _of_release(self, of: ConverterRelease) -> Frequencies:
         if of not in self._learned:
             trials = [
                 trial
@@ -186,7 +194,7 @@ class Experience:
         return self._learned[of]
 
     def _of_all(self, family: str) -> Frequencies:
-        key = Release(family, "")
+        key = ConverterRelease(family, "")
         if key not in self._learned:
             trials = [trial for name in self._cells if self._rows[name].family == family for trial in self._cells[name]]
             self._learned[key] = Frequencies(trials, kind_priors(self._index.features, KINDS), _STRENGTHS[0])
@@ -197,7 +205,7 @@ class Experience:
         priors[: len(above.chances)] = above.chances
         return priors
 
-    def _cases(self, row: ConverterRow) -> list[Trial]:
+    def _cases(self, row: ConverterRow) -> list[CountedTrial]:
         """Of a row without coverage, what the nearest release got through says something too; not what it did not."""
         covered = self._covered(row)
         if covered is not None:
@@ -205,14 +213,14 @@ class Experience:
         near = nearest(row, self._rows, self._coverage.keys())
         return self._trials(row, self._coverage[near], failures=False) if near is not None else []
 
-    def _trials(self, row: ConverterRow, covered: Coverage, failures: bool) -> list[Trial]:
+    def _trials(self, row: ConverterRow, covered: Coverage, failures: bool) -> list[CountedTrial]:
         # To rows of one release a case shows the same: what their onnx knows plays no part in it.
         key = covered.converter, converter_release(row), failures
         if key not in self._tried:
             self._tried[key] = self._trials_of(self._reader(row), covered, failures)
         return self._tried[key]
 
-    def _trials_of(self, reader: Reader, covered: Coverage, failures: bool) -> list[Trial]:
+    def _trials_of(self, reader: Reader, covered: Coverage, failures: bool) -> list[CountedTrial]:
         trials = []
         for case in covered.cases:
             if (
@@ -225,10 +233,10 @@ class Experience:
             of_uses = (feature for use in case.uses for feature in reader.of_form(use, forms.get(use.operator)))
             features = tuple(dict.fromkeys(of_uses))
             if case.finding.verdict == "match":
-                trials.append(Trial(self._index.numbers(features)))
+                trials.append(CountedTrial(self._index.numbers(features)))
             else:
                 failure = Failure(case.finding, of=case.name)
-                trials.append(Trial(self._index.numbers(suspects(features, failure)), failure, single=True))
+                trials.append(CountedTrial(self._index.numbers(suspects(features, failure)), failure, single=True))
         return trials
 
 

@@ -67,7 +67,7 @@ def suspects(features: Iterable[Feature], failure: Failure) -> tuple[Feature, ..
     return told or counted or named or found
 
 
-class Index:
+class FeatureIndex:
     """Features by number."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CountedTrial:
     """A file that got through (`failure` None), or failed: then `numbers` are those of its suspects. `count` is how
     many times that was seen. A case that is `single` tells nothing where all its suspects are cleared: it is about
     something no model does."""
@@ -99,7 +99,7 @@ class Frequencies:
     """For each feature how likely a file gets past it. `priors` is what is thought of each before, worth `strength`
     files."""
 
-    def __init__(self, trials: Sequence[Trial], priors: Shares, strength: float) -> None:
+    def __init__(self, trials: Sequence[CountedTrial], priors: Shares, strength: float) -> None:
         size = len(priors)
         passed = [trial for trial in trials if trial.failure is None]
         failed = [trial for trial in trials if trial.failure is not None]
@@ -127,7 +127,7 @@ class Frequencies:
         return [self._failures[row] for row in self._rows[mine]]
 
 
-def _flat(trials: Sequence[Trial]) -> tuple[Numbers, Numbers]:
+def _flat(trials: Sequence[CountedTrial]) -> tuple[Numbers, Numbers]:
     """The features of all of them in one array, and to which trial each belongs."""
     if not trials:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
@@ -135,7 +135,7 @@ def _flat(trials: Sequence[Trial]) -> tuple[Numbers, Numbers]:
     return np.concatenate([trial.numbers for trial in trials]), rows
 
 
-def _counts(trials: Sequence[Trial]) -> Shares:
+def _counts(trials: Sequence[CountedTrial]) -> Shares:
     return np.array([trial.count for trial in trials], dtype=np.float64)
 
 

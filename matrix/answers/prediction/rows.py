@@ -11,7 +11,7 @@ from matrix.families import family_named, family_of
 from matrix.table.model import ConverterRow
 
 
-class Release(NamedTuple):
+class ConverterRelease(NamedTuple):
     """A release of a converter: the family, and the version of its first package."""
 
     family: str
@@ -21,9 +21,9 @@ class Release(NamedTuple):
         return f"{family_named(self.family).package} {self.version}"
 
 
-def converter_release(row: ConverterRow) -> Release:
+def converter_release(row: ConverterRow) -> ConverterRelease:
     """The release of the converter itself that a row has."""
-    return Release(row.family, row.pins[family_of(row).package])
+    return ConverterRelease(row.family, row.pins[family_of(row).package])
 
 
 def nearest(row: ConverterRow, rows: Mapping[str, ConverterRow], among: Collection[str]) -> str | None:

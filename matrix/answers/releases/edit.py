@@ -13,12 +13,12 @@ from typing import Literal
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
-from matrix.answers.releases.survey import Fact, NewRow, Proposal, Survey, beside
+from matrix.answers.releases.survey import Fact, NewRow, ProposedRow, Survey, beside
 from matrix.core.errors import ConfigError
 from matrix.judging.reasons import known_reasons
 from matrix.table.check import problems
 from matrix.table.model import Config, ConverterRow, ExporterRow, OnnxRelease, TorchRelease
-from matrix.table.source import Source, read_source
+from matrix.table.source import TableSource, read_source
 
 Section = Literal["onnx", "torch", "exporters", "converters"]
 SECTIONS: tuple[Section, ...] = ("onnx", "torch", "exporters", "converters")
@@ -67,7 +67,7 @@ def additions(survey: Survey) -> Additions:
     """
     rows: dict[str, NewRow] = {}
     notes: list[tuple[Section, str]] = []
-    settled: list[Proposal] = []
+    settled: list[ProposedRow] = []
     for proposal in survey.proposals:
         if proposal.standing == "lockable" and proposal.row is not None:
             rows.setdefault(proposal.row.id, proposal.row)
@@ -85,7 +85,7 @@ def additions(survey: Survey) -> Additions:
     return Additions(tuple(facts), tuple(rows.values()), tuple(notes))
 
 
-def _note(proposal: Proposal) -> tuple[Section, str]:
+def _note(proposal: ProposedRow) -> tuple[Section, str]:
     last = proposal.refused[-1]
     tried = [refusal.row.pins["onnx"] for refusal in proposal.refused if "onnx" in refusal.row.pins]
     others = f" with onnx {', '.join(tried)}" if tried and proposal.package != "onnx" else ""
@@ -140,7 +140,7 @@ def changed_table(text: str, path: Path, config: Config, added: Additions) -> st
     return result
 
 
-def _read(text: str, path: Path) -> Source:
+def _read(text: str, path: Path) -> TableSource:
     """`text` as if it were the file at `path`, which it need not be in."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / "table.yml"
@@ -149,10 +149,10 @@ def _read(text: str, path: Path) -> Source:
             read = read_source(scratch)
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(scratch), str(path))) from error
-    return Source(path, read.data, read.marks)
+    return TableSource(path, read.data, read.marks)
 
 
-def _end_of(section: Section, lines: Sequence[str], source: Source, config: Config) -> tuple[int, str, str]:
+def _end_of(section: Section, lines: Sequence[str], source: TableSource, config: Config) -> tuple[int, str, str]:
     """Index of the line that new ones go before, the indentation of a dash in this section, and how a line ends."""
     place = (section, _after(config, section) - 1)
     first = source.marks[place][0] - 1
@@ -171,7 +171,7 @@ def _end_of(section: Section, lines: Sequence[str], source: Source, config: Conf
     return end, found[1], (ending[0] if ending else "") or "\n"
 
 
-def _verify(source: Source, config: Config, added: Additions) -> None:
+def _verify(source: TableSource, config: Config, added: Additions) -> None:
     """Raises ConfigError unless `source` is `config` and the additions."""
     try:
         found = Config.model_validate(source.data)

@@ -34,7 +34,7 @@ class Offered(Protocol):
 
 
 @dataclass
-class Index:
+class OfferedReleases:
     """The index of the user's settings."""
 
     settings: IndexSettings

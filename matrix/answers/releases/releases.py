@@ -13,7 +13,7 @@ from matrix.packages.index import Package, ReleasedFile, usable
 
 
 @dataclass(frozen=True)
-class Release:
+class NewRelease:
     """A release that could be a row, with the day of its first upload (UTC)."""
 
     package: str
@@ -40,7 +40,7 @@ def news(
     pythons: Sequence[str],
     today: dt.date,
     substitute: Package | None = None,
-) -> tuple[tuple[Release, ...], tuple[LeftOut, ...]]:
+) -> tuple[tuple[NewRelease, ...], tuple[LeftOut, ...]]:
     """Of every minor series from that of the newest known version on, the newest release that can become a row, oldest
     first; and what is newer still but cannot.
 
@@ -49,7 +49,7 @@ def news(
     them.
     """
     newest = max(known)
-    new: list[Release] = []
+    new: list[NewRelease] = []
     left: list[LeftOut] = []
     later = [version for version in package.versions if version > newest]
     for series, members in groupby(later, key=_series):
@@ -65,7 +65,7 @@ def news(
                 left.append(LeftOut(package.name, version, why))
                 continue
             if version not in noted:
-                new.append(Release(package.name, version, package.first_uploads[version]))
+                new.append(NewRelease(package.name, version, package.first_uploads[version]))
             break
     return tuple(new), tuple(left)
 

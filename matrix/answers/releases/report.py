@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matrix.answers.releases.edit import Additions, section_of
-from matrix.answers.releases.survey import Proposal, Survey
+from matrix.answers.releases.survey import ProposedRow, Survey
 
 SCHEMA = 1
 
@@ -33,7 +33,7 @@ def added(additions: Additions) -> str:
     return f"added {', '.join(parts)}{rest}"
 
 
-def _outcome(proposal: Proposal) -> str:
+def _outcome(proposal: ProposedRow) -> str:
     match proposal.standing:
         case "lockable":
             assert proposal.row is not None and proposal.lock is not None
@@ -62,7 +62,7 @@ def document(survey: Survey, added: Additions, diff: str, written: bool) -> dict
     }
 
 
-def _proposal(proposal: Proposal) -> dict[str, Any]:
+def _proposal(proposal: ProposedRow) -> dict[str, Any]:
     lock, facts, row = proposal.lock, proposal.facts, proposal.row
     return {
         "package": proposal.package,

@@ -13,7 +13,7 @@ from packaging.version import Version
 from matrix.answers.releases.facts import ONNX_FILES, TORCH_FILES, onnx_release, torch_opsets
 from matrix.answers.releases.gist import gist
 from matrix.answers.releases.offered import Offered
-from matrix.answers.releases.releases import LeftOut, Release, news
+from matrix.answers.releases.releases import LeftOut, NewRelease, news
 from matrix.core.errors import ConfigError, Indeterminate
 from matrix.environments.locks.request import make_request
 from matrix.families import Family, in_order
@@ -34,7 +34,7 @@ Standing = Literal["lockable", "unsatisfiable", "undecided"]
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedRelease:
     """A row that no packages fulfil, and the resolver's reason in one line.
 
     `until` is the day to which that may change, because what goes along with the newest pin may still come out; None
@@ -47,7 +47,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposedRow:
     """What came of one new release.
 
     `facts` are its entry in the table's `onnx` or `torch` section. `row` is what a lock exists for (`lock`), None
@@ -60,7 +60,7 @@ class Proposal:
     facts: Fact | None = None
     row: NewRow | None = None
     lock: Lock | None = None
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[RefusedRelease, ...] = ()
     undecided: str = ""
     family: str = ""
 
@@ -82,11 +82,11 @@ class Survey:
     """`unlisted` are the packages whose releases are not known, and why."""
 
     as_of: dt.date
-    proposals: tuple[Proposal, ...]
+    proposals: tuple[ProposedRow, ...]
     left_out: tuple[LeftOut, ...]
     unlisted: tuple[tuple[str, str], ...]
 
-    def of(self, standing: Standing) -> tuple[Proposal, ...]:
+    def of(self, standing: Standing) -> tuple[ProposedRow, ...]:
         return tuple(proposal for proposal in self.proposals if proposal.standing == standing)
 
 
@@ -109,7 +109,7 @@ class _Watch:
     noted: Collection[tuple[str, Version]]
     offered: Offered
     today: dt.date
-    proposals: list[Proposal] = field(default_factory=list)
+    proposals: list[ProposedRow] = field(default_factory=list)
     left: list[LeftOut] = field(default_factory=list)
     unlisted: list[tuple[str, str]] = field(default_factory=list)
 
@@ -155,7 +155,7 @@ class _Watch:
     def _section(self, name: str) -> list[Version]:
         return [Version(release.version) for release in getattr(self.config, name)]
 
-    def _new(self, package: str, known: Collection[Version], family: str = "") -> tuple[Release, ...]:
+    def _new(self, package: str, known: Collection[Version], family: str = "") -> tuple[NewRelease, ...]:
         names = (package, beside(package, family))
         noted = [version for name, version in self.noted if name in names]
         try:
@@ -179,7 +179,7 @@ class _Watch:
 
     def _torch(self) -> None:
         for release in self._new(TORCH, self._section(TORCH)):
-            proposal = Proposal("torch", release.version)
+            proposal = ProposedRow("torch", release.version)
             try:
                 opsets, dynamo = torch_opsets(self.offered.read("torch", release.version, TORCH_FILES))
             except (Indeterminate, ValueError) as error:
@@ -192,15 +192,15 @@ class _Watch:
             row = ExporterRow(id=f"torch-{version}", pins={"torch": version}, via=via)
             self.proposals.append(self._tried(replace(proposal, facts=facts), [row]))
 
-    def _read_onnx(self, release: Release) -> Proposal:
-        proposal = Proposal("onnx", release.version)
+    def _read_onnx(self, release: NewRelease) -> ProposedRow:
+        proposal = ProposedRow("onnx", release.version)
         try:
             files = self.offered.read("onnx", release.version, ONNX_FILES)
             return replace(proposal, facts=onnx_release(release.version, files))
         except (Indeterminate, ValueError) as error:
             return replace(proposal, undecided=f"its opsets are not known: {error}")
 
-    def _converter(self, release: Release, made: Family, pins: Mapping[str, Version], family: str) -> Proposal:
+    def _converter(self, release: NewRelease, made: Family, pins: Mapping[str, Version], family: str) -> ProposedRow:
         """Try a release with what is newest of the watched packages, and of the others with what the table knows."""
         left = {
             package: list(self._series(package))
@@ -209,7 +209,7 @@ class _Watch:
         }
         combinations = (dict(zip(left, versions, strict=True)) for versions in product(*left.values()))
         rows = (_row(made, {**pins, **others}) for others in islice(combinations, TRIES))
-        return self._tried(Proposal(release.package, release.version, family=family), rows)
+        return self._tried(ProposedRow(release.package, release.version, family=family), rows)
 
     def _series(self, section: str) -> Iterator[Version]:
         """The newest release of every minor series in a section of the table, newest first."""
@@ -217,7 +217,7 @@ class _Watch:
         for _, series in groupby(versions, key=lambda version: (version.major, version.minor)):
             yield next(series)
 
-    def _beside_newest(self, proposal: Proposal, made: Family, latest: Mapping[str, Version]) -> Proposal:
+    def _beside_newest(self, proposal: ProposedRow, made: Family, latest: Mapping[str, Version]) -> ProposedRow:
         if proposal.undecided:
             return proposal
         row = _row(made, {**latest, proposal.package: proposal.version})
@@ -227,9 +227,9 @@ class _Watch:
                 return replace(proposal, row=earlier.row, lock=earlier.lock)
         return self._tried(proposal, [row])
 
-    def _tried(self, proposal: Proposal, rows: Iterable[NewRow]) -> Proposal:
+    def _tried(self, proposal: ProposedRow, rows: Iterable[NewRow]) -> ProposedRow:
         """The proposal with the first of `rows` that a lock exists for."""
-        refused: list[Refusal] = []
+        refused: list[RefusedRelease] = []
         for row in rows:
             try:
                 found = self._locked(row)
@@ -241,14 +241,14 @@ class _Watch:
             refused.append(found)
         return replace(proposal, refused=tuple(refused))
 
-    def _locked(self, row: NewRow) -> Lock | Refusal:
+    def _locked(self, row: NewRow) -> Lock | RefusedRelease:
         try:
             request = make_request(self.config, row)
         except ConfigError as error:
             # A companion rule contradicts the pins.
-            return Refusal(row, str(error))
+            return RefusedRelease(row, str(error))
         lock = self.offered.lock(request)
-        return lock if lock.outcome == "resolved" else Refusal(row, gist(lock.explanation), self._early(lock))
+        return lock if lock.outcome == "resolved" else RefusedRelease(row, gist(lock.explanation), self._early(lock))
 
     def _early(self, lock: Lock) -> dt.date | None:
         """The row's own date where it lies in the future: today's lock is then not yet what the row stands for."""

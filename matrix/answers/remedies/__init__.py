@@ -15,7 +15,7 @@ from matrix.planning.cells import Cell
 
 
 @dataclass
-class Searches:
+class RemedySearch:
     """What is looked for in the cells of `plan`: the diverging node of a mismatch, and with `remedy` the changes that
     make a failing cell match. It remembers nothing but which cells it asked for."""
 

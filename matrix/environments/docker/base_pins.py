@@ -21,7 +21,7 @@ Python = Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-class Pins(BaseModel):
+class BasePins(BaseModel):
     """`template` names an image with {python} in it, `digests` says for `X.Y` which one is meant."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -31,7 +31,7 @@ class Pins(BaseModel):
     template: str = names.OFFICIAL
     digests: Mapping[Python, Digest] = {}
 
-    def updated(self, newer: Pins) -> Pins:
+    def updated(self, newer: BasePins) -> BasePins:
         """These pins with newer ones; of another template none is kept."""
         return newer.model_copy(
             update={"digests": {**self.digests, **newer.digests}} if self.template == newer.template else {}
@@ -44,18 +44,18 @@ class Pins(BaseModel):
         return _HEAD + yaml.safe_dump(body, sort_keys=False)
 
 
-def read(path: Path = FILE) -> Pins:
+def read(path: Path = FILE) -> BasePins:
     """What was pinned; nothing where there is no file. Raises ConfigError for a file that is damaged."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Pins(**{"schema_" if key == "schema" else key: value for key, value in found.items()})
+        return BasePins(**{"schema_" if key == "schema" else key: value for key, value in found.items()})
     except FileNotFoundError:
-        return Pins()
+        return BasePins()
     except (yaml.YAMLError, ValidationError, AttributeError, TypeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read; write it anew: python -m matrix bases --pin") from error
 
 
-def write(pins: Pins, path: Path = FILE) -> None:
+def write(pins: BasePins, path: Path = FILE) -> None:
     """Replace the file as a whole. Raises ConfigError where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from requests.exceptions import RequestException
 
 from matrix.environments.docker import base_names as names
 from matrix.environments.docker import base_pins as pins
-from matrix.environments.docker.base_pins import Pins
+from matrix.environments.docker.base_pins import BasePins
 from matrix.environments.docker.client import explanation
 from matrix.environments.docker.names import LABEL
 
@@ -22,7 +22,7 @@ Origin = Literal["local", "registry"]
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseImage:
     """`reference` is what FROM takes, `id` what it stands for in this engine, `python` the full version, as 3.9.18."""
 
     reference: str
@@ -49,7 +49,7 @@ def check_option(option: str) -> str | None:
     return None
 
 
-def candidates(python: str, option: str, pinned: Pins) -> list[str]:
+def candidates(python: str, option: str, pinned: BasePins) -> list[str]:
     """The references that would do for Python `X.Y`, best first."""
     if option == "local":
         return [names.local(python)]
@@ -59,15 +59,15 @@ def candidates(python: str, option: str, pinned: Pins) -> list[str]:
     return [registry, names.local(python)] if option == "auto" else [registry]
 
 
-def find(client: docker.DockerClient, python: str, option: str, pinned: Pins | None = None) -> list[Base]:
+def find(client: docker.DockerClient, python: str, option: str, pinned: BasePins | None = None) -> list[BaseImage]:
     """The bases for Python `X.Y` that the engine has, best first. Raises BaseMissing where one is of another Python."""
     there = [_present(client, name) for name in candidates(python, option, pins.read() if pinned is None else pinned)]
     return [_base(client, *image, python) for image in there if image]
 
 
 def choose(
-    client: docker.DockerClient, python: str, option: str, pinned: Pins | None = None, download: bool = True
-) -> Base:
+    client: docker.DockerClient, python: str, option: str, pinned: BasePins | None = None, download: bool = True
+) -> BaseImage:
     """The base for Python `X.Y`. `option` is `auto`, `local`, `registry` or a name with {python} in it.
 
     `auto` takes what the engine has, first a registry's image, then our own; only where there is neither does it
@@ -102,7 +102,7 @@ def pull(client: docker.DockerClient, reference: str, python: str) -> Image:
         ) from error
 
 
-def _pinned(python: str, pins: Pins) -> str:
+def _pinned(python: str, pins: BasePins) -> str:
     """The registry's image, by digest where one is pinned: a tag may stand for something else tomorrow."""
     name = pins.template.format(python=python)
     digest = pins.digests.get(python)
@@ -116,13 +116,13 @@ def _present(client: docker.DockerClient, reference: str) -> tuple[str, Image] |
         return None
 
 
-def _base(client: docker.DockerClient, reference: str, image: Image, python: str) -> Base:
+def _base(client: docker.DockerClient, reference: str, image: Image, python: str) -> BaseImage:
     version = _version(client, image)
     if not version.startswith(f"{python}."):
         found = f"Python {version}" if version else "no Python"
         raise BaseMissing(f"{reference} holds {found} where {python} is needed; name another with --base")
     origin: Origin = "local" if image.labels.get(LABEL) == names.BASE else "registry"
-    return Base(reference, str(image.id), version, origin, int(image.attrs["Size"]))
+    return BaseImage(reference, str(image.id), version, origin, int(image.attrs["Size"]))
 
 
 def _version(client: docker.DockerClient, image: Image) -> str:

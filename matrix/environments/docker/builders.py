@@ -33,7 +33,7 @@ class ImageNotBuilt(Exception):
     """The builder's own output, without its decoration."""
 
 
-class Builder(Protocol):
+class ImageBuilder(Protocol):
     name: str
 
     async def build(self, context: Path, base: str, tag: str, labels: Mapping[str, str]) -> None:

@@ -27,7 +27,7 @@ from matrix.core.errors import EngineUnavailable
 from matrix.core.text import redact
 from matrix.environments.docker import bases, names
 from matrix.environments.docker.buildcache import drop_unused
-from matrix.environments.docker.builders import Builder, BuildKit, Classic, ImageNotBuilt, forget_stages
+from matrix.environments.docker.builders import BuildKit, Classic, ImageBuilder, ImageNotBuilt, forget_stages
 from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, job_user, restrictions
 from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
 from matrix.environments.docker.container import Container
@@ -85,7 +85,7 @@ class DockerEngine:
         self._recipe = recipe
         self.base_option = base
         self._committed = committed
-        self._bases: dict[str, bases.Base | str] = {}
+        self._bases: dict[str, bases.BaseImage | str] = {}
         self._carrying = threading.Lock()
         self._is_carried = False
 
@@ -98,7 +98,7 @@ class DockerEngine:
         return facts(self.client)
 
     @cached_property
-    def builder(self) -> Builder:
+    def builder(self) -> ImageBuilder:
         command = None if self.facts.podman else buildkit_cli()
         return BuildKit(command) if command else Classic(self.client, self._state)
 
@@ -149,7 +149,7 @@ class DockerEngine:
             },
         )
 
-    def base(self, python: str, download: bool = False) -> bases.Base:
+    def base(self, python: str, download: bool = False) -> bases.BaseImage:
         """The base image for a Python. Raises BuildFailed (unavailable)."""
         if python not in self._bases:
             try:
@@ -200,7 +200,7 @@ class DockerEngine:
             raise machine_fault(lock, error) from error
         return Environment(name, lock, tag, base.python, lock.packages, new)
 
-    async def _build(self, lock: Lock, base: bases.Base, name: str, tag: str) -> None:
+    async def _build(self, lock: Lock, base: bases.BaseImage, name: str, tag: str) -> None:
         """Build under another name first: an image is valid once it is called `tag`."""
         attempt = names.attempt_image(self._state, name)
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -215,13 +215,13 @@ class DockerEngine:
         finally:
             await asyncio.to_thread(_quietly, self.client.images.remove, attempt)
 
-    def _check_base(self, image: str, lock: Lock, base: bases.Base) -> None:
+    def _check_base(self, image: str, lock: Lock, base: bases.BaseImage) -> None:
         """Raises BuildFailed (infra) where the base's name stood for something else by the time of the build."""
         below, there = (self.client.images.get(name).attrs["RootFS"]["Layers"] for name in (base.id, image))
         if there[: len(below)] != below:
             raise BuildFailed("infra", "base-changed", f"{lock.name}: {base.reference} was replaced while building")
 
-    def _labels(self, lock: Lock, name: str, base: bases.Base) -> dict[str, str]:
+    def _labels(self, lock: Lock, name: str, base: bases.BaseImage) -> dict[str, str]:
         """OCI's own, and those by which we find it again."""
         named = dict.fromkeys(("torch", *telling_packages(), "onnxruntime"))
         versions = " ".join(f"{package}=={lock.packages[package]}" for package in named if package in lock.packages)

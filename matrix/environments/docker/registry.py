@@ -9,11 +9,11 @@ from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 
 from matrix.core.errors import Indeterminate, UsageError
-from matrix.environments.docker.base_pins import Pins
+from matrix.environments.docker.base_pins import BasePins
 from matrix.environments.docker.client import explanation
 
 
-def ask(client: docker.DockerClient, template: str, pythons: Sequence[str]) -> Pins:
+def ask(client: docker.DockerClient, template: str, pythons: Sequence[str]) -> BasePins:
     """The digest of every base for `pythons` (`X.Y`).
 
     Raises UsageError where the registry says that it has no such image, Indeterminate where none answers.
@@ -30,4 +30,4 @@ def ask(client: docker.DockerClient, template: str, pythons: Sequence[str]) -> P
                 f"no registry answers for {name}, so nothing was pinned ({explanation(error)}); try again, name one "
                 "that can be reached with --base, or make bases on this machine: python -m matrix bases"
             ) from error
-    return Pins(template=template, digests=digests)
+    return BasePins(template=template, digests=digests)

@@ -110,7 +110,7 @@ def _replacements(request: Request, dates: UploadDates) -> list[dict[str, str]]:
 
 def _compile(
     request: Request, python: str, as_of: dt.date, replace: dict[str, str], settings: IndexSettings, fresh: int | None
-) -> uv.Outcome:
+) -> uv.UvResult:
     requirements = [_replaced(text, replace) for text in request.requirements]
     with tempfile.TemporaryDirectory() as folder:
         overrides, constraints = Path(folder) / "overrides.txt", Path(folder) / "constraints.txt"

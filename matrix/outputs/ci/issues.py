@@ -38,7 +38,7 @@ class Issue:
 
 
 @dataclass(frozen=True)
-class Step:
+class IssueStep:
     """One thing to do. `number` is that of the issue, None for a new one; None for what stays as it is."""
 
     kind: Kind
@@ -54,7 +54,7 @@ class Step:
 class Steps:
     """What to do now, and how many regressions get their issue another time."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[IssueStep, ...]
     postponed: int
 
 
@@ -72,7 +72,7 @@ def steps(wanted: Sequence[IssueText], over: Mapping[str, str], issues: Iterable
     """From the regressions that stand, the keys of those that are over, with what to say, and the issues there are, to
     what is to be done; at most `most` new issues. The issue of one that is merely not known any more stays."""
     known = _by_key(issues)
-    found: list[Step] = []
+    found: list[IssueStep] = []
     new = 0
     for text in wanted:
         if text.key in known:
@@ -81,14 +81,14 @@ def steps(wanted: Sequence[IssueText], over: Mapping[str, str], issues: Iterable
         new += 1
         if new <= most:
             body = _marked(text, "standing")
-            found.append(Step("open", f"open an issue: {text.title} ({text.cells} cells)", None, text.title, body))
+            found.append(IssueStep("open", f"open an issue: {text.title} ({text.cells} cells)", None, text.title, body))
     standing = {text.key for text in wanted}
     for key, (issue, mark) in known.items():
         # One that says mended already was reopened by a person.
         if key in over and key not in standing and issue.state == "open" and mark[2] == "standing":
             body = issue.body.replace(mark[0], mark[0].replace(" standing ", " mended "))
             found.append(
-                Step(
+                IssueStep(
                     "close",
                     f"close #{issue.number}: {'mended' if over[key] == MENDED else 'no row of the table any more'}",
                     issue.number,
@@ -100,7 +100,7 @@ def steps(wanted: Sequence[IssueText], over: Mapping[str, str], issues: Iterable
     return Steps(tuple(found), max(0, new - most))
 
 
-def carry_out(step: Step, tracker: Writes) -> None:
+def carry_out(step: IssueStep, tracker: Writes) -> None:
     """Do it. A comment comes first: said twice after a failure is better than not at all."""
     if step.number is None:
         tracker.create(step.title or "", step.body or "")
@@ -110,7 +110,7 @@ def carry_out(step: Step, tracker: Writes) -> None:
     tracker.change(step.number, step.title, step.body, step.state)
 
 
-def _kept(text: IssueText, issue: Issue, mark: re.Match[str]) -> list[Step]:
+def _kept(text: IssueText, issue: Issue, mark: re.Match[str]) -> list[IssueStep]:
     """What to do about the issue of a regression that stands."""
     _, was, written = mark.groups()
     if issue.state == "closed" and was == "standing":
@@ -119,9 +119,11 @@ def _kept(text: IssueText, issue: Issue, mark: re.Match[str]) -> list[Step]:
     if issue.state == "closed" or was == "mended":
         comment = f"Back: {text.cells} cell{'s' if text.cells != 1 else ''} broke again in the same way."
         said = f"reopen #{issue.number}: {text.title} ({text.cells} cells)"
-        return [Step("reopen", said, issue.number, text.title, body, "open", comment)]
+        return [IssueStep("reopen", said, issue.number, text.title, body, "open", comment)]
     if written != _hash(text):
-        return [Step("update", f"update #{issue.number}: now {text.cells} cells", issue.number, text.title, body=body)]
+        return [
+            IssueStep("update", f"update #{issue.number}: now {text.cells} cells", issue.number, text.title, body=body)
+        ]
     return []
 
 

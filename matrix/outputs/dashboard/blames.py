@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.store import Store
 from matrix.store.blames import BlameRecord
 
@@ -23,7 +23,7 @@ _ADDRESSES = ("http:", "https:", "//", "url(", "image-set(", "@import", "javascr
 
 
 @dataclass(frozen=True)
-class Blame:
+class SiteBlame:
     """As the site has it."""
 
     created: dt.datetime
@@ -34,17 +34,17 @@ class Blame:
         return str(self.data["answer"])
 
 
-def gather(store: Store, cells: Iterable[str], pictures: Path, cleaner: Cleaner) -> dict[str, Blame]:
+def gather(store: Store, cells: Iterable[str], pictures: Path, cleaner: SiteCleaner) -> dict[str, SiteBlame]:
     """The newest about each of these cells; its picture becomes a file."""
     wanted = list(cells)
-    found: dict[str, Blame] = {}
+    found: dict[str, SiteBlame] = {}
     for start in range(0, len(wanted), _CHUNK):
         for cell, record in store.blames.newest(wanted[start : start + _CHUNK]).items():
             found[cell] = _blame(record, pictures, cleaner)
     return found
 
 
-def _blame(record: BlameRecord, pictures: Path, cleaner: Cleaner) -> Blame:
+def _blame(record: BlameRecord, pictures: Path, cleaner: SiteCleaner) -> SiteBlame:
     story = record.story
     created = record.created.replace(tzinfo=record.created.tzinfo or dt.UTC)
     transition = story.get("transition") or {}
@@ -58,7 +58,7 @@ def _blame(record: BlameRecord, pictures: Path, cleaner: Cleaner) -> Blame:
         ],
         "cure": _cure(story.get("cure")),
     }
-    return Blame(created, cleaner.data(data))
+    return SiteBlame(created, cleaner.data(data))
 
 
 def _cure(cure: Any) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from matrix.judging.cells import CellResult
 from matrix.outputs.dashboard.observed import Observed
-from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards, encode, fnv1a
 from matrix.outputs.documents.run import cell as cell_document
 from matrix.store import RunRecord
@@ -58,7 +58,9 @@ class Ending:
 class Cells:
     """Takes results and keeps what the pages need of them. `places` is by cell id."""
 
-    def __init__(self, spill: Path, observed: Observed, python: Callable[[CellResult], str], cleaner: Cleaner) -> None:
+    def __init__(
+        self, spill: Path, observed: Observed, python: Callable[[CellResult], str], cleaner: SiteCleaner
+    ) -> None:
         self._spill = spill.open("w+b")
         self._observed = observed
         self._python = python

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from matrix.history import CellChange, History, Kind
 from matrix.history.why import Why, explain_all
-from matrix.outputs.dashboard.blames import Blame
-from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.blames import SiteBlame
+from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards
 from matrix.store import RunRecord, Store
 from matrix.store.parts import utc
@@ -34,7 +34,7 @@ def ended(run: RunRecord) -> dt.datetime | None:
 class Changes:
     """Changes of all runs with their explanations, which cost most where much changed."""
 
-    def __init__(self, store: Store, history: History, blames: Mapping[str, Blame]) -> None:
+    def __init__(self, store: Store, history: History, blames: Mapping[str, SiteBlame]) -> None:
         self._history = history
         self._blames = blames
         self._newest: dict[str, CellChange] = {}
@@ -59,7 +59,7 @@ class Changes:
         counted = Counter(change.kind for change in self._history.changes(run))
         return {**{kind: counted[kind] for kind in get_args(Kind)}, "silent": self._history.silent(run)}
 
-    def write(self, shards: Shards, cleaner: Cleaner) -> None:
+    def write(self, shards: Shards, cleaner: SiteCleaner) -> None:
         """One shard for each run that changed something."""
         for run in range(len(self._history.runs)):
             changes = self._history.changes(run)

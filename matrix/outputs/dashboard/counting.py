@@ -16,7 +16,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Counts:
+class VerdictCounts:
     """`by_verdict[run][verdict]` is over all cells of a run. Pairs (match, findings): `by_row` by run of what speaks
     of a row, that is without the cells whose export or reference failed; `by_time` by run of the cells of then and
     those of now. `ROW~now` is the row resolved as of the day of the run."""
@@ -31,7 +31,7 @@ def speaks_of_row(conclusion: Conclusion) -> bool:
     return not conclusion.finding.indeterminate and conclusion.finding.role not in ("exporter", "reference")
 
 
-def count(history: History, places: Mapping[str, Place]) -> Counts:
+def count(history: History, places: Mapping[str, Place]) -> VerdictCounts:
     timelines = [history.timelines[cell] for cell in places]
     lengths = np.fromiter((len(timeline.runs) for timeline in timelines), np.int64, len(timelines))
     runs = _flat([timeline.runs for timeline in timelines])
@@ -47,7 +47,7 @@ def count(history: History, places: Mapping[str, Place]) -> Counts:
     # What moves the exporter says nothing of the converter's row of then.
     ours = np.array([speaks_of_row(item) for item in known], np.int64)[conclusions]
 
-    return Counts(
+    return VerdictCounts(
         _by_verdict(history, runs, conclusions),
         {name: _by_run(runs, row == number, good * ours, ours) for name, number in rows.items() if name},
         (

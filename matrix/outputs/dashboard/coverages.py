@@ -8,7 +8,7 @@ from typing import Any
 from matrix.answers.operators.kept import Unmeasured
 from matrix.answers.operators.summary import CaseResult, Coverage, support_of
 from matrix.outputs.dashboard.shards import SCHEMA, Shards, slug
-from matrix.outputs.documents.coverage import Beside, Report, elsewhere
+from matrix.outputs.documents.coverage import Beside, CoverageReport, elsewhere
 from matrix.outputs.documents.coverage import document as coverage_document
 
 
@@ -20,7 +20,9 @@ def write_coverages(
     clean: Callable[[Any], Any],
 ) -> dict[str, Any]:
     """Writes a shard for every row, and one of all, which is returned. Rows in the order given."""
-    cases = {row["row"]: row["cases"] for row in coverage_document(Report(tuple(coverages), (), beside, {}))["rows"]}
+    cases = {
+        row["row"]: row["cases"] for row in coverage_document(CoverageReport(tuple(coverages), (), beside, {}))["rows"]
+    }
     rows = []
     for coverage in coverages:
         shard = f"coverage/{slug(coverage.converter)}"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from matrix.answers.evidence.derive import identity_of, lock_identity
 from matrix.environments.docker.names import environment_image
 from matrix.judging.cells import CellResult
-from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards
 from matrix.packages.lock import Lock
 from matrix.store import Observation, RunRecord, Store
@@ -24,7 +24,7 @@ class Environments:
         store: Store,
         locks: Mapping[str, Lock],
         runs: Mapping[int, RunRecord],
-        cleaner: Cleaner,
+        cleaner: SiteCleaner,
         shards: Shards,
     ) -> None:
         self._locks = locks

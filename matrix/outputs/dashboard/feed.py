@@ -21,7 +21,7 @@ _CELLS = 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class FeedEntry:
     """`id` stays the same in every build of the site."""
 
     id: str
@@ -31,10 +31,10 @@ class Entry:
     link: str
 
 
-def entries(history: History, changes: Changes) -> list[Entry]:
+def entries(history: History, changes: Changes) -> list[FeedEntry]:
     """The newest of what broke and of what was mended, newest run first."""
-    broke: list[Entry] = []
-    mended: list[Entry] = []
+    broke: list[FeedEntry] = []
+    mended: list[FeedEntry] = []
     for run in reversed(range(len(history.runs))):
         found = history.changes(run)
         if len(broke) < _NEWEST:
@@ -46,7 +46,7 @@ def entries(history: History, changes: Changes) -> list[Entry]:
     return sorted([*broke[:_NEWEST], *mended[:_NEWEST]], key=lambda entry: entry.updated, reverse=True)
 
 
-def feed(name: str, base: str, generated: dt.datetime, told: list[Entry], clean: Callable[[str], str]) -> bytes:
+def feed(name: str, base: str, generated: dt.datetime, told: list[FeedEntry], clean: Callable[[str], str]) -> bytes:
     """`base` is the site's address with a slash at its end, '' where that is not known."""
     ElementTree.register_namespace("", _ATOM)
     root = ElementTree.Element(f"{{{_ATOM}}}feed")
@@ -69,7 +69,7 @@ def feed(name: str, base: str, generated: dt.datetime, told: list[Entry], clean:
     return text + b"\n"
 
 
-def _broken(item: Regression, history: History, changes: Changes) -> Entry:
+def _broken(item: Regression, history: History, changes: Changes) -> FeedEntry:
     run = history.runs[item.run]
     lines = [
         f"{_cells(len(item.cells))} matched in run {history.runs[item.before_run].id} and not in run {run.id}.",
@@ -81,7 +81,7 @@ def _broken(item: Regression, history: History, changes: Changes) -> Entry:
     return _entry("broke", item.key, run, f"broke: {title(item)} ({_cells(len(item.cells))})", lines)
 
 
-def _mended(run: int, found: list[CellChange], history: History, changes: Changes) -> list[Entry]:
+def _mended(run: int, found: list[CellChange], history: History, changes: Changes) -> list[FeedEntry]:
     """Those that had failed in one way together."""
     together: dict[tuple[str, str], list[CellChange]] = {}
     for change in found:
@@ -104,10 +104,10 @@ def _mended(run: int, found: list[CellChange], history: History, changes: Change
     return made
 
 
-def _entry(kind: str, key: str, run: RunRecord, named: str, lines: list[str]) -> Entry:
+def _entry(kind: str, key: str, run: RunRecord, named: str, lines: list[str]) -> FeedEntry:
     # Numbers of runs are a database's own, and change where histories are merged.
     identity = f"{kind}\n{key}\n{run.uid or started(run).isoformat()}"
-    return Entry(
+    return FeedEntry(
         f"urn:uuid:{uuid.uuid5(_NAMESPACE, identity)}",
         named,
         ended(run) or started(run),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards, encode
 from matrix.store.blobs import BlobStore
 
@@ -16,7 +16,7 @@ _SHARD = 256 * 1024
 class Logs:
     """Gathers logs by their blob and writes a shard whenever one is full."""
 
-    def __init__(self, blobs: BlobStore, cleaner: Cleaner, shards: Shards) -> None:
+    def __init__(self, blobs: BlobStore, cleaner: SiteCleaner, shards: Shards) -> None:
         self._blobs = blobs
         self._cleaner = cleaner
         self._shards = shards

@@ -8,7 +8,7 @@ from typing import Any
 
 from matrix.outputs.dashboard.environments import Environments
 from matrix.outputs.dashboard.logs import Logs
-from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.store import Observation, PassRecord
 
 # Cells come in the order of their ids, so that those of one export are neighbours.
@@ -19,7 +19,7 @@ _MESSAGE, _TRACEBACK = 8_000, 24_000
 class Observed:
     """Encodes observations, those that many cells share once."""
 
-    def __init__(self, logs: Logs, environments: Environments, cleaner: Cleaner) -> None:
+    def __init__(self, logs: Logs, environments: Environments, cleaner: SiteCleaner) -> None:
         self._logs = logs
         self._environments = environments
         self._cleaner = cleaner

@@ -42,7 +42,7 @@ _BOUNDS, _BACK = "\n\t \"'<>|:=([,;", 300
 _HOMES = re.compile(r"""(?<![\w:/.~-])/(?:home|Users)/[^\s"'<>|:/]{1,100}""")
 
 
-class Cleaner:
+class SiteCleaner:
     """Makes texts fit to be shown to anybody: no credentials, no folders of the machine that they were made on, no
     control characters; what would turn the direction of a text is written out."""
 

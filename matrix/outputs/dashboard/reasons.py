@@ -13,7 +13,7 @@ from matrix.judging import recognise
 from matrix.judging.cells import CellResult
 from matrix.judging.matching import Signature
 from matrix.outputs.dashboard.changes import started
-from matrix.outputs.dashboard.privacy import Cleaner
+from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.recognised import recognised
 from matrix.outputs.dashboard.shards import slug
 from matrix.table.ids import RowId
@@ -72,7 +72,7 @@ class Reasons:
             seen.examples.setdefault(said[:_SAID])
 
     def documents(
-        self, history: History, page_of: Callable[[str], str | None], cleaner: Cleaner
+        self, history: History, page_of: Callable[[str], str | None], cleaner: SiteCleaner
     ) -> list[dict[str, Any]]:
         """The context of the reason pages, those of many cells first. `page_of` gives a row's page."""
         known = {signature.id: signature for signature in recognise.load()}

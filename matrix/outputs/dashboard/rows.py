@@ -14,12 +14,12 @@ from matrix.history import History
 from matrix.history.standing import Standing, standing
 from matrix.outputs.dashboard.cells import CONVERTER_NOW, Place
 from matrix.outputs.dashboard.changes import started
-from matrix.outputs.dashboard.counting import Counts
+from matrix.outputs.dashboard.counting import VerdictCounts
 from matrix.outputs.dashboard.matrices import column_order, version_order
 from matrix.outputs.dashboard.reasons import page as reason_page
 from matrix.outputs.dashboard.shards import slug
 from matrix.outputs.dashboard.tally import RowTally
-from matrix.outputs.package.folder.choice import Part
+from matrix.outputs.package.folder.choice import PackagePart
 from matrix.outputs.package.folder.installing import requirements
 from matrix.outputs.wording.columns import described
 from matrix.outputs.wording.words import VERDICTS
@@ -71,7 +71,7 @@ def badge(row: str) -> str:
 def document(
     facts: RowFacts,
     counted: RowTally,
-    counts: Counts,
+    counts: VerdictCounts,
     history: History,
     titles: Mapping[str, Mapping[str, Any]],
     drift: Mapping[str, Any] | None,
@@ -81,7 +81,7 @@ def document(
     """The context of a row's page. `titles` are the reasons by id, `base` is the site's address."""
     match, findings = counted.total
     lock = facts.lock if facts.lock is not None and facts.lock.outcome == "resolved" else None
-    part = Part("converter", "", ("converter",), lock) if lock else None
+    part = PackagePart("converter", "", ("converter",), lock) if lock else None
     name = docker_name(facts.id)
     return {
         "id": facts.id,

@@ -15,7 +15,7 @@ from matrix.store import RunRecord, Store
 def document(
     history: History,
     run: int,
-    counts: counting.Counts,
+    counts: counting.VerdictCounts,
     changes: Changes,
     jobs: Mapping[int, tuple[int, int]],
     public: Public,

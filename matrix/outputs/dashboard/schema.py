@@ -32,7 +32,7 @@ class RunChanges(BaseModel):
     silent: Count
 
 
-class Run(BaseModel):
+class RunShape(BaseModel):
     id: int
     uid: str
     started: str
@@ -51,7 +51,7 @@ class Run(BaseModel):
     changes: RunChanges
 
 
-class Model(BaseModel):
+class ModelShape(BaseModel):
     id: str
     cells: Count
     match: Count
@@ -83,7 +83,7 @@ class FamilyShape(BaseModel):
     legs: list[tuple[str, str]]
 
 
-class Exporter(BaseModel):
+class ExporterShape(BaseModel):
     """`writes` is False for what stands in the place of an exporter: `file`, `direct`. `variant` is what the id says
     beyond torch."""
 
@@ -156,10 +156,10 @@ class Site(_Shard):
     generated: str
     title: str
     version: str
-    runs: list[Run]
-    models: list[Model]
+    runs: list[RunShape]
+    models: list[ModelShape]
     families: list[FamilyShape]
-    exporters: list[Exporter]
+    exporters: list[ExporterShape]
     converters: list[Converter]
     conclusions: list[ConclusionShape]
     reasons: dict[str, ReasonSummary]
@@ -225,7 +225,7 @@ class LogPlace(BaseModel):
     bytes: int
 
 
-class Pass(BaseModel):
+class PassShape(BaseModel):
     name: str
     seconds: float
     stopped: Literal["timeout", "memory"] | None
@@ -244,7 +244,7 @@ class ObservationShape(BaseModel):
     run: Position | None
     created: str
     obstacle: ObstacleShape | None
-    passes: list[Pass]
+    passes: list[PassShape]
 
 
 class BlameShape(BaseModel):
@@ -255,7 +255,7 @@ class BlameShape(BaseModel):
     cure: str | None
 
 
-class Trial(BaseModel):
+class TrialShape(BaseModel):
     changes: list[str]
     verdict: Verdict
     role: Role | None
@@ -276,7 +276,7 @@ class FindingShape(BaseModel):
     said: str
 
 
-class Cell(BaseModel):
+class CellShape(BaseModel):
     """The versions of its family's packages are there by name, beside the keys below; null: not known. `artifacts` has
     the finding on each kind of artifact by itself."""
 
@@ -310,7 +310,7 @@ class Cell(BaseModel):
     onnx_release: dict[str, Any] | None
     divergence: dict[str, Any] | None
     remedied: list[str] | None
-    tried: list[Trial]
+    tried: list[TrialShape]
     conclusion: Position
     run: Position
     siblings: Siblings
@@ -324,10 +324,10 @@ class Cell(BaseModel):
 class CellsShard(_Shard):
     """`cells/N`, N being FNV-1a (32 bits) of the cell's id in UTF-8, modulo `cell_shards`"""
 
-    cells: dict[str, Cell]
+    cells: dict[str, CellShape]
 
 
-class Environment(_Shard):
+class EnvironmentShape(_Shard):
     """`environments/KEY`"""
 
     name: str
@@ -353,7 +353,7 @@ class LogsShard(_Shard):
     logs: dict[str, Log]
 
 
-class Change(BaseModel):
+class ChangeShape(BaseModel):
     """`exporter` and `converter` are positions in the `environments` of the shard."""
 
     cell: str
@@ -374,7 +374,7 @@ class ChangesShard(_Shard):
 
     run: Position
     environments: list[str]
-    changes: list[Change]
+    changes: list[ChangeShape]
 
 
 class Trends(_Shard):
@@ -387,7 +387,7 @@ class Trends(_Shard):
     cache: list[tuple[Position, Count, Count]]
 
 
-class Pins(BaseModel):
+class PinsShape(BaseModel):
     """By position in the site: what to install, as requirements in one line."""
 
     exporters: dict[str, str]
@@ -401,7 +401,7 @@ class Pick(_Shard):
     """
 
     models: list[str]
-    pins: Pins
+    pins: PinsShape
     toolchains: list[tuple[Position, int, Position, list[Position], list[Position], list[Position]]]
     ids: list[tuple[Position, int, str]]
 
@@ -444,7 +444,7 @@ class CoverageSummary(_Shard):
     unmeasured: list[UnmeasuredRow]
 
 
-class Case(BaseModel):
+class CaseShape(BaseModel):
     name: str
     suite: str
     operators: list[str]
@@ -458,14 +458,14 @@ class CoverageOfRow(_Shard):
     """`coverage/SLUG`"""
 
     row: str
-    cases: list[Case]
+    cases: list[CaseShape]
 
 
 SHARDS: dict[str, type[_Shard]] = {
     "site": Site,
     "matrix/*": Matrix,
     "cells/*": CellsShard,
-    "environments/*": Environment,
+    "environments/*": EnvironmentShape,
     "logs/*": LogsShard,
     "changes/*": ChangesShard,
     "trends": Trends,

@@ -12,7 +12,7 @@ from typing import Any
 from matrix import __version__
 from matrix.answers.operators.kept import Coverages, Unmeasured
 from matrix.answers.operators.summary import Coverage
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.core.errors import NothingSelected, UsageError
 from matrix.history import Conclusion, History, read_history
 from matrix.judging.cells import CellResult, Judge
@@ -39,10 +39,10 @@ from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.logs import Logs
 from matrix.outputs.dashboard.observed import Observed
 from matrix.outputs.dashboard.pages import SINGLE, Pages, copy_assets
-from matrix.outputs.dashboard.privacy import Cleaner, Public
+from matrix.outputs.dashboard.privacy import Public, SiteCleaner
 from matrix.outputs.dashboard.schema import json_schema
 from matrix.outputs.dashboard.shards import SCHEMA, Shards, slug
-from matrix.outputs.dashboard.tables import Table
+from matrix.outputs.dashboard.tables import SiteTable
 from matrix.outputs.dashboard.tally import RowTally, Tally, tally
 from matrix.outputs.documents.coverage import beside
 from matrix.outputs.wording.columns import ordered
@@ -54,7 +54,7 @@ TITLE = "PyTorch → ONNX → TensorFlow compatibility"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SiteRequest:
     """`include` names models that are no table's and may be shown all the same; `base` is the address that the site
     will have, '' where nobody knows."""
 
@@ -75,9 +75,9 @@ class Built:
     bytes: int
 
 
-def build(session: Session, store: Store, wanted: Wanted) -> Built:
+def build(session: Project, store: Store, wanted: SiteRequest) -> Built:
     """Raises NothingSelected where there is nothing to show, and UsageError for what cannot be as wanted."""
-    cleaner = Cleaner(session.state.root, session.table.parent)
+    cleaner = SiteCleaner(session.state.root, session.table.parent)
     public = Public((model.id for model in session.stated.models), wanted.include)
     with replaced(wanted.out) as folder:
         shards = Shards(folder / "data")
@@ -86,7 +86,7 @@ def build(session: Session, store: Store, wanted: Wanted) -> Built:
         environments = Environments(store, session.locks, numbered, cleaner, shards)
         cells = Cells(folder / "spill", Observed(logs, environments, cleaner), environments.installable, cleaner)
         seen = reasons.Reasons()
-        table = Table(session)
+        table = SiteTable(session)
 
         def take(result: CellResult, _: int) -> None:
             cells.take(result)
@@ -109,7 +109,7 @@ def build(session: Session, store: Store, wanted: Wanted) -> Built:
         )
 
 
-def _check(history: History, public: Public, wanted: Wanted, session: Session) -> None:
+def _check(history: History, public: Public, wanted: SiteRequest, session: Project) -> None:
     if unknown := public.unknown(wanted.include):
         raise UsageError(
             f"--include {', '.join(unknown)}: no run has a cell of that; name a model as `status` lists it"
@@ -124,15 +124,15 @@ def _check(history: History, public: Public, wanted: Wanted, session: Session) -
 def _write(
     folder: Path,
     shards: Shards,
-    session: Session,
+    session: Project,
     store: Store,
-    wanted: Wanted,
+    wanted: SiteRequest,
     history: History,
     cells: Cells,
     seen: reasons.Reasons,
-    table: Table,
+    table: SiteTable,
     public: Public,
-    cleaner: Cleaner,
+    cleaner: SiteCleaner,
 ) -> None:
     places = cells.places
     counts = counting.count(history, places)
@@ -224,7 +224,7 @@ def _write(
     (folder / ".nojekyll").touch()
 
 
-def _about(wanted: Wanted) -> dict[str, Any]:
+def _about(wanted: SiteRequest) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
@@ -269,7 +269,7 @@ def _conclusion(item: Conclusion) -> dict[str, Any]:
     }
 
 
-def _coverages(session: Session, store: Store) -> Sequence[Coverage | Unmeasured]:
+def _coverages(session: Project, store: Store) -> Sequence[Coverage | Unmeasured]:
     found = Coverages(session.config, store).stored([row.id for row in session.config.converters])
     return list(found.values())
 

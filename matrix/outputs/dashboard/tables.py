@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.families import family_named, family_of
 from matrix.judging.cells import CellResult
 from matrix.outputs.dashboard.cells import Place
@@ -19,10 +19,10 @@ from matrix.table.exporters import expand
 from matrix.table.ids import RowId
 
 
-class Table:
+class SiteTable:
     """Takes the newest results in: what was installed says most of a row that is in no table any more."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Project) -> None:
         self._session = session
         self._rows = {row.id: row for row in session.config.converters}
         self._versions: dict[str, dict[str, str]] = {}

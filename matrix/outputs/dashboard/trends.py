@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from matrix.history import History
-from matrix.outputs.dashboard.counting import Counts
+from matrix.outputs.dashboard.counting import VerdictCounts
 from matrix.outputs.dashboard.shards import SCHEMA
 from matrix.table.ids import NOW, RowId
 
 
-def trends(history: History, counts: Counts, jobs: dict[int, tuple[int, int]]) -> dict[str, Any]:
+def trends(history: History, counts: VerdictCounts, jobs: dict[int, tuple[int, int]]) -> dict[str, Any]:
     """`jobs` are (run, cached) by position of the run."""
     by_tier: dict[str, list[list[int]]] = {}
     for run, record in enumerate(history.runs):

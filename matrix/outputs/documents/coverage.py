@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix.answers.operators.kept import Unmeasured
-from matrix.answers.operators.releases import Release, releases
+from matrix.answers.operators.releases import ReleaseCoverage, releases
 from matrix.answers.operators.summary import UNAVAILABLE, Coverage, Support
 from matrix.families import Family
 from matrix.outputs.wording.columns import Column, column
@@ -23,7 +23,7 @@ def beside(family: Family, versions: Mapping[str, str]) -> Beside:
 
 
 @dataclass(frozen=True)
-class Report:
+class CoverageReport:
     """What was read: coverage and what could not be measured; `beside` is what else names a row, and `seconds` what
     measuring took by the clock."""
 
@@ -48,7 +48,7 @@ def elsewhere(coverage: Coverage) -> tuple[float, float]:
     return (counted["match"] + counted["unsupported"]) / total, counted["match"] / total
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: CoverageReport) -> dict[str, Any]:
     """The same as one JSON object, with every case."""
     return {
         "schema": 1,
@@ -61,7 +61,7 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def _row(coverage: Coverage, report: Report) -> dict[str, Any]:
+def _row(coverage: Coverage, report: CoverageReport) -> dict[str, Any]:
     there, here = elsewhere(coverage)
     return {
         "row": coverage.converter,
@@ -88,7 +88,7 @@ def _row(coverage: Coverage, report: Report) -> dict[str, Any]:
     }
 
 
-def _release(release: Release) -> dict[str, Any]:
+def _release(release: ReleaseCoverage) -> dict[str, Any]:
     return {
         release.package: release.release,
         "rows": list(release.rows),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from matrix.history.report import Report
+from matrix.history.report import RunReport
 from matrix.judging.cells import CellResult
 from matrix.outputs.wording import words
 
@@ -12,7 +12,7 @@ from matrix.outputs.wording import words
 _FORBIDDEN = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: None, 0xFFFF: None}
 
 
-def junit(report: Report, stated: frozenset[str]) -> str:
+def junit(report: RunReport, stated: frozenset[str]) -> str:
     """`stated` are the cells the table has an expectation of."""
     failures = skipped = 0
     # Time has done nothing to these: what they come to is a matter of then.

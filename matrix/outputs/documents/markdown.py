@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matrix.history.report import Report
+from matrix.history.report import RunReport
 from matrix.outputs.wording import sides, words
 from matrix.outputs.wording.columns import columns, families_of, versions
 
 _BESIDE = ("model", "moved", "with", "then", "standing", "where", "reason")
 
 
-def markdown(report: Report) -> str:
+def markdown(report: RunReport) -> str:
     of_now = {side.now.record.cell for side in report.sides}
     plain = [result for result in report.results if result.record.cell not in of_now]
     families = families_of(plain)
@@ -40,7 +40,7 @@ def markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _sides(report: Report) -> list[str]:
+def _sides(report: RunReport) -> list[str]:
     """Cells of now beside those of then."""
     lines = _headed((*_BESIDE[:4], f"now {report.as_of}", *_BESIDE[4:]))
     for side in report.sides:

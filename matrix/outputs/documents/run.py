@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from matrix.history.report import Report
+from matrix.history.report import RunReport
 from matrix.history.sides import BothSides
 from matrix.judging.cells import CellResult
 
@@ -17,7 +17,7 @@ SCHEMA = 1
 _FINDING = ("verdict", "role", "stage", "reason", "title", "said")
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: RunReport) -> dict[str, Any]:
     """The report as JSON-ready data."""
     sides = {side.now.record.cell: side for side in report.sides}
     return {
@@ -42,7 +42,7 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def _beside(side: BothSides, report: Report) -> dict[str, Any]:
+def _beside(side: BothSides, report: RunReport) -> dict[str, Any]:
     """A cell of now beside the same cell of then."""
     then = side.then.judgement if side.then else None
     return {

@@ -93,7 +93,7 @@ class RunDocument(Document):
     parts: Annotated[list[PartDocument], Field(min_length=1, max_length=1000)]
 
 
-class Decided(Document):
+class DecidedDocument(Document):
     """What a cell rests on; observations by the hash of their line."""
 
     model: Short
@@ -106,7 +106,7 @@ class Decided(Document):
     convert: Hash | None
 
 
-class Searched(Decided):
+class Searched(DecidedDocument):
     """What a search did for a cell."""
 
     cell: Cell
@@ -121,7 +121,7 @@ class CellLine(Document):
     or a model was read."""
 
     cell: Cell
-    decided: Decided | None
+    decided: DecidedDocument | None
     searched: list[Searched]
 
 

@@ -200,7 +200,7 @@ def open_plain(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-class Writing:
+class FolderWriter:
     """An export that is being written beside the one that may be there."""
 
     def __init__(self, root: Path) -> None:
@@ -232,7 +232,7 @@ class Writing:
 
 
 @contextlib.contextmanager
-def writing(target: Path) -> Iterator[Writing]:
+def writing(target: Path) -> Iterator[FolderWriter]:
     """A new export in `target`. What an older one left there goes at the end of the block; what else is there, such as
     a .git folder, stays. Killed while it is written, the old one is whole; killed at its end, there is no history.json.
 
@@ -248,7 +248,7 @@ def writing(target: Path) -> Iterator[Writing]:
     new = target / f".export-{secrets.token_hex(4)}"
     new.mkdir()
     try:
-        yield Writing(new)
+        yield FolderWriter(new)
         # One flush for a hundred thousand small files.
         os.sync()
         (target / MARKER_FILE).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 from matrix.outputs.interchange.canonical import moment
 from matrix.outputs.interchange.privacy import Cleaner
 from matrix.store import parts
-from matrix.store.records import CellRecord, Part
+from matrix.store.records import CellRecord, RunPart
 from matrix.store.schema import RunRow
 
 Name = Callable[[int | None], str | None]
@@ -24,7 +24,7 @@ def run_form(row: RunRow, command: Callable[[str], str], drift: Mapping[str, Any
     }
 
 
-def part_form(part: Part, command: Callable[[str], str]) -> dict[str, Any]:
+def part_form(part: RunPart, command: Callable[[str], str]) -> dict[str, Any]:
     host = {name: value for name, value in part.host.items() if name != "state"}
     # On another machine nobody would ever close it.
     status = "killed" if part.status == "running" else part.status

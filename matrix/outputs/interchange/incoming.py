@@ -44,7 +44,7 @@ class Taken:
 
 
 @dataclass
-class Known:
+class StoredRun:
     """A run as the store has it. `names` are the observations it had before, by number, `clean` is for their texts."""
 
     row: RunRow
@@ -88,7 +88,7 @@ class Import:
         found = {uid: folder.run(uid) for uid in folder.runs()}
         numbers: dict[str, int] = {}
         created: dict[str, str] = {}
-        of_run: dict[str, Known] = {}
+        of_run: dict[str, StoredRun] = {}
         # By time, so that numbers tell it too where the store was empty.
         order = sorted(found, key=lambda uid: (min(part["started"] for part in found[uid]["parts"]), uid))
         for uid in order:
@@ -105,13 +105,13 @@ class Import:
         for place in folder.comparisons():
             self._comparisons(writer, folder, place)
 
-    def _run(self, writer: Writer, row: RunRow | None, form: dict[str, Any], created: dict[str, str]) -> Known:
+    def _run(self, writer: Writer, row: RunRow | None, form: dict[str, Any], created: dict[str, str]) -> StoredRun:
         """The run's row, new or brought up to date."""
         if row is None:
             of_run = [parts.from_json(part) for part in form["parts"]]
             number = writer.add_run(form["uid"], of_run, form["resolution"], _day(form["as_of"]), form["drift"])
             self.taken.runs += 1
-            return Known(RunRow(id=number, uid=form["uid"]), {}, AsItIs())
+            return StoredRun(RunRow(id=number, uid=form["uid"]), {}, AsItIs())
         clean = self._cleaner(row)
         theirs = {part["uid"]: part for part in form["parts"]}
         report = drifted.of_cells(clean.value(row.drift), lambda _: True) if row.drift is not None else None
@@ -135,7 +135,7 @@ class Import:
         names = {}
         for number, columns in writer.observations(row.id):
             names[number] = self._name(columns, clean, created)
-        return Known(row, names, clean)
+        return StoredRun(row, names, clean)
 
     def _cleaner(self, row: RunRow) -> Cleaner:
         return self.cleaner if forms.is_ours(row) else AsItIs()
@@ -148,7 +148,7 @@ class Import:
         return name
 
     def _observations(
-        self, writer: Writer, folder: Folder, known: Known, numbers: dict[str, int], created: dict[str, str]
+        self, writer: Writer, folder: Folder, known: StoredRun, numbers: dict[str, int], created: dict[str, str]
     ) -> None:
         place = f"runs/{known.row.uid}/{OBSERVATIONS}"
         there = {name: number for number, name in known.names.items()}
@@ -178,7 +178,7 @@ class Import:
         flush()
 
     def _cells(
-        self, writer: Writer, folder: Folder, known: Known, numbers: Mapping[str, int], created: dict[str, str]
+        self, writer: Writer, folder: Folder, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
     ) -> None:
         place = f"runs/{known.row.uid}/{CELLS}"
         there = self._there(writer, known, numbers, created)
@@ -215,7 +215,7 @@ class Import:
         flush()
 
     def _there(
-        self, writer: Writer, known: Known, numbers: Mapping[str, int], created: dict[str, str]
+        self, writer: Writer, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
     ) -> dict[str, dict[str, Any]]:
         """The cells that the store has of the run, in the form of the files."""
         records = writer.records(known.row.id)
@@ -233,7 +233,7 @@ class Import:
 
         return {cell: forms.cell_form(cell, of_cell, name) for cell, of_cell in forms.units(records).items()}
 
-    def _resolutions(self, writer: Writer, folder: Folder, known: Known, digests: set[str]) -> None:
+    def _resolutions(self, writer: Writer, folder: Folder, known: StoredRun, digests: set[str]) -> None:
         place = f"runs/{known.row.uid}/{RESOLUTIONS}"
         there = {str(item["name"]): forms.resolution_form(item) for item in writer.resolutions(known.row.id)}
         for number, line, read in folder.lines(place, RESOLUTION):
@@ -247,7 +247,7 @@ class Import:
             there[form["name"]] = form
             self.taken.more += 1
 
-    def _blames(self, writer: Writer, folder: Folder, known: Known) -> None:
+    def _blames(self, writer: Writer, folder: Folder, known: StoredRun) -> None:
         there = {canonical.line(forms.blame_form(item, known.clean)) for item in writer.blames(known.row.id)}
         for _, line, read in folder.lines(f"runs/{known.row.uid}/{BLAMES}", BLAME):
             if line in there:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matrix.outputs.interchange.folder import Folder, writing
 from matrix.outputs.interchange.incoming import Import
-from matrix.outputs.interchange.outgoing import Export, Sent, Wanted
+from matrix.outputs.interchange.outgoing import Export, ExportSelection, Sent
 from matrix.outputs.interchange.privacy import AsItIs, Declared
 from matrix.store import Store
 
@@ -23,4 +23,4 @@ def merge(folders: Sequence[Path], out: Path) -> Sent:
         with contextlib.closing(Store(f"sqlite:///{place / 'matrix.db'}", place / "blobs")) as store:
             Import(store, AsItIs()).take_in(read)
             with writing(out) as written:
-                return Export(store, None, Declared(None), AsItIs(), Wanted(arrays=True)).write(written)
+                return Export(store, None, Declared(None), AsItIs(), ExportSelection(arrays=True)).write(written)

@@ -13,11 +13,11 @@ from matrix.core.text import plain
 from matrix.judging.cells import Judge
 from matrix.outputs.interchange import canonical, forms
 from matrix.outputs.interchange import drift_reports as drifted
-from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOLUTIONS, Writing
+from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOLUTIONS, FolderWriter
 from matrix.outputs.interchange.privacy import AsItIs, Cleaner, Declared, command
 from matrix.outputs.interchange.sorting import sorted_lines
 from matrix.store import CellRecord, Store
-from matrix.store.exchange import Reader
+from matrix.store.exchange import StoreReader
 from matrix.store.schema import RunRow
 from matrix.table.model import Config
 
@@ -29,7 +29,7 @@ _OF_COVERAGE = frozenset({"cases.json", "expected.npz", "actual.npz"})
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportSelection:
     """What is to go: `runs` by number, all where that is empty; `shard` (I, N) takes the I-th of N parts of the cells,
     cut by a hash of their ids; `arrays` lets the .npz files go too."""
 
@@ -65,7 +65,7 @@ class Export:
     config: Config | None
     declared: Declared
     cleaner: Cleaner
-    wanted: Wanted
+    wanted: ExportSelection
     sent: Sent = field(default_factory=Sent)
     _observed: set[int] = field(default_factory=set)
     _private: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Export:
     _judged: set[bytes] = field(default_factory=set)
     _blobs: set[str] = field(default_factory=set)
 
-    def write(self, out: Writing) -> Sent:
+    def write(self, out: FolderWriter) -> Sent:
         """Raises UsageError for a run that is not there, NothingSelected where nothing is left to go."""
         with self.store.exchange.reading() as reader:
             runs = reader.runs()
@@ -118,7 +118,7 @@ class Export:
         self.sent.open = [row.id for row in chosen if row.status == "running"]
         return [row for row in chosen if row.status != "running"]
 
-    def _goes(self, reader: Reader, row: RunRow) -> bool:
+    def _goes(self, reader: StoreReader, row: RunRow) -> bool:
         """Whether a run has anything to tell, and what of it; all of its observations are remembered."""
         records = reader.records(row.id)
         open_ = [record for record in records if self.declared.model(record.model)]
@@ -128,13 +128,13 @@ class Export:
         self.sent.models |= {record.model for record in records if not self.declared.model(record.model)}
         return bool(open_) or not records
 
-    def _units(self, reader: Reader, row: RunRow) -> Iterator[tuple[str, list[CellRecord]]]:
+    def _units(self, reader: StoreReader, row: RunRow) -> Iterator[tuple[str, list[CellRecord]]]:
         records = [record for record in reader.records(row.id) if self.declared.model(record.model)]
         for cell, of_cell in forms.units(records).items():
             if self.wanted.cell(cell):
                 yield cell, of_cell
 
-    def _comparisons(self, reader: Reader, rows: Iterable[RunRow]) -> Iterator[bytes]:
+    def _comparisons(self, reader: StoreReader, rows: Iterable[RunRow]) -> Iterator[bytes]:
         """What every cell was judged by, for machines that will not have the arrays; a cell that rests on the same as
         in another run, once."""
         for row in rows:
@@ -158,12 +158,12 @@ class Export:
             for key, value in judge.comparisons.used().items():
                 yield canonical.line({"key": key, "value": value})
 
-    def _received(self, reader: Reader) -> Iterator[bytes]:
+    def _received(self, reader: StoreReader) -> Iterator[bytes]:
         if self.config is None:
             for key, value in reader.all_comparisons():
                 yield canonical.line({"key": key, "value": value})
 
-    def _run(self, reader: Reader, row: RunRow, out: Writing) -> None:
+    def _run(self, reader: StoreReader, row: RunRow, out: FolderWriter) -> None:
         clean = self._cleaner(row)
         report = None
         if row.drift is not None:
@@ -176,7 +176,7 @@ class Export:
 
         return cleaned
 
-    def _observations(self, reader: Reader, row: RunRow, numbers: Collection[int]) -> Iterator[bytes]:
+    def _observations(self, reader: StoreReader, row: RunRow, numbers: Collection[int]) -> Iterator[bytes]:
         clean = self._cleaner(row)
         for number, columns in reader.observations(row.id, numbers):
             if number not in self._observed and not self.wanted.cell(columns["job"]):
@@ -199,7 +199,7 @@ class Export:
                 if of_coverage or (self.wanted.arrays and name.endswith(".npz")):
                     yield blob
 
-    def _cells(self, reader: Reader, row: RunRow) -> Iterator[bytes]:
+    def _cells(self, reader: StoreReader, row: RunRow) -> Iterator[bytes]:
         for cell, records in self._units(reader, row):
             self.sent.cells += any(record.base is None for record in records)
             yield canonical.line(forms.cell_form(cell, records, self._name))
@@ -207,7 +207,7 @@ class Export:
     def _name(self, number: int | None) -> str | None:
         return None if number is None else self._names[number]
 
-    def _blames(self, reader: Reader, row: RunRow) -> Iterator[bytes]:
+    def _blames(self, reader: StoreReader, row: RunRow) -> Iterator[bytes]:
         clean = self._cleaner(row)
         for columns in reader.blames(row.id):
             if self.declared.cell(columns["cell"]) and self.wanted.cell(columns["cell"]):

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.core.errors import NoPicture, NothingSelected
 from matrix.families.scheme import MEMORY
 from matrix.judging.arrays import UnreadableArrays, read_arrays
@@ -23,7 +23,7 @@ _TIER = "picture"
 
 
 @dataclass
-class OneCell(Session):
+class OneCell(Project):
     """A session whose table has one tier more, which is one cell, and which it asks for."""
 
     cell: str = field(kw_only=True)
@@ -35,7 +35,7 @@ class OneCell(Session):
         return stated.model_copy(update={"tiers": {**stated.tiers, _TIER: tier}})
 
 
-def with_image(session: Session, cell: Cell, inputs: Path) -> OneCell:
+def with_image(session: Project, cell: Cell, inputs: Path) -> OneCell:
     """The session that runs `cell` with the arrays of an .npz file as the only inputs.
 
     The model has a name of its own: what it does with one image is not what the table's cell came out as.
@@ -47,7 +47,7 @@ def with_image(session: Session, cell: Cell, inputs: Path) -> OneCell:
     return OneCell(**stated, cell=dataclasses.replace(cell, model=pictured).id)
 
 
-def cells_like(session: Session, text: str) -> Plan:
+def cells_like(session: Project, text: str) -> Plan:
     """All cells the whole table holds that `text` is a part of or a glob for. Raises NothingSelected."""
     everything = Tier(about="everything", rule="full")
     config = session.config.model_copy(update={"tiers": {_TIER: everything}})

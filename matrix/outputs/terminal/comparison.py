@@ -16,7 +16,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True)
-class Group:
+class DifferenceGroup:
     """Cells that share one change, with what there is to say of each."""
 
     heading: str
@@ -58,7 +58,7 @@ def markdown(comparison: RunComparison) -> str:
     return "\n".join(lines)
 
 
-def groups(comparison: RunComparison) -> Iterator[Group]:
+def groups(comparison: RunComparison) -> Iterator[DifferenceGroup]:
     """What is not simply equal, larger groups first within each heading."""
     differing = f"different (of numbers, run {comparison.runs[0].id} is the reference)"
     headings: tuple[tuple[str, Callable[[CellPair], bool]], ...] = (
@@ -70,7 +70,7 @@ def groups(comparison: RunComparison) -> Iterator[Group]:
         yield from _grouped(heading, [(_change(p), p.cell, _detail(p)) for p in comparison.pairs if belongs(p)])
     for run, lone in zip(comparison.runs, comparison.lone, strict=True):
         if lone:
-            yield Group(f"only in run {run.id}", "", tuple((cell, "") for cell in lone))
+            yield DifferenceGroup(f"only in run {run.id}", "", tuple((cell, "") for cell in lone))
     yield from _grouped(
         "arrays that only one run kept",
         [
@@ -82,11 +82,11 @@ def groups(comparison: RunComparison) -> Iterator[Group]:
     )
 
 
-def _grouped(heading: str, found: list[tuple[str, str, str]]) -> list[Group]:
+def _grouped(heading: str, found: list[tuple[str, str, str]]) -> list[DifferenceGroup]:
     cells: dict[str, list[tuple[str, str]]] = {}
     for change, cell, detail in found:
         cells.setdefault(change, []).append((cell, detail))
-    made = [Group(heading, change, tuple(named)) for change, named in cells.items()]
+    made = [DifferenceGroup(heading, change, tuple(named)) for change, named in cells.items()]
     return sorted(made, key=lambda group: -len(group.cells))
 
 

@@ -9,10 +9,10 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from matrix.answers.operators.releases import Disagreement, Form, Found, Release, releases
+from matrix.answers.operators.releases import Disagreement, Form, Found, ReleaseCoverage, releases
 from matrix.answers.operators.summary import Status
 from matrix.judging.finding import Finding
-from matrix.outputs.documents.coverage import Report, elsewhere
+from matrix.outputs.documents.coverage import CoverageReport, elsewhere
 from matrix.outputs.wording import words
 
 # The widest table has nine columns, and a log can be scrolled.
@@ -56,7 +56,7 @@ class _Sheet:
     notes: tuple[str, ...] = ()
 
 
-def print_coverage(report: Report, console: Console | None = None) -> None:
+def print_coverage(report: CoverageReport, console: Console | None = None) -> None:
     """Print to standard output."""
     console = console or Console()
     if not console.is_terminal:
@@ -76,7 +76,7 @@ def print_coverage(report: Report, console: Console | None = None) -> None:
         console.print()
 
 
-def markdown(report: Report) -> str:
+def markdown(report: CoverageReport) -> str:
     """For docs, an issue or a CI summary."""
     rows = [*(item.converter for item in report.coverages), *(item.converter for item in report.unmeasured)]
     parts = [_HEAD.format(command=f"python -m matrix coverage {' '.join(rows)} --format md")]
@@ -93,7 +93,7 @@ def _found(finding: Finding) -> tuple[str, ...]:
     return finding.verdict, finding.stage or "", finding.reason or "", _cut(finding.said)
 
 
-def _sheets(report: Report) -> list[_Sheet]:
+def _sheets(report: CoverageReport) -> list[_Sheet]:
     sheets = [_counts(report)] if report.coverages else []
     if report.unmeasured:
         lines = tuple((item.converter, *_found(item.finding)) for item in report.unmeasured)
@@ -104,7 +104,7 @@ def _sheets(report: Report) -> list[_Sheet]:
     return sheets
 
 
-def _counts(report: Report) -> _Sheet:
+def _counts(report: CoverageReport) -> _Sheet:
     lines = []
     for coverage in report.coverages:
         counted, (there, here) = coverage.counted, elsewhere(coverage)
@@ -123,7 +123,7 @@ def _counts(report: Report) -> _Sheet:
     return _Sheet("Cases by verdict", columns, tuple(lines), (_SHARES,))
 
 
-def _support(release: Release, report: Report, legend: tuple[str, ...]) -> _Sheet:
+def _support(release: ReleaseCoverage, report: CoverageReport, legend: tuple[str, ...]) -> _Sheet:
     by_operator: dict[str, list[Form]] = {}
     for form in release.forms:
         by_operator.setdefault(form.operator, []).append(form)
@@ -148,7 +148,7 @@ def _support(release: Release, report: Report, legend: tuple[str, ...]) -> _Shee
     )
 
 
-def _in_column(status: Status, forms: Sequence[Form], report: Report) -> list[str]:
+def _in_column(status: Status, forms: Sequence[Form], report: CoverageReport) -> list[str]:
     texts = []
     for form in forms:
         most = max((len(found.rows) for found in form.found), default=0)
@@ -166,7 +166,7 @@ def _counted(found: Found) -> str:
     return " or ".join(dict.fromkeys(f"{count.matching} of {count.cases}" for count in found.counts))
 
 
-def _disagreements(release: Release, report: Report) -> _Sheet:
+def _disagreements(release: ReleaseCoverage, report: CoverageReport) -> _Sheet:
     lines = tuple(_disagreement(item, report) for item in release.disagreements)
     silent = sum(form.claimed and not form.found for form in release.forms)
     share = f"{release.agreeing / release.measured:.1%}" if release.measured else "none"
@@ -179,7 +179,7 @@ def _disagreements(release: Release, report: Report) -> _Sheet:
     return _Sheet(f"{release.package} {release.release}: claims that measurement contradicts", columns, lines, (note,))
 
 
-def _disagreement(item: Disagreement, report: Report) -> tuple[str, ...]:
+def _disagreement(item: Disagreement, report: CoverageReport) -> tuple[str, ...]:
     claim = item.claim
     assert claim.support is not None and claim.proof is not None
     others = [row for row in item.of if row not in item.rows]
@@ -199,7 +199,7 @@ def _disagreement(item: Disagreement, report: Report) -> tuple[str, ...]:
     )
 
 
-def _rows(rows: Sequence[str], report: Report) -> str:
+def _rows(rows: Sequence[str], report: CoverageReport) -> str:
     """What tells these rows from the others of their release."""
     return "; ".join(report.label(row) for row in rows)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.answers.pick.choose import Picked
-from matrix.answers.pick.request import Wanted
+from matrix.answers.pick.request import PickRequest
 from matrix.answers.pick.search import Proof
 from matrix.judging.cells import CellResult
 from matrix.judging.judge import Judgement
@@ -23,7 +23,7 @@ SCHEMA = 1
 _REASON = 240
 
 
-def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
+def print_picked(picked: Picked, wanted: PickRequest, folder: str | None) -> None:
     """To standard output: what ran, then the toolchain, or why there is none."""
     console = console_for_output()
     if picked.results:
@@ -51,7 +51,7 @@ def print_picked(picked: Picked, wanted: Wanted, folder: str | None) -> None:
         console.print(f"handed over in {folder}: begin with {folder}/EVIDENCE.md")
 
 
-def document(picked: Picked, wanted: Wanted, folder: str | None) -> dict[str, Any]:
+def document(picked: Picked, wanted: PickRequest, folder: str | None) -> dict[str, Any]:
     """As JSON-ready data. Keys may be added, never renamed."""
     return {
         "schema": SCHEMA,

@@ -15,7 +15,7 @@ from matrix.table.model import NumberKind, Verdict
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedVerdict:
     """A cell that is judged otherwise than under the table's own tolerances: verdicts, or `match with`."""
 
     cell: str
@@ -34,10 +34,10 @@ class Tightest:
     tolerance: Tolerance
 
 
-def changes(before: Sequence[CellResult], after: Sequence[CellResult]) -> list[Change]:
+def changes(before: Sequence[CellResult], after: Sequence[CellResult]) -> list[ChangedVerdict]:
     """Cells whose verdict differs; both in the same order."""
     return [
-        Change(one.record.cell, words.verdict(one), words.verdict(two))
+        ChangedVerdict(one.record.cell, words.verdict(one), words.verdict(two))
         for one, two in zip(before, after, strict=True)
         if words.verdict(one) != words.verdict(two)
     ]
@@ -76,7 +76,7 @@ def _rounded_up(value: float) -> float:
 
 
 def document(
-    changed: Sequence[Change], tight: Sequence[Tightest], tolerances: Mapping[NumberKind, str]
+    changed: Sequence[ChangedVerdict], tight: Sequence[Tightest], tolerances: Mapping[NumberKind, str]
 ) -> dict[str, Any]:
     """As JSON-ready data, to go with the document of the run. ``tolerances`` says by kind of number what was used."""
     return {
@@ -95,7 +95,7 @@ def document(
     }
 
 
-def summary(changed: Sequence[Change], cells: int) -> list[str]:
+def summary(changed: Sequence[ChangedVerdict], cells: int) -> list[str]:
     """`3 of 96 cells change: match → mismatch (2), mismatch → match (1)`, then each of them."""
     if not changed:
         return [f"none of {cells} cells changes its verdict"]

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from matrix.history.report import Report
+from matrix.history.report import RunReport
 from matrix.judging.cells import CellResult
 from matrix.outputs.wording import sides, words
 from matrix.outputs.wording.columns import columns as package_columns
@@ -25,7 +25,7 @@ _MOST_TRIALS = 4
 _LEAST_WIDTH = 120
 
 
-def print_report(report: Report, console: Console | None = None) -> None:
+def print_report(report: RunReport, console: Console | None = None) -> None:
     """Print to standard output."""
     console = console or Console()
     if not console.is_terminal:
@@ -45,7 +45,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         console.print(Text(f"\n{report.drift_text}"), soft_wrap=True)
 
 
-def _table(results: list[CellResult], report: Report) -> Table:
+def _table(results: list[CellResult], report: RunReport) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     several_models = len({result.record.model for result in results}) > 1
     families = families_of(results)
@@ -120,7 +120,7 @@ def _tried(trial: CellResult) -> str:
     return f"{words.changes(trial)}: {found.verdict if found.good else found.reason or found.verdict}"
 
 
-def _closing(report: Report, results: list[CellResult]) -> Text:
+def _closing(report: RunReport, results: list[CellResult]) -> Text:
     text = Text()
     # One of another time has no lock that a file holds.
     best = [r for r in results if r.finding.verdict == "match" and r.record.cell_id.moved is None]

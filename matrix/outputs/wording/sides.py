@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.answers.drift import Standing
-from matrix.history.report import Report
+from matrix.history.report import RunReport
 from matrix.history.sides import BothSides
 from matrix.judging.cells import CellResult
 from matrix.outputs.wording import words
@@ -27,7 +27,7 @@ _STYLES: dict[Standing, str] = {
 _STANDINGS: tuple[Standing, ...] = get_args(Standing)
 
 
-def table(report: Report) -> Group:
+def table(report: RunReport) -> Group:
     """The cells of now, in their order."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     several_models = len({side.now.record.model for side in report.sides}) > 1
@@ -76,7 +76,7 @@ def _verdict(result: CellResult | None) -> Text:
     return Text(words.verdict(result), style=words.style(result))
 
 
-def _next(report: Report) -> str:
+def _next(report: RunReport) -> str:
     """What to do about what was seen."""
     if report.blames:
         return "more about one of them: python -m matrix show CELL"

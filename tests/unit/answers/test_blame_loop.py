@@ -22,7 +22,7 @@ from matrix.answers.blame import loop as inquiry
 from matrix.answers.blame import one_cell as blaming
 from matrix.answers.blame.questions import Measured
 from matrix.answers.blame.report import Story
-from matrix.app.runtime import Bounds, Options, Workshop, workshop
+from matrix.app.runtime import Bounds, RunOptions, Runtime, open_runtime
 from matrix.core import errors
 from matrix.history.sides import BothSides, both_sides
 from matrix.store import Store
@@ -52,7 +52,7 @@ def blame(
     seconds: float | None = None,
     **more: Any,
 ) -> Story:
-    return driver.blame(project.session(), Options(as_of=now), cell, now, Bounds(runs, seconds), **more)
+    return driver.blame(project.session(), RunOptions(as_of=now), cell, now, Bounds(runs, seconds), **more)
 
 
 @contextlib.contextmanager
@@ -228,7 +228,7 @@ def test_a_build_of_torch_is_blamed_as_that_build(project: TimeProject) -> None:
     project.engine.faults.append(Fault({"typing-extensions": ">=4.2"}, "no attribute 'x'", "export"))
     session = project.session()
     session.torch_build = "cpu"
-    story = driver.blame(session, Options(), "net/torch-2.13.0-torchscript~now@10/old", NOW, Bounds(30))
+    story = driver.blame(session, RunOptions(), "net/torch-2.13.0-torchscript~now@10/old", NOW, Bounds(30))
     assert (story.row, story.blame.kind) == ("torch-2.13.0", "broken")
     assert culprits(story) == [("typing-extensions", "4.2.0")]
     assert {request.requirements for request in project.index.asked} == {("torch==2.13.0+cpu",)}
@@ -243,7 +243,7 @@ def test_a_file_has_no_exporter_to_blame(project: TimeProject) -> None:
     )
     session.given = (given,)
     with pytest.raises(errors.UsageError, match="a file has no exporter"):
-        driver.blame(session, Options(), "mine/file~now/new", NOW, Bounds(30))
+        driver.blame(session, RunOptions(), "mine/file~now/new", NOW, Bounds(30))
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
@@ -387,11 +387,11 @@ def test_the_time_is_for_all_and_the_runs_for_each(broken: TimeProject, hurry: C
 
 
 @contextlib.contextmanager
-def workshop_of(project: TimeProject) -> Iterator[tuple[Workshop, list[BothSides]]]:
+def workshop_of(project: TimeProject) -> Iterator[tuple[Runtime, list[BothSides]]]:
     """As `execute` has it when it comes to blaming, with the rows and locks of now; and what broke in run 1."""
     session = project.session()
-    options = Options(resolution="both", as_of=NOW)
-    with workshop(session, options) as shop:
+    options = RunOptions(resolution="both", as_of=NOW)
+    with open_runtime(session, options) as shop:
         driver.resolved_now(shop, session.locked_plan(lambda _: None))
         sides = both_sides(shop.judge.cells(shop.store.cells(1), session.locks, 1), {})
         changed = {side.now.record.cell: side for side in sides if side.standing == "worked then, broken now"}

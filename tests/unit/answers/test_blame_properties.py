@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from matrix.answers.blame.asked import Ledger
-from matrix.answers.blame.bisection import HINTED, Pair, depth, next_probe
+from matrix.answers.blame.bisection import HINTED, Bracket, depth, next_probe
 from matrix.answers.blame.delta import changes, minimise
 from matrix.answers.blame.questions import Changed, Measured, Recipe, Resolved
 from matrix.answers.blame.ranges import cap, fulfilled, merged
@@ -42,7 +42,7 @@ def test_bisection_ends_at_neighbours_within_its_bound(
     known: dict[int, bool | None] = {0: True, len(line) - 1: False}
     bound = depth(len(line) - 1) + (HINTED if hints else 0)
     tests = 0
-    while not isinstance(found := next_probe(known, hints, bound - tests), Pair):
+    while not isinstance(found := next_probe(known, hints, bound - tests), Bracket):
         assert found not in known
         known[found] = line[found]
         tests += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.answers.evidence import Entry, Evidence, Profile, Source, keep, read, shipped
+from matrix.answers.evidence import Entry, Evidence, EvidenceSource, Profile, keep, read, shipped
 from matrix.answers.evidence.derive import entry_of, identity_of, lock_identity
 from matrix.answers.evidence.packed import newest, pack
 from matrix.answers.operators.opsets import Use
@@ -18,7 +18,7 @@ from matrix.judging.cells import Judge
 from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, Judgement
 from matrix.store import Store
-from matrix.table.model import Tolerance
+from matrix.table.model import StatedTolerance
 
 USE = Use("Resize", (("coordinate_transformation_mode", "half_pixel"), ("mode", "nearest")), "1011")
 USES = [{"operator": "Resize", "modes": dict(USE.modes), "given": "1011"}]
@@ -55,13 +55,13 @@ def profile(model: str = "net", exporter: str = "torch-1.2.0", opset: int = 9, *
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path: Path) -> EvidenceSource:
     config = small.config(tmp_path)
     store = Store(f"sqlite:///{tmp_path / 'matrix.db'}", tmp_path / "blobs")
-    return Source(store, config, small.locks(config))
+    return EvidenceSource(store, config, small.locks(config))
 
 
-def record(source: Source, error: str | None = None, status: str = "complete", lock: str = "old") -> int:
+def record(source: EvidenceSource, error: str | None = None, status: str = "complete", lock: str = "old") -> int:
     """A run with one cell, net/torch-1.2.0@9/old, whose conversion raised `error` or was never reached."""
     store, locks = source.store, source.locks
     run = store.begin_run("known", "venv", "test", 1, {"state": "s"})
@@ -80,7 +80,7 @@ def record(source: Source, error: str | None = None, status: str = "complete", l
     return run
 
 
-def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: Source) -> None:
+def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: EvidenceSource) -> None:
     run = record(source, "Resize version 10 is not implemented.")
     found = read(source)
     (only,) = found.entries
@@ -96,26 +96,26 @@ def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: Sour
     assert found.profiles == {("net", "torch-1.2.0", 9): profile()}
 
 
-def test_what_was_never_converted_leaves_a_profile_but_counts_for_nothing(source: Source) -> None:
+def test_what_was_never_converted_leaves_a_profile_but_counts_for_nothing(source: EvidenceSource) -> None:
     record(source)
     found = read(source)
     assert [item.finding.indeterminate for item in found.entries] == [True]
     assert list(found.profiles) == [("net", "torch-1.2.0", 9)]
 
 
-def test_a_finding_stays_before_a_newer_run_that_found_nothing(source: Source) -> None:
+def test_a_finding_stays_before_a_newer_run_that_found_nothing(source: EvidenceSource) -> None:
     first = record(source, "broken")
     record(source)
     assert [(item.run, item.finding.indeterminate) for item in read(source).entries] == [(first, False)]
 
 
-def test_the_newest_finding_wins(source: Source) -> None:
+def test_the_newest_finding_wins(source: EvidenceSource) -> None:
     record(source, "broken")
     second = record(source, "broken otherwise")
     assert [(item.run, "otherwise" in item.finding.said) for item in read(source).entries] == [(second, True)]
 
 
-def test_a_row_that_was_locked_anew_is_not_judged_by_the_old_lock(source: Source) -> None:
+def test_a_row_that_was_locked_anew_is_not_judged_by_the_old_lock(source: EvidenceSource) -> None:
     record(source, "broken")
     assert read(source).entries
     other = small.lock("old", python="3.9")
@@ -126,7 +126,7 @@ def test_a_row_that_was_locked_anew_is_not_judged_by_the_old_lock(source: Source
     assert len(read(bare).entries) == 1
 
 
-def test_a_build_of_an_exporter_is_one_of_its_locks(source: Source) -> None:
+def test_a_build_of_an_exporter_is_one_of_its_locks(source: EvidenceSource) -> None:
     lock = source.locks["torch-2.13.0.cpu"]
     own = entry(exporter="torch-2.13.0-dynamo", exporter_lock=identity_of(lock))
     stranger = entry(exporter="torch-2.13.0-dynamo", exporter_lock="0" * 16, cell="x", model="other")
@@ -134,24 +134,24 @@ def test_a_build_of_an_exporter_is_one_of_its_locks(source: Source) -> None:
     assert [item.cell for item in found.entries] == [own.cell]
 
 
-def test_what_was_kept_is_read_without_judging_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_kept_is_read_without_judging_again(source: EvidenceSource, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(source, "broken")
     keep(source, run)
     monkeypatch.setattr(Judge, "cells", lambda *_: pytest.fail("judged again"))
     assert len(read(source).entries) == 1
 
 
-def test_a_run_under_way_is_judged_every_time(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_under_way_is_judged_every_time(source: EvidenceSource, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(source, "broken", status="running")
     assert len(read(source).entries) == 1
     source.store.add_cells(run, [replace(small.cell_record("net/torch-1.2.0@10/old", export=1), opset=10)])
     assert len(read(source).entries) == 2
 
 
-def test_other_tolerances_are_other_evidence(source: Source, tmp_path: Path) -> None:
+def test_other_tolerances_are_other_evidence(source: EvidenceSource, tmp_path: Path) -> None:
     run = record(source, "broken")
     keep(source, run)
-    stated = source.config.model_copy(update={"tolerances": {"float32": Tolerance(rtol=1, atol=1)}})
+    stated = source.config.model_copy(update={"tolerances": {"float32": StatedTolerance(rtol=1, atol=1)}})
     calls = []
 
     class Counting(Judge):
@@ -164,7 +164,7 @@ def test_other_tolerances_are_other_evidence(source: Source, tmp_path: Path) -> 
 
 
 def test_a_model_named_on_the_spot_does_not_make_everything_be_judged_again(
-    source: Source, monkeypatch: pytest.MonkeyPatch
+    source: EvidenceSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(source, record(source, "broken"))
     given = source.config.models[0].model_copy(update={"id": "mine"})
@@ -173,7 +173,7 @@ def test_a_model_named_on_the_spot_does_not_make_everything_be_judged_again(
     assert len(read(replace(source, config=more)).entries) == 1
 
 
-def test_the_margin_is_that_of_tensorflow_whether_or_not_it_went_on_to_tensorflow_lite(source: Source) -> None:
+def test_the_margin_is_that_of_tensorflow_whether_or_not_it_went_on_to_tensorflow_lite(source: EvidenceSource) -> None:
     run = record(source, "broken")
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
     legs = {"onnxruntime-tensorflow": {"tightest": 0.01}, "reloaded-tflite": {"tightest": 20.0}}
@@ -217,7 +217,7 @@ def test_a_lock_and_what_was_installed_from_it_are_the_same() -> None:
 
 
 class TestShipped:
-    def test_only_what_the_table_declares_leaves_the_machine(self, source: Source, tmp_path: Path) -> None:
+    def test_only_what_the_table_declares_leaves_the_machine(self, source: EvidenceSource, tmp_path: Path) -> None:
         mine = entry("secret-model")
         stranger = entry("other", converter="made-on-the-spot")
         vague = entry("other", verdict="infra")
@@ -230,13 +230,13 @@ class TestShipped:
         assert [(item.cell, item.run) for item in entries] == [(entry().cell, 0)]
         assert list(profiles) == [profile().key]
 
-    def test_where_an_environment_lay_stays_at_home(self, source: Source, tmp_path: Path) -> None:
+    def test_where_an_environment_lay_stays_at_home(self, source: EvidenceSource, tmp_path: Path) -> None:
         said = 'File "/home/me/state/envs/1/lib/python3.8/site-packages/onnx/a.py", line 1'
         shipped.write(tmp_path, Evidence((entry(verdict="error", said=said),)), source.config)
         value = shipped.read_cells(tmp_path)
         assert value is not None and newest([value])[0][0].finding.said == 'File "site-packages/onnx/a.py", line 1'
 
-    def test_the_order_of_the_evidence_does_not_show(self, source: Source, tmp_path: Path) -> None:
+    def test_the_order_of_the_evidence_does_not_show(self, source: EvidenceSource, tmp_path: Path) -> None:
         entries = (entry(), entry("other", verdict="error"))
         one, two = Evidence(entries), Evidence(entries[::-1])
         first, second = (
@@ -245,7 +245,7 @@ class TestShipped:
         )
         assert first == second
 
-    def test_the_store_knows_better(self, source: Source) -> None:
+    def test_the_store_knows_better(self, source: EvidenceSource) -> None:
         run = record(source, "broken")
         found = read(source, pack([entry(run=0), entry("other", run=0)], {}))
         assert {item.cell: item.run for item in found.entries} == {entry().cell: run, entry("other").cell: 0}
@@ -257,7 +257,7 @@ class TestShipped:
         assert shipped.read_cells(tmp_path) is None
 
 
-def test_a_model_that_was_only_read_is_known_and_counts_for_nothing(source: Source) -> None:
+def test_a_model_that_was_only_read_is_known_and_counts_for_nothing(source: EvidenceSource) -> None:
     run = source.store.begin_run("read", "venv", "test", 0, {"state": "s"})
     facts = {"uses": USES, "opset_written": 9, "ir_version": 4}
     exported = small.passed("export", small.report("export", facts=facts), files={"model.onnx": "0" * 64})
@@ -288,7 +288,7 @@ def test_of_the_model_in_question_all_cells_are_read_of_others_enough() -> None:
         Judgement(Finding("mismatch", "converter", "compare", "values-differ"), leg="reloaded-tflite"),
     ],
 )
-def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: Source, failed: Judgement) -> None:
+def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: EvidenceSource, failed: Judgement) -> None:
     run = record(source, "broken")
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
     assert entry_of(replace(result, judgement=failed), run).finding.verdict == "match"

@@ -19,7 +19,7 @@ from matrix.answers.operators.summary import CaseResult, Coverage, Status, Suppo
 from matrix.families import family_named
 from matrix.judging.compare import Tolerances
 from matrix.judging.finding import Finding
-from matrix.outputs.documents.coverage import Report, beside
+from matrix.outputs.documents.coverage import CoverageReport, beside
 from matrix.outputs.terminal.coverage import markdown
 
 SCHEMAS = {"Abs": [1, 6, 13], "Add": [1, 7], "Bernoulli": [15], "Constant": [1], "Dropout": [1, 12], "If": [1]}
@@ -342,13 +342,13 @@ def test_a_page_names_the_rows_that_differ_from_most() -> None:
         name: beside(family_named("onnx-tf"), {"tensorflow": version})
         for name, version in (("a", "2.1"), ("b", "2.2"), ("c", "2.3"))
     }
-    report = Report(tuple(rows), (), others, {"a": 61.4})
+    report = CoverageReport(tuple(rows), (), others, {"a": 61.4})
     page = markdown(report)
     assert "| Abs | 13 |  |  |  | 13 [onnx 1.3, TF 2.3] |" in page
     assert "| Abs | 13 | claimed, fails | 0 of 1 | test_abs_error | error |  |  | onnx 1.3, TF 2.3 |" in page
     assert "| a | 1 | 1 |  |  |  |  |  |  |  | 100.0% | 100.0% | 61 |" in page
-    two = Report(tuple(rows[1:]), (), others, {})
+    two = CoverageReport(tuple(rows[1:]), (), others, {})
     assert "| Abs | 13 [onnx 1.2, TF 2.2] |  |  |  | 13 [onnx 1.3, TF 2.3] |" in markdown(two)
     failing = [replace(row, cases=(result("Abs", "error"),)) for row in rows[:2]]
-    most = Report((*failing, replace(rows[2], cases=(result("Abs", "match"),))), (), others, {})
+    most = CoverageReport((*failing, replace(rows[2], cases=(result("Abs", "match"),))), (), others, {})
     assert "| all but onnx 1.3, TF 2.3 |" in markdown(most)

@@ -24,11 +24,11 @@ from matrix.answers.pick.constraints import Constraint, read_constraint
 from matrix.answers.pick.derived_rows import stretched
 from matrix.answers.pick.ranking import Preferences, Ranked, rank
 from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import Wanted
+from matrix.answers.pick.request import PickRequest
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction
 from matrix.answers.remedies.apply import Table
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.cli import pick as picking
 from matrix.core.errors import Indeterminate, LockStale, UsageError
 from matrix.families.onnx_tf import OnnxTf
@@ -421,7 +421,7 @@ def pick_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Picked]:
     ) -> Picked:
         monkeypatch.setattr(choose, "stretched", lambda *_: rows)
         monkeypatch.setattr(choose, "_releases", lambda _: released)
-        what = Wanted(runs.config.models[0], constraints, remedy=False, **wanted)
+        what = PickRequest(runs.config.models[0], constraints, remedy=False, **wanted)
         return choose.pick(runs, what, runs, known or Evidence())
 
     return find
@@ -492,7 +492,7 @@ def test_what_is_proven_stays_where_no_lock_can_be_made_for_more(
 def test_of_a_made_exporter_the_chosen_build_is_locked_and_not_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session(small.table(tmp_path), State(tmp_path / "state"), IndexSettings(), torch_build="cpu")
+    session = Project(small.table(tmp_path), State(tmp_path / "state"), IndexSettings(), torch_build="cpu")
     asked: list[str] = []
 
     def refresh(requests: Sequence[Any], folders: Any, variants: frozenset[str], *_: Any) -> list[Any]:
@@ -510,7 +510,7 @@ def test_of_a_made_exporter_the_chosen_build_is_locked_and_not_committed(
 
 
 def test_a_remedys_row_is_no_candidate_for_other_cells(tmp_path: Path) -> None:
-    session = Session(small.table(tmp_path), State(tmp_path / "state"), IndexSettings())
+    session = Project(small.table(tmp_path), State(tmp_path / "state"), IndexSettings())
     row = session.config.converters[0].model_copy(update={"id": "old+numpy-below-2", "add": {"numpy": "<2"}})
     session._searched[row.id] = row
     assert row in session.config.converters and row not in session.offered.converters

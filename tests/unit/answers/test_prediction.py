@@ -15,7 +15,7 @@ from matrix.answers.operators import CaseResult, Coverage
 from matrix.answers.operators.opsets import Use
 from matrix.answers.prediction import Predictor
 from matrix.answers.prediction.features import Feature
-from matrix.answers.prediction.frequencies import Failure, Frequencies, Index, Trial, suspects
+from matrix.answers.prediction.frequencies import CountedTrial, Failure, FeatureIndex, Frequencies, suspects
 from matrix.judging.finding import Finding
 from matrix.planning.cells import Cell
 from matrix.table.exporters import expand
@@ -257,11 +257,11 @@ class TestSuspects:
 
 
 def test_blame_moves_to_what_fails_elsewhere_too() -> None:
-    index = Index()
+    index = FeatureIndex()
     common, bad, innocent = Feature("form", "A", 1), Feature("form", "B", 1), Feature("form", "C", 1)
 
-    def trial(*features: Feature, failed: bool = True) -> Trial:
-        return Trial(
+    def trial(*features: Feature, failed: bool = True) -> CountedTrial:
+        return CountedTrial(
             index.numbers(features), Failure(Finding("error", reason="r", said=""), of="m") if failed else None
         )
 

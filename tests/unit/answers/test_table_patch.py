@@ -9,7 +9,7 @@ import pytest
 import small
 
 from matrix.answers.blame.questions import Ranges
-from matrix.answers.blame.table_patch import Proposal, proposal
+from matrix.answers.blame.table_patch import TablePatch, proposal
 from matrix.core.errors import ConfigError
 from matrix.environments.locks.request import make_request
 from matrix.table import Config, Row, load_config
@@ -31,7 +31,7 @@ def row_of(config: Config, name: str) -> Row:
 
 def propose(
     folder: Path, name: str, ranges: Ranges = PROTOBUF, why: str = "it broke", text: str = small.SMALL
-) -> tuple[Proposal, Config]:
+) -> tuple[TablePatch, Config]:
     """The proposal for a row of the text, and the table after `patch` has applied what is printed."""
     path = folder / "matrix.yml"
     path.write_bytes(text.encode())
@@ -45,11 +45,11 @@ def propose(
     return made, load_config(path)
 
 
-def added(made: Proposal) -> list[str]:
+def added(made: TablePatch) -> list[str]:
     return [line[1:] for line in made.diff.split("\n") if line.startswith("+") and not line.startswith("+++")]
 
 
-def removed(made: Proposal) -> list[str]:
+def removed(made: TablePatch) -> list[str]:
     return [line[1:] for line in made.diff.split("\n") if line.startswith("-") and not line.startswith("---")]
 
 

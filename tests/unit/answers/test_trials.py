@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from test_apply import IR, KERAS, LEGACY, LOWER, OLD_PROTOBUF, RENAME, SIMPLIFY, cell, outcome, table
 
-from matrix.answers.remedies import Searches
+from matrix.answers.remedies import RemedySearch
 from matrix.answers.remedies.apply import Table
 from matrix.answers.remedies.divergence import to_locate
 from matrix.answers.remedies.trials import MAX_CHANGES, MAX_TRIALS, Trial, next_trial
@@ -169,8 +169,8 @@ def test_which_case_is_looked_into(
         assert found.id == f"{of.id}+located" and replace(found, base=None, locate=None) == of
 
 
-def searches(table: Table, *cells: Cell, remedy: bool = True) -> Searches:
-    return Searches(Plan(cells, "full"), table, remedy)
+def searches(table: Table, *cells: Cell, remedy: bool = True) -> RemedySearch:
+    return RemedySearch(Plan(cells, "full"), table, remedy)
 
 
 def test_both_searches_of_all_cells_go_into_one_plan(table: Table) -> None:

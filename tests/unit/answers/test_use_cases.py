@@ -16,8 +16,8 @@ from fakes import Deed, good
 from packaging.version import Version
 from time_world import CELL, MOVED, NOW, Fault, TimeProject, verdicts
 
-from matrix.answers.evidence import Source, read
-from matrix.app.project import Session
+from matrix.answers.evidence import EvidenceSource, read
+from matrix.app.project import Project
 from matrix.core import errors
 from matrix.environments.engine import BuildFailed
 from matrix.environments.locks import resolve as resolving
@@ -250,7 +250,7 @@ def test_cells_of_now_are_no_evidence(project: TimeProject) -> None:
     project.now(*ONE)
     session = project.session()
     with contextlib.closing(session.state.open_store(None)) as history:
-        found = read(Source(history, session.config, session.locks, Judge(session.config, history)))
+        found = read(EvidenceSource(history, session.config, session.locks, Judge(session.config, history)))
     assert [(entry.cell, entry.finding.verdict) for entry in found.entries] == [(CELL, "match")]
 
 
@@ -340,7 +340,7 @@ def test_clean_keeps_what_the_last_run_of_now_was_made_of(
 ) -> None:
     named: list[str] = []
 
-    def engines(self: Session) -> list[Any]:
+    def engines(self: Project) -> list[Any]:
         identify = project.engine.identify
         monkeypatch.setattr(project.engine, "identify", lambda lock: named.append(lock.name) or identify(lock))
         return [project.engine]
@@ -348,7 +348,7 @@ def test_clean_keeps_what_the_last_run_of_now_was_made_of(
     project.now(*ONE)
     project.index.released["protobuf"]["4.21.2"] = "2022-06-24"
     project.now(*ONE, "--as-of", "2022-06-30")
-    monkeypatch.setattr(Session, "engines", engines)
+    monkeypatch.setattr(Project, "engines", engines)
     assert project("clean")[0] == 0
     assert {"new", "new~now", "torch-1.12.1~now"} <= set(named) and named.count("new~now") == 1
 

@@ -26,7 +26,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], Fake]:
     """Put an index in the place of the user's."""
 
     def put(fake: Fake) -> Fake:
-        monkeypatch.setattr(offered, "Index", lambda settings, tell: fake)
+        monkeypatch.setattr(offered, "OfferedReleases", lambda settings, tell: fake)
         return fake
 
     return put

@@ -16,7 +16,7 @@ import small
 from matrix.core import files as durable
 from matrix.core.errors import ConfigError, StateInUse
 from matrix.environments.stamp import differences, installed_in, read_stamp, write_stamp
-from matrix.execution.user_files import Materials
+from matrix.execution.user_files import UserFiles
 from matrix.store import FolderBlobs
 from matrix.store.state import State
 from matrix.table.model import ModelInput, ModelSpec
@@ -58,7 +58,7 @@ def test_bytes_are_on_disk_before_they_have_their_name(tmp_path: Path, monkeypat
 HOLD = """
 import sys
 from pathlib import Path
-from matrix.execution.user_files import Materials
+from matrix.execution.user_files import UserFiles
 from matrix.store.state import State
 with State(Path(sys.argv[1])).held():
     print("held", flush=True)
@@ -239,7 +239,7 @@ def test_a_user_file_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read as a whole"))
     model = ModelSpec(id="mine", factory="converter.zoo.gestures:build", checkpoint="net.pt",
                       inputs=(ModelInput(name="x", shape=(1,)),))  # fmt: skip
-    (given,) = Materials(tmp_path, blobs).of_factory(model).values()
+    (given,) = UserFiles(tmp_path, blobs).of_factory(model).values()
     monkeypatch.undo()
     assert blobs.read(given) == b"weights"
 
@@ -253,4 +253,4 @@ def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space left"):
-        Materials(tmp_path, FolderBlobs(tmp_path / "blobs")).onnx(ModelSpec(id="mine", onnx="net.onnx"))
+        UserFiles(tmp_path, FolderBlobs(tmp_path / "blobs")).onnx(ModelSpec(id="mine", onnx="net.onnx"))

@@ -37,14 +37,14 @@ UPLOADS = {
 class Resolver:
     """In the place of uv: `answer` says what it finds, by Python version and by what is asked of it."""
 
-    def __init__(self, answer: Callable[[str, str], uv.Outcome]) -> None:
+    def __init__(self, answer: Callable[[str, str], uv.UvResult]) -> None:
         self.answer = answer
         self.asked: list[tuple[str, str, list[str], IndexSettings]] = []
         self.overrides: list[str] = []
 
     def __call__(
         self, arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None, fresh: int | None = None
-    ) -> uv.Outcome:
+    ) -> uv.UvResult:
         python = arguments[arguments.index("--python-version") + 1]
         if "--overrides" in arguments:
             self.overrides.append(Path(arguments[arguments.index("--overrides") + 1]).read_text())
@@ -69,12 +69,12 @@ def solved(monkeypatch: pytest.MonkeyPatch, request: Request, resolver: Resolver
     return resolve(request, SETTINGS, dates)
 
 
-def yes(python: str, wanted: str) -> uv.Outcome:
-    return uv.Outcome(True, BODY, BODY)
+def yes(python: str, wanted: str) -> uv.UvResult:
+    return uv.UvResult(True, BODY, BODY)
 
 
-def no(python: str, wanted: str) -> uv.Outcome:
-    return uv.Outcome(False, "", REFUSAL)
+def no(python: str, wanted: str) -> uv.UvResult:
+    return uv.UvResult(False, "", REFUSAL)
 
 
 Asked = Callable[[str], Request]
@@ -146,7 +146,7 @@ SAYS_NOTHING = [
 def test_what_says_nothing_about_the_row_makes_no_lock(
     monkeypatch: pytest.MonkeyPatch, request_of: Asked, said: str
 ) -> None:
-    resolver = Resolver(lambda python, wanted: uv.Outcome(False, "", said))
+    resolver = Resolver(lambda python, wanted: uv.UvResult(False, "", said))
     with pytest.raises(Indeterminate, match="new"):
         solved(monkeypatch, request_of("new"), resolver)
 
@@ -177,10 +177,10 @@ def test_ranges_that_hold_where_needed_are_constraints(
     """Of what is put in another's place they hold for that."""
     given: list[str] = []
 
-    def call(arguments: Sequence[str], *_: object, **__: object) -> uv.Outcome:
+    def call(arguments: Sequence[str], *_: object, **__: object) -> uv.UvResult:
         if "--constraints" in arguments:
             given.append(Path(arguments[arguments.index("--constraints") + 1]).read_text())
-        return uv.Outcome(True, BODY, BODY)
+        return uv.UvResult(True, BODY, BODY)
 
     request = request_of("new")
     bounded = replace(request, constraints=("protobuf<4", "tensorflow<2.9"))

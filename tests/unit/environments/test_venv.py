@@ -44,12 +44,12 @@ class FakeUv:
         self.calls: list[tuple[str, ...]] = []
         self.settings: list[IndexSettings] = []
         self.installs = {"onnx": "1.5.0"}
-        self.answers: dict[str, uv.Outcome | Exception] = {}
+        self.answers: dict[str, uv.UvResult | Exception] = {}
 
-    async def __call__(self, arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> uv.Outcome:
+    async def __call__(self, arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> uv.UvResult:
         self.calls.append(tuple(arguments))
         self.settings.append(settings)
-        answer = self.answers.get(arguments[0], uv.Outcome(True, "", ""))
+        answer = self.answers.get(arguments[0], uv.UvResult(True, "", ""))
         if isinstance(answer, Exception):
             raise answer
         if arguments[0] == "venv":
@@ -151,7 +151,7 @@ def test_what_arrived_must_be_what_was_locked(tmp_path: Path, fake_uv: FakeUv) -
     ],
 )
 def test_how_a_build_failed(tmp_path: Path, fake_uv: FakeUv, text: str, kind: str) -> None:
-    fake_uv.answers["pip"] = uv.Outcome(False, "", text)
+    fake_uv.answers["pip"] = uv.UvResult(False, "", text)
     assert failed(tmp_path).kind == kind
 
 

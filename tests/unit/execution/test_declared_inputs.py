@@ -13,7 +13,7 @@ from test_user_files import X, blobs, factory, file, materials, npz, write
 
 from matrix.core.errors import ConfigError
 from matrix.execution import declared_inputs as module
-from matrix.execution.user_files import Materials
+from matrix.execution.user_files import UserFiles
 from matrix.judging.arrays import read_arrays
 from matrix.store.blobs import FolderBlobs
 from matrix.table.model import ModelInput, ModelSpec
@@ -22,18 +22,18 @@ __all__ = ["blobs", "materials"]
 
 
 def inputs(
-    materials: Materials, blobs: FolderBlobs, model: ModelSpec, stated: list[Mapping[str, Any]] | None = None
+    materials: UserFiles, blobs: FolderBlobs, model: ModelSpec, stated: list[Mapping[str, Any]] | None = None
 ) -> dict[str, Any]:
     return read_arrays(blobs.local(materials.inputs(model, stated or ())))
 
 
-def test_drawn_inputs(materials: Materials, blobs: FolderBlobs) -> None:
+def test_drawn_inputs(materials: UserFiles, blobs: FolderBlobs) -> None:
     found = inputs(materials, blobs, factory("m:build"))
     assert list(found) == [f"{case}/x" for case in range(5)]
     assert {array.shape for array in found.values()} == {(1, 3)}
 
 
-def test_a_free_axis_is_longer_once(materials: Materials, blobs: FolderBlobs) -> None:
+def test_a_free_axis_is_longer_once(materials: UserFiles, blobs: FolderBlobs) -> None:
     free = X.model_copy(update={"dynamic": {1: "wide"}})
     found = inputs(materials, blobs, ModelSpec(id="mine", factory="m:build", inputs=(free,)))
     assert [array.shape for array in found.values()] == [(1, 3), (1, 6), (1, 3), (1, 3), (1, 3)]
@@ -48,7 +48,7 @@ def test_a_free_axis_is_longer_once(materials: Materials, blobs: FolderBlobs) ->
     ],
 )
 def test_inputs_from_a_file(
-    tmp_path: Path, materials: Materials, blobs: FolderBlobs, arrays: dict[str, int], keys: list[str]
+    tmp_path: Path, materials: UserFiles, blobs: FolderBlobs, arrays: dict[str, int], keys: list[str]
 ) -> None:
     npz(tmp_path / "in.npz", **{name: np.full(3, value) for name, value in arrays.items()})
     found = inputs(materials, blobs, ModelSpec(id="mine", factory="m:build", inputs_file="in.npz"))
@@ -72,13 +72,13 @@ def empty() -> bytes:
     [(b"", "no .npz file"), (b"text\n", "no .npz file"), (objects(), "object values"), (empty(), "holds no array")],
     ids=["nothing", "text", "objects", "no array"],
 )
-def test_inputs_that_are_none(tmp_path: Path, materials: Materials, content: bytes, said: str) -> None:
+def test_inputs_that_are_none(tmp_path: Path, materials: UserFiles, content: bytes, said: str) -> None:
     write(tmp_path, "in.npz", content=content)
     with pytest.raises(ConfigError, match=f"its inputs_file, .*in.npz.*{said}"):
         materials.inputs(factory("m:build", inputs_file="in.npz"))
 
 
-def test_inputs_that_are_not_there(materials: Materials) -> None:
+def test_inputs_that_are_not_there(materials: UserFiles) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         materials.inputs(factory("m:build", inputs_file="gone.npz"))
 
@@ -86,7 +86,7 @@ def test_inputs_that_are_not_there(materials: Materials) -> None:
 STATED = {"name": "x", "shape": [1, 3], "dtype": "float32"}
 
 
-def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: Materials, blobs: FolderBlobs) -> None:
+def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: UserFiles, blobs: FolderBlobs) -> None:
     tokens = {"name": "t", "shape": ["batch", 4], "dtype": "int64"}
     mine = ModelInput(name="z", shape=(2, 2), range=(5, 6))
     left_open = {"name": "z", "shape": ["a", None], "dtype": "float32"}
@@ -112,24 +112,24 @@ def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: Mate
         ({"shape": [2**32, 2**32]}, "input 'x'"),
     ],
 )
-def test_a_file_whose_inputs_cannot_be_drawn(materials: Materials, stated: dict[str, Any], said: str) -> None:
+def test_a_file_whose_inputs_cannot_be_drawn(materials: UserFiles, stated: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=f"model 'mine'.*{said}"):
         materials.inputs(file(), [STATED | stated])
 
 
 @pytest.mark.parametrize("stated", [["x"], [{}], [{"name": "x"}], 5, {"x": 1}])
-def test_facts_are_not_trusted_to_be_well_formed(materials: Materials, stated: Any) -> None:
+def test_facts_are_not_trusted_to_be_well_formed(materials: UserFiles, stated: Any) -> None:
     """They come out of an environment in which a hostile file was read."""
     with pytest.raises(ConfigError, match="model 'mine'"):
         materials.inputs(file(), stated)
 
 
-def test_an_input_the_file_does_not_have(materials: Materials) -> None:
+def test_an_input_the_file_does_not_have(materials: UserFiles) -> None:
     with pytest.raises(ConfigError, match="has no input wrong; its file has: x"):
         materials.inputs(file(inputs=(X.model_copy(update={"name": "wrong"}),)), [STATED])
 
 
-def test_a_single_input_without_a_name_is_the_files(materials: Materials, blobs: FolderBlobs) -> None:
+def test_a_single_input_without_a_name_is_the_files(materials: UserFiles, blobs: FolderBlobs) -> None:
     unnamed = ModelInput(name="input", shape=(1, 3))
     found = inputs(materials, blobs, file(inputs=(unnamed,)), [STATED])
     assert {(key.partition("/")[2], array.shape) for key, array in found.items()} == {("x", (1, 3))}
@@ -138,18 +138,18 @@ def test_a_single_input_without_a_name_is_the_files(materials: Materials, blobs:
 OTHERS = [STATED, {"name": "z", "shape": [7], "dtype": "float32"}]
 
 
-def test_inputs_without_names_are_the_files_in_their_order(materials: Materials, blobs: FolderBlobs) -> None:
+def test_inputs_without_names_are_the_files_in_their_order(materials: UserFiles, blobs: FolderBlobs) -> None:
     unnamed = (ModelInput(name="input", shape=(1, 3)), ModelInput(name="input_1", shape=(7,)))
     found = inputs(materials, blobs, file(inputs=unnamed), OTHERS)
     assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {"0/x": (1, 3), "0/z": (7,)}
 
 
-def test_of_too_few_without_names_nobody_knows_which(materials: Materials) -> None:
+def test_of_too_few_without_names_nobody_knows_which(materials: UserFiles) -> None:
     with pytest.raises(ConfigError, match="has no input input; its file has: x, z"):
         materials.inputs(file(inputs=(ModelInput(name="input", shape=(1, 3)),)), OTHERS)
 
 
-def test_names_that_look_like_none_are_names_where_the_file_has_them(materials: Materials, blobs: FolderBlobs) -> None:
+def test_names_that_look_like_none_are_names_where_the_file_has_them(materials: UserFiles, blobs: FolderBlobs) -> None:
     stated = [{**STATED, "name": "input_1"}, {**STATED, "name": "input_2", "shape": [7]}]
     named = (ModelInput(name="input_2", shape=(7,)), ModelInput(name="input_1", shape=(1, 3)))
     found = inputs(materials, blobs, file(inputs=named), stated)
@@ -168,7 +168,7 @@ def test_names_that_look_like_none_are_names_where_the_file_has_them(materials: 
     ],
 )
 def test_what_a_file_does_not_take_is_said_before_anything_runs(
-    materials: Materials, said: dict[str, Any], complaint: str
+    materials: UserFiles, said: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
         materials.inputs(file(inputs=(X.model_copy(update=said),)), [STATED])
@@ -184,14 +184,14 @@ def test_what_a_file_does_not_take_is_said_before_anything_runs(
     ],
 )
 def test_given_arrays_are_held_against_the_file(
-    tmp_path: Path, materials: Materials, arrays: dict[str, Any], complaint: str
+    tmp_path: Path, materials: UserFiles, arrays: dict[str, Any], complaint: str
 ) -> None:
     npz(tmp_path / "in.npz", **arrays)
     with pytest.raises(ConfigError, match=complaint):
         materials.inputs(file(inputs_file="in.npz"), [STATED])
 
 
-def test_a_given_case_has_every_input(tmp_path: Path, materials: Materials) -> None:
+def test_a_given_case_has_every_input(tmp_path: Path, materials: UserFiles) -> None:
     npz(tmp_path / "in.npz", x=np.zeros((1, 3), np.float32))
     with pytest.raises(ConfigError, match="has no 0/z, which the model takes"):
         materials.inputs(file(inputs_file="in.npz"), OTHERS)
@@ -211,7 +211,7 @@ def test_a_given_case_has_every_input(tmp_path: Path, materials: Materials) -> N
     ],
 )
 def test_so_many_numbers_are_drawn_for_all_inputs_together(
-    materials: Materials,
+    materials: UserFiles,
     monkeypatch: pytest.MonkeyPatch,
     shapes: list[tuple[int, ...]],
     dynamic: dict[int, str],

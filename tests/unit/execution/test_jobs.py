@@ -17,7 +17,7 @@ import small
 from matrix.core.converter_code import ConverterCode
 from matrix.execution.inputs import DRAWS, make_inputs
 from matrix.execution.jobs import Job, JobMaker, export_params
-from matrix.execution.user_files import Materials
+from matrix.execution.user_files import UserFiles
 from matrix.families.onnx_tf import OnnxTf
 from matrix.store.blobs import FolderBlobs
 from matrix.table import Config, ModelInput, ModelSpec
@@ -210,13 +210,13 @@ def test_a_users_factory_goes_into_the_jobs_folder(table: Config, tmp_path: Path
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine.py").write_text("def build(): ...\n")
     blobs = FolderBlobs(tmp_path / "blobs")
-    files = Materials(tmp_path, blobs).of_factory(mine)
+    files = UserFiles(tmp_path, blobs).of_factory(mine)
     given = {"environment": "e", "opset": 9, "inputs": "i", "files": files}
     job = export(JobMaker(ConverterCode(CONVERTER)), mine, expand(table)[0], given)
     assert job.params["factory"] == "mine.py:build"
     assert set(job.inputs) == {"inputs.npz", "source/mine.py"}
     assert blobs.read(job.inputs["source/mine.py"]) == b"def build(): ...\n"
-    assert Materials(tmp_path, blobs).of_factory(table.models[0]) == {}
+    assert UserFiles(tmp_path, blobs).of_factory(table.models[0]) == {}
 
 
 # --- inputs ----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from test_run import World
 from matrix.core.errors import ConfigError
 from matrix.execution import user_files as module
 from matrix.execution.graph import is_users
-from matrix.execution.user_files import Materials
+from matrix.execution.user_files import UserFiles
 from matrix.judging.arrays import read_arrays
 from matrix.store import Store
 from matrix.store.blobs import FolderBlobs
@@ -30,8 +30,8 @@ def blobs(tmp_path: Path) -> FolderBlobs:
 
 
 @pytest.fixture
-def materials(tmp_path: Path, blobs: FolderBlobs) -> Materials:
-    return Materials(tmp_path, blobs)
+def materials(tmp_path: Path, blobs: FolderBlobs) -> UserFiles:
+    return UserFiles(tmp_path, blobs)
 
 
 def write(root: Path, *names: str, content: bytes = b"x") -> None:
@@ -55,12 +55,12 @@ def file(**fields: Any) -> ModelSpec:
 # --- a factory -------------------------------------------------------------------------------------------------------
 
 
-def test_a_zoo_model_needs_nothing(materials: Materials) -> None:
+def test_a_zoo_model_needs_nothing(materials: UserFiles) -> None:
     assert materials.of_factory(factory("converter.zoo.gestures:build")) == {}
 
 
 def test_a_source_folder_is_given_without_what_is_no_source(
-    tmp_path: Path, materials: Materials, blobs: FolderBlobs
+    tmp_path: Path, materials: UserFiles, blobs: FolderBlobs
 ) -> None:
     write(
         tmp_path / "code", "models.py", "net/layers.py", "net/data/table.csv", ".git/config", ".env", "net/.hidden.py",
@@ -75,18 +75,18 @@ def test_a_source_folder_is_given_without_what_is_no_source(
 
 @pytest.mark.parametrize(("limit", "value"), [("_MOST_FILES", 2), ("_MOST_BYTES", 2)])
 def test_a_source_folder_that_is_too_large(
-    tmp_path: Path, materials: Materials, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+    tmp_path: Path, materials: UserFiles, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     write(tmp_path / "code", "a.py", "b.py")
     assert len(materials.of_factory(factory("a:build", source="code"))) == 2
     write(tmp_path / "code", "c.py")
     monkeypatch.setattr(module, limit, value)
     with pytest.raises(ConfigError, match=r"'mine'.*holds more than"):
-        Materials(tmp_path, materials._blobs).of_factory(factory("a:build", source="code"))
+        UserFiles(tmp_path, materials._blobs).of_factory(factory("a:build", source="code"))
 
 
 @pytest.mark.parametrize("source", ["gone", "empty", "a.py"])
-def test_a_source_folder_without_files(tmp_path: Path, materials: Materials, source: str) -> None:
+def test_a_source_folder_without_files(tmp_path: Path, materials: UserFiles, source: str) -> None:
     write(tmp_path, "a.py")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="is no folder with files in it"):
@@ -148,7 +148,7 @@ def test_where_a_factory_lies(
     assert told == [name]
 
 
-def test_a_checkpoint_is_given_unread(tmp_path: Path, materials: Materials, blobs: FolderBlobs) -> None:
+def test_a_checkpoint_is_given_unread(tmp_path: Path, materials: UserFiles, blobs: FolderBlobs) -> None:
     write(tmp_path, "net.pt", content=b"\x80 no pickle at all")
     given = materials.of_factory(factory("converter.zoo.gestures:build", checkpoint="net.pt"))
     assert {name: blobs.read(blob) for name, blob in given.items()} == {"checkpoint": b"\x80 no pickle at all"}
@@ -157,7 +157,7 @@ def test_a_checkpoint_is_given_unread(tmp_path: Path, materials: Materials, blob
 @pytest.mark.parametrize(
     "model", [factory("gone.py:build"), factory("models:build", checkpoint="gone.pt"), factory("nets.py:build")]
 )
-def test_what_is_not_there(tmp_path: Path, materials: Materials, model: ModelSpec) -> None:
+def test_what_is_not_there(tmp_path: Path, materials: UserFiles, model: ModelSpec) -> None:
     (tmp_path / "nets.py").mkdir()
     with pytest.raises(ConfigError, match=r"model 'mine': its .* cannot be read: (No such file|Is a directory)"):
         materials.of_factory(model)
@@ -173,7 +173,7 @@ def test_a_zoo_model_with_files_of_the_users_is_the_users(fields: dict[str, str]
 # --- an .onnx file ---------------------------------------------------------------------------------------------------
 
 
-def test_a_file_and_its_reference(tmp_path: Path, materials: Materials, blobs: FolderBlobs) -> None:
+def test_a_file_and_its_reference(tmp_path: Path, materials: UserFiles, blobs: FolderBlobs) -> None:
     write(tmp_path, "nets/net.onnx", content=b"model")
     npz(tmp_path / "in.npz", x=np.ones(3))
     npz(tmp_path / "out.npz", y=np.arange(2.0))
@@ -184,7 +184,7 @@ def test_a_file_and_its_reference(tmp_path: Path, materials: Materials, blobs: F
     assert list(found) == ["0/y"] and found["0/y"].tolist() == [0.0, 1.0]
 
 
-def test_external_data_of_its_own_folder(tmp_path: Path, materials: Materials, blobs: FolderBlobs) -> None:
+def test_external_data_of_its_own_folder(tmp_path: Path, materials: UserFiles, blobs: FolderBlobs) -> None:
     write(tmp_path / "nets", "net.onnx", "net.data", "more/w.bin")
     given = materials.beside(file(), ["net.data", "more/w.bin"])
     assert sorted(given) == ["beside/more/w.bin", "beside/net.data"]
@@ -207,7 +207,7 @@ def test_external_data_of_its_own_folder(tmp_path: Path, materials: Materials, b
         "{up}{root}/nets/net.data",
     ],
 )
-def test_external_data_elsewhere(tmp_path: Path, materials: Materials, name: str) -> None:
+def test_external_data_elsewhere(tmp_path: Path, materials: UserFiles, name: str) -> None:
     write(tmp_path, "nets/net.onnx", "nets/net.data", "nets/more/w.bin", "secret", "outside/secret")
     (tmp_path / "nets" / "out").symlink_to(tmp_path / "secret")
     (tmp_path / "nets" / "folder").symlink_to(tmp_path / "outside")
@@ -216,7 +216,7 @@ def test_external_data_elsewhere(tmp_path: Path, materials: Materials, name: str
 
 
 @pytest.mark.parametrize("name", ["gone.bin", "", "more", "nul\0"])
-def test_external_data_that_is_none(tmp_path: Path, materials: Materials, name: str) -> None:
+def test_external_data_that_is_none(tmp_path: Path, materials: UserFiles, name: str) -> None:
     write(tmp_path, "nets/net.onnx", "nets/more/w.bin")
     with pytest.raises(ConfigError, match="model 'mine'"):
         materials.beside(file(), [name])

@@ -31,7 +31,7 @@ from matrix.answers.pick.constraints import read_constraint
 from matrix.answers.pick.derived_rows import stretched
 from matrix.answers.pick.ranking import Preferences, Ranked, rank
 from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import Wanted
+from matrix.answers.pick.request import PickRequest
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction, Predictor
 from matrix.answers.releases.edit import additions, changed_table, noted
@@ -276,7 +276,7 @@ def test_rows_are_made_of_the_closest_of_their_family(config: Config) -> None:
 
 def test_the_session_ranks_them(config: Config) -> None:
     session: Any = SimpleNamespace(config=config, offered=config, locks=small.locks(config), build=None)
-    ranked = wanted.ranking(session, Wanted(config.models[0]), Evidence())(())
+    ranked = wanted.ranking(session, PickRequest(config.models[0]), Evidence())(())
     assert {item.cell.converter.id for item in ranked} == {"old", "new", "text", "script", "one", "two"}
     print_expected(ranked, set())
 

@@ -22,11 +22,11 @@ from matrix.outputs.dashboard import logs, regressions, rows
 from matrix.outputs.dashboard.badges import Badge
 from matrix.outputs.dashboard.blames import harmless
 from matrix.outputs.dashboard.changes import Changes
-from matrix.outputs.dashboard.counting import Counts
+from matrix.outputs.dashboard.counting import VerdictCounts
 from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.observed import shortened
 from matrix.outputs.dashboard.pages import Pages
-from matrix.outputs.dashboard.privacy import Cleaner, Public
+from matrix.outputs.dashboard.privacy import Public, SiteCleaner
 from matrix.outputs.dashboard.serve import open_server
 from matrix.outputs.dashboard.shards import encode, fnv1a, slug
 from matrix.outputs.dashboard.tally import RowTally
@@ -36,8 +36,8 @@ ENVIRONMENT = "0123456789abcdef0123"
 
 
 @pytest.fixture
-def cleaner() -> Cleaner:
-    return Cleaner(Path("/srv/night/.matrix"), Path("/srv/night/checkout"))
+def cleaner() -> SiteCleaner:
+    return SiteCleaner(Path("/srv/night/.matrix"), Path("/srv/night/checkout"))
 
 
 @pytest.mark.parametrize(
@@ -59,18 +59,18 @@ def cleaner() -> Cleaner:
         ("tab\tline\nend", "tab\tline\nend"),
     ],
 )
-def test_texts_are_made_fit_to_be_shown(cleaner: Cleaner, text: str, shown: str) -> None:
+def test_texts_are_made_fit_to_be_shown(cleaner: SiteCleaner, text: str, shown: str) -> None:
     assert cleaner.text(text) == shown
     assert cleaner.data({"a": [text], text: None}) == {"a": [shown], shown: None}
     assert json.loads(cleaner.encoded({"a": [text], text: None})) == {"a": [shown], shown: None}
 
 
-def test_numbers_that_json_has_no_words_for_become_texts(cleaner: Cleaner) -> None:
+def test_numbers_that_json_has_no_words_for_become_texts(cleaner: SiteCleaner) -> None:
     assert json.loads(cleaner.encoded([float("inf"), 1.5])) == ["inf", 1.5]
     assert cleaner.data({"a": float("inf"), "b": float("nan"), "c": 1.5}) == {"a": "inf", "b": "nan", "c": 1.5}
 
 
-def test_one_endless_line_takes_no_endless_time(cleaner: Cleaner) -> None:
+def test_one_endless_line_takes_no_endless_time(cleaner: SiteCleaner) -> None:
     begun = time.monotonic()
     for line in ("/a" * 60_000, "/" * 120_000, "x" * 120_000 + "/envs/", "/home/" * 20_000):
         cleaner.text(line)
@@ -254,7 +254,7 @@ def told(bench: Bench) -> list[dict[str, Any]]:
 
 def row_document(row: str, onnx_tf: str) -> dict[str, Any]:
     facts = rows.RowFacts(row, {"onnx-tf": onnx_tf, "tensorflow": "2.15.0", "onnx": ""}, "3.9", "", False, None)
-    return rows.document(facts, RowTally(), Counts([], {}, ([], [])), History((), (), {}), {}, None, None, "")
+    return rows.document(facts, RowTally(), VerdictCounts([], {}, ([], [])), History((), (), {}), {}, None, None, "")
 
 
 def test_what_a_row_of_another_machine_says_is_one_word_in_a_shell() -> None:

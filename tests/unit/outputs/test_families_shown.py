@@ -27,7 +27,7 @@ from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
 from matrix.outputs.dashboard import families
 from matrix.outputs.dashboard.shards import fnv1a
-from matrix.outputs.documents.coverage import Report as CoverageReport
+from matrix.outputs.documents.coverage import CoverageReport as CoverageReport
 from matrix.outputs.documents.coverage import beside
 from matrix.outputs.documents.junit import junit
 from matrix.outputs.documents.markdown import markdown

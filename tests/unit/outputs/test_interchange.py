@@ -23,7 +23,7 @@ from matrix.outputs.interchange.merging import merge
 from matrix.outputs.interchange.privacy import Cleaner, Declared, command
 from matrix.outputs.interchange.sorting import sorted_lines
 from matrix.store import Store
-from matrix.store.records import Part
+from matrix.store.records import RunPart
 
 
 @pytest.fixture(autouse=True)
@@ -504,7 +504,7 @@ def test_lines_are_sorted_whatever_fits_into_memory(lines: list[bytes], budget: 
 def test_a_part_goes_into_the_database_and_back() -> None:
     from matrix.store import parts
 
-    part = Part(
+    part = RunPart(
         "u", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, "running", "quick", "venv", "run", 3, host={"a": "b"}
     )
     assert parts.from_json(json.loads(json.dumps(parts.to_json(part)))) == part

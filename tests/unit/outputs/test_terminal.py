@@ -17,7 +17,7 @@ from rich.console import Console
 from small import observation, passed, report
 
 from matrix.app.progress import PlainProgress
-from matrix.history.report import Report
+from matrix.history.report import RunReport
 from matrix.history.sides import BothSides
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding
@@ -58,7 +58,7 @@ def result(judgement: Judgement, converter: str = "old", written: int | None = 9
     )
 
 
-def run(*results: CellResult, **changes: Any) -> Report:
+def run(*results: CellResult, **changes: Any) -> RunReport:
     facts: dict[str, Any] = {
         "run": 7,
         "status": "complete",
@@ -70,7 +70,7 @@ def run(*results: CellResult, **changes: Any) -> Report:
         "results": list(results),
         "complaints": {},
     }
-    return Report(**facts | changes)
+    return RunReport(**facts | changes)
 
 
 EVERYTHING = run(result(MATCH), result(ERROR, "mid", 18), result(ABSENT, "new"))
@@ -113,7 +113,7 @@ def test_complaints_are_in_the_document() -> None:
 # --- JUnit -----------------------------------------------------------------------------------------------------------
 
 
-def cases(report: Report, stated: frozenset[str] = frozenset()) -> tuple[ElementTree.Element, list[str]]:
+def cases(report: RunReport, stated: frozenset[str] = frozenset()) -> tuple[ElementTree.Element, list[str]]:
     """The suite, and the kind of each of its cases."""
     root = ElementTree.fromstring(junit(report, stated))
     assert root.tag == "testsuites"
@@ -178,7 +178,7 @@ def test_markdown_survives_what_is_in_a_cell() -> None:
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
-def printed(report: Report, capsys: pytest.CaptureFixture[str]) -> str:
+def printed(report: RunReport, capsys: pytest.CaptureFixture[str]) -> str:
     print_report(report)
     return capsys.readouterr().out
 

@@ -20,7 +20,7 @@ from test_cli import Project
 
 from matrix.answers.drift import gather
 from matrix.app import runtime as workshop
-from matrix.app.project import Session
+from matrix.app.project import Project as OpenProject
 from matrix.core.converter_code import ConverterCode
 from matrix.core.errors import MatrixError
 from matrix.environments.engine import Environment
@@ -202,11 +202,11 @@ class TimeProject(Project):
             folders.write(lock, variant=False)
         self.index.asked.clear()
 
-    def session(self) -> Session:
+    def session(self) -> OpenProject:
         """What a command starts from."""
         from matrix.packages.index import IndexSettings
 
-        return Session(self.root / "matrix.yml", State(self.root / ".matrix"), IndexSettings())
+        return OpenProject(self.root / "matrix.yml", State(self.root / ".matrix"), IndexSettings())
 
     def now(self, *arguments: str, code: int = 0, tier: str = "known") -> Any:
         """`run` as of NOW; its one object."""

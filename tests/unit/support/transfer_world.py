@@ -17,7 +17,7 @@ from small import ROLES, observation, passed, raised, report
 from matrix.judging.cells import Judge
 from matrix.outputs.interchange.folder import Folder, writing
 from matrix.outputs.interchange.incoming import Import, Taken
-from matrix.outputs.interchange.outgoing import Export, Sent, Wanted
+from matrix.outputs.interchange.outgoing import Export, ExportSelection, Sent
 from matrix.outputs.interchange.privacy import Cleaner, Declared
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Exit, JobKind, Obstacle
@@ -132,7 +132,7 @@ class World:
     def sent(self, out: Path, *include: str, **wanted: Any) -> Sent:
         declared = Declared(frozenset({*(model.id for model in self.config.models), *include}))
         with writing(out) as written:
-            return Export(self.store, self.config, declared, self.cleaner, Wanted(**wanted)).write(written)
+            return Export(self.store, self.config, declared, self.cleaner, ExportSelection(**wanted)).write(written)
 
     def take_in(self, *folders: Path) -> Taken:
         return Import(self.store, self.cleaner).take_in([Folder(folder) for folder in folders])

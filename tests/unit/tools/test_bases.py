@@ -24,7 +24,7 @@ from matrix.core.errors import ConfigError, EngineUnavailable, Indeterminate, Us
 from matrix.environments.docker import base_names as names
 from matrix.environments.docker import base_pins as pins
 from matrix.environments.docker import registry
-from matrix.environments.docker.base_pins import Pins
+from matrix.environments.docker.base_pins import BasePins
 from matrix.environments.docker.bases import BaseMissing, candidates, check_option, choose, find
 from matrix.environments.docker.names import LABEL
 from matrix.packages.interpreters import Interpreter
@@ -83,11 +83,11 @@ class FakeEngine:
         return b"Python 3.9.2\n"
 
 
-PINNED = Pins(digests={"3.9": ONE})
+PINNED = BasePins(digests={"3.9": ONE})
 
 
-def choice(engine: FakeEngine, option: str = "auto", pinned: Pins | None = None, **more: Any) -> tuple[str, str]:
-    base = choose(engine, "3.9", option, pinned or Pins(), **more)
+def choice(engine: FakeEngine, option: str = "auto", pinned: BasePins | None = None, **more: Any) -> tuple[str, str]:
+    base = choose(engine, "3.9", option, pinned or BasePins(), **more)
     assert base.id == f"id of {base.reference}" and base.size == 7
     return base.reference, base.origin
 
@@ -124,7 +124,7 @@ def test_a_pinned_base_is_meant_by_its_digest() -> None:
     # Another Python of the same table is not pinned; a name of the user's own never is.
     assert candidates("3.8", "registry", PINNED) == ["python:3.8-slim"]
     assert candidates("3.9", "python:{python}-slim", PINNED) == ["python:3.9-slim"]
-    mirrored = Pins(template=MIRROR, digests={"3.9": ONE})
+    mirrored = BasePins(template=MIRROR, digests={"3.9": ONE})
     assert candidates("3.9", "auto", mirrored) == [f"mirror:5000/python@{ONE}", "torch-tf-matrix/python:3.9"]
 
 
@@ -154,7 +154,7 @@ def test_a_download_that_fails() -> None:
 def test_the_full_version_of_python() -> None:
     def version(variables: Mapping[str, str]) -> str:
         engine: Any = FakeEngine("own:3.9", variables=variables)
-        return choose(engine, "3.9", "own:{python}", Pins()).python
+        return choose(engine, "3.9", "own:{python}", BasePins()).python
 
     assert version({"PYTHON_VERSION": "3.9.18"}) == "3.9.18"
     assert version({}) == "3.9.2"  # asked for it
@@ -171,7 +171,7 @@ def test_what_may_be_said_with_base() -> None:
 
 def test_every_base_that_is_there_is_found_best_first() -> None:
     engine: Any = FakeEngine("torch-tf-matrix/python:3.9", "python:3.9-slim")
-    assert [base.origin for base in find(engine, "3.9", "auto", Pins())] == ["registry", "local"]
+    assert [base.origin for base in find(engine, "3.9", "auto", BasePins())] == ["registry", "local"]
 
 
 # --- pins ------------------------------------------------------------------------------------------------------------
@@ -196,13 +196,13 @@ def test_pins_are_what_the_registry_says(tmp_path: Path) -> None:
     head, body = path.read_text().split("\n", 1)
     assert head.startswith("# Written by `python -m matrix bases --pin`")
     assert body == f"schema: 1\ntemplate: {MIRROR}\ndigests:\n  '3.9': {TWO}\n  '3.10': {ONE}\n"
-    assert pins.read(path) == Pins(template=MIRROR, digests={"3.9": TWO, "3.10": ONE})
+    assert pins.read(path) == BasePins(template=MIRROR, digests={"3.9": TWO, "3.10": ONE})
 
 
 def test_pins_of_some_pythons_leave_the_others() -> None:
-    old = Pins(digests={"3.8": ONE, "3.9": ONE})
-    assert old.updated(Pins(digests={"3.9": TWO})).digests == {"3.8": ONE, "3.9": TWO}
-    assert old.updated(Pins(template=MIRROR, digests={"3.9": TWO})).digests == {"3.9": TWO}
+    old = BasePins(digests={"3.8": ONE, "3.9": ONE})
+    assert old.updated(BasePins(digests={"3.9": TWO})).digests == {"3.8": ONE, "3.9": TWO}
+    assert old.updated(BasePins(template=MIRROR, digests={"3.9": TWO})).digests == {"3.9": TWO}
 
 
 def test_a_registry_that_does_not_answer_pins_nothing() -> None:
@@ -238,7 +238,7 @@ def test_a_damaged_file_of_pins_is_an_error(tmp_path: Path, text: str) -> None:
 
 
 def test_no_file_pins_nothing(tmp_path: Path) -> None:
-    assert pins.read(tmp_path / "none.yml") == Pins()
+    assert pins.read(tmp_path / "none.yml") == BasePins()
 
 
 # --- layers and images -----------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def _this_machine() -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class PackagePart:
     """One environment of the folder. `folder` is '' where it is the only one; `roles` are the parts it plays."""
 
     name: str
@@ -92,7 +92,7 @@ class Choice:
         return family_of(self.cell.converter)
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[PackagePart, ...]:
         """The environments; roles of one lock share one of them."""
         locks: dict[str, Lock | None] = {"exporter": self.exporter, "converter": self.converter}
         if self.needs_reference:
@@ -103,11 +103,11 @@ class Choice:
                 shared.setdefault(lock.digest, (lock, []))[1].append(role)
         if len(shared) == 1:
             ((lock, roles),) = shared.values()
-            return (Part(TOGETHER, "", tuple(roles), lock),)
+            return (PackagePart(TOGETHER, "", tuple(roles), lock),)
         # Named for its last role: where roles share one, the converter's is what the user came for.
-        return tuple(Part(roles[-1], roles[-1], tuple(roles), lock) for lock, roles in shared.values())
+        return tuple(PackagePart(roles[-1], roles[-1], tuple(roles), lock) for lock, roles in shared.values())
 
     @property
-    def native(self) -> Part:
+    def native(self) -> PackagePart:
         """The environment that the converter is in."""
         return next(part for part in self.parts if "converter" in part.roles)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from matrix.core.text import redact
 from matrix.families import Family
 from matrix.families.packages import distributions
-from matrix.outputs.package.folder.choice import Choice, Part
+from matrix.outputs.package.folder.choice import Choice, PackagePart
 from matrix.outputs.package.folder.installing import UNPROVEN
 
 _LEGS = {
@@ -99,7 +99,7 @@ def _versions(choice: Choice) -> Iterator[str]:
     yield ""
 
 
-def _python(choice: Choice, part: Part) -> str:
+def _python(choice: Choice, part: PackagePart) -> str:
     """The exact one, where an observation tells."""
     result = choice.result
     seen = {"exporter": result.export, "converter": result.convert, "reference": result.reference}
@@ -130,7 +130,7 @@ def _way(name: str, lines: list[str]) -> Iterator[str]:
     yield from (f"### {name}", "", "```sh", *lines, "```", "")
 
 
-def _pip(part: Part, find: str) -> Iterator[str]:
+def _pip(part: PackagePart, find: str) -> Iterator[str]:
     place = f"{part.prefix}.venv"
     pip = f"{place}/bin/python -m pip install"
     yield f"python{part.lock.python} -m venv {place}"
@@ -138,14 +138,14 @@ def _pip(part: Part, find: str) -> Iterator[str]:
     yield f"{pip} --no-deps --require-hashes{find if part.pip_only else ''} -r {part.prefix}requirements.txt"
 
 
-def _uv(part: Part, find: str) -> Iterator[str]:
+def _uv(part: PackagePart, find: str) -> Iterator[str]:
     place = f"{part.prefix}.venv"
     yield f"uv venv --no-project --python {part.lock.python} {place}"
     options = find if part.pip_only else ""
     yield f"uv pip sync --require-hashes{options} --python {place}/bin/python {part.prefix}requirements.txt"
 
 
-def _conda(part: Part) -> Iterator[str]:
+def _conda(part: PackagePart) -> Iterator[str]:
     yield (
         f"PIP_NO_DEPS=1 PIP_REQUIRE_HASHES=1 conda env create --prefix {part.prefix}env "
         f"--file {part.prefix}environment.yml"

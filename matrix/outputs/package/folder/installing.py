@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from matrix.outputs.package.folder.choice import Choice, Part
+from matrix.outputs.package.folder.choice import Choice, PackagePart
 
 UNPROVEN = "not proven until a machine with a conda channel has run it"
 
@@ -21,7 +21,7 @@ stays in the image.
 """
 
 
-def requirements(part: Part) -> str:
+def requirements(part: PackagePart) -> str:
     """What `pip install --no-deps --require-hashes -r` and `uv pip sync --require-hashes` take."""
     lock = part.lock
     lines = [
@@ -36,7 +36,7 @@ def requirements(part: Part) -> str:
     return "\n".join(lines) + "\n" + lock.body
 
 
-def conda(part: Part) -> str:
+def conda(part: PackagePart) -> str:
     """environment.yml: Python and pip from a channel, everything else as it was locked."""
     pins = [" ".join(text.replace("\\\n", " ").split()) for text in part.lock.requirements.values()]
     python: list[Any] = [f"python={part.lock.python}", "pip"]
@@ -49,7 +49,7 @@ def conda(part: Part) -> str:
     return head + yaml.safe_dump(document, sort_keys=False, width=10_000)
 
 
-def tox(parts: Sequence[Part]) -> str:
+def tox(parts: Sequence[PackagePart]) -> str:
     """tox.ini: one environment for each part, and the conversion, which is what `tox run` does."""
     names = ", ".join(part.name for part in parts)
     lines = [
@@ -122,11 +122,11 @@ def dockerfile(choice: Choice) -> str:
     return "\n".join([*lines, f"ENTRYPOINT [{entry}]"]) + "\n"
 
 
-def _base(part: Part) -> str:
+def _base(part: PackagePart) -> str:
     return f"{part.name.upper()}_BASE"
 
 
-def _stage(part: Part, native: bool) -> list[str]:
+def _stage(part: PackagePart, native: bool) -> list[str]:
     lines = [
         f"FROM ${{{_base(part)}}} AS {part.name}",
         "COPY extra /extra",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from matrix.app.project import Session
+from matrix.app.project import Project
 from matrix.core.errors import LockStale, UsageError
 from matrix.environments.locks.keep import refresh, stale
 from matrix.environments.locks.request import Request, make_request
@@ -40,7 +40,7 @@ def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow
 
 
 def joint_lock(
-    session: Session, converter: ConverterRow, exporter: str, tell: Callable[[str], None], allowed: bool = True
+    session: Project, converter: ConverterRow, exporter: str, tell: Callable[[str], None], allowed: bool = True
 ) -> Lock:
     """The lock, resolved where it is missing or stale, and kept in the state folder.
 

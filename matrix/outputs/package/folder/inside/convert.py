@@ -24,7 +24,7 @@ LEFT_OUT = ("__pycache__", "node_modules")
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
 
-class Mistake(Exception):
+class Unusable(Exception):
     """Said in one sentence; nothing was converted."""
 
 
@@ -42,7 +42,7 @@ def main():
         check_trust(conversion, options)
         claim(options.output)
         return convert(conversion, options, pythons)
-    except Mistake as mistake:
+    except Unusable as mistake:
         say(str(mistake))
         return 2
     except OSError as problem:
@@ -168,7 +168,7 @@ def lay_out(conversion, options, pythons, log):
             os.makedirs(given, exist_ok=True)
             command = [pythons["converter"], os.path.join(TOOLKIT, "compare_numbers.py"), "gather", path, target]
             if call(command, conversion, given, log, option) != 0:
-                raise Mistake("%s is no .npz file of plain arrays, or could not be read" % path)
+                raise Unusable("%s is no .npz file of plain arrays, or could not be read" % path)
             shutil.copyfile(target, os.path.join(options.output, item["place"]))
         else:
             copy([path], target)
@@ -182,7 +182,7 @@ def check_files(conversion, options):
     for option in conversion["user"]:
         path = given_path(options, option)
         if not os.path.exists(path):
-            raise Mistake("%s is not there; say where it is now: --%s" % (path, option))
+            raise Unusable("%s is not there; say where it is now: --%s" % (path, option))
 
 
 def copy(places, target):
@@ -232,7 +232,7 @@ def check_trust(conversion, options):
     for step in conversion["steps"]:
         checkpoint = step["params"].get("checkpoint") or {}
         if checkpoint.get("trusted") and not (options.trust_checkpoint or conversion["trusted"]):
-            raise Mistake(
+            raise Unusable(
                 "this torch cannot load a checkpoint without running code that may be in it; "
                 "if you know where the file comes from, say so: --trust-checkpoint"
             )
@@ -244,13 +244,13 @@ def interpreter(role, conversion, options):
     if said is not None:
         found = shutil.which(said)
         if found is None:
-            raise Mistake("--%s-python %s: there is no such program" % (role, said))
+            raise Unusable("--%s-python %s: there is no such program" % (role, said))
         return os.path.abspath(found)
     places = [os.path.join(HERE, place, "bin", "python") for place in conversion["pythons"][role]]
     for place in places:
         if os.path.exists(place):
             return place
-    raise Mistake(
+    raise Unusable(
         "the %s environment is in none of %s; make it as EVIDENCE.md says, or name it: --%s-python PATH"
         % (role, ", ".join(conversion["pythons"][role]), role)
     )
@@ -259,7 +259,7 @@ def interpreter(role, conversion, options):
 def claim(output):
     """Raises Mistake where the folder holds what this program did not make."""
     if os.path.isdir(output) and os.listdir(output) and not os.path.isfile(os.path.join(output, REPORT)):
-        raise Mistake("%s holds other files; name another folder: --output" % output)
+        raise Unusable("%s holds other files; name another folder: --output" % output)
     if os.path.isdir(output):
         for name in os.listdir(output):
             remove(os.path.join(output, name))

@@ -13,7 +13,7 @@ from matrix.outputs.package.image.inside.toolchain import Toolchain
 
 
 @dataclass(frozen=True)
-class Options:
+class ImageOptions:
     """`shapes` maps an input's name to its sizes; `output` None means beside the model."""
 
     model: Path
@@ -25,7 +25,7 @@ class Options:
     json: bool
 
 
-def parse(toolchain: Toolchain, arguments: list[str] | None = None) -> Options:
+def parse(toolchain: Toolchain, arguments: list[str] | None = None) -> ImageOptions:
     """Raises Mistake; leaves the program by itself for --help."""
     parser = _Parser(
         prog="IMAGE",
@@ -54,7 +54,7 @@ def parse(toolchain: Toolchain, arguments: list[str] | None = None) -> Options:
         raise Mistake("--reference needs --inputs too: the inputs that gave these outputs")
     if found.inputs is not None and found.shape:
         raise Mistake("--shape is for made-up values; with --inputs the arrays have their own shapes")
-    return Options(
+    return ImageOptions(
         model=found.model,
         inputs=found.inputs,
         reference=found.reference,

@@ -19,7 +19,7 @@ from matrix.outputs.package.image.inside import given, memory, place
 from matrix.outputs.package.image.inside.judging import conclude, speak
 from matrix.outputs.package.image.inside.mistake import Mistake
 from matrix.outputs.package.image.inside.model import Model, choose_shapes, read_model
-from matrix.outputs.package.image.inside.options import Options, parse
+from matrix.outputs.package.image.inside.options import ImageOptions, parse
 from matrix.outputs.package.image.inside.reference import Reference
 from matrix.outputs.package.image.inside.telling import Telling
 from matrix.outputs.package.image.inside.toolchain import Toolchain
@@ -50,7 +50,7 @@ def main(root: Path) -> int:
         return 7
 
 
-def _run(root: Path, toolchain: Toolchain, options: Options) -> int:
+def _run(root: Path, toolchain: Toolchain, options: ImageOptions) -> int:
     for path, what in ((options.model, "model"), (options.inputs, "--inputs"), (options.reference, "--reference")):
         if path is not None and not place.inside(path, what).is_file():
             raise Mistake(f"{path} is no file in {Path.cwd()}; name it relative to the folder you mount there")
@@ -79,7 +79,7 @@ def _run(root: Path, toolchain: Toolchain, options: Options) -> int:
 def _convert(
     root: Path,
     toolchain: Toolchain,
-    options: Options,
+    options: ImageOptions,
     model: Model,
     scratch: Path,
     staged: Path,
@@ -128,7 +128,7 @@ def _convert(
     )
 
 
-def _inputs(model: Model, options: Options) -> tuple[dict[str, Array], str]:
+def _inputs(model: Model, options: ImageOptions) -> tuple[dict[str, Array], str]:
     if options.inputs is not None:
         arrays = given.read_given(options.inputs, "--inputs")
         given.check_inputs(model, arrays, options.inputs)
@@ -141,7 +141,7 @@ def _inputs(model: Model, options: Options) -> tuple[dict[str, Array], str]:
 
 def _reference(
     toolchain: Toolchain,
-    options: Options,
+    options: ImageOptions,
     outputs: dict[str, Array] | None,
     workers: Workers,
     files: dict[str, Path],
