@@ -40,70 +40,70 @@ __all__ = ["Bounds", "RunOptions", "blame", "choose_toolchain", "execute", "meas
 _CHANGED = ("worked then, broken now", "mended")
 
 
-def execute(session: Project, options: RunOptions) -> tuple[RunReport, frozenset[str]]:
-    """Run the session's plan; the report and the cells the table states an expectation of. Raises what `open_runtime`
+def execute(project: Project, options: RunOptions) -> tuple[RunReport, frozenset[str]]:
+    """Run the project's plan; the report and the cells the table states an expectation of. Raises what `open_runtime`
     does."""
-    with open_runtime(session, options) as shop:
-        plan = session.locked_plan(shop.events.say, allowed=not options.locked)
+    with open_runtime(project, options) as runtime:
+        plan = project.locked_plan(runtime.events.say, allowed=not options.locked)
         for note in plan.notes:
-            shop.events.say(f"note: {note}")
-        share, shard = _share(shop, plan)
-        plan, made, unresolved = resolved_now(shop, plan, share)
-        with recorded(shop, plan.tier, len(plan.cells), shard) as run:
-            shop.store.resolutions.keep(run.number, made)
+            runtime.events.say(f"note: {note}")
+        share, shard = _share(runtime, plan)
+        plan, made, unresolved = resolved_now(runtime, plan, share)
+        with recorded(runtime, plan.tier, len(plan.cells), shard) as run:
+            runtime.store.resolutions.keep(run.number, made)
             # A shard may be empty: then there is nothing to make ready for either.
             done = not plan.cells or run.run(plan)
-            searches = RemedySearch(plan, Table(session.config, session.locks), options.remedy)
+            searches = RemedySearch(plan, Table(project.config, project.locks), options.remedy)
             while done and (cells := searches.next(run.results())):
                 try:
-                    part = session.further(plan, cells, shop.events.say, allowed=not options.locked)
+                    part = project.further(plan, cells, runtime.events.say, allowed=not options.locked)
                 except (LockStale, Indeterminate, ConfigError) as error:
                     # What the plan has found stays, whatever becomes of the search.
-                    shop.events.say(f"no further search: {error}")
+                    runtime.events.say(f"no further search: {error}")
                     break
                 done = run.run(part)
         order = [cell.id for cell in plan.cells]
         report, stated = report_on(
-            shop.store.run(run.number), shop.store, shop.judge, session.config, session.locks, order
+            runtime.store.run(run.number), runtime.store, runtime.judge, project.config, project.locks, order
         )
         if options.as_of is not None:
-            report = _with_past(shop, run, replace(report, unresolved=unresolved), made, done)
+            report = _with_past(runtime, run, replace(report, unresolved=unresolved), made, done)
         return report, stated
 
 
-def _with_past(shop: Runtime, run: RecordedRun, report: RunReport, made: list[Lock], done: bool) -> RunReport:
+def _with_past(runtime: Runtime, run: RecordedRun, report: RunReport, made: list[Lock], done: bool) -> RunReport:
     """The report of a run of now held against then, and against the last such run. Where that was asked for, and the
     run is `done`, cells that come out otherwise than then are blamed."""
-    past = Past(shop.session, shop.store, shop.judge, run.number)
+    past = Past(runtime.project, runtime.store, runtime.judge, run.number)
     report = replace(report, sides=beside_then(past, report.results))
     found: tuple[RowDrift, ...] | None = None
     try:
         found = drifts(past, made, report.results, report.unresolved)
         # Before anybody is blamed: that takes long, and may be ended.
-        shop.store.keep_drift(run.number, document(found))
+        runtime.store.keep_drift(run.number, document(found))
     except Indeterminate as error:
         # What was measured does not depend on it, and the next report tells what this one would have.
-        shop.events.say(f"no drift report: {error}")
-    options = shop.options
+        runtime.events.say(f"no drift report: {error}")
+    options = runtime.options
     changed = [side for side in report.sides if side.standing in _CHANGED]
     if options.blame is not None and options.as_of is not None and done and changed:
-        report = replace(report, blames=blame_all(shop, changed, options.as_of, options.blame))
+        report = replace(report, blames=blame_all(runtime, changed, options.as_of, options.blame))
     if found is None:
         return report
-    shop.store.keep_drift(run.number, document(found, report.blames))
-    return replace(report, drift=shop.store.drift(run.number), drift_text=text(found))
+    runtime.store.keep_drift(run.number, document(found, report.blames))
+    return replace(report, drift=runtime.store.drift(run.number), drift_text=text(found))
 
 
-def _share(shop: Runtime, plan: Plan) -> tuple[frozenset[str] | None, dict[str, str | int] | None]:
+def _share(runtime: Runtime, plan: Plan) -> tuple[frozenset[str] | None, dict[str, str | int] | None]:
     """The cells of the shard that was asked for, by id, and what tells it from the others; None for the whole plan. Cut
     before anything is resolved: what one machine cannot resolve must not move the cells of another."""
-    options = shop.options
+    options = runtime.options
     if options.shard is None:
         return None, None
     index, of = options.shard
-    whole = partition(shop.session, shop.store, plan, options.resolution, options.as_of, of, options.run_id)
+    whole = partition(runtime.project, runtime.store, plan, options.resolution, options.as_of, of, options.run_id)
     shard = whole.shards[index - 1]
-    shop.events.say(
+    runtime.events.say(
         f"shard {shard.name}: {len(shard.cells)} of {whole.whole} cells, about {shard.seconds / 60:.0f} min"
         if shard.cells
         else f"shard {shard.name} is empty: the {whole.whole} cells of the plan are in others"
@@ -112,12 +112,12 @@ def _share(shop: Runtime, plan: Plan) -> tuple[frozenset[str] | None, dict[str, 
 
 
 def resolved_now(
-    shop: Runtime, plan: Plan, share: frozenset[str] | None = None
+    runtime: Runtime, plan: Plan, share: frozenset[str] | None = None
 ) -> tuple[Plan, list[Lock], dict[str, str]]:
     """The plan with cells of the resolutions that were asked for, of those only the ones in `share`; the locks of now,
     which are made anew every time, for what was there yesterday may be gone today; and by environment why it could not
     be resolved, which says nothing about it and leaves its cells out. Raises what making locks of then does."""
-    options, session = shop.options, shop.session
+    options, project = runtime.options, runtime.project
 
     def shared(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
         return cells if share is None else tuple(cell for cell in cells if cell.id in share)
@@ -125,62 +125,60 @@ def resolved_now(
     if options.as_of is None:
         return replace(plan, cells=shared(plan.cells)), [], {}
     began = time.monotonic()
-    cells = session.cells_of_now(plan, options.as_of)
+    cells = project.cells_of_now(plan, options.as_of)
     if young := younger(plan.cells, cells):
-        shop.events.say(f"note: younger than {options.as_of}, so without a now: {', '.join(young)}")
+        runtime.events.say(f"note: younger than {options.as_of}, so without a now: {', '.join(young)}")
     if not cells and options.resolution == "now":
         raise NothingSelected(f"every row that was selected is younger than {options.as_of}; name a later --as-of")
     cells = shared(cells)
-    requests = session.take_in(cells)
-    answers = dict(zip(requests, LiveResolver(session.settings).answers(requests), strict=True))
+    requests = project.take_in(cells)
+    answers = dict(zip(requests, LiveResolver(project.settings).answers(requests), strict=True))
     made = [answer for answer in answers.values() if isinstance(answer, Lock)]
     failed = {request.name: str(answer) for request, answer in answers.items() if not isinstance(answer, Lock)}
-    session.use(made)
-    shop.events.say(
+    project.use(made)
+    runtime.events.say(
         f"now, as of {options.as_of}: {len(made)} environments resolved in {time.monotonic() - began:.1f} s"
     )
     then = shared(plan.cells) if options.resolution == "both" else ()
     known = tuple(
-        cell for cell in cells if failed.keys().isdisjoint((session.exporter_environment(cell), cell.converter.id))
+        cell for cell in cells if failed.keys().isdisjoint((project.exporter_environment(cell), cell.converter.id))
     )
-    return session.further(plan, (*then, *known), shop.events.say, not options.locked), made, failed
+    return project.further(plan, (*then, *known), runtime.events.say, not options.locked), made, failed
 
 
-def choose_toolchain(session: Project, options: RunOptions, wanted: PickRequest) -> tuple[Picked, RunRecord]:
+def choose_toolchain(project: Project, options: RunOptions, wanted: PickRequest) -> tuple[Picked, RunRecord]:
     """Find and prove a toolchain for a model; and the run that did it. Raises what `open_runtime` and locking do."""
-    with open_runtime(session, options) as shop:
-        with recorded(shop, "pick", None) as run:
-            picked = pick(session, wanted, run, gather(session, source_of(shop), wanted.model.id))
-        return picked, shop.store.run(run.number)
+    with open_runtime(project, options) as runtime:
+        with recorded(runtime, "pick", None) as run:
+            picked = pick(project, wanted, run, gather(project, source_of(runtime), wanted.model.id))
+        return picked, runtime.store.run(run.number)
 
 
 def blame(
-    session: Project, options: RunOptions, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
+    project: Project, options: RunOptions, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
 ) -> Story:
     """Who broke a cell. Raises what `open_runtime` and `blame_cell` do."""
     # A slip of the pen leaves no run behind.
-    cell_named(session.config, session.locks, str(CellId.parse(cell).own))
-    with open_runtime(session, options) as shop, recorded(shop, "blame", None) as run:
-        return blame_cell(session, run, cell, now, bounds, good)
+    cell_named(project.config, project.locks, str(CellId.parse(cell).own))
+    with open_runtime(project, options) as runtime, recorded(runtime, "blame", None) as run:
+        return blame_cell(project, run, cell, now, bounds, good)
 
 
-def read_models(session: Project, options: RunOptions, cells: Sequence[Cell]) -> bool:
+def read_models(project: Project, options: RunOptions, cells: Sequence[Cell]) -> bool:
     """Export the models of these cells, or look into their files, and convert nothing; False where it was stopped.
     What was found is in the history of the store. Raises what `open_runtime` does."""
-    with open_runtime(session, options) as shop, recorded(shop, "read", 0) as run:
-        return run.run(shop.locked(cells), exports_only=True)
+    with open_runtime(project, options) as runtime, recorded(runtime, "read", 0) as run:
+        return run.run(runtime.locked(cells), exports_only=True)
 
 
-def measure_coverage(
-    session: Project, options: RunOptions, rows: Sequence[str]
-) -> tuple[dict[str, Observation], bool]:
+def measure_coverage(project: Project, options: RunOptions, rows: Sequence[str]) -> tuple[dict[str, Observation], bool]:
     """Operator coverage of converter rows, row to observation, and whether the run came to its end. What is stored
     for a row's environment is not measured again. Raises what `open_runtime` does, and UsageError for
     an unknown row."""
-    outdated = stale(session.requests(rows), session.locks)
-    with open_runtime(session, options) as shop:
+    outdated = stale(project.requests(rows), project.locks)
+    with open_runtime(project, options) as runtime:
         if outdated:
-            session.refresh(outdated, shop.events.say, allowed=not options.locked)
-        with recorded(shop, "coverage", 0) as run:
+            project.refresh(outdated, runtime.events.say, allowed=not options.locked)
+        with recorded(runtime, "coverage", 0) as run:
             found = run.cover(list(rows))
         return found, run.done

@@ -271,13 +271,13 @@ class Project:
         return in_order(row.family for row in self.stated.converters)
 
     def engine(self) -> tuple[Engine, str]:
-        """The engine of this session, and one sentence that says which and why. Raises EngineUnavailable."""
+        """The engine of this project, and one sentence that says which and why. Raises EngineUnavailable."""
         probe = self.locks.get(self.config.reference.id)
         python = probe.python if probe else None
         return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed, python, self.code)
 
     def engines(self) -> list[Engine]:
-        """Every engine that may hold environments of this session: with `auto` all that work here."""
+        """Every engine that may hold environments of this project: with `auto` all that work here."""
         found = []
         for name in ("venv", "docker") if self.engine_name == "auto" else (self.engine_name,):
             with contextlib.suppress(*((EngineUnavailable,) if self.engine_name == "auto" else ())):

@@ -50,7 +50,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run, as opposed to what (the session). None: as the table says. `as_of` is the day that now is; `blame`
+    """How to run, as opposed to what (the project). None: as the table says. `as_of` is the day that now is; `blame`
     how far to look for who changed a verdict since then, None: not at all. `shard` is (I, N), the I-th of N parts of
     the plan; `run_id` the run's name on every machine, None: a new one."""
 
@@ -73,9 +73,9 @@ class RunOptions:
 
 @dataclass
 class Runtime:
-    """An open workshop; only one can be open on a state folder."""
+    """An open runtime; only one can be open on a state folder."""
 
-    session: Project
+    project: Project
     options: RunOptions
     engine: Engine
     store: Store
@@ -84,7 +84,7 @@ class Runtime:
 
     def locked(self, cells: Sequence[Cell], tier: str = "") -> Plan:
         """A plan of these cells, with a current lock for everything it needs. Raises what `Project.further` does."""
-        return self.session.further(Plan((), tier), tuple(cells), self.events.say, not self.options.locked)
+        return self.project.further(Plan((), tier), tuple(cells), self.events.say, not self.options.locked)
 
     @contextlib.contextmanager
     def recorded(
@@ -97,7 +97,7 @@ class Runtime:
             self.engine.name,
             redact(self.options.command),
             planned or 0,
-            _host(self.session.state),
+            _host(self.project.state),
             self.options.resolution,
             self.options.as_of,
             uid=self.options.run_id,
@@ -124,7 +124,7 @@ class RecordedRun:
     """One run while it goes on. `done` turns False when a signal asked it to stop; `status` is what is stored
     at its end."""
 
-    shop: Runtime
+    runtime: Runtime
     number: int
     mark: DiskPeak | None
     counts: JobCounts = field(default_factory=JobCounts)
@@ -133,56 +133,56 @@ class RecordedRun:
 
     def run(self, plan: Plan, exports_only: bool = False) -> bool:
         """Execute a plan as a part of this run; False where it was stopped."""
-        session = self.shop.session
-        graphs = Graphs(session.config, plan, self.shop.options.tflite)
+        project = self.runtime.project
+        graphs = Graphs(project.config, plan, self.runtime.options.tflite)
         self._execute(
             [graphs.read(cell) if exports_only else graphs.of(cell) for cell in plan.cells],
-            session.environments(plan),
+            project.environments(plan),
             self._limits(),
         )
         return self.done
 
     def cover(self, names: list[str]) -> dict[str, Observation]:
         """Measure the operator coverage of converters; of those that were reached."""
-        rows = {row.id: row for row in self.shop.session.config.converters}
+        rows = {row.id: row for row in self.runtime.project.config.converters}
         limits = self._limits()
-        wide = Limits(seconds=self.shop.options.seconds or _COVERAGE_SECONDS, memory_mb=limits.memory_mb)
+        wide = Limits(seconds=self.runtime.options.seconds or _COVERAGE_SECONDS, memory_mb=limits.memory_mb)
         return self._execute(graph.coverage({name: family_of(rows[name]) for name in names}), names, wide)
 
     def results(self) -> list[CellResult]:
         """What the run's cells came out as until now."""
-        shop = self.shop
-        return shop.judge.cells(shop.store.cells(self.number), shop.session.locks, self.number)
+        runtime = self.runtime
+        return runtime.judge.cells(runtime.store.cells(self.number), runtime.project.locks, self.number)
 
     def _execute(self, graphs: Sequence[Graph], environments: Iterable[str], limits: Limits) -> dict[str, Observation]:
         """What jobs without a cell left, by environment."""
-        shop = self.shop
-        locks = shop.session.locks
-        shop.engine.ready({locks[name].python for name in environments})
+        runtime = self.runtime
+        locks = runtime.project.locks
+        runtime.engine.ready({locks[name].python for name in environments})
         run = Run(
             id=self.number,
-            config=shop.session.config,
+            config=runtime.project.config,
             graphs=graphs,
             locks=locks,
-            table=shop.session.table.absolute(),
-            engine=shop.engine,
-            store=shop.store,
-            jobs=JobMaker(ConverterCode(shop.session.code)),
+            table=runtime.project.table.absolute(),
+            engine=runtime.engine,
+            store=runtime.store,
+            jobs=JobMaker(ConverterCode(runtime.project.code)),
             limits=limits,
-            parallel=shop.options.jobs,
+            parallel=runtime.options.jobs,
             # Of this run alone: what a job made so that nobody can remove it must not be in the next one's way.
-            work=shop.session.state.work / str(self.number),
-            events=shop.events,
-            speak=shop.judge.speak,
-            again=shop.options.again,
-            evict=shop.options.evict,
+            work=runtime.project.state.work / str(self.number),
+            events=runtime.events,
+            speak=runtime.judge.speak,
+            again=runtime.options.again,
+            evict=runtime.options.evict,
             counts=self.counts,
         )
         self.done = asyncio.run(self._until_done(run.execute))
         return run.found
 
     def _limits(self) -> Limits:
-        stated, options = self.shop.session.config.limits, self.shop.options
+        stated, options = self.runtime.project.config.limits, self.runtime.options
         return Limits(seconds=options.seconds or stated.seconds, memory_mb=options.memory_mb or stated.memory_mb)
 
     async def _until_done(self, execute: Callable[[], Coroutine[Any, Any, None]]) -> bool:
@@ -192,30 +192,30 @@ class RecordedRun:
 
 
 @contextlib.contextmanager
-def open_runtime(session: Project, options: RunOptions) -> Iterator[Runtime]:
-    """Open the workshop of a session.
+def open_runtime(project: Project, options: RunOptions) -> Iterator[Runtime]:
+    """Open the runtime of a project.
 
     Raises StateInUse where another driver holds the state folder, EngineUnavailable, and Indeterminate where the disk
     of the state folder or the store fills up: then nothing can be recorded.
     """
     try:
-        _ = session.config  # A wrong table is said before anything is touched.
-        engine, why = session.engine()
-        with session.state.held():
+        _ = project.config  # A wrong table is said before anything is touched.
+        engine, why = project.engine()
+        with project.state.held():
             engine.recover()
-            store = session.state.open_store(options.store)
+            store = project.state.open_store(options.store)
             try:
-                judge = Judge(session.config, store)
+                judge = Judge(project.config, store)
                 with progress(judge.speak) as events:
                     events.say(why)
-                    yield Runtime(session, options, engine, store, judge, events)
+                    yield Runtime(project, options, engine, store, judge, events)
             finally:
                 store.close()
     except (OSError, SQLAlchemyError) as error:
         if not is_full(error):
             raise
         raise Indeterminate(
-            f"the disk below {redact(str(session.state.root))} is full; what had finished is stored: make room "
+            f"the disk below {redact(str(project.state.root))} is full; what had finished is stored: make room "
             "(python -m matrix clean), then the same command continues"
         ) from error
 

@@ -22,7 +22,7 @@ _TOGETHER = 2_000
 
 
 def partition(
-    session: Project,
+    project: Project,
     store: Store,
     plan: Plan,
     resolution: Resolution,
@@ -38,7 +38,7 @@ def partition(
     """
     if not 1 <= shards <= MOST_SHARDS:
         raise UsageError(f"{shards} shards: choose 1 to {MOST_SHARDS}, which is as many jobs as one matrix starts")
-    now = session.cells_of_now(plan, as_of) if as_of is not None else ()
+    now = project.cells_of_now(plan, as_of) if as_of is not None else ()
     cells = (*(plan.cells if resolution != "now" else ()), *now)
     own = next((run.id for run in store.runs() if run.uid == run_id), None)
     return cut(cells, shards, measured(store, cells, own))

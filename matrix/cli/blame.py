@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
+from matrix.cli.options import engine_options, model_options, open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.answers.blame.report import Story
@@ -83,7 +83,7 @@ def blame(
     from matrix.answers.use_cases import blame as search
     from matrix.core.errors import Indeterminate, NoCure, UsageError
 
-    session = make_session(**options)
+    project = open_project(**options)
     today = dt.datetime.now(dt.UTC).date()
     now = bad.date() if bad else today
     since = good.date() if good else None
@@ -95,7 +95,7 @@ def blame(
         if path is not None and str(path) != "-" and not path.absolute().parent.is_dir():
             raise UsageError(f"{option} {path}: there is no folder {path.absolute().parent}; make it first")
     story = search(
-        session,
+        project,
         RunOptions(
             store=store,
             jobs=jobs or os.cpu_count() or 2,
@@ -109,7 +109,7 @@ def blame(
     )
     if picture is not None:
         picture.write_text(drawn(story), encoding="utf-8")
-    proposed = _proposal(session, story) if fix is not None and story.blame.cure is not None else None
+    proposed = _proposal(project, story) if fix is not None and story.blame.cure is not None else None
     if format_ == "json":
         more = {"proposal": {"diff": proposed.diff, "stale": list(proposed.stale)}} if proposed else {}
         click.echo(json.dumps({**document(story), **more}, indent=1))
@@ -121,7 +121,7 @@ def blame(
     if proposed is not None and fix is not None:
         if str(fix) != "-":
             fix.write_text(proposed.text, encoding="utf-8")
-            click.echo(f"what cures it, as a change of {session.table}: {fix}", err=True)
+            click.echo(f"what cures it, as a change of {project.table}: {fix}", err=True)
         elif format_ != "json":
             click.echo(proposed.text, nl=False)
     if story.blame.kind == "indeterminate" and story.blame.stopped:
@@ -132,10 +132,10 @@ def blame(
         raise NoCure(f"no cure found in {story.blame.tests} runs")
 
 
-def _proposal(session: Project, story: Story) -> TablePatch:
+def _proposal(project: Project, story: Story) -> TablePatch:
     from matrix.answers.blame.report import why
     from matrix.answers.blame.table_patch import proposal
 
     assert story.blame.cure is not None
-    rows = {row.id: row for row in (*session.stated.exporters, *session.stated.converters)}
-    return proposal(session.table, session.stated, rows[story.row], story.blame.cure.ranges, why(story))
+    rows = {row.id: row for row in (*project.stated.exporters, *project.stated.converters)}
+    return proposal(project.table, project.stated, rows[story.row], story.blame.cure.ranges, why(story))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, selection_options, table_options
+from matrix.cli.options import engine_options, open_project, selection_options, table_options
 
 if TYPE_CHECKING:
     from matrix.packages.lock import Lock
@@ -30,12 +30,12 @@ def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any)
     from matrix.execution.builds import Builds
     from matrix.judging.outcome import outcome
 
-    session = make_session(**options)
+    project = open_project(**options)
 
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    engine, why = session.engine()
+    engine, why = project.engine()
     say(why)
 
     async def build_all(locks: list[Lock]) -> list[BuildFailed]:
@@ -49,11 +49,11 @@ def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any)
                 raise result
         return [result for result in done if isinstance(result, BuildFailed)]
 
-    with session.state.held():
+    with project.state.held():
         engine.recover()
-        names = rows or session.environments(session.locked_plan(say, allowed=not locked))
-        session.refresh(stale(session.requests(rows), session.locks), say, allowed=not locked)
-        locks = [session.locks[name] for name in names if session.locks[name].outcome == "resolved"]
+        names = rows or project.environments(project.locked_plan(say, allowed=not locked))
+        project.refresh(stale(project.requests(rows), project.locks), say, allowed=not locked)
+        locks = [project.locks[name] for name in names if project.locks[name].outcome == "resolved"]
         engine.ready({lock.python for lock in locks})
         failed = asyncio.run(build_all(locks))
         for failure in failed:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, selection_options, store_option, table_options
+from matrix.cli.options import open_project, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -46,12 +46,12 @@ def github_matrix(
     from matrix.cli.run import day_of_now
     from matrix.core.errors import NothingSelected
 
-    session = make_session(**options)
+    project = open_project(**options)
     day = day_of_now(resolution, as_of)
-    plan = session.locked_plan(lambda text: click.echo(text, err=True))
-    history = session.state.open_store(store)
+    plan = project.locked_plan(lambda text: click.echo(text, err=True))
+    history = project.state.open_store(store)
     try:
-        whole = partition(session, history, plan, resolution, day, shards)
+        whole = partition(project, history, plan, resolution, day, shards)
     finally:
         history.close()
     if not whole.whole:
@@ -85,11 +85,11 @@ def summary(
     """
     from matrix.outputs.ci.summary import expected_shards, summary_of
 
-    session = make_session(**options)
+    project = open_project(**options)
     expected = expected_shards(fan_out) if fan_out else None
-    stored = session.state.open_store(store)
+    stored = project.state.open_store(store)
     try:
-        history = _public(session, stored, include)
+        history = _public(project, stored, include)
         click.echo(summary_of(stored, history, run_id, expected))
     finally:
         stored.close()
@@ -143,13 +143,13 @@ def issues(
     token = os.environ.get("GITHUB_TOKEN", "")
     if not token and not dry_run:
         raise UsageError("GITHUB_TOKEN is not set: give it a token that may write issues, or say --dry-run")
-    session = make_session(**options)
-    stored = session.state.open_store(store)
+    project = open_project(**options)
+    stored = project.state.open_store(store)
     try:
-        history = _public(session, stored, include)
+        history = _public(project, stored, include)
         if not history.runs:
             # An empty history knows no regression: every issue would be closed as mended.
-            raise NothingSelected(f"{session.state.root} holds no run about cells; nothing is said of any issue")
+            raise NothingSelected(f"{project.state.root} holds no run about cells; nothing is said of any issue")
         wanted = reports(stored, history, site)
         over = dict.fromkeys(history.retired(), RETIRED) | dict.fromkeys(history.mended(), MENDED)
     finally:
@@ -166,20 +166,20 @@ def issues(
         click.echo(f"{len(wanted)} regressions stand, and their issues say so already")
 
 
-def _public(session: Project, stored: Store, include: tuple[str, ...]) -> History:
+def _public(project: Project, stored: Store, include: tuple[str, ...]) -> History:
     """The history of what may leave the machine. Raises UsageError for an --include that names no stored model."""
     from matrix.core.errors import UsageError
     from matrix.history import read_history
     from matrix.judging.cells import Judge
     from matrix.table.ids import CellId
 
-    declared = {model.id for model in session.stated.models}
+    declared = {model.id for model in project.stated.models}
     models = declared | set(include)
     if unknown := set(include) - declared - {CellId.parse(cell).model for cell in stored.cell_ids()}:
         raise UsageError(f"--include {', '.join(sorted(unknown))}: no stored cell is of such a model")
-    judge = Judge(session.config, stored)
+    judge = Judge(project.config, stored)
     history = read_history(
-        stored, judge, session.locks, wanted=lambda cell: CellId.parse(cell).model in models, current=session.has_row
+        stored, judge, project.locks, wanted=lambda cell: CellId.parse(cell).model in models, current=project.has_row
     )
     judge.keep()
     return history

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, store_option, table_options
+from matrix.cli.options import engine_options, open_project, store_option, table_options
 
 
 @click.command()
@@ -43,12 +43,12 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
         kept = Keep.parse(keep)
     except ValueError as error:
         raise UsageError(f"--keep {error}") from error
-    session = make_session(**options)
-    _ = session.config
+    project = open_project(**options)
+    _ = project.config
 
     def current(engine: Engine) -> set[str]:
         names = set()
-        for lock in () if everything else (*session.locks.values(), *of_now):
+        for lock in () if everything else (*project.locks.values(), *of_now):
             try:
                 names.add(engine.identify(lock))
             except BuildFailed as failure:
@@ -57,11 +57,11 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
                     raise Indeterminate(failure.text) from failure
         return names
 
-    with session.state.held(), contextlib.closing(session.state.open_store(store)) as history:
+    with project.state.held(), contextlib.closing(project.state.open_store(store)) as history:
         # The next run of now most likely resolves to what the last one did.
         names = [n for n in history.resolutions.names() if EnvironmentName.parse(n).row.time == NOW]
         of_now = [*history.resolutions.newest(names).values()]
-        for engine in session.engines():
+        for engine in project.engines():
             engine.recover()
             there = engine.stored()
             gone = superfluous(there, current(engine), kept, dt.datetime.now(dt.UTC))
@@ -76,7 +76,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             )
             if stuck:
                 click.echo(f"  in use, or part of a take-away image, so not removed: {', '.join(stuck)}")
-        remove_others(session.code, session.state.code)
+        remove_others(project.code, project.state.code)
         files = bytes_ = 0
         if history.blobs.users() == {history.name}:
             files, bytes_ = history.blobs.collect(history.blobs_named())

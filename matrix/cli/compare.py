@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -68,19 +68,19 @@ def compare(
         raise UsageError("--last-good looks for cells that matched once: --fail-on regression, or new")
     if not last_good and fail_on == "new":
         raise UsageError("--fail-on new belongs to --last-good; of two runs, what broke between them is new")
-    session = make_session(**options)
-    history = session.state.open_store(store)
+    project = open_project(**options)
+    history = project.state.open_store(store)
     try:
         if last_good:
-            _since_good(session, history, one, format_, only_new=fail_on == "new")
+            _since_good(project, history, one, format_, only_new=fail_on == "new")
         else:
-            _two_runs(session, history, (one, two), common, format_, only_broken=fail_on == "regression")
+            _two_runs(project, history, (one, two), common, format_, only_broken=fail_on == "regression")
     finally:
         history.close()
 
 
 def _two_runs(
-    session: Project,
+    project: Project,
     history: Store,
     numbers: tuple[int | None, int | None],
     common: bool,
@@ -96,8 +96,8 @@ def _two_runs(
     from matrix.outputs.terminal import comparison as view
 
     runs = _chosen(history.runs(), *numbers)
-    judge = Judge(session.config, history)
-    first, second = (judge.cells(history.cells(run.id), session.locks, run.id) for run in runs)
+    judge = Judge(project.config, history)
+    first, second = (judge.cells(history.cells(run.id), project.locks, run.id) for run in runs)
     found = compare_runs(runs, (first, second), judge.compare, common)
     judge.keep()
     if not found.pairs and (common or not any(found.lone)):
@@ -119,7 +119,7 @@ def _two_runs(
         raise Indeterminate(conclusion(found))
 
 
-def _since_good(session: Project, store: Store, number: int | None, format_: str, only_new: bool) -> None:
+def _since_good(project: Project, store: Store, number: int | None, format_: str, only_new: bool) -> None:
     import json
 
     from matrix.core.errors import NothingSelected, Regressed, UsageError
@@ -128,7 +128,7 @@ def _since_good(session: Project, store: Store, number: int | None, format_: str
     from matrix.judging.cells import Judge
     from matrix.outputs.terminal import since_good as view
 
-    whole = read_history(store, Judge(session.config, store), session.locks)
+    whole = read_history(store, Judge(project.config, store), project.locks)
     if not whole.runs:
         raise NothingSelected("no run has decided a cell yet: python -m matrix run")
     position = len(whole.runs) - 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, store_option, table_options
+from matrix.cli.options import engine_options, open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,15 +65,15 @@ def coverage(
     from matrix.families import family_of
     from matrix.outputs.documents.coverage import CoverageReport, beside
 
-    session = make_session(**options)
-    named = chosen(session, rows)
+    project = open_project(**options)
+    named = chosen(project, rows)
     done = True
     observations = None
     if not stored:
-        wanted = named if rows else _default(session, store)
+        wanted = named if rows else _default(project, store)
         if wanted:
             observations, done = measure_coverage(
-                session,
+                project,
                 RunOptions(
                     store=store,
                     jobs=jobs or os.cpu_count() or 2,
@@ -85,20 +85,20 @@ def coverage(
                 ),
                 wanted,
             )
-    history = session.state.open_store(store)
+    history = project.state.open_store(store)
     try:
-        reader = Coverages(session.config, history)
+        reader = Coverages(project.config, history)
         if observations is None:
             observations = reader.observations(named)
         found = reader.of(observations)
     finally:
         history.close()
     if done and not found:
-        raise NothingSelected(f"{session.state.root} holds no coverage of that; leave out --stored to measure it")
+        raise NothingSelected(f"{project.state.root} holds no coverage of that; leave out --stored to measure it")
     report = CoverageReport(
         tuple(item for item in found.values() if isinstance(item, Coverage)),
         tuple(item for item in found.values() if isinstance(item, Unmeasured)),
-        {row.id: beside(family_of(row), row.pins) for row in session.config.converters},
+        {row.id: beside(family_of(row), row.pins) for row in project.config.converters},
         {row: sum(part.seconds for part in observation.passes) for row, observation in observations.items()},
     )
     _show(report, format_)
@@ -107,7 +107,7 @@ def coverage(
     _end(report)
 
 
-def chosen(session: Project, patterns: Sequence[str]) -> list[str]:
+def chosen(project: Project, patterns: Sequence[str]) -> list[str]:
     """The converters that any of these names or globs fits, all without one, in the order of the table; of those whose
     family runs backend test cases.
 
@@ -116,37 +116,37 @@ def chosen(session: Project, patterns: Sequence[str]) -> list[str]:
     from matrix.core.errors import UsageError
     from matrix.families import family_of
 
-    known = _able(session)
+    known = _able(project)
     if not patterns:
         return known
     for pattern in patterns:
         if not any(fnmatchcase(row, pattern) for row in known):
-            for row in session.config.converters:
+            for row in project.config.converters:
                 if fnmatchcase(row.id, pattern):
                     raise UsageError(f"{row.id}: {family_of(row).title} has no operator coverage to measure")
             raise UsageError(f"no converter {pattern}; the table has: {', '.join(known)}")
     return [row for row in known if any(fnmatchcase(row, pattern) for pattern in patterns)]
 
 
-def _able(session: Project) -> list[str]:
+def _able(project: Project) -> list[str]:
     from matrix.families import family_of
 
-    return [row.id for row in session.config.converters if "coverage" in family_of(row).capabilities]
+    return [row.id for row in project.config.converters if "coverage" in family_of(row).capabilities]
 
 
-def _default(session: Project, store: str | None) -> list[str]:
+def _default(project: Project, store: str | None) -> list[str]:
     """What to measure where no row was named; nothing where coverage of any is stored."""
 
-    known = _able(session)
-    history = session.state.open_store(store)
+    known = _able(project)
+    history = project.state.open_store(store)
     try:
         if history.newest("coverage").keys() & known:
             click.echo("no row was named: this is what is stored", err=True)
             return []
     finally:
         history.close()
-    converters = {cell.converter.id for cell in session.plan().cells}
-    click.echo(f"no row was named: measuring those of tier {session.selection.tier}", err=True)
+    converters = {cell.converter.id for cell in project.plan().cells}
+    click.echo(f"no row was named: measuring those of tier {project.selection.tier}", err=True)
     return [row for row in known if row in converters]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 
 @click.command()
@@ -58,10 +58,10 @@ def dashboard(
     if base_url and not base_url.startswith(("http://", "https://")):
         raise UsageError(f"--base-url {base_url}: write it whole, such as https://example.org/compatibility/")
     base = f"{base_url.rstrip('/')}/" if base_url else ""
-    session = make_session(**options)
-    history = session.state.open_store(store)
+    project = open_project(**options)
+    history = project.state.open_store(store)
     try:
-        built = build(session, history, SiteRequest(out, include, title or TITLE, base))
+        built = build(project, history, SiteRequest(out, include, title or TITLE, base))
     finally:
         history.close()
     if built.left_out:

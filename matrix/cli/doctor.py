@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, table_options
+from matrix.cli.options import engine_options, open_project, table_options
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -28,30 +28,30 @@ def doctor(**options: Any) -> None:
     from matrix.environments.locks.keep import stale
     from matrix.environments.locks.request import all_requests
 
-    session = make_session(**options)
-    requests = all_requests(session.config)
+    project = open_project(**options)
+    requests = all_requests(project.config)
     needed: dict[str, list[str]] = {}
     for request in requests:
-        lock = session.locks.get(request.name)
+        lock = project.locks.get(request.name)
         python = lock.python if lock else request.python
         if python:
             needed.setdefault(python, []).append(request.name)
     needed = {python: needed[python] for python in sorted(needed, key=order)}
 
-    _machine(session)
+    _machine(project)
     _venv(needed)
-    _docker(session, needed)
+    _docker(project, needed)
 
-    outdated = stale(requests, session.locks)
+    outdated = stale(requests, project.locks)
     names = ", ".join(request.name for request in outdated)
     _line(not outdated, f"{len(requests) - len(outdated)} of {len(requests)} locks are current", names)
-    none = [name for name, lock in session.locks.items() if lock.outcome == "unsatisfiable"]
+    none = [name for name, lock in project.locks.items() if lock.outcome == "unsatisfiable"]
     if none:
         click.echo(f"       no solution exists (a finding): {', '.join(none)}")
-    _packages(session)
+    _packages(project)
 
 
-def _machine(session: Project) -> None:
+def _machine(project: Project) -> None:
     import psutil
 
     from matrix.core.text import redact
@@ -62,10 +62,10 @@ def _machine(session: Project) -> None:
     if _CPUINFO.is_file():
         avx = "avx" in _CPUINFO.read_text(encoding="utf-8", errors="replace").split()
         _line(avx, "AVX", "" if avx else "TensorFlow's wheels from 1.6 on are built for it and do not start here")
-    memory, limit = psutil.virtual_memory().total // 2**20, session.config.limits.memory_mb
+    memory, limit = psutil.virtual_memory().total // 2**20, project.config.limits.memory_mb
     _line(memory >= limit, f"{memory} MB of memory", f"the table lets one job use {limit}")
-    place = next(folder for folder in (session.state.root, *session.state.root.parents) if folder.exists())
-    _free(place, f"below {redact(str(session.state.root))}")
+    place = next(folder for folder in (project.state.root, *project.state.root.parents) if folder.exists())
+    _free(place, f"below {redact(str(project.state.root))}")
 
 
 def _venv(needed: dict[str, list[str]]) -> None:
@@ -88,11 +88,11 @@ def _venv(needed: dict[str, list[str]]) -> None:
             _line(False, f"Python {python}", f"missing, so unavailable with venv: {', '.join(rows)}; get it: {how}")
 
 
-def _docker(session: Project, needed: dict[str, list[str]]) -> None:
+def _docker(project: Project, needed: dict[str, list[str]]) -> None:
     from matrix.core.errors import EngineUnavailable
     from matrix.environments.choose import docker_engine
 
-    engine = docker_engine(session.state, session.settings, session.base, session.folders.committed)
+    engine = docker_engine(project.state, project.settings, project.base, project.folders.committed)
     try:
         facts = engine.facts
     except EngineUnavailable as error:
@@ -132,19 +132,19 @@ def _bases(engine: DockerEngine, needed: dict[str, list[str]]) -> None:
         _line(True, f"base image {base.reference}", f"Python {base.python}, {base.size // 10**6} MB, {base.origin}")
 
 
-def _packages(session: Project) -> None:
+def _packages(project: Project) -> None:
     from matrix.core.errors import Indeterminate
     from matrix.core.text import redact
     from matrix.families import KNOWN
     from matrix.packages.index import UploadDates
 
     try:
-        known = UploadDates(session.settings).of(next(iter(KNOWN.values())).package)
-        _line(bool(known), f"index {redact(session.settings.index)}", "answers" if known else "gives no upload dates")
+        known = UploadDates(project.settings).of(next(iter(KNOWN.values())).package)
+        _line(bool(known), f"index {redact(project.settings.index)}", "answers" if known else "gives no upload dates")
     except Indeterminate as error:
-        _line(False, f"index {redact(session.settings.index)}", str(error))
-    build = session.build
-    builds = sorted({name for row in session.config.exporters for name in row.builds})
+        _line(False, f"index {redact(project.settings.index)}", str(error))
+    build = project.build
+    builds = sorted({name for row in project.config.exporters for name in row.builds})
     if builds:
         text = f"build {build!r}, found with --find-links" if build else "the index's own build, with its GPU packages"
         _line(True, "torch", text if build else f"{text}; point --find-links at CPU wheels to use {', '.join(builds)}")

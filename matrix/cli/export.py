@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.store import Store
@@ -60,21 +60,21 @@ def export(
     from matrix.planning.shards import shard_named
 
     part = shard_named(shard) if shard else None
-    session = make_session(**options)
-    declared = Declared(frozenset({*(model.id for model in session.stated.models), *include}))
-    with contextlib.closing(session.state.open_store(store)) as history:
+    project = open_project(**options)
+    declared = Declared(frozenset({*(model.id for model in project.stated.models), *include}))
+    with contextlib.closing(project.state.open_store(store)) as history:
         if any(run.status == "running" for run in history.runs()):
             # Where nobody is at work, it is what a killed driver left: what that had found goes along.
-            with contextlib.suppress(StateInUse), session.state.held():
-                history.close_left(session.state.mark)
+            with contextlib.suppress(StateInUse), project.state.held():
+                history.close_left(project.state.mark)
         wanted = ExportSelection(_numbers(history, runs), part, arrays)
         with history.exchange.reading() as reader:
-            known = {*reader.models(), *(model.id for model in session.stated.models)}
+            known = {*reader.models(), *(model.id for model in project.stated.models)}
         if strange := [name for name in include if name not in known]:
             raise UsageError(f"--include {strange[0]}: no run has a cell of such a model")
         with writing(folder) as out:
             sent = Export(
-                history, session.stated, declared, Cleaner.of(session.state.root, session.table, history), wanted
+                history, project.stated, declared, Cleaner.of(project.state.root, project.table, history), wanted
             ).write(out)
     for number in sent.open:
         click.echo(f"run {number} is still under way and was left out", err=True)

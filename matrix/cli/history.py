@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 
 @click.group()
@@ -41,11 +41,11 @@ def prune(store: str | None, keep: str, dry_run: bool, **options: Any) -> None:
         raise UsageError(f"--keep {error}") from error
     if age is None:
         raise UsageError(f"--keep {keep}: history is kept by age, such as 30d; `clean --keep` knows sizes")
-    session = make_session(**options)
-    judge_by = session.config
+    project = open_project(**options)
+    judge_by = project.config
     before = dt.datetime.now(dt.UTC) - age
-    with session.state.held(), contextlib.closing(session.state.open_store(store)) as past:
-        gone = prune_store(past, Judge(judge_by, past), session.locks, before, not dry_run)
+    with project.state.held(), contextlib.closing(project.state.open_store(store)) as past:
+        gone = prune_store(past, Judge(judge_by, past), project.locks, before, not dry_run)
         files = size = 0
         shared = past.blobs.users() != {past.name}
         if not dry_run and not shared:

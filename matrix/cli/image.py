@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, table_options
+from matrix.cli.options import open_project, table_options
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -52,24 +52,24 @@ def image(
     from matrix.outputs.package.image.image import check_tag, default_tag, make
     from matrix.outputs.package.image.push import push, remote_name
 
-    session = make_session(engine_name="docker", **options)
-    converter = _converter(session, row)
+    project = open_project(engine_name="docker", **options)
+    converter = _converter(project, row)
     name = tag or default_tag(f"{row}-{exporter}" if exporter else row)
     check_tag(remote_name(name, registry) if registry else name)
     family = family_of(converter)
     if family.source != "onnx" or family.folder is not None:
         raise UsageError(f"{row}: images are made of our own families that convert .onnx files, not of {family.title}")
-    engine, why = session.engine()
+    engine, why = project.engine()
     assert isinstance(engine, DockerEngine)
     _say(why)
-    with session.state.held():
+    with project.state.held():
         engine.recover()
-        lock = _joint(session, converter, exporter, locked) if exporter else _lock(session, row, locked)
-        second = _lock(session, session.config.reference.id, locked)
+        lock = _joint(project, converter, exporter, locked) if exporter else _lock(project, row, locked)
+        second = _lock(project, project.config.reference.id, locked)
         tolerances: dict[str, tuple[float, float]] = {
-            kind: (item.rtol, item.atol) for kind, item in session.config.tolerances.items()
+            kind: (item.rtol, item.atol) for kind, item in project.config.tolerances.items()
         }
-        mark, carried = session.state.mark, reference == "carried"
+        mark, carried = project.state.mark, reference == "carried"
         made = asyncio.run(make(engine, mark, lock, second, family, tolerances, name, carried))
     told = f"ONNX Runtime {made.onnxruntime}, carried" if made.onnxruntime else f"given as .npz ({made.why})"
     click.echo(f"{made.tag}: {made.size_mb} MB; reference: {told}")
@@ -79,28 +79,28 @@ def image(
     click.echo(f'docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" {name.removesuffix(":latest")} model.onnx')
 
 
-def _converter(session: Project, row: str) -> ConverterRow:
+def _converter(project: Project, row: str) -> ConverterRow:
     from matrix.core.errors import UsageError
 
-    known = {item.id: item for item in session.config.converters}
+    known = {item.id: item for item in project.config.converters}
     if row not in known:
         raise UsageError(f"no converter row {row}; the table has: {', '.join(known)}")
     return known[row]
 
 
-def _lock(session: Project, row: str, locked: bool) -> Lock:
+def _lock(project: Project, row: str, locked: bool) -> Lock:
     from matrix.environments.locks.keep import stale
 
-    outdated = stale(session.requests([row]), session.locks)
+    outdated = stale(project.requests([row]), project.locks)
     if outdated:
-        session.refresh(outdated, _say, allowed=not locked)
-    return _resolved(session.locks[row])
+        project.refresh(outdated, _say, allowed=not locked)
+    return _resolved(project.locks[row])
 
 
-def _joint(session: Project, converter: ConverterRow, exporter: str, locked: bool) -> Lock:
+def _joint(project: Project, converter: ConverterRow, exporter: str, locked: bool) -> Lock:
     from matrix.outputs.package.image.joint import joint_lock
 
-    return _resolved(joint_lock(session, converter, exporter, _say, allowed=not locked))
+    return _resolved(joint_lock(project, converter, exporter, _say, allowed=not locked))
 
 
 def _resolved(lock: Lock) -> Lock:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 
 @click.command("import")
@@ -26,9 +26,9 @@ def import_(folders: tuple[Path, ...], store: str | None, **options: Any) -> Non
     from matrix.outputs.interchange.incoming import Import
     from matrix.outputs.interchange.privacy import Cleaner
 
-    session = make_session(**options)
-    with session.state.held(), contextlib.closing(session.state.open_store(store)) as history:
-        taken = Import(history, Cleaner.of(session.state.root, session.table, history)).take_in(
+    project = open_project(**options)
+    with project.state.held(), contextlib.closing(project.state.open_store(store)) as history:
+        taken = Import(history, Cleaner.of(project.state.root, project.table, history)).take_in(
             [Folder(folder) for folder in folders]
         )
     click.echo(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.judging.tolerance import Tolerances
@@ -67,17 +67,17 @@ def judge(
 
     if rtol is None and atol is None:
         raise UsageError("say --rtol, --atol or both; `python -m matrix status --run N` judges by those of the table")
-    session = make_session(**options)
-    stated = session.config
+    project = open_project(**options)
+    stated = project.config
     asked = with_tolerances(stated, kinds, rtol, atol)
-    history = session.state.open_store(store)
+    history = project.state.open_store(store)
     try:
         runs = history.runs()
         if not runs:
-            raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
+            raise NothingSelected(f"{project.state.root} holds no run yet; start one: python -m matrix run")
         which = chosen_run(runs, number)
-        before, _ = report_on(which, history, Judge(stated, history), stated, session.locks)
-        after, _ = report_on(which, history, Judge(asked, history), asked, session.locks)
+        before, _ = report_on(which, history, Judge(stated, history), stated, project.locks)
+        after, _ = report_on(which, history, Judge(asked, history), asked, project.locks)
     finally:
         history.close()
     changed = rejudged.changes(before.results, after.results)

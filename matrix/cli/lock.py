@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, table_options
+from matrix.cli.options import open_project, table_options
 
 
 @click.command()
@@ -23,15 +23,15 @@ def lock(rows: tuple[str, ...], check: bool, again: bool, **options: Any) -> Non
     from matrix.environments.locks.keep import stale
     from matrix.environments.locks.request import all_requests
 
-    session = make_session(**options)
-    requests = session.requests(rows) if rows else all_requests(session.config)
-    for message in session.read_locks().values():
+    project = open_project(**options)
+    requests = project.requests(rows) if rows else all_requests(project.config)
+    for message in project.read_locks().values():
         _say(message)
-    outdated = requests if again else stale(requests, session.locks)
-    made = session.refresh(outdated, _say, allowed=not check)
-    known = {request.name for request in all_requests(session.config)}
-    for name in session.locks.keys() - known:
-        path = session.folders.committed / f"{name}.lock"
+    outdated = requests if again else stale(requests, project.locks)
+    made = project.refresh(outdated, _say, allowed=not check)
+    known = {request.name for request in all_requests(project.config)}
+    for name in project.locks.keys() - known:
+        path = project.folders.committed / f"{name}.lock"
         if path.exists() and not rows:
             if not check:
                 path.unlink()

@@ -140,7 +140,7 @@ def store_option(command: Command) -> Command:
     )(command)
 
 
-def make_session(
+def open_project(
     table: Path,
     state: Path,
     index_url: str | None,
@@ -165,7 +165,7 @@ def make_session(
         table = TABLE
         state = TABLE.parent / state if state == Path(".matrix") else state
         click.echo(f"table {table}, state {state}", err=True)
-    session = Project(
+    project = Project(
         table=table,
         state=State(state.absolute()),
         settings=IndexSettings.resolve(index=index_url, find_links=find_links),
@@ -178,6 +178,6 @@ def make_session(
     )
     wanted = About(**about)
     if models or not wanted.silent:
-        known = [model.id for model in session.stated.models]
-        session.models, session.given = sort_out(models, wanted, known)
-    return session
+        known = [model.id for model in project.stated.models]
+        project.models, project.given = sort_out(models, wanted, known)
+    return project

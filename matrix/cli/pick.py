@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
+from matrix.cli.options import engine_options, model_options, open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.answers.pick.choose import Picked
@@ -148,10 +148,10 @@ def pick(
     ranges = [option for option in click.get_current_context().command.params if isinstance(option, _Range)]
     given = {option.package: options.pop(str(option.name)) for option in ranges}
     constraints = tuple(read_constraint(name, text) for name, text in given.items() if text is not None)
-    session = make_session(**options)
-    model = _model(session)
+    project = open_project(**options)
+    model = _model(project)
     if model is None:
-        _over_the_zoo(session, store, constraints, prefer, format_)
+        _over_the_zoo(project, store, constraints, prefer, format_)
         return
     from matrix.answers.pick.request import PickRequest
 
@@ -164,7 +164,7 @@ def pick(
                 "--offline: evidence tells nothing of TensorFlow Lite or of one environment; leave out "
                 f"{'--needs' if needs else '--single-environment'}, or --offline"
             )
-        _from_evidence(session, store, wanted, format_)
+        _from_evidence(project, store, wanted, format_)
         return
     from matrix.answers.use_cases import RunOptions
 
@@ -177,38 +177,38 @@ def pick(
         tflite=needs == "tflite",
         command=f"python -m matrix {shlex.join(sys.argv[1:])}",
     )
-    _prove(session, running, wanted, out, format_)
+    _prove(project, running, wanted, out, format_)
 
 
-def _model(session: Project) -> ModelSpec | None:
+def _model(project: Project) -> ModelSpec | None:
     """The one model that was named. Raises UsageError for several."""
     from fnmatch import fnmatchcase
 
     from matrix.core.errors import UsageError
 
-    named = [m for m in session.config.models if any(fnmatchcase(m.id, name) for name in session.models)]
-    named = [*named, *(model for model in session.given if model not in named)]
+    named = [m for m in project.config.models if any(fnmatchcase(m.id, name) for name in project.models)]
+    named = [*named, *(model for model in project.given if model not in named)]
     if len(named) > 1:
         raise UsageError(f"pick takes one --model, not {', '.join(model.id for model in named)}")
-    if not named and session.models:
-        known = ", ".join(model.id for model in session.config.models)
-        raise UsageError(f"--model {session.models[0]}: the table has {known}; a file or a factory may be named too")
+    if not named and project.models:
+        known = ", ".join(model.id for model in project.config.models)
+        raise UsageError(f"--model {project.models[0]}: the table has {known}; a file or a factory may be named too")
     return named[0] if named else None
 
 
-def _prove(session: Project, running: RunOptions, wanted: PickRequest, out: Path | None, format_: str) -> None:
+def _prove(project: Project, running: RunOptions, wanted: PickRequest, out: Path | None, format_: str) -> None:
     from matrix.answers.use_cases import choose_toolchain
     from matrix.core.errors import Interrupted, NothingProven
     from matrix.outputs.terminal.picked import document, print_picked
 
     folder = out or Path("toolchain-" + re.sub(r"[^\w.-]+", "-", wanted.model.id))
     _check_out(folder)
-    picked, run = choose_toolchain(session, running, wanted)
+    picked, run = choose_toolchain(project, running, wanted)
     if picked.stopped:
         raise Interrupted("interrupted; what had finished is stored, the same command continues")
     handed_over = str(folder) if picked.proofs else None
     if picked.proofs:
-        _hand_over(session, picked, run, folder, running.tflite)
+        _hand_over(project, picked, run, folder, running.tflite)
     if format_ == "json":
         click.echo(json.dumps(document(picked, wanted, handed_over), indent=1))
     else:
@@ -228,38 +228,38 @@ def _check_out(folder: Path) -> None:
         )
 
 
-def _hand_over(session: Project, picked: Picked, run: RunRecord, folder: Path, tflite: bool) -> None:
+def _hand_over(project: Project, picked: Picked, run: RunRecord, folder: Path, tflite: bool) -> None:
     from matrix.judging.cells import tolerances_of
     from matrix.outputs.package.folder import Choice, write
 
     proof = picked.proofs[0]
-    cell, locks = proof.cell, session.locks
+    cell, locks = proof.cell, project.locks
     write(
         folder,
         Choice(
             cell=cell,
             result=proof.result,
             converter=locks[cell.converter.id],
-            exporter=locks[session.exporter_environment(cell)] if cell.exporter.writes else None,
-            reference=locks[session.config.reference.id],
-            tolerances=tolerances_of(session.config, cell.model.id),
-            root=session.table.absolute().parent,
+            exporter=locks[project.exporter_environment(cell)] if cell.exporter.writes else None,
+            reference=locks[project.config.reference.id],
+            tolerances=tolerances_of(project.config, cell.model.id),
+            root=project.table.absolute().parent,
             run=run,
             tflite=tflite,
-            code=session.code,
+            code=project.code,
         ),
     )
 
 
-def _from_evidence(session: Project, store: str | None, wanted: PickRequest, format_: str) -> None:
+def _from_evidence(project: Project, store: str | None, wanted: PickRequest, format_: str) -> None:
     """The best candidates as stored evidence has it."""
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.pick.request import ranking
     from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import expected, print_expected
 
-    evidence = look_up(session, store, wanted.model.id)
-    ranked = ranking(session, wanted, evidence)(wanted.constraints)
+    evidence = look_up(project, store, wanted.model.id)
+    ranked = ranking(project, wanted, evidence)(wanted.constraints)
     seen = {
         entry.cell for entry in evidence.entries if entry.model == wanted.model.id and entry.finding.verdict == "match"
     }
@@ -274,14 +274,14 @@ def _from_evidence(session: Project, store: str | None, wanted: PickRequest, for
         return
     print_expected(ranked, seen)
     click.echo("from stored evidence alone, nothing was run; without --offline the best is proven and handed over")
-    if wanted.model in session.given:
+    if wanted.model in project.given:
         click.echo(f"of {wanted.model.id} as it was when it was last read: what is in it today, only a run can tell")
     if not any(key[0] == wanted.model.id for key in evidence.profiles):
         click.echo(f"the operators of {wanted.model.id} are not known yet: this says how toolchains do in general")
 
 
 def _over_the_zoo(
-    session: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
+    project: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
 ) -> None:
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.pick.best_overall import overall
@@ -290,9 +290,9 @@ def _over_the_zoo(
     from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import overall_document, print_overall
 
-    evidence = look_up(session, store)
-    models = frozenset(model.id for model in session.stated.models)
-    cells = Candidates(session.config, session.locks, session.build).cells(session.stated.models[0], constraints)
+    evidence = look_up(project, store)
+    models = frozenset(model.id for model in project.stated.models)
+    cells = Candidates(project.config, project.locks, project.build).cells(project.stated.models[0], constraints)
     key = Preferences(evidence.entries).key(prefer)  # type: ignore[arg-type]
     found = overall(cells, evidence.entries, key, models)
     if not found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, model_options, store_option, table_options
+from matrix.cli.options import engine_options, model_options, open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -67,8 +67,8 @@ def picture(
     from matrix.table.ids import ArrayKey
 
     colour = _colour(dye)
-    session = make_session(**options)
-    chosen = _cell(session, store, cell)
+    project = open_project(**options)
+    chosen = _cell(project, store, cell)
     channels, height, width = image_size(chosen.model)
     path = out or Path(f"{chosen.id.replace('/', '_')}.png")
     _check_out(path, image)
@@ -78,7 +78,7 @@ def picture(
         inputs.write_bytes(pack({str(ArrayKey("0", chosen.model.inputs[0].name)): to_tensor(seen, channels)}))
         command = f"python -m matrix {shlex.join(sys.argv[1:])}"
         report, _ = execute(
-            with_image(session, chosen, inputs),
+            with_image(project, chosen, inputs),
             RunOptions(store=store, jobs=os.cpu_count() or 2, again=again, command=command),
         )
     if report.status == "interrupted":
@@ -86,22 +86,22 @@ def picture(
     result = report.results[0]
     if result.finding.indeterminate:
         raise Indeterminate(f"{chosen.id} could not be measured: {result.finding.reason}; {result.finding.title}")
-    both, names = masks(result, FolderBlobs(session.state.blobs), channel, (height, width))
+    both, names = masks(result, FolderBlobs(project.state.blobs), channel, (height, width))
     drawn = compose(seen, both, names, _title(chosen, result), _subtitles(result, image, channel), colour)
     durable.write_bytes(path, as_png(drawn), mode=0o644)
     click.echo(f"{path}: {result.finding.verdict}; {summary(agreement(*both), names)}")
 
 
-def _cell(session: Project, store: str | None, text: str) -> Cell:
+def _cell(project: Project, store: str | None, text: str) -> Cell:
     """The one cell of the table that `text` means; of several, the one that was run before."""
     from matrix.cli.chosen import like
     from matrix.core.errors import UsageError
     from matrix.outputs.picture.one_cell import cells_like
 
-    cells = {cell.id: cell for cell in cells_like(session, text).cells}
+    cells = {cell.id: cell for cell in cells_like(project, text).cells}
     fitting = like(text, cells)
     if len(fitting) > 1:
-        history = session.state.open_store(store)
+        history = project.state.open_store(store)
         try:
             known = set(history.cell_ids())
         finally:

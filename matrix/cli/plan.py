@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, selection_options, table_options
+from matrix.cli.options import open_project, selection_options, table_options
 
 
 @click.command()
@@ -23,12 +23,12 @@ def plan(format_: str, **options: Any) -> None:
     """
     from matrix.families import family_of
 
-    session = make_session(**options)
-    chosen = session.plan()
+    project = open_project(**options)
+    chosen = project.plan()
     if format_ == "cells":
         click.echo("\n".join(cell.id for cell in chosen.cells))
         return
-    environments = session.environments(chosen)
+    environments = project.environments(chosen)
     exports = {
         (cell.model.id, cell.exporter.id, cell.opset)
         for cell in chosen.cells
@@ -38,7 +38,7 @@ def plan(format_: str, **options: Any) -> None:
         document = {
             "schema": 1,
             "tier": chosen.tier,
-            "environments": [{"name": name, **_lock_facts(session.locks.get(name))} for name in environments],
+            "environments": [{"name": name, **_lock_facts(project.locks.get(name))} for name in environments],
             "cells": [cell.id for cell in chosen.cells],
             "notes": list(chosen.notes),
         }
@@ -48,7 +48,7 @@ def plan(format_: str, **options: Any) -> None:
         f"tier {chosen.tier}: {len(chosen.cells)} cells, {len(exports)} exports, {len(environments)} environments"
     )
     for name in environments:
-        facts = _lock_facts(session.locks.get(name))
+        facts = _lock_facts(project.locks.get(name))
         click.echo(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
     for note in chosen.notes:
         click.echo(f"note: {note}")

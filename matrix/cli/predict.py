@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, selection_options, store_option, table_options
+from matrix.cli.options import engine_options, open_project, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.answers.evidence import Evidence
@@ -60,23 +60,23 @@ def predict(
     from matrix.outputs.terminal.prediction import document, print_predictions
 
     named = (*((model,) if model else ()), *models)
-    session = make_session(models=named, tier=tier, **options)
-    if tier is None and _TIER in session.stated.tiers:
-        session.tier = _TIER
+    project = open_project(models=named, tier=tier, **options)
+    if tier is None and _TIER in project.stated.tiers:
+        project.tier = _TIER
     running = RunOptions(
         store=store, jobs=os.cpu_count() or 2, command=f"python -m matrix {shlex.join(sys.argv[1:])}"
     )  # fmt: skip
     if export_evidence:
-        _export(session, running)
+        _export(project, running)
         return
     if not named:
         raise UsageError("name a model: a model of the table, FILE.onnx or FILE.py:FUNCTION")
-    plan = session.plan()
+    plan = project.plan()
     several = sorted({cell.model.id for cell in plan.cells})
     if len(several) > 1:
         raise UsageError(f"one model at a time, not {', '.join(several)}")
-    evidence = _known(session, running, plan, offline)
-    predictor = Predictor(session.config, evidence, locks=session.locks)
+    evidence = _known(project, running, plan, offline)
+    predictor = Predictor(project.config, evidence, locks=project.locks)
     # Rows without companions leave open what a prediction goes by, and nobody is recommended them.
     found = [(cell, predictor.predict(cell)) for cell in plan.cells if cell.converter.companions]
     found.sort(key=lambda item: (-item[1].probability, item[0].id))
@@ -86,7 +86,7 @@ def predict(
         print_predictions(found)
 
 
-def _known(session: Project, running: Any, plan: Plan, offline: bool) -> Evidence:
+def _known(project: Project, running: Any, plan: Plan, offline: bool) -> Evidence:
     """The evidence, with the model's operators read where no earlier run has done it. Raises NothingSelected where that
     is not allowed or no exporter could."""
     from matrix.answers.evidence.gather import look_up
@@ -95,7 +95,7 @@ def _known(session: Project, running: Any, plan: Plan, offline: bool) -> Evidenc
     from matrix.table.ids import DIRECT
 
     model = plan.cells[0].model.id
-    evidence = look_up(session, running.store, model)
+    evidence = look_up(project, running.store, model)
     tried: list[str] = []
     # A converter that takes the torch module itself needs no file.
     readers = [cell for cell in plan.cells if cell.exporter.via != DIRECT]
@@ -108,18 +108,18 @@ def _known(session: Project, running: Any, plan: Plan, offline: bool) -> Evidenc
         if cell.exporter.id in tried or len(tried) == _READINGS:
             continue
         tried.append(cell.exporter.id)
-        if not read_models(session, running, [cell]):
+        if not read_models(project, running, [cell]):
             raise Interrupted("interrupted; the same command continues")
-        evidence = look_up(session, running.store, model)
+        evidence = look_up(project, running.store, model)
     if tried and not any(key[0] == model for key in evidence.profiles):
         raise NothingSelected(f"{model} could not be written by {', '.join(tried)}; `python -m matrix status` says why")
     return evidence
 
 
-def _export(session: Project, running: Any) -> None:
+def _export(project: Project, running: Any) -> None:
     from matrix.answers.evidence import shipped
     from matrix.answers.evidence.gather import look_up
 
-    evidence = look_up(session, running.store)
-    for path in shipped.write(shipped.folder(session.table), evidence, session.stated):
+    evidence = look_up(project, running.store)
+    for path in shipped.write(shipped.folder(project.table), evidence, project.stated):
         click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")

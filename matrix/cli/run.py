@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, make_session, selection_options, store_option, table_options
+from matrix.cli.options import engine_options, open_project, selection_options, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.history.report import RunReport
@@ -140,10 +140,10 @@ def run(
     part = shard_named(shard) if shard else None
     if part and run_id is None:
         click.echo("without --run-id, the same for all shards, each stays a run of its own", err=True)
-    session = make_session(**options)
+    project = open_project(**options)
     day = day_of_now(resolution, as_of)
     report, stated = execute(
-        session,
+        project,
         RunOptions(
             store=store,
             jobs=jobs or os.cpu_count() or 2,
@@ -163,8 +163,8 @@ def run(
         ),
     )
     show_report(report, stated, format_)
-    _usable(report, [model.id for model in session.given])
-    _end(report, session.table, strict)
+    _usable(report, [model.id for model in project.given])
+    _end(report, project.table, strict)
 
 
 def day_of_now(resolution: Resolution, as_of: dt.datetime | None) -> dt.date | None:

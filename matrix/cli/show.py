@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -44,9 +44,9 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
     from matrix.store.records import Observation
     from matrix.table.ids import CellId
 
-    session = make_session(**options)
-    config = session.config
-    history = session.state.open_store(store)
+    project = open_project(**options)
+    config = project.config
+    history = project.state.open_store(store)
     try:
         fitting = like(cell, history.cell_ids())
         if not fitting:
@@ -61,9 +61,9 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
         if chosen is None:
             raise UsageError(f"run {number} did not decide {fitting[0]}; runs that did: {_numbers(past)}")
         run, records = chosen
-        result = Judge(config, history).cells(records, session.locks, run)[0]
+        result = Judge(config, history).cells(records, project.locks, run)[0]
         if lock:
-            click.echo(_lock_text(session, history, result, run), nl=False)
+            click.echo(_lock_text(project, history, result, run), nl=False)
             return
         blamed = history.blames.newest(_of_now(CellId.parse(fitting[0])))
         if format_ == "json":
@@ -76,7 +76,7 @@ def show(cell: str, store: str | None, number: int | None, format_: str, lock: b
             return plain("".join(history.blobs.text(record.log) for record in observation.passes if record.log))
 
         def lock_of(name: str) -> Path | None:
-            for folder in (session.folders.committed, session.folders.variants):
+            for folder in (project.folders.committed, project.folders.variants):
                 if (folder / f"{name}.lock").exists():
                     return folder / f"{name}.lock"
             return None
@@ -98,14 +98,14 @@ def _of_now(cell: CellId) -> list[str]:
     return [str(cell)] if cell.moved is not None else [str(moved) for moved in cell.of_now()]
 
 
-def _lock_text(session: Project, history: Store, result: CellResult, run: int) -> str:
+def _lock_text(project: Project, history: Store, result: CellResult, run: int) -> str:
     """Of the converter, or of the environment that is of another time. Raises UsageError where none is kept."""
     from matrix.core.errors import UsageError
 
     side = result.record.cell_id.moved or "converter"
     part = result.export if side == "exporter" else result.convert
-    known = {**session.locks, **history.resolutions.of_run(run)}
-    exporter, converter = session.environments_of(result.record)
+    known = {**project.locks, **history.resolutions.of_run(run)}
+    exporter, converter = project.environments_of(result.record)
     name = exporter if side == "exporter" else converter
     if part is None or name not in known:
         raise UsageError(f"{result.record.cell}: it never came to its {side}, or that has no lock any more")

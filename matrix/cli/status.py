@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, store_option, table_options
+from matrix.cli.options import open_project, store_option, table_options
 
 # So many runs fit on a screen.
 _LISTED = 20
@@ -32,17 +32,17 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
     from matrix.judging.cells import Judge
     from matrix.outputs.wording import words
 
-    session = make_session(**options)
-    config = session.config
-    history = session.state.open_store(store)
+    project = open_project(**options)
+    config = project.config
+    history = project.state.open_store(store)
     try:
         runs = history.runs()
         if not runs:
-            raise NothingSelected(f"{session.state.root} holds no run yet; start one: python -m matrix run")
+            raise NothingSelected(f"{project.state.root} holds no run yet; start one: python -m matrix run")
         judge = Judge(config, history)
         if number is None and format_ == "table":
             for item in runs[:_LISTED]:
-                results = judge.cells(history.cells(item.id), session.locks, item.id)
+                results = judge.cells(history.cells(item.id), project.locks, item.id)
                 click.echo(
                     f"run {item.id}  {item.started:%Y-%m-%d %H:%M}  {item.tier}  {item.engine}  {item.status}: "
                     f"{words.summary(results)}; {len(results)} of {item.planned} cells, "
@@ -52,9 +52,9 @@ def status(store: str | None, number: int | None, format_: str, **options: Any) 
             click.echo(f"{more}the table of one: python -m matrix status --run N")
             return
         run = chosen_run(runs, number)
-        report, stated = report_on(run, history, judge, config, session.locks)
+        report, stated = report_on(run, history, judge, config, project.locks)
         if run.as_of is not None:
-            past = Past(session, history, judge, run.id)
+            past = Past(project, history, judge, run.id)
             kept = history.drift(run.id)
             told = kept["conclusion"] if kept else ""
             report = replace(report, sides=beside_then(past, report.results), drift=kept, drift_text=told)

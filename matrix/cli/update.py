@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import make_session, table_options
+from matrix.cli.options import open_project, table_options
 
 
 @click.command()
@@ -33,20 +33,20 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
 
     if check and dry_run:
         raise UsageError("--check and --dry-run: choose one")
-    session = make_session(**options)
-    config = session.stated
+    project = open_project(**options)
+    config = project.stated
     # The file itself, where the table is a link to it.
-    path = session.table.resolve()
+    path = project.table.resolve()
     data = path.read_bytes()
     before = data.decode()
-    found = survey(config, noted(before), OfferedReleases(session.settings, _say), dt.datetime.now(dt.UTC).date())
+    found = survey(config, noted(before), OfferedReleases(project.settings, _say), dt.datetime.now(dt.UTC).date())
     added = additions(found)
-    after = changed_table(before, session.table, config, added)
-    diff = difference(before, after, session.table.name)
+    after = changed_table(before, project.table, config, added)
+    diff = difference(before, after, project.table.name)
     writing = bool(diff) and not check and not dry_run
     if writing:
         if path.read_bytes() != data:
-            raise ConfigError(f"{session.table}: was changed while releases were looked up; run the same command again")
+            raise ConfigError(f"{project.table}: was changed while releases were looked up; run the same command again")
         durable.write_bytes(path, after.encode(), mode=path.stat().st_mode & 0o777)
     if format_ == "json":
         click.echo(json.dumps(report.document(found, added, diff, writing), indent=1))
@@ -55,7 +55,7 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
         if dry_run and diff:
             click.echo(f"\n{diff}", nl=False)
         elif writing:
-            click.echo(f"{session.table}: {report.added(added)}")
+            click.echo(f"{project.table}: {report.added(added)}")
     if check and added.rows:
         rows = "1 row" if len(added.rows) == 1 else f"{len(added.rows)} rows"
         raise NewReleases(f"{rows} could be added; run `python -m matrix update` and commit the result")

@@ -39,7 +39,7 @@ class BlameLoop:
     (of time.monotonic) nothing more is run. `cells` are the ids of the cells that were run, by digest of the
     environment."""
 
-    session: Project
+    project: Project
     run: RecordedRun
     cell: Cell
     row: Row
@@ -79,7 +79,7 @@ class BlameLoop:
                 missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self._resolved]
                 if len(missing) > _MANY:
                     first, last = missing[0].as_of, missing[-1].as_of
-                    self.run.shop.events.say(f"resolving as of {len(missing)} days, {first} to {last}")
+                    self.run.runtime.events.say(f"resolving as of {len(missing)} days, {first} to {last}")
                 for recipe, lock in zip(missing, self._locks(missing), strict=True):
                     self._resolved[recipe] = _resolved(recipe, lock)
                 return tuple(self._resolved[recipe] for recipe in recipes)
@@ -92,11 +92,11 @@ class BlameLoop:
         return moved_row(self.row, _label(recipe), recipe.as_of, self.then.python, dict(recipe.ranges))
 
     def _locks(self, recipes: list[Recipe]) -> list[Lock]:
-        session = self.session
+        project = self.project
         requests = []
         for recipe in recipes:
             row = self._moved(recipe)
-            requests.append(session.request(row))
+            requests.append(project.request(row))
         return self.resolver.resolve(requests)
 
     def _measure(self, environment: Resolved) -> Measured:
@@ -109,13 +109,13 @@ class BlameLoop:
             [lock] = self._locks([recipe])
             if lock.digest != environment.digest:
                 raise Indeterminate(f"{self.row.id} as of {recipe.as_of}: the index changed meanwhile; blame it again")
-            self.session.take_in([asked])
-            self.session.use([lock])
-            self.run.shop.store.resolutions.keep(self.run.number, [lock])
+            self.project.take_in([asked])
+            self.project.use([lock])
+            self.run.runtime.store.resolutions.keep(self.run.number, [lock])
         self.cells[environment.digest] = asked.id
         words = f"as of {recipe.as_of}" + "".join(f", {name}{spec}" for name, spec in recipe.ranges[:_SPELLED])
-        self.run.shop.events.say(f"trying {self.row.id} {words}{', …' if len(recipe.ranges) > _SPELLED else ''}")
-        if not self.run.run(self.run.shop.locked((asked,))):
+        self.run.runtime.events.say(f"trying {self.row.id} {words}{', …' if len(recipe.ranges) > _SPELLED else ''}")
+        if not self.run.run(self.run.runtime.locked((asked,))):
             raise Interrupted("interrupted; what was run until now is stored, and the same command goes on from there")
         return measured(next(item for item in self.run.results() if item.record.cell == asked.id), self.cell)
 

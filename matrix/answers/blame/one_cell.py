@@ -35,7 +35,7 @@ _FRESH_SECONDS = 3600
 
 
 def blame_cell(
-    session: Project, run: RecordedRun, name: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
+    project: Project, run: RecordedRun, name: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
 ) -> Story:
     """Who broke, or mended, the cell `name`, which may be one of then or of now; the row whose environment moves is the
     one that moved in that, else the converter's. `good` is a day to begin with instead of the row's own.
@@ -44,10 +44,10 @@ def blame_cell(
     and what making locks does.
     """
     began, built = time.monotonic(), len(run.counts.made)
-    cell = cell_named(session.config, session.locks, str(CellId.parse(name).own))
-    row = _row(session, cell, name)
-    run.shop.locked((cell,))
-    then = session.lock_of(row)
+    cell = cell_named(project.config, project.locks, str(CellId.parse(name).own))
+    row = _row(project, cell, name)
+    run.runtime.locked((cell,))
+    then = project.lock_of(row)
     assert then is not None
     if now <= then.as_of:
         raise UsageError(f"--bad {now}: {row.id} is resolved as of {then.as_of}; name a later day")
@@ -55,31 +55,31 @@ def blame_cell(
         raise UsageError(
             f"--good {good}: {row.id} is resolved as of {then.as_of}, before which its pins were not there"
         )
-    resolver = LiveResolver(session.settings, _FRESH_SECONDS)
+    resolver = LiveResolver(project.settings, _FRESH_SECONDS)
     deadline = began + bounds.seconds if bounds.seconds is not None else None
-    inquiry = BlameLoop(session, run, cell, row, then, resolver, deadline)
+    inquiry = BlameLoop(project, run, cell, row, then, resolver, deadline)
     blame = inquiry.conclude(investigate(good or then.as_of, now, bounds.runs))
-    pages = Releases(session.settings)
+    pages = Releases(project.settings)
     story = Story(
         cell=moved_cell(cell, moved_row(row, NOW, now, then.python)).id,
         role=then.role,
         row=row.id,
         blame=blame,
-        uploaded=_uploads(blame, UploadDates(session.settings, pages)),
+        uploaded=_uploads(blame, UploadDates(project.settings, pages)),
         withdrawn=_withdrawn(blame, pages),
         builds=len(run.counts.made) - built,
         seconds=time.monotonic() - began,
         cured=inquiry.cells.get(blame.cure.environment.digest) if blame.cure else None,
         run=run.number,
     )
-    run.shop.store.blames.add(run.number, story.cell, document(story), picture(story))
+    run.runtime.store.blames.add(run.number, story.cell, document(story), picture(story))
     return story
 
 
-def _row(session: Project, cell: Cell, name: str) -> Row:
+def _row(project: Project, cell: Cell, name: str) -> Row:
     if CellId.parse(name).moved != "exporter":
         return cell.converter
-    rows = {row.id: row for row in session.config.exporters}
+    rows = {row.id: row for row in project.config.exporters}
     if cell.exporter.row not in rows:
         raise UsageError(f"{name}: a file has no exporter that could have broken it")
     return rows[cell.exporter.row]
@@ -130,21 +130,21 @@ def _withdrawn(blame: Blame, releases: Releases) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def blame_all(shop: Runtime, sides: Sequence[BothSides], now: dt.date, bounds: Bounds) -> dict[str, str]:
+def blame_all(runtime: Runtime, sides: Sequence[BothSides], now: dt.date, bounds: Bounds) -> dict[str, str]:
     """Cell of now to what was found out, of those that are of another verdict now than then. One blamed before with the
     same environments of then and now is not blamed again, unless that was cut short or could not be told; `seconds` are
     for all together, `runs` for each.
 
     What is wrong with one is told in its place and takes nothing from the others. Raises Interrupted.
     """
-    session, told = shop.session, {}
+    project, told = runtime.project, {}
     ends = time.monotonic() + bounds.seconds if bounds.seconds is not None else None
-    known = shop.store.blames.newest(side.now.record.cell for side in sides)
-    with recorded(shop, "blame", None) as run:
+    known = runtime.store.blames.newest(side.now.record.cell for side in sides)
+    with recorded(runtime, "blame", None) as run:
         for side in sides:
             cell = side.now.record.cell
             record = known.get(cell)
-            if record is not None and _holds(session, side, record.story):
+            if record is not None and _holds(project, side, record.story):
                 told[cell] = f"{record.story['answer']} (found in run {record.run})"
                 continue
             left = ends - time.monotonic() if ends is not None else None
@@ -152,20 +152,20 @@ def blame_all(shop: Runtime, sides: Sequence[BothSides], now: dt.date, bounds: B
                 told[cell] = "not looked into: the time for it was used up"
                 continue
             try:
-                told[cell] = answer(blame_cell(session, run, cell, now, replace(bounds, seconds=left)))
+                told[cell] = answer(blame_cell(project, run, cell, now, replace(bounds, seconds=left)))
             except (ConfigError, Indeterminate, LockStale, UsageError) as error:
                 told[cell] = f"not found out: {error}"
     return told
 
 
-def _holds(session: Project, side: BothSides, story: Mapping[str, Any]) -> bool:
+def _holds(project: Project, side: BothSides, story: Mapping[str, Any]) -> bool:
     """Whether a stored blame answers for the environments that a cell was run in, then and now, and for its reason."""
     if story["kind"] == "indeterminate" or story.get("stopped", True):
         return False
     record = side.now.record
-    row = _row(session, cell_named(session.config, session.locks, side.cell), record.cell)
+    row = _row(project, cell_named(project.config, project.locks, side.cell), record.cell)
     place = 0 if side.side == "exporter" else 1
-    locks = session.lock_of(row), session.locks.get(session.environments_of(record)[place])
+    locks = project.lock_of(row), project.locks.get(project.environments_of(record)[place])
     if [lock.digest if lock else None for lock in locks] != [story["then"]["digest"], story["now"]["digest"]]:
         return False
     # A signature may have been added since.

@@ -30,7 +30,7 @@ _OF_THEN = frozenset({"yanked", "file-gone"})
 class Past:
     """The history of a store, read for one run."""
 
-    session: Project
+    project: Project
     store: Store
     judge: Judge
     run: int
@@ -39,7 +39,7 @@ class Past:
         """What these cells came out as before this run, each by the newest run that decided it."""
         found = {}
         for run, records in self.store.newest_cells(cells, before=self.run).items():
-            for result in self.judge.cells(records, self.session.locks, run):
+            for result in self.judge.cells(records, self.project.locks, run):
                 found[result.record.cell] = result
         return found
 
@@ -55,7 +55,7 @@ class Past:
                 break
             latest = min(left, key=order.__getitem__)
             for run, records in self.store.newest_cells(left.pop(latest), before=latest, told=True).items():
-                for result in self.judge.cells(records, self.session.locks, run):
+                for result in self.judge.cells(records, self.project.locks, run):
                     if result.finding.indeterminate:
                         left.setdefault(run, set()).add(result.record.cell)
                     else:
@@ -82,7 +82,7 @@ def beside_then(past: Past, results: Sequence[CellResult]) -> tuple[BothSides, .
     """The run's cells of now, with what the same cells of then came out as with the locks they have now."""
     known = {result.record.cell_id for result in results}
     wanted = {str(cell.own) for cell in known if cell.moved is not None} - {str(cell) for cell in known}
-    earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.session)}
+    earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.project)}
     return both_sides(results, earlier)
 
 
@@ -92,27 +92,27 @@ def drifts(
     """Every environment that was resolved as of now against the last run that has a report, with what happened on the
     index; of the committed locks of the same rows, and of those that are `unresolved`, what happened to their releases
     since. Raises Indeterminate where the index does not answer."""
-    session = past.session
+    project = past.project
     before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run, told=True)
     after = {result.record.cell: result for result in results}
     were = past.decided(after)
     own = {EnvironmentName.parse(name).row.stem for name in (*(lock.name for lock in locks), *unresolved)}
-    rows = [row for row in (*session.config.exporters, *session.config.converters) if row.id in own]
-    then = [lock for row in rows if (lock := session.lock_of(row)) is not None]
-    requests = {request.name: request for request in session.requests(lock.name for lock in (*locks, *then))}
-    pages = Releases(session.settings).of_all(_packages((*locks, *then), requests))
+    rows = [row for row in (*project.config.exporters, *project.config.converters) if row.id in own]
+    then = [lock for row in rows if (lock := project.lock_of(row)) is not None]
+    requests = {request.name: request for request in project.requests(lock.name for lock in (*locks, *then))}
+    pages = Releases(project.settings).of_all(_packages((*locks, *then), requests))
 
     told = past.told({lock.name for lock in (*locks, *then)})
 
     def of(lock: Lock, previous: Lock | None, kinds: Collection[str] = KINDS) -> list[tuple[Incident, ...]]:
-        seen = incidents(lock, requests[lock.name], pages, previous, session.settings.elsewhere)
+        seen = incidents(lock, requests[lock.name], pages, previous, project.settings.elsewhere)
         wanted = [item for item in seen if item.kind in kinds]
         old = {item for item in wanted if (lock.name, item.kind, item.package, item.version) in told}
         return [tuple(i for i in wanted if i not in old), tuple(i for i in wanted if i in old)]
 
     found = []
     for lock in locks:
-        mine = {cell: result for cell, result in after.items() if lock.name in session.environments_of(result.record)}
+        mine = {cell: result for cell, result in after.items() if lock.name in project.environments_of(result.record)}
         found.append(
             row_drift(
                 lock.name,
@@ -137,15 +137,15 @@ def _packages(locks: Iterable[Lock], requests: Mapping[str, Request]) -> set[str
     return found
 
 
-def _is_locked_so(result: CellResult, session: Project) -> bool:
+def _is_locked_so(result: CellResult, project: Project) -> bool:
     """Whether a cell was measured with the locks that its rows have now."""
-    names = session.environments_of(result.record)
+    names = project.environments_of(result.record)
     for name, part in zip(names, (result.export, result.convert), strict=True):
         if part is None:
             continue
         # Nothing is installed where there was no solution.
         was = lock_identity(part.python, part.installed) if part.installed else ""
-        lock = session.locks.get(name)
+        lock = project.locks.get(name)
         if lock is None or was != identity_of(lock):
             return False
     return True

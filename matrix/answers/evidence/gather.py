@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from matrix.app.project import Project
 
 
-def gather(session: Project, source: EvidenceSource, model: str | None = None) -> Evidence:
+def gather(project: Project, source: EvidenceSource, model: str | None = None) -> Evidence:
     """Cells and operator coverage, of `model` all there is; what the store has itself comes before what was shipped."""
-    place = shipped.folder(session.table)
+    place = shipped.folder(project.table)
     own = _stored_coverage(source)
     coverage = {**shipped.read_coverage(place, but=own), **own}
     return read(source, shipped.read_cells(place), coverage, model)
 
 
-def look_up(session: Project, url: str | None, model: str | None = None) -> Evidence:
-    """The evidence of a session whose store, at `url` or in its state folder, nobody has open."""
-    store = session.state.open_store(url)
+def look_up(project: Project, url: str | None, model: str | None = None) -> Evidence:
+    """The evidence of a project whose store, at `url` or in its state folder, nobody has open."""
+    store = project.state.open_store(url)
     try:
-        return gather(session, EvidenceSource(store, session.config, session.locks), model)
+        return gather(project, EvidenceSource(store, project.config, project.locks), model)
     finally:
         store.close()
 

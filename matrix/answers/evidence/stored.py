@@ -52,23 +52,23 @@ class EvidenceSource:
         return self.judging or Judge(self.config, self.store)
 
 
-def source_of(shop: Runtime) -> EvidenceSource:
-    """The source of evidence that an open workshop is."""
-    return EvidenceSource(shop.store, shop.session.config, shop.session.locks, shop.judge)
+def source_of(runtime: Runtime) -> EvidenceSource:
+    """The source of evidence that an open runtime is."""
+    return EvidenceSource(runtime.store, runtime.project.config, runtime.project.locks, runtime.judge)
 
 
 @contextlib.contextmanager
 def recorded(
-    shop: Runtime, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
+    runtime: Runtime, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
 ) -> Iterator[RecordedRun]:
     """`Runtime.recorded`, with the evidence of the run derived at its end, so that nobody has to wait for it."""
     underway = None
     try:
-        with shop.recorded(tier, planned, part) as underway:
+        with runtime.recorded(tier, planned, part) as underway:
             yield underway
     finally:
         if underway is not None and underway.status != "failed":
-            keep(source_of(shop), underway.number)
+            keep(source_of(runtime), underway.number)
 
 
 def keep(source: EvidenceSource, run: int) -> None:

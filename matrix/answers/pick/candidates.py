@@ -17,7 +17,7 @@ from matrix.table.model import Config, ConverterRow, ExporterRow, ModelSpec, Rol
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every cell of a model that a plan could ask for. `build` is the session's build of torch, `needs` a kind of
+    """Every cell of a model that a plan could ask for. `build` is the project's build of torch, `needs` a kind of
     artifact that the converter has to be able to make."""
 
     config: Config

@@ -55,27 +55,27 @@ class Picked:
         return sum(trial.convert is not None and bool(trial.convert.passes) for trial in tried)
 
 
-def pick(session: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence) -> Picked:
+def pick(project: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence) -> Picked:
     """Try toolchains inside a run of the history, going by `evidence`. Raises what the making of locks does, where
     nothing was proven before."""
     picked = Picked()
-    evidence = _with_model(session, wanted, run, evidence, picked)
+    evidence = _with_model(project, wanted, run, evidence, picked)
     if picked.stopped:
         return picked
-    picked.ranked = ranking(session, wanted, evidence)(wanted.constraints)
+    picked.ranked = ranking(project, wanted, evidence)(wanted.constraints)
     within = {item.cell.id for item in picked.ranked}
-    _try(picked.ranked, session, wanted, run, picked)
+    _try(picked.ranked, project, wanted, run, picked)
     if _open(picked, wanted):
-        picked.made = _make_rows(session, wanted, run)
+        picked.made = _make_rows(project, wanted, run)
         if picked.made:
-            fresh = _but(within, ranking(session, wanted, evidence))(wanted.constraints)
+            fresh = _but(within, ranking(project, wanted, evidence))(wanted.constraints)
             within |= {item.cell.id for item in fresh}
-            _try(fresh, session, wanted, run, picked)
+            _try(fresh, project, wanted, run, picked)
     if _open(picked, wanted):
-        others = _but(within, ranking(session, wanted, evidence))
+        others = _but(within, ranking(project, wanted, evidence))
         for given_up, ranked in relaxations(wanted.constraints, others):
-            run.shop.events.say(f"nothing satisfies all of it; without {' and '.join(map(str, given_up))}:")
-            _try(ranked, session, wanted, run, picked, given_up)
+            run.runtime.events.say(f"nothing satisfies all of it; without {' and '.join(map(str, given_up))}:")
+            _try(ranked, project, wanted, run, picked, given_up)
             if picked.proofs:
                 picked.given_up = given_up
             if not _open(picked, wanted):
@@ -83,17 +83,17 @@ def pick(session: Project, wanted: PickRequest, run: RecordedRun, evidence: Evid
     return picked
 
 
-def _make_rows(session: Project, wanted: PickRequest, run: RecordedRun) -> dict[str, str]:
+def _make_rows(project: Project, wanted: PickRequest, run: RecordedRun) -> dict[str, str]:
     """Have rows made of the closest ones; row to why it cannot be installed, or ''. None where that takes an index
     that does not answer, or locks that must not be made: what is left to try needs neither."""
     try:
-        rows = stretched(session.offered, session.locks, wanted.constraints, _releases(session))
+        rows = stretched(project.offered, project.locks, wanted.constraints, _releases(project))
         if not rows:
             return {}
-        run.shop.events.say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
-        return session.adopt(rows, run.shop.events.say, not run.shop.options.locked)
+        run.runtime.events.say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
+        return project.adopt(rows, run.runtime.events.say, not run.runtime.options.locked)
     except (LockStale, Indeterminate, ConfigError) as error:
-        run.shop.events.say(f"no rows were made: {error}")
+        run.runtime.events.say(f"no rows were made: {error}")
         return {}
 
 
@@ -110,16 +110,16 @@ def _open(picked: Picked, wanted: PickRequest) -> bool:
 
 
 def _with_model(
-    session: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence, picked: Picked
+    project: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence, picked: Picked
 ) -> Evidence:
     """The evidence, with the model's operators read by an exporter if no earlier run has done it."""
     model = wanted.model
-    if model in session.given:
+    if model in project.given:
         # Its name says nothing of what is in the file today. What has not changed is read and converted in no time.
         evidence = evidence.without_anything_of(model.id)
     tried: set[str] = set()
     while len(tried) < _READINGS and not any(key[0] == model.id for key in evidence.profiles):
-        ranked = ranking(session, wanted, evidence)
+        ranked = ranking(project, wanted, evidence)
         writers = [constraint for constraint in wanted.constraints if constraint.name in EXPORTERS]
         within = ranked(wanted.constraints) or ranked(writers) or ranked(())
         # A converter that takes the torch module itself needs no file, and none is written for it.
@@ -130,24 +130,24 @@ def _with_model(
         cell = unread[0].cell
         tried.add(cell.exporter.row)
         how = f", as {cell.exporter.id} writes it at opset {cell.opset}" if cell.exporter.writes else ""
-        run.shop.events.say(f"reading {model.id}{how}")
-        if not run.run(run.shop.locked([cell]), exports_only=True):
+        run.runtime.events.say(f"reading {model.id}{how}")
+        if not run.run(run.runtime.locked([cell]), exports_only=True):
             picked.stopped = True
             break
-        evidence = replace(evidence, profiles={**evidence.profiles, **profiles_read(run.shop.store, run.number)})
+        evidence = replace(evidence, profiles={**evidence.profiles, **profiles_read(run.runtime.store, run.number)})
     return evidence
 
 
 def _try(
     ranked: Sequence[Ranked],
-    session: Project,
+    project: Project,
     wanted: PickRequest,
     run: RecordedRun,
     picked: Picked,
     given_up: tuple[Constraint, ...] = (),
 ) -> None:
     """Convert with one candidate after the other; what comes of it is added to `picked`."""
-    candidates = Candidates(session.offered, session.locks, session.build)
+    candidates = Candidates(project.offered, project.locks, project.build)
     kept = [constraint for constraint in wanted.constraints if constraint not in given_up]
     left = wanted.limit - picked.asked
 
@@ -156,7 +156,7 @@ def _try(
 
     picks = Picks(
         ranked,
-        Table(session.config, session.locks),
+        Table(project.config, project.locks),
         wanted.prove,
         min(left, _RELAXED_TRIES) if given_up else left,
         wanted.remedy,
@@ -165,12 +165,12 @@ def _try(
     results: list[CellResult] = []
     while cells := picks.next(results):
         try:
-            plan = run.shop.locked(cells)
+            plan = run.runtime.locked(cells)
         except (LockStale, Indeterminate, ConfigError) as error:
             if not picks.proven(results):
                 raise
             # What is proven stays, whatever becomes of the search for more.
-            run.shop.events.say(f"no further search: {error}")
+            run.runtime.events.say(f"no further search: {error}")
             break
         if not run.run(plan):
             picked.stopped = True
@@ -187,8 +187,8 @@ def _preferred(proofs: list[Proof], preference: Preference, run: int) -> list[Pr
     return sorted(proofs, key=lambda proof: key(proof.cell))
 
 
-def _releases(session: Project) -> Releases:
-    dates = UploadDates(session.settings)
+def _releases(project: Project) -> Releases:
+    dates = UploadDates(project.settings)
 
     def releases(package: str) -> dict[Version, dt.date]:
         """Raises Indeterminate where the index does not answer."""

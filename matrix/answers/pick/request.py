@@ -32,12 +32,12 @@ class PickRequest:
 
 
 def ranking(
-    session: Project, wanted: PickRequest, evidence: Evidence
+    project: Project, wanted: PickRequest, evidence: Evidence
 ) -> Callable[[Sequence[Constraint]], list[Ranked]]:
     """Candidates for constraints, best first, by this evidence."""
-    predictor = Predictor(session.config, evidence, locks=session.locks)
+    predictor = Predictor(project.config, evidence, locks=project.locks)
     prefer = Preferences(evidence.entries).key(wanted.prefer)
-    candidates = Candidates(session.offered, session.locks, session.build, wanted.needs)
+    candidates = Candidates(project.offered, project.locks, project.build, wanted.needs)
 
     def ranked(constraints: Sequence[Constraint]) -> list[Ranked]:
         return rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)

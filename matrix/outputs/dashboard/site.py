@@ -75,28 +75,28 @@ class Built:
     bytes: int
 
 
-def build(session: Project, store: Store, wanted: SiteRequest) -> Built:
+def build(project: Project, store: Store, wanted: SiteRequest) -> Built:
     """Raises NothingSelected where there is nothing to show, and UsageError for what cannot be as wanted."""
-    cleaner = SiteCleaner(session.state.root, session.table.parent)
-    public = Public((model.id for model in session.stated.models), wanted.include)
+    cleaner = SiteCleaner(project.state.root, project.table.parent)
+    public = Public((model.id for model in project.stated.models), wanted.include)
     with replaced(wanted.out) as folder:
         shards = Shards(folder / "data")
         logs = Logs(store.blobs, cleaner, shards)
         numbered = {run.id: run for run in store.runs()}
-        environments = Environments(store, session.locks, numbered, cleaner, shards)
+        environments = Environments(store, project.locks, numbered, cleaner, shards)
         cells = Cells(folder / "spill", Observed(logs, environments, cleaner), environments.installable, cleaner)
         seen = reasons.Reasons()
-        table = SiteTable(session)
+        table = SiteTable(project)
 
         def take(result: CellResult, _: int) -> None:
             cells.take(result)
             seen.take(result)
             table.take(result)
 
-        history = read_history(store, Judge(session.config, store), session.locks, take, public, session.has_row)
-        _check(history, public, wanted, session)
+        history = read_history(store, Judge(project.config, store), project.locks, take, public, project.has_row)
+        _check(history, public, wanted, project)
         logs.close()
-        _write(folder, shards, session, store, wanted, history, cells, seen, table, public, cleaner)
+        _write(folder, shards, project, store, wanted, history, cells, seen, table, public, cleaner)
         cells.close()
         (folder / "spill").unlink()
         files = [path for path in folder.rglob("*") if path.is_file()]
@@ -109,22 +109,22 @@ def build(session: Project, store: Store, wanted: SiteRequest) -> Built:
         )
 
 
-def _check(history: History, public: Public, wanted: SiteRequest, session: Project) -> None:
+def _check(history: History, public: Public, wanted: SiteRequest, project: Project) -> None:
     if unknown := public.unknown(wanted.include):
         raise UsageError(
             f"--include {', '.join(unknown)}: no run has a cell of that; name a model as `status` lists it"
         )
     if not history.timelines:
         private = len(public.left_out)
-        why = f"only {private} cells of models that are not in {session.table}" if private else "no cell yet"
+        why = f"only {private} cells of models that are not in {project.table}" if private else "no cell yet"
         what = "name those that may be shown: --include NAME" if private else "start a run: python -m matrix run"
-        raise NothingSelected(f"{session.state.root} holds {why}; {what}")
+        raise NothingSelected(f"{project.state.root} holds {why}; {what}")
 
 
 def _write(
     folder: Path,
     shards: Shards,
-    session: Project,
+    project: Project,
     store: Store,
     wanted: SiteRequest,
     history: History,
@@ -137,7 +137,7 @@ def _write(
     places = cells.places
     counts = counting.count(history, places)
     tallied = tally(history, places)
-    covered = _coverages(session, store)
+    covered = _coverages(project, store)
     exporters = table.exporters(places)
     measured = [item.converter for item in covered if isinstance(item, Coverage)]
     facts = table.rows([*tallied.rows, *measured])
@@ -269,8 +269,8 @@ def _conclusion(item: Conclusion) -> dict[str, Any]:
     }
 
 
-def _coverages(session: Project, store: Store) -> Sequence[Coverage | Unmeasured]:
-    found = Coverages(session.config, store).stored([row.id for row in session.config.converters])
+def _coverages(project: Project, store: Store) -> Sequence[Coverage | Unmeasured]:
+    found = Coverages(project.config, store).stored([row.id for row in project.config.converters])
     return list(found.values())
 
 

@@ -22,9 +22,9 @@ from matrix.table.ids import RowId
 class SiteTable:
     """Takes the newest results in: what was installed says most of a row that is in no table any more."""
 
-    def __init__(self, session: Project) -> None:
-        self._session = session
-        self._rows = {row.id: row for row in session.config.converters}
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._rows = {row.id: row for row in project.config.converters}
         self._versions: dict[str, dict[str, str]] = {}
         self._python: dict[str, str] = {}
         self._exporter_python: dict[str, str] = {}
@@ -35,7 +35,7 @@ class SiteTable:
     @property
     def known(self) -> tuple[list[str], list[str], list[str], list[str]]:
         """Models, exporters, rows and tiers that a command may name."""
-        config = self._session.stated
+        config = self._project.stated
         return (
             [model.id for model in config.models],
             [exporter.id for exporter in expand(config)],
@@ -96,10 +96,10 @@ class SiteTable:
         return sorted((self._facts(name) for name in set(names)), key=site_order)
 
     def _facts(self, name: str) -> RowFacts:
-        row, lock = self._rows.get(name), self._session.locks.get(name)
+        row, lock = self._rows.get(name), self._project.locks.get(name)
         measured = self._versions.get(name, {})
         made = family_of(row) if row else family_named(self._families.get(name, FIRST_FAMILY))
-        stated = {package: version_of(row, package, self._session.locks) if row else None for package in made.packages}
+        stated = {package: version_of(row, package, self._project.locks) if row else None for package in made.packages}
         return RowFacts(
             name,
             {package: stated[package] or measured.get(package) or "" for package in made.packages},

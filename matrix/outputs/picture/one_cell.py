@@ -1,4 +1,4 @@
-"""One cell of the table asked for with one image: its session, and the masks that came out."""
+"""One cell of the table asked for with one image: its project, and the masks that came out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIER = "picture"
 
 @dataclass
 class OneCell(Project):
-    """A session whose table has one tier more, which is one cell, and which it asks for."""
+    """A project whose table has one tier more, which is one cell, and which it asks for."""
 
     cell: str = field(kw_only=True)
 
@@ -35,25 +35,25 @@ class OneCell(Project):
         return stated.model_copy(update={"tiers": {**stated.tiers, _TIER: tier}})
 
 
-def with_image(session: Project, cell: Cell, inputs: Path) -> OneCell:
-    """The session that runs `cell` with the arrays of an .npz file as the only inputs.
+def with_image(project: Project, cell: Cell, inputs: Path) -> OneCell:
+    """The project that runs `cell` with the arrays of an .npz file as the only inputs.
 
     The model has a name of its own: what it does with one image is not what the table's cell came out as.
     """
     name = f"{cell.model.id}.picture"
     pictured = cell.model.model_copy(update={"id": name, "inputs_file": str(inputs.absolute()), "reference": None})
-    stated = {item.name: getattr(session, item.name) for item in dataclasses.fields(session)}
-    stated |= {"tier": _TIER, "given": (*session.given, pictured)}
+    stated = {item.name: getattr(project, item.name) for item in dataclasses.fields(project)}
+    stated |= {"tier": _TIER, "given": (*project.given, pictured)}
     return OneCell(**stated, cell=dataclasses.replace(cell, model=pictured).id)
 
 
-def cells_like(session: Project, text: str) -> Plan:
+def cells_like(project: Project, text: str) -> Plan:
     """All cells the whole table holds that `text` is a part of or a glob for. Raises NothingSelected."""
     everything = Tier(about="everything", rule="full")
-    config = session.config.model_copy(update={"tiers": {_TIER: everything}})
+    config = project.config.model_copy(update={"tiers": {_TIER: everything}})
     selection = Selection(_TIER, (Condition("cell", (f"*{text}*",)),))
     try:
-        return make_plan(config, session.locks, selection, session.build)
+        return make_plan(config, project.locks, selection, project.build)
     except NothingSelected as error:
         raise NothingSelected(
             f"the table holds no cell like {text!r}; `python -m matrix plan --tier full --format cells` lists them; "

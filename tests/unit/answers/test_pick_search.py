@@ -386,7 +386,7 @@ class Runs:
         self.offered = self.config = config
         self.locks, self.build, self.number = small.locks(config), None, 1
         self.given: tuple[Any, ...] = ()
-        self.shop = self.store = self.events = self.options = self
+        self.runtime = self.store = self.events = self.options = self
         self.verdict = verdict
         self.asked: list[Cell] = []
         self.read: list[Cell] = []

@@ -17,7 +17,7 @@ from matrix.table.model import Config, ConverterRow, ExporterRow
 def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow, build: str | None) -> Request:
     """What is asked of the resolver: the pins of both rows. Python and date are left to it, each row chose its own.
 
-    `build` is the session's build of torch. Raises UsageError where the rows pin one package to two versions.
+    `build` is the project's build of torch. Raises UsageError where the rows pin one package to two versions.
     """
     for package, version in exporter.pins.items():
         if converter.pins.get(package, version) != version:
@@ -40,21 +40,21 @@ def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow
 
 
 def joint_lock(
-    session: Project, converter: ConverterRow, exporter: str, tell: Callable[[str], None], allowed: bool = True
+    project: Project, converter: ConverterRow, exporter: str, tell: Callable[[str], None], allowed: bool = True
 ) -> Lock:
     """The lock, resolved where it is missing or stale, and kept in the state folder.
 
     Raises UsageError for an exporter the table does not have, LockStale where resolving is not `allowed`, otherwise
     what `resolve` raises.
     """
-    known = {row.id: row for row in session.config.exporters}
+    known = {row.id: row for row in project.config.exporters}
     if exporter not in known:
         raise UsageError(f"--with-exporter {exporter}: the table has no such row; it has: {', '.join(known)}")
-    request = joint_request(session.config, converter, known[exporter], session.build)
-    outdated = stale([request], session.locks)
+    request = joint_request(project.config, converter, known[exporter], project.build)
+    outdated = stale([request], project.locks)
     if not outdated:
-        return session.locks[request.name]
+        return project.locks[request.name]
     if not allowed:
         raise LockStale(f"no current lock for {request.name}; without --locked it is resolved, and kept in --state")
-    (made,) = refresh(outdated, session.folders, frozenset({request.name}), session.settings, tell)
+    (made,) = refresh(outdated, project.folders, frozenset({request.name}), project.settings, tell)
     return made
