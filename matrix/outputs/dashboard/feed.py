@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from matrix.history import CellChange, History, Regression
-from matrix.outputs.dashboard.changes import Changes, ended, started
-from matrix.outputs.dashboard.regressions import first_blame, title
+from matrix.outputs.dashboard.changes import Changes, ended, first_blame, started, title
 from matrix.store import RunRecord
 from matrix.table.ids import CellId
 
