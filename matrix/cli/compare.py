@@ -124,7 +124,7 @@ def _since_good(project: Project, store: Store, number: int | None, format_: str
 
     from matrix.core.errors import NothingSelected, Regressed, UsageError
     from matrix.history import read_history
-    from matrix.history.why import explain_all
+    from matrix.history.since_good import since_good
     from matrix.judging.cells import Judge
     from matrix.outputs.terminal import since_good as view
 
@@ -137,10 +137,7 @@ def _since_good(project: Project, store: Store, number: int | None, format_: str
         position = by_number.get(number, len(whole.runs) + number if -len(whole.runs) <= number < 0 else -1)
         if position < 0:
             raise UsageError(f"there is no run {number} that decided cells; `python -m matrix status` lists them")
-    history = whole.until(position)
-    changes = [change for found in history.regressions() for change in found.changes]
-    changes += [change for change in history.changes(position) if change.kind == "mended"]
-    since = view.SinceGood(history, explain_all(store, history, changes))
+    since = since_good(store, whole, position)
     match format_:
         case "json":
             click.echo(json.dumps(view.document(since), indent=1))
@@ -149,7 +146,7 @@ def _since_good(project: Project, store: Store, number: int | None, format_: str
         case _:
             click.echo(view.text(since))
     if since.new if only_new else since.regressions:
-        raise Regressed(f"{since.conclusion()}; `python -m matrix show CELL` explains one")
+        raise Regressed(f"{view.conclusion(since)}; `python -m matrix show CELL` explains one")
 
 
 def _chosen(runs: list[RunRecord], one: int | None, two: int | None) -> tuple[RunRecord, RunRecord]:

@@ -58,6 +58,8 @@ def judge(
 
     from matrix.cli.chosen import chosen_run
     from matrix.core.errors import NothingSelected, UsageError
+    from matrix.history.rejudged import changed as changed_cells
+    from matrix.history.rejudged import tightest
     from matrix.history.report import report_on
     from matrix.judging.cells import Judge
     from matrix.outputs.documents.markdown import markdown
@@ -80,13 +82,13 @@ def judge(
         after, _ = report_on(which, history, Judge(asked, history), asked, project.locks)
     finally:
         history.close()
-    changed = rejudged.changes(before.results, after.results)
+    changed = changed_cells(before.results, after.results)
     used, judged = in_use(asked), after.results
     if not rtol and not atol:
         # No multiple of nothing is anything, so the table's own are scaled.
         used, judged = in_use(stated), before.results
     bases = {item.record.cell: getattr(used.get(item.record.model, used[""]), kinds[0]) for item in judged}
-    tight = rejudged.tightest(judged, bases)
+    tight = tightest(judged, bases)
     match format_:
         case "json":
             said = {kind: str(getattr(in_use(asked)[""], kind)) for kind in kinds}

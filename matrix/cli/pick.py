@@ -199,7 +199,7 @@ def _model(project: Project) -> ModelSpec | None:
 def _prove(project: Project, running: RunOptions, wanted: PickRequest, out: Path | None, format_: str) -> None:
     from matrix.answers.use_cases import choose_toolchain
     from matrix.core.errors import Interrupted, NothingProven
-    from matrix.outputs.terminal.picked import document, print_picked
+    from matrix.outputs.terminal.pick import document, print_picked
 
     folder = out or Path("toolchain-" + re.sub(r"[^\w.-]+", "-", wanted.model.id))
     _check_out(folder)
@@ -256,7 +256,7 @@ def _from_evidence(project: Project, store: str | None, wanted: PickRequest, for
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.pick.request import ranking
     from matrix.core.errors import NothingProven
-    from matrix.outputs.terminal.expected import expected, print_expected
+    from matrix.outputs.terminal.pick import expected, print_expected
 
     evidence = look_up(project, store, wanted.model.id)
     ranked = ranking(project, wanted, evidence)(wanted.constraints)
@@ -288,7 +288,7 @@ def _over_the_zoo(
     from matrix.answers.pick.candidates import Candidates
     from matrix.answers.pick.ranking import Preferences
     from matrix.core.errors import NothingProven
-    from matrix.outputs.terminal.expected import overall_document, print_overall
+    from matrix.outputs.terminal.pick import overall_document, print_overall
 
     evidence = look_up(project, store)
     models = frozenset(model.id for model in project.stated.models)

@@ -18,13 +18,13 @@ from typing import TypeVar
 
 import yaml
 from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 from pydantic import ValidationError
 
 from matrix.answers.blame.questions import Ranges
 from matrix.core.errors import ConfigError
 from matrix.environments.locks.request import all_requests, make_request
 from matrix.families import family_of
+from matrix.packages.versions import minor
 from matrix.table.check import applies, problems, rows_with_places
 from matrix.table.model import Companion, Config, ConverterRow, ExporterRow, Row
 from matrix.table.source import Place, TableSource, read_source
@@ -115,18 +115,13 @@ def _whens(row: Row) -> Iterator[dict[str, str]]:
     exact = {package: f"=={version}" for package, version in row.pins.items()}
     match row:
         case ExporterRow():
-            yield {"torch": f"=={_minor(row.pins['torch'])}.*"}
+            yield {"torch": f"=={minor(row.pins['torch'])}.*"}
         case ConverterRow():
             made = family_of(row)
             if made.runtime in row.pins:
-                minor = {made.runtime: f"~={_minor(row.pins[made.runtime])}.0"}
-                yield {**{p: spec for p, spec in exact.items() if p == made.package}, **minor}
+                wide = {made.runtime: f"~={minor(row.pins[made.runtime])}.0"}
+                yield {**{p: spec for p, spec in exact.items() if p == made.package}, **wide}
     yield exact
-
-
-def _minor(version: str) -> str:
-    parsed = Version(version)
-    return f"{parsed.major}.{parsed.minor}"
 
 
 def _wrong(config: Config, rule: Companion) -> str:

@@ -11,6 +11,7 @@ from matrix.answers.evidence.known import Entry, Profile, ProfileKey
 from matrix.answers.operators.opsets import uses
 from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, TFLITE, lite_leg
+from matrix.packages.versions import minor
 
 if TYPE_CHECKING:
     from matrix.judging.cells import CellResult
@@ -91,8 +92,7 @@ def derive(results: Iterable[CellResult], run: int) -> tuple[list[Entry], dict[P
 def lock_identity(python: str, packages: Mapping[str, str]) -> str:
     """Which packages on which Python: the same for a lock and for what was installed from it, which is how an
     observation tells whether the row has been locked anew since."""
-    minor = ".".join(python.split(".")[:2])
-    text = "\n".join([minor, *(f"{name}=={version}" for name, version in sorted(packages.items()))])
+    text = "\n".join([minor(python), *(f"{name}=={version}" for name, version in sorted(packages.items()))])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

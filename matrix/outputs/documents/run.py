@@ -72,7 +72,7 @@ class CellDocument(FindingDocument):
 
 
 def document(report: RunReport) -> dict[str, Any]:
-    """The report as JSON-ready data."""
+    """Return the report as JSON-ready data."""
     sides = {side.now.record.cell: side for side in report.sides}
     return {
         "schema": SCHEMA,
@@ -97,7 +97,7 @@ def document(report: RunReport) -> dict[str, Any]:
 
 
 def _beside(side: BothSides, report: RunReport) -> dict[str, Any]:
-    """A cell of now beside the same cell of then."""
+    """Return the same cell of then, beside a cell of now."""
     then = side.then.judgement if side.then else None
     return {
         "cell": side.cell,

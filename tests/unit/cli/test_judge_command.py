@@ -13,8 +13,8 @@ from test_remedied_views import RUN, too_new
 
 from matrix.cli.judge import in_use, with_tolerances
 from matrix.core import errors
+from matrix.history.rejudged import rounded_up
 from matrix.judging.tolerance import EXACT, Tolerance
-from matrix.outputs.terminal.rejudged import _rounded_up
 from matrix.table import load_config
 
 __all__ = ["project"]
@@ -147,7 +147,7 @@ def test_a_models_own_tolerance_is_replaced_too(project: Project) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1e-300, 1.0, 0.001, 9.999e-5, 123456.789, 1 / 3])
 def test_rounding_is_upwards(value: float) -> None:
-    rounded = _rounded_up(value)
+    rounded = rounded_up(value)
     assert value <= rounded <= value * 1.011
     assert float(f"{rounded:.2e}") == rounded
 

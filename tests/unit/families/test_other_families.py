@@ -51,7 +51,7 @@ from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, Judgement
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.folder import Choice, write
-from matrix.outputs.terminal.expected import print_expected
+from matrix.outputs.terminal.pick import print_expected
 from matrix.outputs.terminal.prediction import document, print_predictions
 from matrix.packages.lock import parse_lock
 from matrix.planning import Selection, make_plan

@@ -99,7 +99,7 @@ def test_an_empty_shard_ends_well_and_says_so(project: TimeProject) -> None:
 
 def test_what_the_other_shards_have_is_not_missing(project: TimeProject) -> None:
     code, out, err = project("run", *KNOWN, "--state", "one", "--shard", "1/2", "--run-id", "n")
-    assert code == 0 and "are those of other shards" in out and "not reached" not in out
+    assert code == 0 and "belong to other shards" in out and "not reached" not in out
     assert "without --run-id" not in err
     assert "without --run-id" in project("run", *KNOWN, "--state", "two", "--shard", "1/2")[2]
 
