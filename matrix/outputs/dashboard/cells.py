@@ -5,8 +5,7 @@ There may be hundreds of thousands, so only what the other pages need stays in m
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
@@ -87,9 +86,9 @@ class Cells:
         shards: Shards,
         history: History,
         blames: Mapping[str, BlameShape],
-        reproduce: Callable[[str, Place, int], list[str]],
+        reproduce: Callable[[str, Place, RunRecord], list[str]],
     ) -> None:
-        """Write the shards; `reproduce` gives the commands for a cell that the run at this position decided."""
+        """Write the shards; `reproduce` gives the commands that measure a cell again as a run did."""
         runs = {run.id: position for position, run in enumerate(history.runs)}
         count = self.shard_count()
         together: dict[int, list[str]] = {}
@@ -106,7 +105,7 @@ class Cells:
                     "siblings": self._siblings(cell),
                     "history": timeline.changes(),
                     "decided": len(timeline.runs),
-                    "reproduce": reproduce(cell, self.places[cell], run),
+                    "reproduce": reproduce(cell, self.places[cell], history.runs[run]),
                     "blame": blames.get(cell),
                 }
                 entries.append(f"{encode(self._cleaner.text(cell))}:{self._finished(cell, ending, runs)}")
@@ -132,37 +131,3 @@ class Cells:
         named = [str(name) for name in (own, *own.of_now())]
         decided = [name if name in self.places and name != cell else None for name in named]
         return {"then": decided[0], "converter_now": decided[1], "exporter_now": decided[2] if decided[2:] else None}
-
-
-class Reproducing:
-    """Gives the commands that measure a cell again."""
-
-    def __init__(
-        self,
-        models: Iterable[str],
-        exporters: Iterable[str],
-        converters: Iterable[str],
-        tiers: Iterable[str],
-        runs: Sequence[RunRecord],
-    ) -> None:
-        self._models = frozenset(models)
-        self._exporters = frozenset(exporters)
-        self._converters = frozenset(converters)
-        self._tiers = frozenset(tiers)
-        self._runs = runs
-
-    def __call__(self, cell: str, place: Place, run: int) -> list[str]:
-        commands = []
-        decided = self._runs[run]
-        if place.model in self._models and place.exporter in self._exporters and place.converter in self._converters:
-            tier = decided.tier if decided.tier in self._tiers else "full"
-            only = shlex.quote(f"cell={CellId.parse(cell).own}")
-            now = f" --resolution now --as-of {decided.as_of}" if place.time != THEN and decided.as_of else ""
-            commands.append(f"python -m matrix run --tier {tier} --only {only}{now} --again")
-        if place.python:
-            # The Cell page offers the lock, to be saved as env.lock.
-            commands.append(
-                f"uv venv --python {shlex.quote(place.python)} env && uv pip install --python env/bin/python --no-deps "
-                "--require-hashes -r env.lock"
-            )
-        return commands

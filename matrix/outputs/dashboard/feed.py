@@ -1,4 +1,4 @@
-"""The Atom feed (RFC 4287): what broke and what was mended, run by run. What could not be measured is no news."""
+"""The Atom feed (RFC 4287): cells that broke or were mended, run by run. Unmeasured cells are not reported."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from matrix.history import CellChange, History, Regression
 from matrix.outputs.dashboard.changes import Changes, ended, first_blame, started, title
+from matrix.outputs.wording.words import counted
 from matrix.store import RunRecord
 from matrix.table.ids import CellId
 
@@ -31,7 +32,7 @@ class FeedEntry:
 
 
 def entries(history: History, changes: Changes) -> list[FeedEntry]:
-    """The newest of what broke and of what was mended, newest run first."""
+    """Return the newest broken and mended cells, newest run first."""
     broke: list[FeedEntry] = []
     mended: list[FeedEntry] = []
     for run in reversed(range(len(history.runs))):
@@ -45,18 +46,18 @@ def entries(history: History, changes: Changes) -> list[FeedEntry]:
     return sorted([*broke[:_NEWEST], *mended[:_NEWEST]], key=lambda entry: entry.updated, reverse=True)
 
 
-def feed(name: str, base: str, generated: dt.datetime, told: list[FeedEntry], clean: Callable[[str], str]) -> bytes:
-    """`base` is the site's address with a slash at its end, '' where that is not known."""
+def feed(name: str, base: str, generated: dt.datetime, items: list[FeedEntry], clean: Callable[[str], str]) -> bytes:
+    """Return the feed as XML. `base` is the site's address with a slash at its end, '' if unknown."""
     ElementTree.register_namespace("", _ATOM)
     root = ElementTree.Element(f"{{{_ATOM}}}feed")
     _add(root, "title", clean(name))
     _add(root, "id", f"urn:uuid:{uuid.uuid5(_NAMESPACE, base or name)}")
-    _add(root, "updated", _time(max((entry.updated for entry in told), default=generated)))
+    _add(root, "updated", _time(max((entry.updated for entry in items), default=generated)))
     _add(_add(root, "author"), "name", "torch-tf-matrix")
     if base:
         _add(root, "link", rel="self", type="application/atom+xml", href=f"{base}feed.xml")
     _add(root, "link", rel="alternate", type="text/html", href=f"{base}changes.html")
-    for entry in told:
+    for entry in items:
         item = _add(root, "entry")
         _add(item, "title", clean(entry.title))
         _add(item, "id", entry.id)
@@ -69,19 +70,19 @@ def feed(name: str, base: str, generated: dt.datetime, told: list[FeedEntry], cl
 
 
 def _broken(item: Regression, history: History, changes: Changes) -> FeedEntry:
-    run = history.runs[item.run]
+    run, before = history.runs[item.run], history.runs[item.before_run]
     lines = [
-        f"{_cells(len(item.cells))} matched in run {history.runs[item.before_run].id} and not in run {run.id}.",
+        f"{counted(len(item.cells), 'cell')} matched in run {before.id} but not in run {run.id}.",
         f"{item.role or 'comparison'}/{item.stage or '-'}: {item.title or item.reason or ''}",
         changes.why(item.changes[0]).sentence,
         first_blame(item, changes) or "",
         *_named(item.cells),
     ]
-    return _entry("broke", item.key, run, f"broke: {title(item)} ({_cells(len(item.cells))})", lines)
+    return _entry("broke", item.key, run, f"broke: {title(item)} ({counted(len(item.cells), 'cell')})", lines)
 
 
 def _mended(run: int, found: list[CellChange], history: History, changes: Changes) -> list[FeedEntry]:
-    """Those that had failed in one way together."""
+    """Group the cells that had failed in the same way."""
     together: dict[tuple[str, str], list[CellChange]] = {}
     for change in found:
         before = history.conclusions[change.before or 0]
@@ -94,17 +95,17 @@ def _mended(run: int, found: list[CellChange], history: History, changes: Change
     for (environment, reason), items in sorted(together.items()):
         record = history.runs[run]
         lines = [
-            f"{_cells(len(items))} match in run {record.id} again, or for the first time.",
+            f"{counted(len(items), 'cell')} matched in run {record.id} again, or for the first time.",
             changes.why(items[0]).sentence,
             *_named([change.cell for change in items]),
         ]
-        named = f"mended: {environment}: {reason} ({_cells(len(items))})"
+        named = f"mended: {environment}: {reason} ({counted(len(items), 'cell')})"
         made.append(_entry("mended", f"{environment}\n{reason}", record, named, lines))
     return made
 
 
 def _entry(kind: str, key: str, run: RunRecord, named: str, lines: list[str]) -> FeedEntry:
-    # Numbers of runs are a database's own, and change where histories are merged.
+    # Run numbers belong to one database and change when histories are merged.
     identity = f"{kind}\n{key}\n{run.uid or started(run).isoformat()}"
     return FeedEntry(
         f"urn:uuid:{uuid.uuid5(_NAMESPACE, identity)}",
@@ -118,10 +119,6 @@ def _entry(kind: str, key: str, run: RunRecord, named: str, lines: list[str]) ->
 def _named(cells: tuple[str, ...] | list[str]) -> list[str]:
     more = len(cells) - _CELLS
     return [*cells[:_CELLS], *([f"and {more} more"] if more > 0 else [])]
-
-
-def _cells(number: int) -> str:
-    return f"{number} cell" if number == 1 else f"{number} cells"
 
 
 def _time(moment: dt.datetime) -> str:

@@ -1,11 +1,11 @@
-"""What leaves the machine in a site: models of the table alone, and texts without this machine in them."""
+"""Privacy of a site: only models of the table, and texts without traces of this machine."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,37 @@ from matrix.core.text import plain, redact
 from matrix.outputs.dashboard.shards import encode
 from matrix.table.ids import CellId
 
-# Characters that turn the direction of what follows, so that a text reads otherwise than it is.
+# Characters that change the direction of the text after them, so that it reads differently.
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
-# Where credentials may be; most texts are long and have none.
+# Texts that may hold credentials; most do not.
 _ADDRESS = re.compile(r"://|[?&]\w{1,20}=")
-# Neither UTF-8 nor XML has them.
+# Invalid in UTF-8 or XML.
 _NO_TEXT = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
-# Most texts hold nothing of all this, and there are millions.
+# Most of the millions of texts hold nothing of this.
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ud800-\udfff\ufffe\uffff/]"
 )
 
-# The same in JSON, where control characters are escaped, and slashes are in every id.
+# The same in JSON, where control characters are escaped and every id has slashes.
 _SUSPECT_JSON = (
     r"\\(?:u00|[rbf])|[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ud800-\udfff\ufffe\uffff]"
     r"|://|[?&]\w{1,20}=|/envs/|/\.matrix/|/converter/|/home/|/Users/"
 )
 
-# What paths below the state folder, or into the workers' code, have in them on any machine.
+# The parts of paths into the state folder and the workers' code that are the same on all machines.
 _BELOW_STATE = re.compile(r"/envs/(?=[0-9a-f]{20}\b)|/\.matrix/")
 _BELOW_CONVERTER = re.compile(
     rf"/converter/(?=(?:{'|'.join(sorted(re.escape(p.name) for p in CONVERTER.iterdir()))})\b)"
 )
-# What a path begins behind, and how far back that is looked for: a text may be one long line.
+# The characters before a path, and how far back they are searched for, since a text may be one long line.
 _BOUNDS, _BACK = "\n\t \"'<>|:=([,;", 300
 _HOMES = re.compile(r"""(?<![\w:/.~-])/(?:home|Users)/[^\s"'<>|:/]{1,100}""")
 
 
 class SiteCleaner:
-    """Makes texts fit to be shown to anybody: no credentials, no folders of the machine that they were made on, no
-    control characters; what would turn the direction of a text is written out."""
+    """Makes texts fit for the public: no credentials, no folders of the machine they come from, no control characters;
+    characters that change the direction of a text are written as escapes."""
 
     def __init__(self, state: Path, table: Path) -> None:
         named = ((Path.home(), "~"), (table, "."), (state, ".matrix"))
@@ -54,7 +54,7 @@ class SiteCleaner:
         self._suspect_json = re.compile(f"{_SUSPECT_JSON}|{named_here}")
 
     def encoded(self, value: Any) -> str:
-        """What `data` would make of it, as JSON; most of it needs nothing done, and that is seen at once."""
+        """Return the cleaned data as JSON. Most needs no cleaning, which one search shows."""
         try:
             text = encode(value)
         except ValueError:
@@ -62,6 +62,7 @@ class SiteCleaner:
         return text if self._suspect_json.search(text) is None else encode(self.data(value))
 
     def text(self, text: str) -> str:
+        """Clean one text."""
         if _SUSPECT.search(text) is None:
             return text
         text = plain(text)
@@ -76,7 +77,7 @@ class SiteCleaner:
         return _NO_TEXT.sub("\ufffd", text)
 
     def data(self, value: Any) -> Any:
-        """The same for every text in JSON-ready data; numbers that JSON has no words for become texts."""
+        """Clean every text in JSON-ready data; numbers that JSON cannot express become texts."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -89,7 +90,7 @@ class SiteCleaner:
 
 
 class Public:
-    """Called with a cell's id, says whether it may be shown, and remembers how many may not."""
+    """Decides by a cell's id whether it may be shown, and remembers those that may not."""
 
     def __init__(self, declared: Iterable[str], named: Collection[str]) -> None:
         self._models = frozenset(declared) | frozenset(named)
@@ -105,13 +106,12 @@ class Public:
         return False
 
     def unknown(self, named: Iterable[str]) -> list[str]:
-        """Of the models that were named those of which there is no cell."""
+        """Return those of the named models that have no cell."""
         return sorted(set(named) - self._seen)
 
 
 def _without_folders(text: str, mark: re.Pattern[str], *names: str) -> str:
-    """`text` with what stands before a mark gone where that is an absolute path; `names` take the mark's place, the one
-    that ends like it."""
+    """Replace absolute paths that end with a mark by the one of `names` that ends like it."""
     parts, done = [], 0
     for found in mark.finditer(text):
         if found.start() < done:
@@ -119,7 +119,7 @@ def _without_folders(text: str, mark: re.Pattern[str], *names: str) -> str:
         back = max(done, found.start() - _BACK)
         begin = max(text.rfind(bound, back, found.start()) for bound in _BOUNDS) + 1 or back
         path = text[begin : found.end()]
-        # Two slashes are those of an address.
+        # Two slashes begin the host of an address.
         if path.startswith("/") and not path.startswith("//"):
             parts += [text[done:begin], next(name for name in names if name.endswith(found[0][1:]))]
             done = found.end()
@@ -127,8 +127,5 @@ def _without_folders(text: str, mark: re.Pattern[str], *names: str) -> str:
 
 
 def _spellings(folder: Path) -> set[Path]:
-    """A folder as it was named and as it is; `/` would be everywhere."""
+    """Return a folder as it is named and resolved; not `/`, which is in every path."""
     return {path for path in (folder.absolute(), folder.resolve()) if len(path.parts) > 1}
-
-
-Clean = Callable[[str], str]

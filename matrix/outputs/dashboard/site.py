@@ -19,7 +19,7 @@ from matrix.judging.cells import CellResult, Judge
 from matrix.judging.finding import INDETERMINATE
 from matrix.outputs.dashboard import blames, counting, families, feed, matrices, reasons, rows, runs
 from matrix.outputs.dashboard.badges import Badge
-from matrix.outputs.dashboard.cells import Cells, Reproducing
+from matrix.outputs.dashboard.cells import Cells
 from matrix.outputs.dashboard.changes import Changes, regressions
 from matrix.outputs.dashboard.counting import RowTally, Tally
 from matrix.outputs.dashboard.coverages import write_coverages
@@ -79,145 +79,148 @@ def build(project: Project, store: Store, wanted: SiteRequest) -> Built:
     Raises NothingSelected if there is nothing to show, and UsageError for an unknown model or a folder that cannot be
     replaced.
     """
-    cleaner = SiteCleaner(project.state.root, project.table.parent)
-    public = Public((model.id for model in project.stated.models), wanted.include)
     with replaced(wanted.out) as folder:
-        shards = Shards(folder / "data")
-        logs = Logs(store.blobs, cleaner, shards)
-        numbered = {run.id: run for run in store.runs()}
-        environments = Environments(store, project.locks, numbered, cleaner, shards)
-        cells = Cells(folder / "spill", Observed(logs, environments, cleaner), environments.installable, cleaner)
-        seen = reasons.Reasons()
-        table = SiteTable(project)
-
-        def take(result: CellResult, _: int) -> None:
-            cells.take(result)
-            seen.take(result)
-            table.take(result)
-
-        history = read_history(store, Judge(project.config, store), project.locks, take, public, project.has_row)
-        _check(history, public, wanted, project)
-        logs.close()
-        _write(folder, shards, project, store, wanted, history, cells, seen, table, public, cleaner)
-        cells.close()
-        (folder / "spill").unlink()
+        site = _Builder(project, store, wanted, folder)
+        history = site.read()
+        site.write(history)
         files = [path for path in folder.rglob("*") if path.is_file()]
         return Built(
             len(history.runs),
             len(history.timelines),
-            len(public.left_out),
+            len(site.public.left_out),
             len(files),
             sum(path.stat().st_size for path in files),
         )
 
 
-def _check(history: History, public: Public, wanted: SiteRequest, project: Project) -> None:
-    if unknown := public.unknown(wanted.include):
-        raise UsageError(f"--include {', '.join(unknown)}: no run has a cell of this model; `status` lists the models")
-    if not history.timelines:
-        private = len(public.left_out)
-        why = f"only {private} cells of models that are not in {project.table}" if private else "no cells yet"
-        what = "name those to show with --include NAME" if private else "start a run: python -m matrix run"
-        raise NothingSelected(f"{project.state.root} holds {why}; {what}")
+class _Builder:
+    def __init__(self, project: Project, store: Store, wanted: SiteRequest, folder: Path) -> None:
+        self._project, self._store, self._wanted, self._folder = project, store, wanted, folder
+        self.public = Public((model.id for model in project.stated.models), wanted.include)
+        self._cleaner = SiteCleaner(project.state.root, project.table.parent)
+        self._shards = Shards(folder / "data")
+        self._logs = Logs(store.blobs, self._cleaner, self._shards)
+        numbered = {run.id: run for run in store.runs()}
+        environments = Environments(store, project.locks, numbered, self._cleaner, self._shards)
+        observed = Observed(self._logs, environments, self._cleaner)
+        self._cells = Cells(folder / "spill", observed, environments.installable, self._cleaner)
+        self._reasons = reasons.Reasons()
+        self._table = SiteTable(project)
 
+    def _take(self, result: CellResult, _: int) -> None:
+        for taker in (self._cells, self._reasons, self._table):
+            taker.take(result)
 
-def _write(
-    folder: Path,
-    shards: Shards,
-    project: Project,
-    store: Store,
-    wanted: SiteRequest,
-    history: History,
-    cells: Cells,
-    seen: reasons.Reasons,
-    table: SiteTable,
-    public: Public,
-    cleaner: SiteCleaner,
-) -> None:
-    places = cells.places
-    counts = counting.count(history, places)
-    tallied = counting.tally(history, places)
-    covered = _coverages(project, store)
-    exporters = table.exporters(places)
-    measured = [item.converter for item in covered if isinstance(item, Coverage)]
-    facts = table.rows([*tallied.rows, *measured])
-    positions = {item.id: number for number, item in enumerate(facts)}
-    exporter_at = {item["id"]: number for number, item in enumerate(exporters)}
-    blamed = blames.gather(store, [cell for cell in places if places[cell].time], folder / "pictures", cleaner)
-    changes = Changes(store, history, blamed)
-    pages_of = {item.id: rows.page(item.id) for item in facts}
-    found = seen.documents(history, pages_of.get, cleaner)
-    titles = reasons.summary(found)
-    jobs = runs.jobs_of(store, history, public)
-    shown = ordered(item.family for item in facts)
-
-    about: Site = {
-        "schema": SCHEMA,
-        "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
-        "title": wanted.title,
-        "version": __version__,
-        "runs": [runs.document(history, run, counts, changes, jobs, public) for run in range(len(history.runs))],
-        "models": _models(tallied),
-        "families": list(map(families.document, shown)),
-        "exporters": exporters,
-        "converters": [_converter(item, pages_of[item.id], tallied) for item in facts],
-        "conclusions": [_conclusion(item) for item in history.conclusions],
-        "reasons": titles,
-        "verdicts": [{"id": name, "text": name, "indeterminate": name in INDETERMINATE} for name in VERDICTS],
-        "cell_shards": cells.shard_count(),
-        "regressions": regressions(history, changes),
-    }
-    site: Site = cleaner.data(about)
-    shards.write("site", site)
-    matrices.write_matrices(history, places, exporter_at, positions, shards, cleaner.text)
-    pins = table.pins(exporters, facts)
-    pick = matrices.toolchains(history, places, exporter_at, positions, sorted(tallied.models), pins)
-    shards.write("pick", cleaner.data(pick))
-    shards.write("trends", cleaner.data(runs.trends(history, counts, jobs)))
-    changes.write(shards, cleaner)
-    coverage = write_coverages(
-        [item for item in covered if isinstance(item, Coverage)],
-        [item for item in covered if isinstance(item, Unmeasured)],
-        {item.id: beside(item.family, item.versions) for item in facts},
-        shards,
-        cleaner.data,
-    )
-    data = {cell: blame.data for cell, blame in blamed.items()}
-    cells.write(shards, history, data, Reproducing(*table.known, history.runs))
-    (folder / "data" / "schema.json").write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
-
-    drifts = rows.drifts(history, places, _reports(store, history))
-    shares = {
-        row["row"]: {"match": row["match"], "cases": row["cases"], "share": row["share"]} for row in coverage["rows"]
-    }
-    documents = [
-        cleaner.data(
-            rows.document(
-                item,
-                tallied.rows.get(item.id, RowTally()),
-                counts,
-                history,
-                titles,
-                drifts.get(item.id),
-                shares.get(item.id),
-                wanted.base,
+    def read(self) -> History:
+        """Read history, taking in the newest result of every cell."""
+        project = self._project
+        judge = Judge(project.config, self._store)
+        history = read_history(self._store, judge, project.locks, self._take, self.public, project.has_row)
+        if unknown := self.public.unknown(self._wanted.include):
+            raise UsageError(
+                f"--include {', '.join(unknown)}: no run has a cell of this model; `status` lists the models"
             )
+        if not history.timelines:
+            private = len(self.public.left_out)
+            why = f"only {private} cells of models that are not in {project.table}" if private else "no cells yet"
+            what = "name those to show with --include NAME" if private else "start a run: python -m matrix run"
+            raise NothingSelected(f"{project.state.root} holds {why}; {what}")
+        self._logs.close()
+        return history
+
+    def write(self, history: History) -> None:
+        """Write every page and every other shard."""
+        folder, store, shards, cleaner, wanted = self._folder, self._store, self._shards, self._cleaner, self._wanted
+        table, places = self._table, self._cells.places
+        counts = counting.count(history, places)
+        tallied = counting.tally(history, places)
+        config = self._project.config
+        covered = list(Coverages(config, store).stored([row.id for row in config.converters]).values())
+        exporters = table.exporters(places)
+        measured = [item.converter for item in covered if isinstance(item, Coverage)]
+        facts = table.rows([*tallied.rows, *measured])
+        positions = {item.id: number for number, item in enumerate(facts)}
+        exporter_at = {item["id"]: number for number, item in enumerate(exporters)}
+        blamed = blames.gather(store, [cell for cell in places if places[cell].time], folder / "pictures", cleaner)
+        changes = Changes(store, history, blamed)
+        pages_of = {item.id: rows.page(item.id) for item in facts}
+        found = self._reasons.documents(history, pages_of.get, cleaner)
+        titles = reasons.summary(found)
+        jobs = runs.jobs_of(store, history, self.public)
+        shown = ordered(item.family for item in facts)
+
+        about: Site = {
+            "schema": SCHEMA,
+            "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
+            "title": wanted.title,
+            "version": __version__,
+            "runs": [
+                runs.document(history, run, counts, changes, jobs, self.public) for run in range(len(history.runs))
+            ],
+            "models": _models(tallied),
+            "families": list(map(families.document, shown)),
+            "exporters": exporters,
+            "converters": [_converter(item, pages_of[item.id], tallied) for item in facts],
+            "conclusions": [_conclusion(item) for item in history.conclusions],
+            "reasons": titles,
+            "verdicts": [{"id": name, "text": name, "indeterminate": name in INDETERMINATE} for name in VERDICTS],
+            "cell_shards": self._cells.shard_count(),
+            "regressions": regressions(history, changes),
+        }
+        site: Site = cleaner.data(about)
+        shards.write("site", site)
+        matrices.write_matrices(history, places, exporter_at, positions, shards, cleaner.text)
+        pins = table.pins(exporters, facts)
+        pick = matrices.toolchains(history, places, exporter_at, positions, sorted(tallied.models), pins)
+        shards.write("pick", cleaner.data(pick))
+        shards.write("trends", cleaner.data(runs.trends(history, counts, jobs)))
+        changes.write(shards, cleaner)
+        coverage = write_coverages(
+            [item for item in covered if isinstance(item, Coverage)],
+            [item for item in covered if isinstance(item, Unmeasured)],
+            {item.id: beside(item.family, item.versions) for item in facts},
+            shards,
+            cleaner.data,
         )
-        for item in facts
-    ]
-    listing = {
-        "packages": families.packages(shown),
-        "several": len(shown) > 1,
-        "fields": families.fields(shown, _known(exporters, facts)),
-    }
-    _pages(folder, site, documents, found, coverage, listing)
-    _badges(folder, documents)
-    entries = feed.entries(history, changes)
-    generated = dt.datetime.fromisoformat(site["generated"])
-    (folder / "feed.xml").write_bytes(feed.feed(wanted.title, wanted.base, generated, entries, cleaner.text))
-    copy_assets(folder / "assets")
-    # GitHub's default builder would leave files out.
-    (folder / ".nojekyll").touch()
+        data = {cell: blame.data for cell, blame in blamed.items()}
+        self._cells.write(shards, history, data, table.commands)
+        self._cells.close()
+        (folder / "spill").unlink()
+        (folder / "data" / "schema.json").write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
+
+        drifts = rows.drifts(history, places, _reports(store, history))
+        shares = {
+            row["row"]: {"match": row["match"], "cases": row["cases"], "share": row["share"]}
+            for row in coverage["rows"]
+        }
+        documents = [
+            cleaner.data(
+                rows.document(
+                    item,
+                    tallied.rows.get(item.id, RowTally()),
+                    counts,
+                    history,
+                    titles,
+                    drifts.get(item.id),
+                    shares.get(item.id),
+                    wanted.base,
+                )
+            )
+            for item in facts
+        ]
+        listing = {
+            "packages": families.packages(shown),
+            "several": len(shown) > 1,
+            "fields": families.fields(shown, _known(exporters, facts)),
+        }
+        _pages(folder, site, documents, found, coverage, listing)
+        _badges(folder, documents)
+        entries = feed.entries(history, changes)
+        generated = dt.datetime.fromisoformat(site["generated"])
+        (folder / "feed.xml").write_bytes(feed.feed(wanted.title, wanted.base, generated, entries, cleaner.text))
+        copy_assets(folder / "assets")
+        # GitHub's default builder would leave files out.
+        (folder / ".nojekyll").touch()
 
 
 def _known(exporters: Sequence[ExporterShape], facts: Sequence[rows.RowFacts]) -> list[dict[str, str]]:
@@ -251,11 +254,6 @@ def _converter(item: rows.RowFacts, page: str, tallied: Tally) -> Converter:
 
 def _conclusion(item: Conclusion) -> ConclusionShape:
     return {**finding_words(item.finding), "remedied": None if item.remedied is None else list(item.remedied)}
-
-
-def _coverages(project: Project, store: Store) -> Sequence[Coverage | Unmeasured]:
-    found = Coverages(project.config, store).stored([row.id for row in project.config.converters])
-    return list(found.values())
 
 
 def _reports(store: Store, history: History) -> list[dict[str, Any]]:

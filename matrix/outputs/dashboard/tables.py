@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from matrix.app.project import Project
 from matrix.families import family_named, family_of
 from matrix.judging.cells import CellResult
-from matrix.outputs.dashboard.cells import Place
+from matrix.outputs.dashboard.cells import THEN, Place
 from matrix.outputs.dashboard.families import variant_of_exporter
 from matrix.outputs.dashboard.matrices import version_order
 from matrix.outputs.dashboard.rows import RowFacts, site_order
 from matrix.outputs.dashboard.schema import ExporterShape, PinsShape
 from matrix.packages.versions import minor, version_of
+from matrix.store import RunRecord
 from matrix.store.records import FIRST_FAMILY
 from matrix.table.exporters import expand
-from matrix.table.ids import RowId
+from matrix.table.ids import CellId, RowId
 
 
 class SiteTable:
@@ -25,23 +26,18 @@ class SiteTable:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._rows = {row.id: row for row in project.config.converters}
+        config = project.stated
+        self._named = (
+            {model.id for model in config.models},
+            {exporter.id for exporter in expand(config)},
+            {row.id for row in config.converters},
+        )
         self._versions: dict[str, dict[str, str]] = {}
         self._python: dict[str, str] = {}
         self._exporter_python: dict[str, str] = {}
         self._distributions: dict[str, str] = {}
         self._families: dict[str, str] = {}
         self._writes: dict[str, bool] = {}
-
-    @property
-    def known(self) -> tuple[list[str], list[str], list[str], list[str]]:
-        """Return the models, exporters, rows and tiers that a command may name."""
-        config = self._project.stated
-        return (
-            [model.id for model in config.models],
-            [exporter.id for exporter in expand(config)],
-            [row.id for row in config.converters],
-            list(config.tiers),
-        )
 
     def take(self, result: CellResult) -> None:
         record = result.record
@@ -90,6 +86,25 @@ class SiteTable:
                 for place, item in enumerate(rows)
             },
         }
+
+    def commands(self, cell: str, place: Place, run: RunRecord) -> list[str]:
+        """Return the commands that measure a cell again as this run did, and that install its converter."""
+        commands = []
+        if all(
+            name in names
+            for name, names in zip((place.model, place.exporter, place.converter), self._named, strict=True)
+        ):
+            tier = run.tier if run.tier in self._project.stated.tiers else "full"
+            only = shlex.quote(f"cell={CellId.parse(cell).own}")
+            now = f" --resolution now --as-of {run.as_of}" if place.time != THEN and run.as_of else ""
+            commands.append(f"python -m matrix run --tier {tier} --only {only}{now} --again")
+        if place.python:
+            # The Cell page offers the lock, to be saved as env.lock.
+            commands.append(
+                f"uv venv --python {shlex.quote(place.python)} env && uv pip install --python env/bin/python --no-deps "
+                "--require-hashes -r env.lock"
+            )
+        return commands
 
     def rows(self, names: Iterable[str]) -> list[RowFacts]:
         """Return these rows in the order of the site."""
