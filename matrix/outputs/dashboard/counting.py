@@ -79,9 +79,8 @@ def _by_verdict(history: History, runs: Integers, conclusions: Integers) -> list
 def _by_run(runs: Integers, mine: NDArray[np.bool_], good: Integers, finding: Integers) -> list[RunPair]:
     """Return (run, match, findings) for the runs that have any of it."""
     chosen = runs[mine]
-    matches = np.bincount(chosen, weights=good[mine])
-    findings = np.bincount(chosen, weights=finding[mine])
-    return [(int(run), int(matches[run]), int(findings[run])) for run in np.unique(chosen)]
+    pairs = _pairs(chosen, 0, good[mine], finding[mine])
+    return [(int(run), *pairs[run]) for run in np.unique(chosen)]
 
 
 def _pairs(runs: Integers, size: int, good: Integers, finding: Integers) -> list[tuple[int, int]]:

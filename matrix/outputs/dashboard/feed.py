@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from xml.etree import ElementTree
+from typing import Any
 
 from matrix.history import CellChange, History, Regression
 from matrix.outputs.dashboard.changes import Changes, ended, first_blame, started, title
@@ -14,7 +13,6 @@ from matrix.outputs.wording.words import counted
 from matrix.store import RunRecord
 from matrix.table.ids import CellId
 
-_ATOM = "http://www.w3.org/2005/Atom"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:torch-tf-matrix")
 _NEWEST = 50
 _CELLS = 20
@@ -46,27 +44,15 @@ def entries(history: History, changes: Changes) -> list[FeedEntry]:
     return sorted([*broke[:_NEWEST], *mended[:_NEWEST]], key=lambda entry: entry.updated, reverse=True)
 
 
-def feed(name: str, base: str, generated: dt.datetime, items: list[FeedEntry], clean: Callable[[str], str]) -> bytes:
-    """Return the feed as XML. `base` is the site's address with a slash at its end, '' if unknown."""
-    ElementTree.register_namespace("", _ATOM)
-    root = ElementTree.Element(f"{{{_ATOM}}}feed")
-    _add(root, "title", clean(name))
-    _add(root, "id", f"urn:uuid:{uuid.uuid5(_NAMESPACE, base or name)}")
-    _add(root, "updated", _time(max((entry.updated for entry in items), default=generated)))
-    _add(_add(root, "author"), "name", "torch-tf-matrix")
-    if base:
-        _add(root, "link", rel="self", type="application/atom+xml", href=f"{base}feed.xml")
-    _add(root, "link", rel="alternate", type="text/html", href=f"{base}changes.html")
-    for entry in items:
-        item = _add(root, "entry")
-        _add(item, "title", clean(entry.title))
-        _add(item, "id", entry.id)
-        _add(item, "updated", _time(entry.updated))
-        _add(item, "link", rel="alternate", type="text/html", href=f"{base}{entry.link}")
-        _add(item, "content", clean(entry.text), type="text")
-    ElementTree.indent(root)
-    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text + b"\n"
+def context(name: str, base: str, generated: dt.datetime, found: list[FeedEntry]) -> dict[str, Any]:
+    """Return the context of the template. `base` is the site's address with a slash at its end, '' if unknown."""
+    return {
+        "title": name,
+        "id": f"urn:uuid:{uuid.uuid5(_NAMESPACE, base or name)}",
+        "updated": _time(max((entry.updated for entry in found), default=generated)),
+        "base": base,
+        "entries": [{**vars(entry), "updated": _time(entry.updated)} for entry in found],
+    }
 
 
 def _broken(item: Regression, history: History, changes: Changes) -> FeedEntry:
@@ -123,9 +109,3 @@ def _named(cells: tuple[str, ...] | list[str]) -> list[str]:
 
 def _time(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:
-    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{tag}", attributes)
-    element.text = text
-    return element

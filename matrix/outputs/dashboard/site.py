@@ -213,11 +213,10 @@ class _Builder:
             "several": len(shown) > 1,
             "fields": families.fields(shown, _known(exporters, facts)),
         }
-        _pages(folder, site, documents, found, coverage, listing)
-        _badges(folder, documents)
-        entries = feed.entries(history, changes)
         generated = dt.datetime.fromisoformat(site["generated"])
-        (folder / "feed.xml").write_bytes(feed.feed(wanted.title, wanted.base, generated, entries, cleaner.text))
+        news = cleaner.data(feed.context(wanted.title, wanted.base, generated, feed.entries(history, changes)))
+        _pages(folder, site, documents, found, coverage, listing, news)
+        _badges(folder, documents)
         copy_assets(folder / "assets")
         # GitHub's default builder would leave files out.
         (folder / ".nojekyll").touch()
@@ -269,11 +268,13 @@ def _pages(
     found: Sequence[Mapping[str, Any]],
     coverage: CoverageSummary,
     listing: Mapping[str, Any],
+    news: Mapping[str, Any],
 ) -> None:
     about = {"title": site["title"], "generated": site["generated"], "version": site["version"]}
     pages = Pages(folder, about | {"run": site["runs"][-1]})
     for template, page in SINGLE:
         pages.write(template, template, page, data=site, coverage=coverage, **listing)
+    pages.write("feed.xml", "feed.xml", "feed", feed=news)
     pages.write("rows/index.html", "rows_index.html", "rows", rows=documents, **listing)
     pages.write("reasons/index.html", "reasons_index.html", "reasons", reasons=found)
     pages.write_each("row.html", "rows", "row", ((rows.page(item["id"]), item) for item in documents))
