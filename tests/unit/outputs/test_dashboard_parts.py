@@ -134,11 +134,11 @@ def test_a_build_that_fails_leaves_the_old_site(tmp_path: Path) -> None:
 
 def test_what_is_no_site_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UsageError, match="no site of this program"), replaced(tmp_path):
+    with pytest.raises(UsageError, match="not a site of this program"), replaced(tmp_path):
         pass
     assert (tmp_path / "thesis.tex").exists()
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="no folder of its own"), replaced(tmp_path / "file"):
+    with pytest.raises(UsageError, match="not a plain folder"), replaced(tmp_path / "file"):
         pass
     (tmp_path / "empty").mkdir()
     with replaced(tmp_path / "empty") as folder:
