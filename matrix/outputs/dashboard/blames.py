@@ -1,4 +1,4 @@
-"""The conclusions of searches for a culprit, with their pictures."""
+"""The conclusions of `blame`, with their pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matrix.store.blames import BlameRecord
 _CHUNK = 500
 _SVG = "{http://www.w3.org/2000/svg}"
 _DRAWN = frozenset({"svg", "title", "desc", "style", "g", "rect", "line", "path", "circle", "text", "tspan"})
-# A picture may come from elsewhere, and has an address in the site. With a backslash CSS spells any of these otherwise.
+# A picture may come from another machine, and can be opened as a page. CSS can spell any of these with backslashes.
 _ADDRESSES = ("http:", "https:", "//", "url(", "image-set(", "@import", "javascript:", "data:", "\\")
 
 
@@ -58,7 +58,7 @@ def _blame(record: BlameRecord, pictures: Path, cleaner: SiteCleaner) -> SiteBla
 
 
 def _cure(cure: Any) -> str | None:
-    """`protobuf<4, numpy<2`."""
+    """Return the ranges of a fix: `protobuf<4, numpy<2`."""
     ranges = cure.get("ranges") if isinstance(cure, dict) else None
     return ", ".join(f"{package}{wanted}" for package, wanted in ranges.items()) if ranges else None
 

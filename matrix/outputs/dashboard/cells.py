@@ -60,6 +60,7 @@ class Cells:
         self.places: dict[str, Place] = {}
 
     def take(self, result: CellResult) -> None:
+        """Take one result."""
         record = result.record
         self.places[record.cell] = Place(
             intern(record.model),
@@ -79,6 +80,7 @@ class Cells:
         self._spill.write(text)
 
     def shard_count(self) -> int:
+        """Return the number of shards."""
         return max(1, -(-len(self.places) // _TOGETHER))
 
     def write(
@@ -112,6 +114,7 @@ class Cells:
             shards.write_encoded(f"cells/{number}", f'{{"cells":{{{",".join(entries)}}},"schema":{SCHEMA}}}')
 
     def close(self) -> None:
+        """Close the file of details."""
         self._spill.close()
 
     def _finished(self, cell: str, ending: CellEnding, runs: Mapping[int, int]) -> str:

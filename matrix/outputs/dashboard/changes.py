@@ -26,10 +26,12 @@ _NOTHING = Why((), False, "")
 
 
 def started(run: RunRecord) -> dt.datetime:
+    """Return the start of a run in UTC."""
     return utc(run.started)
 
 
 def ended(run: RunRecord) -> dt.datetime | None:
+    """Return the end of a run in UTC."""
     return utc(run.ended) if run.ended else None
 
 
@@ -48,6 +50,7 @@ class Changes:
                 self._why |= explain_all(store, history, part)
 
     def why(self, change: CellChange) -> Why:
+        """Return the explanation of a change."""
         return self._why.get(change, _NOTHING)
 
     def blame(self, change: CellChange) -> str | None:
@@ -58,6 +61,7 @@ class Changes:
         return found.data["answer"] if found.created >= started(self._history.runs[change.run]) else None
 
     def counts(self, run: int) -> RunChanges:
+        """Count the changes of a run by kind."""
         counted = Counter(change.kind for change in self._history.changes(run))
         return {
             "broke": counted["broke"],
@@ -81,7 +85,7 @@ class Changes:
                 )
 
     def _entry(self, change: CellChange, environments: dict[str, int]) -> ChangeShape:
-        """`environments` has the positions of the names met so far."""
+        """Return a change; `environments` has the positions of the names met so far."""
         why, cell = self.why(change), CellId.parse(change.cell)
         return {
             "cell": change.cell,

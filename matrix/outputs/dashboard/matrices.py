@@ -25,12 +25,12 @@ def version_order(text: str) -> Order:
 
 
 def column_order(exporter: str, torch: str, opset: int) -> Order:
+    """Sort by the version of torch, the exporter, the opset."""
     return version_order(torch), exporter, opset
 
 
 def beginnings(cell: CellId) -> tuple[str, str | None]:
-    """Return what the ids of a cell's column begin with, and those whose exporter is resolved now: all before the row's
-    id."""
+    """Return the part of a cell's id before its row, and the same for cells whose exporter is resolved now."""
     own = cell.own
     now = next((other for other in own.of_now() if other.moved == "exporter"), None)
     return _beginning(own), _beginning(now) if now is not None else None

@@ -50,6 +50,7 @@ class Reasons:
         self._seen: dict[str, _Seen] = {}
 
     def take(self, result: CellResult) -> None:
+        """Take one result."""
         judgement, finding, record = result.judgement, result.finding, result.record
         if finding.reason is None:
             return
@@ -84,6 +85,7 @@ class Reasons:
 
 
 def page(reason: str) -> str:
+    """Return the place of a reason's page."""
     return f"reasons/{slug(reason)}.html"
 
 

@@ -61,10 +61,12 @@ def site_order(facts: RowFacts) -> tuple[Any, ...]:
 
 
 def page(row: str) -> str:
+    """Return the place of a row's page."""
     return f"rows/{slug(row)}.html"
 
 
 def badge(row: str) -> str:
+    """Return the place of a row's badge."""
     return f"badges/{slug(row)}.svg"
 
 
@@ -82,7 +84,6 @@ def document(
     match, findings = counted.total
     lock = facts.lock if facts.lock is not None and facts.lock.outcome == "resolved" else None
     part = PackagePart("converter", "", ("converter",), lock) if lock else None
-    name = docker_name(facts.id)
     return {
         "id": facts.id,
         "page": page(facts.id),
@@ -107,9 +108,11 @@ def document(
         "exporters": _exporters(counted),
         "requirements": requirements(part) if part else _pinned(facts),
         "lock": lock.text() if lock else None,
-        "dockerfile": _dockerfile(lock) if lock else None,
-        "docker_run": _docker_run(name, facts.family) if lock else _docker_without_lock(facts),
-        "install": _install(facts.python) if lock else f"uv pip install {shlex.join(_pins(facts))}",
+        # Without a lock: the template has what installs one.
+        "docker_run": None if lock else _docker_without_lock(facts),
+        "install": None if lock else f"uv pip install {shlex.join(_pins(facts))}",
+        "docker_name": docker_name(facts.id),
+        "modules": list(facts.family.modules),
         "image": f"python -m matrix image {shlex.quote(facts.id)}",
         "badge": badge(facts.id),
         "badge_markdown": f"[![{facts.id}]({base}{badge(facts.id)})]({base}{page(facts.id)})",
@@ -192,42 +195,6 @@ def _pins(facts: RowFacts) -> list[str]:
 def _pinned(facts: RowFacts) -> str:
     """Return the requirements of a row without a known lock."""
     return "\n".join(["# The pins of the row; its lock is not known here.", *_pins(facts)]) + "\n"
-
-
-def _install(python: str) -> str:
-    python = shlex.quote(python)
-    return (
-        "# uv\n"
-        f"uv venv --python {python} env\n"
-        "uv pip install --python env/bin/python --no-deps --require-hashes -r requirements.txt\n"
-        "\n"
-        f"# or pip of Python {python}\n"
-        "python -m venv env\n"
-        "env/bin/pip install --no-deps --require-hashes -r requirements.txt\n"
-    )
-
-
-def _dockerfile(lock: Lock) -> str:
-    return (
-        f"FROM python:{lock.python}-slim\n"
-        "COPY requirements.txt /requirements.txt\n"
-        "# The pip of an old image does not recognise the tags of newer wheels.\n"
-        "RUN pip3 install --no-cache-dir --upgrade pip \\\n"
-        " && pip3 install --no-cache-dir --no-deps --require-hashes -r /requirements.txt\n"
-        "USER 65534:65534\n"
-        "ENV HOME=/tmp\n"
-        "WORKDIR /tmp\n"
-    )
-
-
-def _docker_run(name: str, family: Family) -> str:
-    imports = f"import {', '.join(family.modules)}; print({family.modules[-1]}.__version__)" if family.modules else ""
-    return (
-        "# beside Dockerfile and requirements.txt\n"
-        f"docker build --tag {name} .\n"
-        f'docker run --rm -it -v "$PWD:/data" {name} \\\n'
-        f"  python3 -c '{imports}'\n"
-    )
 
 
 def _docker_without_lock(facts: RowFacts) -> str:

@@ -21,7 +21,7 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def guess_type(self, path: Any) -> str:
-        # The tables of machines differ.
+        # The types that machines know differ.
         known = {".js": "text/javascript", ".xml": "application/atom+xml", ".svg": "image/svg+xml"}
         return known.get(Path(path).suffix, super().guess_type(path))
 

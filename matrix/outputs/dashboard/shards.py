@@ -43,6 +43,7 @@ class Shards:
         self.names: list[str] = []
 
     def write(self, name: str, value: Any) -> None:
+        """Write a JSON-ready value."""
         self.write_encoded(name, encode(value))
 
     def write_encoded(self, name: str, text: str) -> None:

@@ -40,6 +40,7 @@ class SiteTable:
         self._writes: dict[str, bool] = {}
 
     def take(self, result: CellResult) -> None:
+        """Take one result."""
         record = result.record
         self._writes[RowId.parse(record.exporter).stem] = record.cell_id.has_exporter
         if not RowId.parse(record.exporter).time and result.export.python and record.cell_id.has_exporter:

@@ -15,12 +15,12 @@ from matrix.families import Family
 from matrix.outputs.wording.columns import Column, column
 from matrix.table.model import Verdict
 
-# The packages that name a row, apart from its converter and onnx, with their versions.
+# Packages and their versions.
 Beside = tuple[tuple[Column, str], ...]
 
 
 def beside(family: Family, versions: Mapping[str, str]) -> Beside:
-    """Return those of a row of this family with these versions; '' for an unknown one."""
+    """Return the packages that name a row, apart from its converter and onnx; '' for an unknown version."""
     others = (package for package in family.packages if package not in (family.package, family.reads))
     return tuple((column(family, package), versions.get(package, "")) for package in others)
 

@@ -14,7 +14,7 @@ from matrix.store.parts import utc
 
 SCHEMA = 1
 
-# So many cells of one regression are named on the terminal; the other formats name all.
+# So many cells of one regression are named on the terminal; the other formats list all.
 _NAMED = 10
 
 

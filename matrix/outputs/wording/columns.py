@@ -29,18 +29,18 @@ class RowColumns:
 
     @classmethod
     def of(cls, families: Iterable[Family]) -> RowColumns:
-        """Make them for a table with rows of these families."""
+        """Return the columns for rows of these families."""
         found = ordered(families)
         return cls(found, columns(found))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of packages, for a terminal."""
+        """Return the headings for a terminal."""
         return (*self._of_family("family"), *(item.name for item in self.packages))
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """Titles of packages, for a page."""
+        """Return the headings for a page."""
         return (*self._of_family("family"), *(item.title for item in self.packages))
 
     def fields(self, family: Family, versions: Mapping[str, str | None]) -> tuple[str, ...]:
