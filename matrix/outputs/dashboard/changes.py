@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 
 from matrix.history import CellChange, History, Regression
 from matrix.history.why import Why, explain_all
@@ -46,8 +45,8 @@ class Changes:
         for run in range(len(history.runs)):
             asked = [change for change in history.changes(run) if change.kind != "new"]
             self._newest |= {change.cell: change for change in asked}
-            for part in _parts(asked):
-                self._why |= explain_all(store, history, part)
+            for start in range(0, len(asked), _TOGETHER):
+                self._why |= explain_all(store, history, asked[start : start + _TOGETHER])
 
     def why(self, change: CellChange) -> Why:
         """Return the explanation of a change."""
@@ -136,9 +135,3 @@ def regressions(history: History, changes: Changes) -> list[RegressionShape]:
         }
         for item in history.regressions()
     ]
-
-
-def _parts(changes: list[CellChange]) -> Iterator[list[CellChange]]:
-    left = iter(changes)
-    while part := list(islice(left, _TOGETHER)):
-        yield part

@@ -46,17 +46,10 @@ def packages(families: Iterable[Family]) -> tuple[Column, ...]:
     """Return the columns of a table of rows: of each family the converter, the runtime, then the rest."""
     found: dict[str, Column] = {}
     for family in families:
-        for name in leading(family):
-            found.setdefault(name, column(family, name))
+        for name in (family.package, family.runtime, *family.packages):
+            if name in family.packages:
+                found.setdefault(name, column(family, name))
     return tuple(found.values())
-
-
-def leading(family: Family) -> tuple[str, ...]:
-    """Return its packages, those that say most about a row first."""
-    if not family.packages:
-        return ()
-    wanted = (family.package, family.runtime, *family.packages)
-    return tuple(name for name in dict.fromkeys(wanted) if name in family.packages)
 
 
 def fields(families: Iterable[Family], versions: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from matrix.history import CellChange, History, Regression
 from matrix.outputs.dashboard.changes import Changes, ended, first_blame, started, title
+from matrix.outputs.dashboard.runs import uid
 from matrix.outputs.wording.words import counted
 from matrix.store import RunRecord
 from matrix.table.ids import CellId
@@ -92,7 +93,7 @@ def _mended(run: int, found: list[CellChange], history: History, changes: Change
 
 def _entry(kind: str, key: str, run: RunRecord, named: str, lines: list[str]) -> FeedEntry:
     # Run numbers belong to one database and change when histories are merged.
-    identity = f"{kind}\n{key}\n{run.uid or started(run).isoformat()}"
+    identity = f"{kind}\n{key}\n{uid(run)}"
     return FeedEntry(
         f"urn:uuid:{uuid.uuid5(_NAMESPACE, identity)}",
         named,

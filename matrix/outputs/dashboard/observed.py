@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import OrderedDict
 from typing import Any
 
 from matrix.outputs.dashboard.environments import Environments
@@ -18,24 +17,22 @@ _MESSAGE, _TRACEBACK = 8_000, 24_000
 
 
 class Observed:
-    """Encodes each observation once, however many cells share it."""
+    """Encodes observations; those that neighbouring cells share are encoded once."""
 
     def __init__(self, logs: Logs, environments: Environments, cleaner: SiteCleaner) -> None:
         self._logs = logs
         self._environments = environments
         self._cleaner = cleaner
-        self._known: OrderedDict[int, str] = OrderedDict()
+        self._known: dict[int, str] = {}
 
     def encoded(self, observation: Observation) -> str:
         """Return an ObservedShape as JSON."""
         if observation.id is None:
             return self._encode(observation)
-        if observation.id in self._known:
-            self._known.move_to_end(observation.id)
-        else:
+        if observation.id not in self._known:
+            if len(self._known) == _REMEMBERED:
+                self._known.clear()
             self._known[observation.id] = self._encode(observation)
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
         return self._known[observation.id]
 
     def _encode(self, observation: Observation) -> str:
