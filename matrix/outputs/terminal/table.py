@@ -176,7 +176,7 @@ def _closing(report: RunReport, results: list[CellResult]) -> Text:
     text.append(f"jobs: {report.jobs_run} run, {report.jobs_cached} cached; run {report.run} ({report.status})")
     unknown, failed = words.unmatched(results)
     if failed:
-        recognised = "all" if not unknown else f"{failed - unknown} of"
+        recognised = f"{failed - unknown} of" if unknown or failed == 1 else "all"
         text.append(f"\n{recognised} {words.counted(failed, 'failure')} recognised")
     for cell, complaints in report.complaints.items():
         text.append(f"\nunexpected: {cell}: {'; '.join(complaints)}", style="red")

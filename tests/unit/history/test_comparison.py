@@ -138,13 +138,8 @@ def test_a_change_of_the_verdict(bench: Bench) -> None:
     bench.run(Cell("old", failed="no such operator"), Cell("new"))
     code, out, err = bench()
     assert code == REGRESSED
-    assert (
-        "no longer match:\n  net/torch-1.2.0@9/old: match → error converter/save unrecognised\n"
-        in out
-    )
-    assert err.startswith(
-        "matrix: runs 1 and 2 differ: 1 of 2 common cells, 1 of which no longer match; "
-    )
+    assert "no longer match:\n  net/torch-1.2.0@9/old: match → error converter/save unrecognised\n" in out
+    assert err.startswith("matrix: runs 1 and 2 differ: 1 of 2 common cells, 1 of which no longer match; ")
     assert " agree: " not in out
 
 
@@ -159,9 +154,7 @@ def test_cells_with_the_same_change_are_one_group(bench: Bench) -> None:
     assert "… and 2 more" in out and "@9/c09" in out and "@9/c10" not in out
     code, out, _ = bench("--format", "md")
     assert code == REGRESSED and all(f"@9/{name} |" in out for name in cells)
-    assert out.startswith(
-        "**runs 1 and 2 differ: 13 of 13 common cells, 12 of which no longer match**"
-    )
+    assert out.startswith("**runs 1 and 2 differ: 13 of 13 common cells, 12 of which no longer match**")
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
