@@ -26,7 +26,6 @@ def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any)
     from matrix.app.progress import PlainProgress
     from matrix.core.errors import Indeterminate
     from matrix.environments.engine import BuildFailed
-    from matrix.environments.locks.keep import stale
     from matrix.execution.builds import Builds
     from matrix.judging.outcome import outcome
 
@@ -52,7 +51,7 @@ def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any)
     with project.state.held():
         engine.recover()
         names = rows or project.environments(project.locked_plan(say, allowed=not locked))
-        project.refresh(stale(project.requests(rows), project.locks), say, allowed=not locked)
+        project.ensure_locks(rows, say, allowed=not locked)
         locks = [project.locks[name] for name in names if project.locks[name].outcome == "resolved"]
         engine.ready({lock.python for lock in locks})
         failed = asyncio.run(build_all(locks))

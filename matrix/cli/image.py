@@ -89,11 +89,7 @@ def _converter(project: Project, row: str) -> ConverterRow:
 
 
 def _lock(project: Project, row: str, locked: bool) -> Lock:
-    from matrix.environments.locks.keep import stale
-
-    outdated = stale(project.requests([row]), project.locks)
-    if outdated:
-        project.refresh(outdated, _say, allowed=not locked)
+    project.ensure_locks([row], _say, allowed=not locked)
     return _resolved(project.locks[row])
 
 

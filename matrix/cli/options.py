@@ -179,5 +179,6 @@ def open_project(
     wanted = About(**about)
     if models or not wanted.silent:
         known = [model.id for model in project.stated.models]
-        project.models, project.given = sort_out(models, wanted, known)
+        named, given = sort_out(models, wanted, known)
+        return project.selecting(models=named, given=given)
     return project

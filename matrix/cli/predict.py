@@ -62,7 +62,7 @@ def predict(
     named = (*((model,) if model else ()), *models)
     project = open_project(models=named, tier=tier, **options)
     if tier is None and _TIER in project.stated.tiers:
-        project.tier = _TIER
+        project = project.selecting(tier=_TIER)
     running = RunOptions(
         store=store, jobs=os.cpu_count() or 2, command=f"python -m matrix {shlex.join(sys.argv[1:])}"
     )  # fmt: skip
