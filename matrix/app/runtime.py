@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import platform
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from matrix import __version__
 from matrix.app.progress import LiveProgress, PlainProgress, progress
 from matrix.app.project import Project
+from matrix.app.run_options import RunOptions
 from matrix.core.converter_code import ConverterCode
 from matrix.core.errors import Indeterminate, Interrupted
 from matrix.core.files import is_full
@@ -32,43 +32,11 @@ from matrix.judging.cells import CellResult, Judge
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
 from matrix.store import Observation, Store
-from matrix.store.records import Resolution
 from matrix.store.state import State
 from matrix.table.model import Limits
 
 # A row's backend test cases are one pass, and there are up to two thousand of them.
 _COVERAGE_SECONDS = 1800.0
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How far a search may go: so many runs of a cell, and none after so many seconds."""
-
-    runs: int
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run, as opposed to what (the project). None: as the table says. `as_of` is the day that now is; `blame`
-    how far to look for who changed a verdict since then, None: not at all. `shard` is (I, N), the I-th of N parts of
-    the plan; `run_id` the run's name on every machine, None: a new one."""
-
-    store: str | None = None
-    jobs: int = 2
-    seconds: float | None = None
-    memory_mb: int | None = None
-    locked: bool = False
-    again: bool = False
-    evict: bool = False
-    remedy: bool = False
-    tflite: bool = False
-    command: str = ""
-    resolution: Resolution = "then"
-    as_of: dt.date | None = None
-    blame: Bounds | None = None
-    shard: tuple[int, int] | None = None
-    run_id: str | None = None
 
 
 @dataclass

@@ -23,7 +23,7 @@ _INPUT = re.compile(
 
 
 @dataclass(frozen=True)
-class About:
+class ModelOptions:
     """What the options say about the model that `--model` names; paths as the user wrote them."""
 
     checkpoint: Path | None = None
@@ -38,10 +38,12 @@ class About:
 
     @property
     def silent(self) -> bool:
-        return self == About()
+        return self == ModelOptions()
 
 
-def sort_out(names: Sequence[str], about: About, known: Sequence[str]) -> tuple[tuple[str, ...], tuple[ModelSpec, ...]]:
+def named_models(
+    names: Sequence[str], about: ModelOptions, known: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[ModelSpec, ...]]:
     """Globs over the table's models, and the models that are none of it. `known` are the ids of the table.
 
     Raises UsageError for a model or an option that cannot be understood, or options about no model.
@@ -68,7 +70,7 @@ def sort_out(names: Sequence[str], about: About, known: Sequence[str]) -> tuple[
     return tuple(name for name in names if name not in own), tuple(models)
 
 
-def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
+def _model(name: str, about: ModelOptions, taken: set[str]) -> ModelSpec:
     inputs = tuple(parse_input(text, position) for position, text in enumerate(about.inputs))
     fields: dict[str, object] = {
         "inputs": inputs,

@@ -6,9 +6,11 @@ import click
 
 
 @click.command()
-@click.option("--check", type=click.Path(dir_okay=False), help="Compare with this file instead; exit 3 if it differs.")
+@click.option(
+    "--check", type=click.Path(dir_okay=False), help="Compare it with this file instead; exit 3 if they differ."
+)
 def schema(check: str | None) -> None:
-    """Print the JSON Schema of matrix.yml, made from the model that reads it."""
+    """Print the JSON Schema of matrix.yml, generated from the model that reads it."""
     from pathlib import Path
 
     from matrix.core.errors import ConfigError
@@ -18,4 +20,4 @@ def schema(check: str | None) -> None:
     if check is None:
         click.echo(text, nl=False)
     elif not Path(check).is_file() or Path(check).read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{check}: not current; run: python -m matrix schema > {check}")
+        raise ConfigError(f"{check}: not up to date; run: python -m matrix schema > {check}")

@@ -161,7 +161,7 @@ def test_an_unexpected_verdict(project: Project) -> None:
     project.engine.script = lambda work, spec: failed if work == "convert" else good(work, spec)
     code, out, err = project("run", "--tier", "known")
     assert code == errors.UnexpectedVerdicts.exit_code
-    assert "1 cells are not what" in err
+    assert "1 cells differ from what" in err
     assert "unexpected: net/torch-1.2.0@9/old: expected verdict match, got error" in out
     # Where nothing is expected, a failure is a finding like any other.
     assert project("run", "--tier", "known", "--only", "opset=10")[0] == 0
@@ -325,7 +325,7 @@ def test_locks_of_rows_that_are_gone_are_removed(project: Project) -> None:
     assert project("lock", "--check")[0] == 0 and orphan.exists()
     code, out, err = project("lock")
     assert (code, out) == (0, "0 locked, 7 were current\n")
-    assert not orphan.exists() and "belongs to no row" in err
+    assert not orphan.exists() and "no row has this name" in err
 
 
 def test_schema(project: Project) -> None:
@@ -486,7 +486,7 @@ def test_an_engine_that_does_not_work_here(project: Project) -> None:
 def test_clean_leaves_files_of_another_store_alone(project: Project) -> None:
     project.json("run", "--tier", "known", "--store", f"sqlite:///{project.root}/elsewhere.db")
     code, out, err = project("clean")
-    assert code == 0 and "removed 0 stored files" in out and "more than one --store" in err
+    assert code == 0 and "stored files" not in out and "more than one --store" in err
     again = project.json("run", "--tier", "known", "--store", f"sqlite:///{project.root}/elsewhere.db")
     assert again["jobs"]["run"] == 0
 

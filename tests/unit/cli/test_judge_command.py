@@ -115,7 +115,7 @@ def test_an_older_run(mismatch: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], errors.UsageError.exit_code, "say --rtol"),
+        ([], errors.UsageError.exit_code, "use --rtol"),
         (["--rtol", "-1"], errors.UsageError.exit_code, "--rtol"),
         (["--rtol", "nan"], errors.UsageError.exit_code, "--rtol"),
         (["--rtol", "1", "--kind", "text"], errors.UsageError.exit_code, "--kind"),
