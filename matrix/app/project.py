@@ -44,7 +44,7 @@ _ROUNDS = 5
 
 
 @dataclass
-class Additions:
+class ProjectAdditions:
     """The rows and locks that a command adds to its project while it runs.
 
     `candidates` are rows for any cell, `searched` are rows made for single cells, such as those with a remedy's
@@ -75,7 +75,7 @@ class Project:
     engine_name: str = "auto"
     base: str = "auto"
     given: tuple[ModelSpec, ...] = ()
-    added: Additions = field(default_factory=Additions, repr=False)
+    added: ProjectAdditions = field(default_factory=ProjectAdditions, repr=False)
 
     def selecting(self, **changes: Any) -> Project:
         """Return the project with other fields, without reading the table again."""
@@ -290,7 +290,7 @@ class Project:
         places = (place for place, row in rows_with_places(self.stated) if found and row is found[0])
         return next((f"{read_source(self.table).where((*place, 'pins', package))}: " for place in places), "")
 
-    # Additions.
+    # ProjectAdditions.
 
     def use(self, locks: Iterable[Lock]) -> None:
         """Use these locks, which may be in no file."""

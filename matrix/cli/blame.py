@@ -11,7 +11,7 @@ import click
 from matrix.cli.options import (
     PATH,
     SECONDS,
-    Day,
+    day_option,
     engine_options,
     format_option,
     jobs_option,
@@ -21,6 +21,7 @@ from matrix.cli.options import (
     torch_build_option,
 )
 from matrix.cli.steps import open_run, past_day, print_as, say
+from matrix.core.errors import Indeterminate, NoCure, UsageError
 
 if TYPE_CHECKING:
     from matrix.answers.blame.report import Story
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 @model_options
 @engine_options
 @store_option
-@click.option("--good", type=Day(), metavar="DATE", help="A day on which it worked; default: the row's own date.")
-@click.option("--bad", type=Day(), metavar="DATE", help="A day on which it fails; default: today.")
+@day_option("--good", "A day on which it worked; default: the row's own date.")
+@day_option("--bad", "A day on which it fails; default: today.")
 @click.option("--runs", type=click.IntRange(2), default=30, show_default=True,
               help="Most environments to run the cell in.")  # fmt: skip
 @click.option("--minutes", type=SECONDS, help="Start no run after this many minutes.")
@@ -75,7 +76,6 @@ def blame(
     from matrix.answers.blame.text import text
     from matrix.answers.use_cases import blame as search
     from matrix.app.run_options import Bounds
-    from matrix.core.errors import Indeterminate, NoCure, UsageError
 
     now = past_day("--bad", bad)
     if good is not None and good >= now:

@@ -10,6 +10,7 @@ import click
 
 from matrix.cli.options import engine_options, jobs_option, locked_option, selection_options, table_options
 from matrix.cli.steps import open_project, say
+from matrix.core.errors import Indeterminate
 
 if TYPE_CHECKING:
     from matrix.environments.engine import BuildFailed, Engine
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 @locked_option
 def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any) -> None:
     """Build the environments that a run would need, or those of ROWS, which are ids of the table."""
-    from matrix.core.errors import Indeterminate
-
     project = open_project(**options)
     engine, why = project.engine()
     say(why)

@@ -9,6 +9,7 @@ import click
 
 from matrix.cli.options import include_option, resolution_options, selection_options, store_option, table_options
 from matrix.cli.steps import day_of_now, open_store, say
+from matrix.core.errors import NothingSelected, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -41,7 +42,6 @@ def github_matrix(shards: int, resolution: Resolution, as_of: dt.date | None, **
     import math
 
     from matrix.app.sharding import partition
-    from matrix.core.errors import NothingSelected
 
     day = day_of_now(resolution, as_of)
     with open_store(**options) as (project, history):
@@ -99,7 +99,6 @@ def issues(
     """
     import os
 
-    from matrix.core.errors import NothingSelected, UsageError
     from matrix.outputs.ci.github import Tracker
     from matrix.outputs.ci.issues import MENDED, RETIRED, carry_out, steps
     from matrix.outputs.ci.reports import reports
@@ -131,7 +130,6 @@ def _public(project: Project, stored: Store, include: tuple[str, ...]) -> Histor
 
     Raises UsageError for an --include of which no cell is stored.
     """
-    from matrix.core.errors import UsageError
     from matrix.history import read_history
     from matrix.judging.cells import Judge
     from matrix.table.ids import CellId

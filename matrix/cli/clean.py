@@ -8,6 +8,7 @@ import click
 
 from matrix.cli.options import engine_options, store_option, table_options
 from matrix.cli.steps import open_store, say
+from matrix.core.errors import Indeterminate, UsageError
 
 if TYPE_CHECKING:
     from matrix.environments.engine import Engine
@@ -33,7 +34,6 @@ def clean(everything: bool, keep: tuple[str, ...], **options: Any) -> None:
     import datetime as dt
 
     from matrix.app.retention import Keep, size, superfluous
-    from matrix.core.errors import UsageError
     from matrix.families.code import remove_others
     from matrix.table.ids import NOW, EnvironmentName
 
@@ -64,7 +64,6 @@ def clean(everything: bool, keep: tuple[str, ...], **options: Any) -> None:
 
 def _current(engine: Engine, locks: list[Lock]) -> set[str]:
     """Return the ids of the environments that these locks make. Raises Indeterminate for a fault of the engine."""
-    from matrix.core.errors import Indeterminate
     from matrix.environments.engine import BuildFailed
 
     names = set()

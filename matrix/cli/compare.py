@@ -8,6 +8,7 @@ import click
 
 from matrix.cli.options import format_option, store_option, table_options
 from matrix.cli.steps import open_store, print_as
+from matrix.core.errors import Indeterminate, NothingSelected, Regressed, RunsDiffer, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -54,8 +55,6 @@ def compare(
       python -m matrix compare 3 7 --fail-on regression  for CI: only what broke counts
       python -m matrix compare --last-good               what matched once and is broken, since when, and why
     """
-    from matrix.core.errors import UsageError
-
     if last_good and (two is not None or common):
         raise UsageError("--last-good chooses the other run for each cell: name one run, without --common")
     if last_good and fail_on == "difference":
@@ -78,7 +77,6 @@ def _two_runs(
     only_broken: bool,
 ) -> None:
     """Print how two runs differ. Raises NothingSelected, Regressed, RunsDiffer and Indeterminate."""
-    from matrix.core.errors import Indeterminate, NothingSelected, Regressed, RunsDiffer
     from matrix.history.comparison import compare_runs
     from matrix.judging.cells import Judge
     from matrix.outputs.documents.comparison import conclusion, document
@@ -91,12 +89,7 @@ def _two_runs(
     judge.keep()
     if not found.pairs and (common or not any(found.lone)):
         raise NothingSelected(f"runs {runs[0].id} and {runs[1].id} have no cell in common; `status` lists all runs")
-    print_as(
-        format_,
-        json=lambda: document(found),
-        md=lambda: view.markdown(found),
-        table=lambda: view.text(found),
-    )
+    print_as(format_, found, json=document, md=view.markdown, table=view.text)
     if found.regressed:
         raise Regressed(f"{conclusion(found)}; `python -m matrix show CELL` explains one")
     if only_broken:
@@ -109,7 +102,6 @@ def _two_runs(
 
 def _since_good(project: Project, store: Store, number: int | None, format_: str, only_new: bool) -> None:
     """Print which cells of a run matched before and are broken. Raises NothingSelected, UsageError and Regressed."""
-    from matrix.core.errors import NothingSelected, Regressed, UsageError
     from matrix.history import read_history
     from matrix.history.why import explain_all
     from matrix.judging.cells import Judge
@@ -128,19 +120,13 @@ def _since_good(project: Project, store: Store, number: int | None, format_: str
     changes = [change for found in history.regressions() for change in found.changes]
     changes += [change for change in history.changes(position) if change.kind == "mended"]
     since = view.SinceGood(history, explain_all(store, history, changes))
-    print_as(
-        format_,
-        json=lambda: view.document(since),
-        md=lambda: view.markdown(since),
-        table=lambda: view.text(since),
-    )
+    print_as(format_, since, json=view.document, md=view.markdown, table=view.text)
     if since.new if only_new else since.regressions:
         raise Regressed(f"{since.conclusion()}; `python -m matrix show CELL` explains one")
 
 
 def _chosen(runs: list[RunRecord], one: int | None, two: int | None) -> tuple[RunRecord, RunRecord]:
     """Return the two runs to compare, of all, newest first. Raises NothingSelected and UsageError."""
-    from matrix.core.errors import NothingSelected, UsageError
     from matrix.store.records import NOT_OF_CELLS
 
     if len(runs) < 2:

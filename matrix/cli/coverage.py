@@ -11,6 +11,7 @@ import click
 
 from matrix.cli.options import again_option, engine_options, format_option, job_options, store_option, table_options
 from matrix.cli.steps import INTERRUPTED, open_run, print_as, say
+from matrix.core.errors import Indeterminate, Interrupted, NothingSelected, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -45,7 +46,6 @@ def coverage(rows: tuple[str, ...], format_: str, stored: bool, **options: Any) 
     from matrix.answers.operators.kept import Coverages, Unmeasured
     from matrix.answers.operators.summary import Coverage
     from matrix.answers.use_cases import measure_coverage
-    from matrix.core.errors import Interrupted, NothingSelected
     from matrix.families import family_of
     from matrix.outputs.documents.coverage import CoverageReport, beside, document
     from matrix.outputs.terminal import coverage as view
@@ -67,12 +67,7 @@ def coverage(rows: tuple[str, ...], format_: str, stored: bool, **options: Any) 
         {row.id: beside(family_of(row), row.pins) for row in project.config.converters},
         {row: sum(part.seconds for part in observation.passes) for row, observation in observations.items()},
     )
-    print_as(
-        format_,
-        json=lambda: document(report),
-        md=lambda: view.markdown(report),
-        table=lambda: view.print_coverage(report),
-    )
+    print_as(format_, report, json=document, md=view.markdown, table=view.print_coverage)
     if not done:
         raise Interrupted(INTERRUPTED)
     _end(report)
@@ -83,7 +78,6 @@ def chosen(project: Project, patterns: Sequence[str]) -> list[str]:
 
     Only converters whose family runs backend test cases are returned. Raises UsageError for a pattern that fits none.
     """
-    from matrix.core.errors import UsageError
     from matrix.families import family_of
 
     known = _able(project)
@@ -116,8 +110,6 @@ def _default(project: Project, store: str | None) -> list[str]:
 
 def _end(report: CoverageReport) -> None:
     """Raise Indeterminate for rows that could not be measured."""
-    from matrix.core.errors import Indeterminate
-
     verdicts = {item.converter: item.finding.verdict for item in report.unmeasured}
     if infra := [row for row, verdict in verdicts.items() if verdict == "infra"]:
         raise Indeterminate(

@@ -9,6 +9,7 @@ import click
 
 from matrix.cli.options import PATH, include_option, store_option, table_options
 from matrix.cli.steps import open_store, say
+from matrix.core.errors import UsageError
 
 
 @click.command()
@@ -35,7 +36,6 @@ def dashboard(
       python -m matrix dashboard --out site/ --serve --port 8000
       python -m matrix dashboard --out site/ --base-url https://example.org/compatibility/
     """
-    from matrix.core.errors import UsageError
     from matrix.outputs.dashboard.serve import serve as serve_site
     from matrix.outputs.dashboard.site import TITLE, SiteRequest, build
 

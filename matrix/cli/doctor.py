@@ -11,6 +11,7 @@ import click
 
 from matrix.cli.options import engine_options, table_options
 from matrix.cli.steps import open_project
+from matrix.core.errors import EngineUnavailable, Indeterminate
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -57,13 +58,11 @@ def _machine(project: Project) -> None:
     from matrix.core.text import redact
 
     system = f"{platform.system()} {platform.machine()}"
-    fits = system == "Linux x86_64"
-    _line(
-        fits, f"system {system}", "" if fits else "only Linux x86-64 is supported natively; here, use --engine docker"
-    )
+    native = "only Linux x86-64 is supported natively; here, use --engine docker"
+    _line(system == "Linux x86_64", f"system {system}", problem=native)
     if _CPUINFO.is_file():
         avx = "avx" in _CPUINFO.read_text(encoding="utf-8", errors="replace").split()
-        _line(avx, "AVX", "" if avx else "TensorFlow's wheels need it from 1.6 on and do not start here")
+        _line(avx, "AVX", problem="TensorFlow's wheels need it from 1.6 on and do not start here")
     memory, limit = psutil.virtual_memory().total // 2**20, project.config.limits.memory_mb
     _line(memory >= limit, f"{memory} MB of memory", f"the table allows {limit} for one job")
     place = next(folder for folder in (project.state.root, *project.state.root.parents) if folder.exists())
@@ -75,7 +74,7 @@ def _venv(needed: dict[str, list[str]]) -> None:
     from matrix.packages import interpreters, uv
 
     try:
-        _line(True, f"{uv.version()} at {redact(uv.binary())}", "")
+        _line(True, f"{uv.version()} at {redact(uv.binary())}")
     except FileNotFoundError:
         _line(False, "uv", "needed for locks, environments and finding Pythons; get it: pip install uv")
         _line(False, "engine venv", "needs uv")
@@ -91,7 +90,6 @@ def _venv(needed: dict[str, list[str]]) -> None:
 
 
 def _docker(project: Project, needed: dict[str, list[str]]) -> None:
-    from matrix.core.errors import EngineUnavailable
     from matrix.environments.choose import docker_engine
 
     engine = docker_engine(project.state, project.settings, project.base, project.folders.committed)
@@ -102,10 +100,13 @@ def _docker(project: Project, needed: dict[str, list[str]]) -> None:
         return
     rootless = ", without root" if facts.rootless else ""
     _line(True, "engine docker", f"{facts.name} at {facts.address}{rootless}, cgroup v{facts.cgroup}, {facts.driver}")
-    good = engine.builder.name == "BuildKit"
     get = "" if facts.podman else "; BuildKit needs the docker command with its buildx component on PATH"
-    why = "has a package cache and builds shared layers once" if good else f"without a package cache: slow{get}"
-    _line(good, f"builder {engine.builder.name}", why)
+    _line(
+        engine.builder.name == "BuildKit",
+        f"builder {engine.builder.name}",
+        "has a package cache and builds shared layers once",
+        f"without a package cache: slow{get}",
+    )
     if facts.root is None:
         click.echo("       the engine's disk is not on this machine: disk space is not checked before a build")
     else:
@@ -133,31 +134,26 @@ def _bases(engine: DockerEngine, needed: dict[str, list[str]]) -> None:
 
 
 def _packages(project: Project) -> None:
-    from matrix.core.errors import Indeterminate
     from matrix.core.text import redact
     from matrix.families import KNOWN
     from matrix.packages.index import UploadDates
 
     try:
         known = UploadDates(project.settings).of(next(iter(KNOWN.values())).package)
-        _line(bool(known), f"index {redact(project.settings.index)}", "answers" if known else "has no upload dates")
+        _line(bool(known), f"index {redact(project.settings.index)}", "answers", "has no upload dates")
     except Indeterminate as error:
         _line(False, f"index {redact(project.settings.index)}", str(error))
-    build = project.build
-    builds = sorted({name for row in project.config.exporters for name in row.builds})
-    if builds:
-        text = f"build {build!r}, found with --find-links" if build else "the index's build, with its GPU packages"
-        _line(True, "torch", text if build else f"{text}; point --find-links at CPU wheels to use {', '.join(builds)}")
+    if builds := sorted({name for row in project.config.exporters for name in row.builds}):
+        plain = f"the index's build, with its GPU packages; for {', '.join(builds)}, point --find-links at its wheels"
+        _line(True, "torch", f"build {project.build!r}, found with --find-links" if project.build else plain)
 
 
 def _free(place: Path, what: str) -> None:
     free = shutil.disk_usage(place).free / 2**30
-    _line(
-        free > _WANTED_GIB,
-        f"{free:.0f} GiB free {what}",
-        "" if free > _WANTED_GIB else f"{_WANTED_GIB} are recommended",
-    )
+    _line(free > _WANTED_GIB, f"{free:.0f} GiB free {what}", problem=f"{_WANTED_GIB} are recommended")
 
 
-def _line(good: bool, what: str, detail: str) -> None:
-    click.echo(f"{'ok    ' if good else 'LACKS '} {what}" + (f": {detail}" if detail else ""))
+def _line(good: bool, what: str, detail: str = "", problem: str = "") -> None:
+    """Print a line with the detail, or with the problem of what is not good, if there is one."""
+    text = detail if good else problem or detail
+    click.echo(f"{'ok    ' if good else 'LACKS '} {what}" + (f": {text}" if text else ""))

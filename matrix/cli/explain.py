@@ -8,6 +8,7 @@ import click
 
 from matrix.cli.options import format_option
 from matrix.cli.steps import print_as
+from matrix.core.errors import Unrecognised, UsageError
 
 
 @click.command()
@@ -19,7 +20,6 @@ def explain(file: IO[str], format_: str) -> None:
     Reads FILE, or standard input: a traceback of Python, a notebook or pytest, the output of pip or uv, the log of a
     process that died. Needs neither a table nor a run.
     """
-    from matrix.core.errors import Unrecognised, UsageError
     from matrix.judging import pasted
     from matrix.outputs.terminal import explanation
 
@@ -28,11 +28,7 @@ def explain(file: IO[str], format_: str) -> None:
         raise UsageError("there is nothing to explain; name a file, or pipe a traceback in")
     read = pasted.read(given)
     found = explanation.explain(read)
-    print_as(
-        format_,
-        json=lambda: explanation.document(read, found),
-        text=lambda: explanation.text(read, found),
-    )
+    print_as(format_, read, found, json=explanation.document, text=explanation.text)
     if found is None:
         raise Unrecognised(
             "unrecognised failure; please report it with its whole text and the versions of torch, onnx, onnx-tf "

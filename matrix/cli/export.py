@@ -9,6 +9,7 @@ import click
 
 from matrix.cli.options import PATH, include_option, store_option, table_options
 from matrix.cli.steps import open_store, say
+from matrix.core.errors import StateInUse, UsageError
 
 if TYPE_CHECKING:
     from matrix.store import Store
@@ -39,7 +40,6 @@ def export(
     """
     import contextlib
 
-    from matrix.core.errors import StateInUse, UsageError
     from matrix.outputs.interchange.folder import writing
     from matrix.outputs.interchange.outgoing import Export, ExportSelection
     from matrix.outputs.interchange.privacy import Cleaner, Declared
@@ -72,8 +72,6 @@ def export(
 
 def _numbers(history: Store, names: tuple[str, ...]) -> tuple[int, ...]:
     """Return the numbers of runs by name or number. Raises UsageError for an unknown one."""
-    from matrix.core.errors import UsageError
-
     runs = history.runs()
     known = {str(run.id): run.id for run in runs} | {run.uid: run.id for run in runs}
     if unknown := [name for name in names if name not in known]:

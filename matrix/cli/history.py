@@ -8,6 +8,7 @@ import click
 
 from matrix.cli.options import store_option, table_options
 from matrix.cli.steps import open_store
+from matrix.core.errors import UsageError
 
 
 @click.group()
@@ -32,7 +33,6 @@ def prune(keep: str, dry_run: bool, **options: Any) -> None:
 
     from matrix.app.retention import Keep
     from matrix.cli.clean import remove_unused_files
-    from matrix.core.errors import UsageError
     from matrix.judging.cells import Judge
     from matrix.outputs.interchange.pruning import prune as prune_store
 

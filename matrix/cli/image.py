@@ -8,6 +8,7 @@ import click
 
 from matrix.cli.options import base_option, locked_option, table_options, torch_build_option
 from matrix.cli.steps import open_project, say
+from matrix.core.errors import Unsatisfiable, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -46,7 +47,6 @@ def image(
     """
     import asyncio
 
-    from matrix.core.errors import UsageError
     from matrix.environments.docker.engine import DockerEngine
     from matrix.families import family_of
     from matrix.outputs.package.image.image import check_tag, default_tag, make
@@ -85,8 +85,6 @@ def image(
 
 def _converter(project: Project, row: str) -> ConverterRow:
     """Return a converter row by its id. Raises UsageError for an unknown one."""
-    from matrix.core.errors import UsageError
-
     known = {item.id: item for item in project.config.converters}
     if row not in known:
         raise UsageError(f"no converter row {row}; the table has: {', '.join(known)}")
@@ -101,8 +99,6 @@ def _lock(project: Project, row: str, locked: bool) -> Lock:
 
 def _resolved(lock: Lock) -> Lock:
     """Return the lock. Raises Unsatisfiable if it has no solution."""
-    from matrix.core.errors import Unsatisfiable
-
     if lock.outcome != "resolved":
         raise Unsatisfiable(
             f"no set of packages fulfils the pins of {lock.name}; choose other rows, or keep exporter and converter in "

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from matrix.cli.options import format_option, store_option, table_options
 from matrix.cli.steps import open_store, print_as
+from matrix.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from matrix.judging.tolerance import Tolerances
     from matrix.table.model import Config, NumberKind
 
 KINDS = ("float64", "float32", "float16", "bfloat16", "integer", "boolean")
@@ -48,9 +48,8 @@ def judge(
     Nothing is run, and only comparisons are stored.
     """
     from matrix.cli.chosen import chosen_run, stored_runs
-    from matrix.core.errors import UsageError
     from matrix.history.report import report_on
-    from matrix.judging.cells import Judge
+    from matrix.judging.cells import Judge, tolerances_of
     from matrix.outputs.documents.markdown import markdown
     from matrix.outputs.documents.run import document
     from matrix.outputs.terminal import rejudged
@@ -66,16 +65,14 @@ def judge(
             report_on(run, history, Judge(config, history), config, project.locks)[0] for config in (stated, asked)
         )
     changed = rejudged.changes(before.results, after.results)
-    used, judged = in_use(asked), after.results
-    if not rtol and not atol:
-        # Multiples of zero are zero, so the table's tolerances are scaled.
-        used, judged = in_use(stated), before.results
-    bases = {item.record.cell: getattr(used.get(item.record.model, used[""]), kinds[0]) for item in judged}
+    # Multiples of zero are zero: then the table's tolerances are scaled.
+    scaled, judged = (asked, after.results) if rtol or atol else (stated, before.results)
+    bases = {item.record.cell: getattr(tolerances_of(scaled, item.record.model), kinds[0]) for item in judged}
     tight = rejudged.tightest(judged, bases)
     summary = ["", *rejudged.summary(changed, len(after.results)), ""]
 
     def as_document() -> dict[str, Any]:
-        said = {kind: str(getattr(in_use(asked)[""], kind)) for kind in kinds}
+        said = {kind: str(getattr(tolerances_of(asked, ""), kind)) for kind in kinds}
         return {**document(after), "judged": rejudged.document(changed, tight, said)}
 
     def as_table() -> str:
@@ -90,25 +87,14 @@ def judge(
     )
 
 
-def in_use(config: Config) -> dict[str, Tolerances]:
-    """Return the tolerances of a comparison by model; under "" those of a model that is not in the table."""
-    from matrix.judging.tolerance import Tolerance, Tolerances
-
-    def plain(stated: Mapping[NumberKind, Any]) -> dict[str, Tolerance]:
-        return {kind: Tolerance(item.rtol, item.atol) for kind, item in stated.items()}
-
-    base = Tolerances().override(plain(config.tolerances))
-    return {"": base, **{model.id: base.override(plain(model.tolerances)) for model in config.models}}
-
-
 def with_tolerances(config: Config, kinds: Sequence[NumberKind], rtol: float | None, atol: float | None) -> Config:
     """Return the table with other tolerances for these kinds, for every model; None: unchanged."""
+    from matrix.judging.cells import tolerances_of
     from matrix.table.model import StatedTolerance
 
-    known = in_use(config)
-
     def others(name: str) -> dict[NumberKind, StatedTolerance]:
-        old = {kind: getattr(known[name], kind) for kind in kinds}
+        known = tolerances_of(config, name)
+        old = {kind: getattr(known, kind) for kind in kinds}
         return {
             kind: StatedTolerance(rtol=item.rtol if rtol is None else rtol, atol=item.atol if atol is None else atol)
             for kind, item in old.items()

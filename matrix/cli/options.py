@@ -12,18 +12,6 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Day(click.ParamType[dt.date]):
-    """A date, as YYYY-MM-DD."""
-
-    name = "date"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
-        try:
-            return dt.datetime.strptime(value, "%Y-%m-%d").date()
-        except ValueError:
-            self.fail(f"{value!r}: write a date such as 2026-01-31", param, ctx)
-
-
 PATH = click.Path(path_type=Path)
 SECONDS = click.FloatRange(min=0, min_open=True)
 
@@ -46,7 +34,16 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
-# What every command that reads the table takes.
+def day_option(name: str, text: str) -> Callable[[Command], Command]:
+    """Return an option whose value is a date."""
+
+    def date(_: click.Context, __: click.Parameter, value: dt.datetime | None) -> dt.date | None:
+        return value.date() if value else None
+
+    return click.option(name, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", callback=date, help=text)
+
+
+# The options of every command that reads the table.
 table_options = together(
     click.option("--table", type=PATH, default=Path("matrix.yml"), show_default=True,
                  help="The compatibility table; if there is none here, that of this program's checkout."),
@@ -140,9 +137,8 @@ resolution_options = together(
     click.option("--resolution", type=click.Choice(["then", "now", "both"]), default="then", show_default=True,
                  help="then: every environment from its committed lock. now: one environment of each cell resolved as "
                       "of today, with its pins and its Python unchanged. both: side by side."),
-    click.option("--as-of", type=Day(), metavar="DATE",
-                 help="The day that `now` means; default: today. Only what the index had before that day (UTC) "
-                      "counts."),
+    day_option("--as-of", "The day that `now` means; default: today. Only what the index had before that day (UTC) "
+                          "counts."),
 )  # fmt: skip
 
 include_option = click.option(

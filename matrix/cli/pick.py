@@ -19,6 +19,7 @@ from matrix.cli.options import (
     torch_build_option,
 )
 from matrix.cli.steps import INTERRUPTED, open_run, print_as
+from matrix.core.errors import Interrupted, NothingProven, UsageError
 
 if TYPE_CHECKING:
     from matrix.answers.pick.choose import Picked
@@ -30,31 +31,20 @@ if TYPE_CHECKING:
     from matrix.table.model import ModelSpec
 
 
-def _pinned() -> dict[str, str]:
-    """Return the packages that rows of converters pin, by name, with the help of their options."""
-    from matrix.families import KNOWN
-
-    texts: dict[str, str] = {}
-    for made in KNOWN.values():
-        runtime = made.title_of(made.runtime)
-        for package in reversed(made.packages):
-            text = f"Releases of {made.title_of(package)}"
-            if package == made.runtime:
-                text += ": '~=2.8', '<2', 2.10"
-            elif package == made.reads:
-                text += f" beside {runtime}"
-            texts.setdefault(package, f"{text}.")
-    return texts
-
-
 def _ranges() -> dict[str, str]:
     """Return the names of the options that take a range of versions, with their help."""
-    return {
+    from matrix.families import KNOWN
+
+    texts = {
         "python": "Python versions for both environments: '>=3.8,<3.11', 3.9.",
         "torch": "Releases of torch that may write the .onnx file.",
-        **{package: text for package, text in _pinned().items() if package not in ("torch", "numpy")},
-        "numpy": "Releases of numpy, in both environments.",
     }
+    for made in KNOWN.values():
+        examples = {made.reads: f" beside {made.title_of(made.runtime)}", made.runtime: ": '~=2.8', '<2', 2.10"}
+        for package in reversed(made.packages):
+            texts.setdefault(package, f"Releases of {made.title_of(package)}{examples.get(package, '')}.")
+    texts.pop("numpy", None)
+    return {**texts, "numpy": "Releases of numpy, in both environments."}
 
 
 class _Range(click.Option):
@@ -127,7 +117,6 @@ def pick(
         # Collecting garbage would take longer than the answer.
         click.get_current_context().with_resource(uncollected())
     from matrix.answers.pick.constraints import read_constraint
-    from matrix.core.errors import UsageError
 
     ranges = [option for option in click.get_current_context().command.params if isinstance(option, _Range)]
     given = {option.package: options.pop(str(option.name)) for option in ranges}
@@ -155,8 +144,6 @@ def _model(project: Project) -> ModelSpec | None:
     """Return the model that was named. Raises UsageError for several, or for an unknown one."""
     from fnmatch import fnmatchcase
 
-    from matrix.core.errors import UsageError
-
     named = [m for m in project.config.models if any(fnmatchcase(m.id, name) for name in project.models)]
     named = [*named, *(model for model in project.given if model not in named)]
     if len(named) > 1:
@@ -170,7 +157,6 @@ def _model(project: Project) -> ModelSpec | None:
 def _prove(project: Project, running: RunOptions, wanted: PickRequest, out: Path | None, format_: str) -> None:
     """Verify toolchains and write the best. Raises Interrupted, and NothingProven if none fulfils the constraints."""
     from matrix.answers.use_cases import choose_toolchain
-    from matrix.core.errors import Interrupted, NothingProven
     from matrix.outputs.terminal.picked import document, print_picked
 
     folder = out or Path("toolchain-" + re.sub(r"[^\w.-]+", "-", wanted.model.id))
@@ -181,11 +167,7 @@ def _prove(project: Project, running: RunOptions, wanted: PickRequest, out: Path
     written = str(folder) if picked.proofs else None
     if picked.proofs:
         _write(project, picked, run, folder, running.tflite)
-    print_as(
-        format_,
-        json=lambda: document(picked, wanted, written),
-        table=lambda: print_picked(picked, wanted, written),
-    )
+    print_as(format_, picked, wanted, written, json=document, table=print_picked)
     if not picked.proofs or picked.given_up:
         raise NothingProven(f"no toolchain{_asked(wanted.constraints)} could convert {wanted.model.id}")
 
@@ -196,8 +178,6 @@ def _asked(constraints: tuple[Constraint, ...]) -> str:
 
 def _check_out(folder: Path) -> None:
     """Check the folder before anything runs. Raises UsageError if it holds something else."""
-    from matrix.core.errors import UsageError
-
     if folder.exists() and not (folder.is_dir() and ((folder / "EVIDENCE.md").exists() or not any(folder.iterdir()))):
         raise UsageError(f"--out {folder} exists and was not written by this program; name another folder")
 
@@ -227,7 +207,6 @@ def _from_evidence(project: Project, store: str | None, wanted: PickRequest, for
     """Print the best candidates by stored evidence. Raises NothingProven if there is none."""
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.pick.request import ranking
-    from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import expected, print_expected
 
     model = wanted.model.id
@@ -258,7 +237,6 @@ def _over_the_zoo(
     from matrix.answers.pick.best_overall import overall
     from matrix.answers.pick.candidates import Candidates
     from matrix.answers.pick.ranking import Preferences
-    from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import overall_document, print_overall
 
     evidence = look_up(project, store)
@@ -271,4 +249,4 @@ def _over_the_zoo(
             "there is no stored evidence about a toolchain within the constraints; "
             "run `python -m matrix run --tier evidence`, or name a --model"
         )
-    print_as(format_, json=lambda: overall_document(found), table=lambda: print_overall(found))
+    print_as(format_, found, json=overall_document, table=print_overall)

@@ -18,6 +18,7 @@ from matrix.cli.options import (
     torch_build_option,
 )
 from matrix.cli.steps import INTERRUPTED, open_run
+from matrix.core.errors import Indeterminate, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -54,7 +55,6 @@ def picture(cell: str, image: Path, out: Path | None, dye: str, channel: int, **
 
     from matrix.answers.use_cases import execute
     from matrix.core import files as durable
-    from matrix.core.errors import Indeterminate, Interrupted
     from matrix.execution.inputs import pack
     from matrix.outputs.picture.agreement import agreement
     from matrix.outputs.picture.compose import compose, summary
@@ -107,8 +107,6 @@ def _colour(text: str) -> tuple[int, int, int]:
     """Read a colour. Raises UsageError."""
     from PIL import ImageColor
 
-    from matrix.core.errors import UsageError
-
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError as error:
@@ -118,8 +116,6 @@ def _colour(text: str) -> tuple[int, int, int]:
 
 def _check_out(path: Path, image: Path) -> None:
     """Check where to write before anything runs. Raises UsageError."""
-    from matrix.core.errors import UsageError
-
     if path.suffix.lower() != ".png":
         raise UsageError(f"--out {path}: the picture is a PNG; use a name that ends with .png")
     if path.is_dir():

@@ -8,6 +8,7 @@ import click
 
 from matrix.cli.options import engine_options, format_option, selection_options, store_option, table_options
 from matrix.cli.steps import INTERRUPTED, open_run, print_as
+from matrix.core.errors import Interrupted, NothingSelected, UsageError
 
 if TYPE_CHECKING:
     from matrix.answers.evidence import Evidence
@@ -48,7 +49,6 @@ def predict(
     the table of ONNX releases, operator coverage and past cells of all models.
     """
     from matrix.answers.prediction import Predictor
-    from matrix.core.errors import UsageError
     from matrix.outputs.terminal.prediction import document, print_predictions
 
     named = (*((model,) if model else ()), *models)
@@ -78,7 +78,6 @@ def _evidence(project: Project, running: RunOptions, plan: Plan, offline: bool) 
     """
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.use_cases import read_models
-    from matrix.core.errors import Interrupted, NothingSelected
     from matrix.table.ids import DIRECT
 
     model = plan.cells[0].model.id

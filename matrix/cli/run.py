@@ -20,6 +20,7 @@ from matrix.cli.options import (
     table_options,
 )
 from matrix.cli.steps import INTERRUPTED, day_of_now, open_run, print_as, say
+from matrix.core.errors import Indeterminate, Interrupted, ModelUnusable, UnexpectedVerdicts, UsageError
 
 if TYPE_CHECKING:
     from matrix.history.report import RunReport
@@ -84,7 +85,6 @@ def run(
     """
     from matrix.answers.use_cases import execute
     from matrix.app.run_options import Bounds
-    from matrix.core.errors import UsageError
     from matrix.planning.shards import shard_named
     from matrix.store.parts import UID
 
@@ -127,8 +127,6 @@ _OF_THE_MODEL = {
 
 def _check_models(report: RunReport, given: list[str]) -> None:
     """Raise ModelUnusable for a model of the user's that failed by itself in every cell."""
-    from matrix.core.errors import ModelUnusable
-
     for model in given:
         results = [result for result in report.results if result.record.model == model]
         if results and all(map(_is_at_fault, results)):
@@ -155,18 +153,12 @@ def show_report(report: RunReport, stated: frozenset[str], format_: str) -> None
     from matrix.outputs.terminal.table import print_report
 
     print_as(
-        format_,
-        json=lambda: document(report),
-        md=lambda: markdown(report),
-        junit=lambda: junit(report, stated),
-        table=lambda: print_report(report),
+        format_, report, json=document, md=markdown, junit=lambda report: junit(report, stated), table=print_report
     )
 
 
 def _end(report: RunReport, table: Path, strict: bool) -> None:
     """Raise the error that gives the run its exit code: Interrupted, UnexpectedVerdicts or Indeterminate."""
-    from matrix.core.errors import Indeterminate, Interrupted, UnexpectedVerdicts
-
     if report.status == "interrupted":
         raise Interrupted(INTERRUPTED)
     if report.complaints:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from matrix.core.errors import ConfigError
+
 
 @click.command()
 @click.option(
@@ -13,7 +15,6 @@ def schema(check: str | None) -> None:
     """Print the JSON Schema of matrix.yml, generated from the model that reads it."""
     from pathlib import Path
 
-    from matrix.core.errors import ConfigError
     from matrix.table.schema import json_schema
 
     text = json_schema()

@@ -9,6 +9,7 @@ import click
 
 from matrix.cli.options import format_option, store_option, table_options
 from matrix.cli.steps import open_store, print_as
+from matrix.core.errors import NothingSelected, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -36,7 +37,6 @@ def show(cell: str, number: int | None, format_: str, lock: bool, **options: Any
     import shlex
 
     from matrix.cli.chosen import like, only
-    from matrix.core.errors import NothingSelected, UsageError
     from matrix.core.text import plain
     from matrix.judging.cells import Judge
     from matrix.outputs.documents.run import cell as cell_document
@@ -98,8 +98,6 @@ def _of_now(cell: CellId) -> list[str]:
 
 def _lock_text(project: Project, history: Store, result: CellResult, run: int) -> str:
     """Return the lock of the converter, or of the environment of another time. Raises UsageError if there is none."""
-    from matrix.core.errors import UsageError
-
     side = result.record.cell_id.moved or "converter"
     part = result.export if side == "exporter" else result.convert
     known = {**project.locks, **history.resolutions.of_run(run)}

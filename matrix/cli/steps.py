@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from matrix.core.errors import UsageError
+
 if TYPE_CHECKING:
     from matrix.app.project import Project
     from matrix.app.run_options import RunOptions
@@ -29,9 +31,12 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def print_as(format_: str, **formats: Callable[[], Any]) -> None:
-    """Print what the function of the chosen format returns: text, or a document for `json`; None: it has printed."""
-    made = formats[format_]()
+def print_as(format_: str, *subjects: Any, **formats: Callable[..., Any]) -> None:
+    """Print what the function of the chosen format makes of the subjects: text, or a document for `json`.
+
+    A function that prints by itself returns None.
+    """
+    made = formats[format_](*subjects)
     if made is not None:
         click.echo(json.dumps(made, indent=1) if format_ == "json" else made)
 
@@ -55,7 +60,7 @@ def open_project(
     about = ModelOptions(**{item.name: options.pop(item.name) for item in fields(ModelOptions) if item.name in options})
     settings = IndexSettings.resolve(index=index_url, find_links=find_links)
     project = Project(table, State(state.absolute()), settings, **options)
-    if not models and about.silent:
+    if not models and about.is_empty:
         return project
     named, given = named_models(models, about, [model.id for model in project.stated.models])
     return project.selecting(models=named, given=given)
@@ -87,8 +92,6 @@ def open_store(store: str | None, hold: bool = False, **options: Any) -> Iterato
 
 def day_of_now(resolution: Resolution, as_of: dt.date | None) -> dt.date | None:
     """Return the day that `now` means, None where nothing is resolved as of it. Raises UsageError for a future day."""
-    from matrix.core.errors import UsageError
-
     if resolution == "then":
         if as_of is not None:
             raise UsageError("--as-of says when `now` is; add --resolution now or both")
@@ -98,8 +101,6 @@ def day_of_now(resolution: Resolution, as_of: dt.date | None) -> dt.date | None:
 
 def past_day(option: str, day: dt.date | None) -> dt.date:
     """Return the day, by default today (UTC). Raises UsageError for a future one."""
-    from matrix.core.errors import UsageError
-
     today = dt.datetime.now(dt.UTC).date()
     if day is not None and day > today:
         raise UsageError(f"{option} {day} is in the future (today is {today} UTC)")

@@ -8,6 +8,7 @@ import click
 
 from matrix.cli.options import format_option, table_options
 from matrix.cli.steps import open_project, print_as, say
+from matrix.core.errors import ConfigError, Indeterminate, NewReleases, UsageError
 
 
 @click.command()
@@ -29,7 +30,6 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
     from matrix.answers.releases.offered import OfferedReleases
     from matrix.answers.releases.survey import survey
     from matrix.core import files as durable
-    from matrix.core.errors import ConfigError, Indeterminate, NewReleases, UsageError
 
     if check and dry_run:
         raise UsageError("--check and --dry-run cannot be combined; choose one")

@@ -1,4 +1,4 @@
-"""Which stored environments may go."""
+"""Choose the stored environments to remove."""
 
 from __future__ import annotations
 

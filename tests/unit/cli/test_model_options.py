@@ -1,4 +1,4 @@
-"""Models named on the command line: what the options say of them."""
+"""Models that `--model` names, and the options that describe them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from matrix.cli.model_options import ModelOptions, parse_input, named_models
+from matrix.cli.model_options import ModelOptions, named_models, parse_input
 from matrix.core.errors import UsageError
 from matrix.table.model import ModelInput, ModelSpec
 
@@ -65,8 +65,8 @@ def test_unnamed_inputs_are_named_by_their_place() -> None:
         ("1x@3", r"write \[NAME=\]SHAPE"),
         ("1x2@3", r"write \[NAME=\]SHAPE"),
         ("1x3:float31", "dtype"),
-        ("1x3:int64:2..2", "first bound is below"),
-        ("1x3:3..2", "first bound is below"),
+        ("1x3:int64:2..2", "first bound below"),
+        ("1x3:3..2", "first bound below"),
         ("1x0x3", "at least 1"),
         ("1x3:1..2..3", r"1\.\.2"),
         ("1x3:....1", "float"),
@@ -177,18 +177,18 @@ def test_an_id_of_any_file_name(here: Path, file: str, identifier: str) -> None:
 
 
 WRONG: dict[str, tuple[tuple[str, ...], Callable[[], ModelOptions], str]] = {
-    "options of no model": ((), lambda: INPUT, "go with --model FILE.onnx"),
-    "options of a model of the table": (("net",), lambda: ModelOptions(trust=True), "go with --model FILE.onnx"),
-    "the seed 0 is an option too": (("net",), lambda: ModelOptions(seed=0), "go with --model FILE.onnx"),
-    "options of two models": (("net.onnx", "models.py:build"), lambda: INPUT, "about one model"),
-    "a file that is not there": (("gone.onnx",), ModelOptions, r"--model gone\.onnx: there is no such file"),
-    "a factory that is not there": (("gone.py:build",), lambda: INPUT, r"--model gone\.py: there is no such file"),
+    "options of no model": ((), lambda: INPUT, "need --model FILE.onnx"),
+    "options of a model of the table": (("net",), lambda: ModelOptions(trust=True), "need --model FILE.onnx"),
+    "the seed 0 is an option too": (("net",), lambda: ModelOptions(seed=0), "need --model FILE.onnx"),
+    "options of two models": (("net.onnx", "models.py:build"), lambda: INPUT, "describe one model"),
+    "a file that is not there": (("gone.onnx",), ModelOptions, r"--model gone\.onnx: no such file"),
+    "a factory that is not there": (("gone.py:build",), lambda: INPUT, r"--model gone\.py: no such file"),
     "a checkpoint that is not there": (
         ("models.py:build",),
         lambda: ModelOptions(checkpoint=Path("gone.pt"), inputs=("1x3",)),
-        r"--checkpoint gone\.pt: there is no such file",
+        r"--checkpoint gone\.pt: no such file",
     ),
-    "a factory and no input": (("models.py:build",), ModelOptions, "say what goes in"),
+    "a factory and no input": (("models.py:build",), ModelOptions, "describe its inputs"),
     "an .onnx file with a checkpoint": (
         ("net.onnx",),
         lambda: ModelOptions(checkpoint=Path("net.pt"), trust=True),
@@ -198,12 +198,12 @@ WRONG: dict[str, tuple[tuple[str, ...], Callable[[], ModelOptions], str]] = {
     "two inputs of one name": (
         ("models.py:build",),
         lambda: ModelOptions(inputs=("x=1x3", "x=1x4")),
-        "two inputs of the same name: x, x",
+        "two inputs have the same name: x, x",
     ),
     "two inputs of one name of a file": (
         ("net.onnx",),
         lambda: ModelOptions(inputs=("input_1=1x3", "1x4")),
-        "two inputs of the same name: input_1, input_1",
+        "two inputs have the same name: input_1, input_1",
     ),
     "a key without a checkpoint": (
         ("models.py:build",),
@@ -224,7 +224,9 @@ WRONG: dict[str, tuple[tuple[str, ...], Callable[[], ModelOptions], str]] = {
 
 
 @pytest.mark.parametrize(("names", "about", "said"), WRONG.values(), ids=WRONG.keys())
-def test_what_does_not_go_together(here: Path, names: tuple[str, ...], about: Callable[[], ModelOptions], said: str) -> None:
+def test_what_does_not_go_together(
+    here: Path, names: tuple[str, ...], about: Callable[[], ModelOptions], said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         named_models(names, about(), ("net",))
 
@@ -235,7 +237,7 @@ def test_inputs_from_a_file_are_enough(here: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("net.pt", "--checkpoint net.pt"), ("net.ckpt", "weights alone"), ("models.py", "--model models.py:FUNCTION")],
+    [("net.pt", "--checkpoint net.pt"), ("net.ckpt", "weights are not"), ("models.py", "--model models.py:FUNCTION")],
 )
 def test_half_of_a_model_is_said_with_the_other_half(here: Path, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
