@@ -112,7 +112,7 @@ class Project:
         return frozenset(exporters | {row.id for row in self.stated.converters})
 
     def has_row(self, name: str) -> bool:
-        """Return whether the table has a row or an exporter of this name, at whatever time."""
+        """Return whether the table has a row or an exporter of this name, at any time."""
         return RowId.parse(name).stem in self._names
 
     # The selection and its plan.
@@ -168,7 +168,7 @@ class Project:
     def locked_plan(self, tell: Callable[[str], None], allowed: bool = True) -> Plan:
         """Return the plan with a current lock for every environment it needs.
 
-        Raises what `plan` and `ensure_locks` raise.
+        Raises UsageError and NothingSelected as `plan` does; LockStale, Indeterminate, ConfigError as `refresh` does.
         """
         for _ in range(_ROUNDS):
             plan = self.plan()
@@ -179,7 +179,7 @@ class Project:
     def further(self, plan: Plan, cells: tuple[Cell, ...], tell: Callable[[str], None], allowed: bool = True) -> Plan:
         """Return a plan of the cells a search asks for after `plan`, with a current lock for every row.
 
-        Where no lock may be made, cells that need a new one are left out. Raises Indeterminate and ConfigError.
+        If no lock may be made, cells that need a new one are left out. Raises Indeterminate and ConfigError.
         """
         self.take_in(cells)
         builds = {row.id: self._environment(row) for row in self.config.exporters}
@@ -239,7 +239,7 @@ class Project:
         return self.added.locks
 
     def read_locks(self) -> dict[str, str]:
-        """Read the locks anew without the damaged ones; return those, name to problem."""
+        """Read the locks again, without the damaged ones; return those, name to problem."""
         damaged: dict[str, str] = {}
         self.added.locks = self.folders.read(damaged)
         return damaged
@@ -264,14 +264,14 @@ class Project:
     def ensure_locks(self, names: Iterable[str], tell: Callable[[str], None], allowed: bool = True) -> list[Lock]:
         """Resolve the locks of environments that are missing or stale; return the new ones.
 
-        Raises UsageError for an unknown name, and what `refresh` raises.
+        Raises UsageError for an unknown name; LockStale, Indeterminate and ConfigError as `refresh` does.
         """
         return self.refresh(stale(self.requests(names), self.locks), tell, allowed)
 
     def refresh(self, requests: list[Request], tell: Callable[[str], None], allowed: bool = True) -> list[Lock]:
         """Resolve these requests and write their locks.
 
-        Raises LockStale where resolving is not `allowed`, Indeterminate where the index does not answer, and
+        Raises LockStale if resolving is not `allowed`, Indeterminate if the index does not answer, and
         ConfigError for a pin that was never released, with its place in the table.
         """
         if not requests:
@@ -299,7 +299,7 @@ class Project:
     def adopt(self, rows: Sequence[Row], tell: Callable[[str], None], allowed: bool = True) -> dict[str, str]:
         """Add candidate rows, each with a lock; return row to why no packages fulfil it, or ''.
 
-        Raises what `refresh` raises.
+        Raises LockStale, Indeterminate and ConfigError as `refresh` does.
         """
         self.added.candidates |= {row.id: row for row in rows}
         names = {row.id: self._environment(row) for row in rows}
@@ -314,7 +314,7 @@ class Project:
         self.added.searched |= new
         return self.requests(self._environment(row) for row in new.values() if RowId.parse(row.id).time)
 
-    # What environments run.
+    # Engines, and the code that environments run.
 
     @cached_property
     def _families(self) -> tuple[Family, ...]:

@@ -95,7 +95,7 @@ class Runtime:
 
 @dataclass
 class RecordedRun:
-    """One run while it goes on.
+    """A run in progress.
 
     `done` is False once a signal has stopped it; `status` is stored at its end; `mark` observes the disk.
     """

@@ -46,7 +46,7 @@ def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any)
 
 
 async def _build_all(engine: Engine, locks: list[Lock], jobs: int) -> list[BuildFailed]:
-    """Build environments; return the builds that failed. Raises what else a build raises."""
+    """Build environments; return the builds that failed. Raises the first other error of a build."""
     from matrix.app.progress import PlainProgress
     from matrix.environments.engine import BuildFailed
     from matrix.execution.builds import Builds

@@ -35,7 +35,7 @@ def stored_runs(project: Project, history: Store) -> list[RunRecord]:
 def chosen_run(runs: Sequence[RunRecord], number: int | None) -> RunRecord:
     """Return run `number` of `runs`, which are newest first; None: the newest that decided cells.
 
-    Raises UsageError for an unknown number, NothingSelected where there is no run to choose.
+    Raises UsageError for an unknown number, NothingSelected if there is none to choose.
     """
     found = next((run for run in runs if number == run.id or (number is None and run.tier not in NOT_OF_CELLS)), None)
     if found is None:

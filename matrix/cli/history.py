@@ -27,7 +27,7 @@ def prune(keep: str, dry_run: bool, **options: Any) -> None:
     """Remove duplicates from old runs.
 
     If a cell had the same finding in several runs, the observations of the first and the last are kept; the runs
-    between show the same verdict, but their observations and files are removed. Changes are kept, whatever their age.
+    between show the same verdict, but their observations and files are removed. Changes are kept at any age.
     """
     import datetime as dt
 

@@ -74,7 +74,7 @@ def predict(
 def _evidence(project: Project, running: RunOptions, plan: Plan, offline: bool) -> Evidence:
     """Return the evidence, after reading the model's operators if no earlier run has.
 
-    Raises NothingSelected where that is not allowed or no exporter can write the model, and Interrupted.
+    Raises NothingSelected if that is not allowed or no exporter can write the model, and Interrupted.
     """
     from matrix.answers.evidence.gather import look_up
     from matrix.answers.use_cases import read_models

@@ -44,7 +44,7 @@ def print_as(format_: str, *subjects: Any, **formats: Callable[..., Any]) -> Non
 def open_project(
     table: Path, state: Path, index_url: str | None, find_links: tuple[str, ...], **options: Any
 ) -> Project:
-    """Return the project of a command. Raises UsageError for a model that cannot be understood, and ConfigError."""
+    """Return the project of a command. Raises UsageError for a wrong model and, if one is named, ConfigError."""
     from matrix.app.project import Project
     from matrix.cli.model_options import ModelOptions, named_models
     from matrix.core.paths import TABLE
@@ -67,7 +67,7 @@ def open_project(
 
 
 def open_run(**options: Any) -> tuple[Project, RunOptions]:
-    """Return the project of a command that runs jobs, and how to run them. Raises what `open_project` raises."""
+    """Return the project of a command that runs jobs, and how to run them. Raises UsageError and ConfigError."""
     from matrix.app.run_options import RunOptions
 
     how = {item.name: options.pop(item.name) for item in fields(RunOptions) if item.name in options}
@@ -79,7 +79,7 @@ def open_run(**options: Any) -> tuple[Project, RunOptions]:
 def open_store(store: str | None, hold: bool = False, **options: Any) -> Iterator[tuple[Project, Store]]:
     """Open the project and the store of a command; with `hold`, keep other drivers out of the state folder.
 
-    Raises StateInUse, and what `open_project` raises.
+    Raises ConfigError for a wrong table, UsageError for a wrong model, and StateInUse.
     """
     project = open_project(**options)
     _ = project.config  # A wrong table is reported before anything is touched.
@@ -91,7 +91,7 @@ def open_store(store: str | None, hold: bool = False, **options: Any) -> Iterato
 
 
 def day_of_now(resolution: Resolution, as_of: dt.date | None) -> dt.date | None:
-    """Return the day that `now` means, None where nothing is resolved as of it. Raises UsageError for a future day."""
+    """Return the day that `now` means, None if nothing is resolved as of it. Raises UsageError for a future day."""
     if resolution == "then":
         if as_of is not None:
             raise UsageError("--as-of says when `now` is; add --resolution now or both")

@@ -22,7 +22,8 @@ from matrix.answers.blame import loop as inquiry
 from matrix.answers.blame import one_cell as blaming
 from matrix.answers.blame.questions import Measured
 from matrix.answers.blame.report import Story
-from matrix.app.runtime import Bounds, RunOptions, Runtime, open_runtime
+from matrix.app.run_options import Bounds, RunOptions
+from matrix.app.runtime import Runtime, open_runtime
 from matrix.core import errors
 from matrix.history.sides import BothSides, both_sides
 from matrix.store import Store

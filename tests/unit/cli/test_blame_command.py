@@ -1,4 +1,4 @@
-"""`blame`: its options, what it prints where, what it writes, and how it ends."""
+"""`blame`: its options, output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_good_day(broken: TimeProject) -> None:
 
 
 def test_minutes_end_it(broken: TimeProject) -> None:
-    """So few that they are over before the first run: what needs one is not known."""
+    """The minutes are over before the first run."""
     code, out, _ = broken("blame", CELL, *BAD, "--minutes", "0.0000001", "--format", "json")
     assert json.loads(out)["cost"]["runs"] == 0 and not broken.engine.worked
     assert code == errors.Indeterminate.exit_code
@@ -171,7 +171,7 @@ def test_minutes_end_it(broken: TimeProject) -> None:
 
 
 def applied(project: TimeProject, diff: str) -> Any:
-    """The table after `patch` took the text."""
+    """Return the table after `patch` has applied the text."""
     folder = project.root / "elsewhere"
     folder.mkdir()
     shutil.copy(project.root / "matrix.yml", folder)
@@ -215,7 +215,7 @@ def test_without_a_cure_there_is_no_change(broken: TimeProject) -> None:
 
 
 def test_the_cured_table_matches_now(broken: TimeProject) -> None:
-    """What it is for: apply, lock again, and what was broken works."""
+    """Apply the diff, lock again, and the broken cell works."""
     broken("blame", CELL, *BAD, "--fix", "cure.diff")
     subprocess.run(["patch", "-p1", "-i", "cure.diff"], cwd=broken.root, check=True, capture_output=True)
     broken.write((broken.root / "matrix.yml").read_text())

@@ -1,4 +1,4 @@
-"""The command line: what it prints where, and how it ends."""
+"""The command line: output and exit codes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import click
 import pytest
 import small
 from fakes import Deed, FakeEngine, good
@@ -71,6 +72,30 @@ print(*sorted({"pydantic", "sqlalchemy", "numpy", "rich", "yaml", "requests"} & 
 def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, cwd=small.ROOT, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+# --- shared options --------------------------------------------------------------------------------------------------
+
+# fmt: off
+SHARED = (
+    "--table", "--state", "--index-url", "--find-links", "--tier", "--only", "--with", "--torch-build", "--model",
+    "--checkpoint", "--input", "--trust", "--engine", "--store", "--jobs", "--timeout", "--memory", "--locked",
+    "--resolution", "--as-of", "--include",
+)
+# fmt: on
+
+
+def test_an_option_of_several_commands_is_the_same_in_all_of_them() -> None:
+    context = click.Context(cli.cli)
+    commands = [cli.cli.get_command(context, name) for name in cli.cli.list_commands(context) if name != "bases"]
+    found: dict[str, list[click.Option]] = {}
+    for command in commands:
+        for one in (command, *getattr(command, "commands", {}).values()):
+            for option in one.params:
+                if isinstance(option, click.Option):
+                    found.setdefault(option.opts[0], []).append(option)
+    for name in SHARED:
+        assert len({(option.help, option.name) for option in found[name]}) == 1 < len(found[name]), name
 
 
 # --- a project on a fake engine --------------------------------------------------------------------------------------

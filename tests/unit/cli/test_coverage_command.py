@@ -1,4 +1,4 @@
-"""`coverage`: the command, its formats and what it keeps; the environments are fakes."""
+"""`coverage`: the command, its formats and what it stores; the environments are fakes."""
 
 from __future__ import annotations
 

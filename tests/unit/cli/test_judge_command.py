@@ -1,4 +1,4 @@
-"""`judge`: a stored run under other tolerances."""
+"""`judge`: a stored run with other tolerances."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_rounding_is_upwards(value: float) -> None:
 
 @pytest.fixture
 def changed(project: Project) -> Project:
-    """A run in which a lower IR version lets the converter read the file, but what it computes is off."""
+    """A run in which a lower IR version lets the converter read the file, but its numbers are wrong."""
     script = too_new(project, lambda spec: wrong("convert", spec))
     project.engine.script = lambda work, spec: wrong(work, spec) if work == "reload" else script(work, spec)
     (cell,) = project.json(*RUN, "--remedy")["cells"]

@@ -96,7 +96,7 @@ def test_a_range_may_be_all_that_its_type_holds(text: str) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a user's files, and that is where the user is."""
+    """The current folder, with a user's files."""
     for name in ("net.onnx", "models.py", "net.pt", "inputs.npz", "outputs.npz"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "code").mkdir()

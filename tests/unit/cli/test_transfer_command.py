@@ -1,4 +1,4 @@
-"""`export`, `import`, `merge` and `history prune` as they are typed; and stores of before there were names of runs."""
+"""`export`, `import`, `merge` and `history prune` on the command line, and stores older than the names of runs."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ LINE = f"  - {{id: {ROW}, pins: {{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.9.0
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], Fake]:
-    """Put an index in the place of the user's."""
+    """Replace the user's index."""
 
     def put(fake: Fake) -> Fake:
         monkeypatch.setattr(offered, "OfferedReleases", lambda settings, tell: fake)
