@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
+from matrix.core.errors import UsageError
 from matrix.environments.engine import Stored
 
 _KEEP = re.compile(r"(\d+(?:\.\d+)?)\s*(d|days?|h|hours?|MB|GB|TB)", re.IGNORECASE)
@@ -22,12 +23,12 @@ class Keep:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Keep:
-        """Read texts like `14d`, `12h` or `20GB`. Raises ValueError for any other text."""
+        """Read the texts of --keep, like `14d`, `12h` or `20GB`. Raises UsageError for any other text."""
         age, size = None, None
         for text in texts:
             found = _KEEP.fullmatch(text.strip())
             if found is None:
-                raise ValueError(f"{text!r}: write an age such as 14d or 12h, or a size such as 20GB")
+                raise UsageError(f"--keep {text!r}: write an age such as 14d or 12h, or a size such as 20GB")
             number, unit = float(found[1]), found[2].lower()
             if unit in _BYTES:
                 size = number * _BYTES[unit]

@@ -8,7 +8,7 @@ import click
 
 from matrix.cli.options import engine_options, store_option, table_options
 from matrix.cli.steps import open_store, say
-from matrix.core.errors import Indeterminate, UsageError
+from matrix.core.errors import Indeterminate
 
 if TYPE_CHECKING:
     from matrix.environments.engine import Engine
@@ -37,10 +37,7 @@ def clean(everything: bool, keep: tuple[str, ...], **options: Any) -> None:
     from matrix.families.code import remove_others
     from matrix.table.ids import NOW, EnvironmentName
 
-    try:
-        kept = Keep.parse(keep)
-    except ValueError as error:
-        raise UsageError(f"--keep {error}") from error
+    kept = Keep.parse(keep)
     with open_store(hold=True, **options) as (project, history):
         # The next run of now most likely resolves to the same as the last one.
         names = [name for name in history.resolutions.names() if EnvironmentName.parse(name).row.time == NOW]

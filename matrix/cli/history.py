@@ -36,10 +36,7 @@ def prune(keep: str, dry_run: bool, **options: Any) -> None:
     from matrix.judging.cells import Judge
     from matrix.outputs.interchange.pruning import prune as prune_store
 
-    try:
-        age = Keep.parse([keep]).age
-    except ValueError as error:
-        raise UsageError(f"--keep {error}") from error
+    age = Keep.parse([keep]).age
     if age is None:
         raise UsageError(f"--keep {keep}: history is kept by age, such as 30d; sizes are for `clean --keep`")
     before = dt.datetime.now(dt.UTC) - age

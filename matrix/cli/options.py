@@ -11,7 +11,6 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-
 PATH = click.Path(path_type=Path)
 SECONDS = click.FloatRange(min=0, min_open=True)
 
@@ -29,9 +28,7 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 def format_option(*formats: str) -> Callable[[Command], Command]:
     """Return the option that chooses one of these formats; the first is the default."""
-    return click.option(
-        "--format", "format_", type=click.Choice(formats), default=formats[0], show_default=True
-    )  # fmt: skip
+    return click.option("--format", "format_", type=click.Choice(formats), default=formats[0], show_default=True)
 
 
 def day_option(name: str, text: str) -> Callable[[Command], Command]:
@@ -119,11 +116,9 @@ store_option = click.option(
     help="SQLAlchemy URL of the database; default: SQLite in the state folder.",
 )  # fmt: skip
 
-jobs_option = click.option(
-    "--jobs", "-j", type=click.IntRange(1), help="Parallel jobs; default: the number of cores."
-)  # fmt: skip
+jobs_option = click.option("--jobs", "-j", type=click.IntRange(1), help="Parallel jobs; default: the number of cores.")
 locked_option = click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
-again_option = click.option("--again", is_flag=True, help="Run jobs even if their result is stored.")
+again_option = click.option("--again", is_flag=True, help="Run jobs even if their finding is stored.")
 
 job_options = together(
     jobs_option,
