@@ -19,7 +19,8 @@ from matrix.answers.pick.request import PickRequest
 from matrix.answers.remedies import RemedySearch
 from matrix.answers.remedies.apply import Table
 from matrix.app.project import Project
-from matrix.app.runtime import Bounds, RecordedRun, RunOptions, Runtime, open_runtime
+from matrix.app.run_options import Bounds, RunOptions
+from matrix.app.runtime import RecordedRun, Runtime, open_runtime
 from matrix.app.sharding import partition
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, NothingSelected
 from matrix.environments.locks.keep import stale

@@ -512,7 +512,7 @@ def test_of_a_made_exporter_the_chosen_build_is_locked_and_not_committed(
 def test_a_remedys_row_is_no_candidate_for_other_cells(tmp_path: Path) -> None:
     session = Project(small.table(tmp_path), State(tmp_path / "state"), IndexSettings())
     row = session.config.converters[0].model_copy(update={"id": "old+numpy-below-2", "add": {"numpy": "<2"}})
-    session._searched[row.id] = row
+    session.added.searched[row.id] = row
     assert row in session.config.converters and row not in session.offered.converters
 
 

@@ -1,4 +1,4 @@
-"""`coverage`: the command, its formats and what it keeps; the environments are fakes."""
+"""`coverage`: the command, its formats and what it stores; the environments are fakes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_without_a_name_the_default_tier_and_then_what_is_stored(covered: Projec
     assert code == 0 and "measuring those of tier quick" in err
     assert [work for work, *_ in covered.engine.seen] == ["coverage"]
     code, out, err = covered("coverage")
-    assert code == 0 and "this is what is stored" in err and "match" in out
+    assert code == 0 and "printing what is stored" in err and "match" in out
 
 
 def test_a_glob_names_several(covered: Project) -> None:

@@ -1,4 +1,4 @@
-"""`predict` on the command line, with evidence made up here."""
+"""`predict` on the command line, with invented evidence."""
 
 from __future__ import annotations
 
