@@ -1,4 +1,5 @@
 """Arrays in and out of a job: .npz files with keys "<case>/<tensor name>", where cases count 0, 1, 2, ..."""
+
 import os
 
 import numpy
@@ -7,7 +8,7 @@ import numpy
 def read_cases(path):
     """The cases of an .npz file in order, each a dict {tensor name: array}. ValueError for object arrays (reading
     those would run code) and where there is no case."""
-    cases = {}
+    cases: dict = {}
     with numpy.load(path, allow_pickle=False) as file:
         for key in file.files:
             case, name = key.split("/", 1)
@@ -19,7 +20,7 @@ def read_cases(path):
 
 def write_cases(path, cases):
     """Writes a list of dicts {tensor name: array}; the file is complete or absent. TypeError for object arrays."""
-    flat = {}
+    flat: dict = {}
     for case, tensors in enumerate(cases):
         for name, array in tensors.items():
             array = numpy.asarray(array)

@@ -1,5 +1,6 @@
 """All that a job prints lands in its log: file descriptors are moved, because TensorFlow and the torch exporter also
 print from C++."""
+
 import contextlib
 import ctypes
 import faulthandler
@@ -23,7 +24,7 @@ def captured(path):
         faulthandler.disable()
         os.dup2(saved[0], 1)
         os.dup2(saved[1], 2)
-        for descriptor in saved + (log,):
+        for descriptor in (*saved, log):
             os.close(descriptor)
 
 

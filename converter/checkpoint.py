@@ -1,5 +1,6 @@
 """A user's checkpoint, read and put into the network: what `net.load_state_dict(torch.load(path)[key])` does, with
 words for what is wrong."""
+
 import re
 
 from converter.doubtful import disguise
@@ -72,7 +73,7 @@ def _why(path, problem):
 
 
 def _release(torch):
-    return tuple(int(number) for number in re.match(r"(\d+)\.(\d+)", torch.__version__).groups())
+    return tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2])
 
 
 def weights(loaded, key, torch):

@@ -1,4 +1,5 @@
 """What a file is that is not what its name says."""
+
 import codecs
 import os
 import zipfile

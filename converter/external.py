@@ -1,10 +1,11 @@
 """Weights that an ONNX model keeps in files beside it: named, never looked for outside of their folder, put in."""
+
 import os
 
 from converter.tensors import EXTERNAL, MEGABYTE, STRING, TensorLargerThanItsData, size, stored
 
 # What one protobuf may be. The file is read by many releases: what is near the limit does not pass all of them.
-LIMIT = 2 ** 31 - 1
+LIMIT = 2**31 - 1
 
 
 class ExternalDataOutside(ValueError):
@@ -66,8 +67,8 @@ def _piece(where, tensor, folder):
     try:
         offset = int(entries.get("offset") or 0)
         said = int(entries.get("length") or length)
-    except ValueError:
-        raise ExternalDataBroken("%s says that its data is at %r" % (where, entries))
+    except ValueError as problem:
+        raise ExternalDataBroken("%s says that its data is at %r" % (where, entries)) from problem
     if offset < 0 or said != length:
         raise ExternalDataBroken(
             "%s takes %d bytes; the model says they are %d bytes at %d" % (where, length, said, offset)

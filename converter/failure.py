@@ -1,5 +1,6 @@
 """An exception as plain data, so that it can be judged elsewhere and hold on to nothing; and the line of the user's
 own code that it goes back to."""
+
 import linecache
 import os
 import traceback
@@ -78,8 +79,7 @@ def _places(problem):
             (frame.f_code.co_filename, line, frame.f_code.co_name)
             for frame, line in traceback.walk_tb(problem.__traceback__)
         ]
-        for place in reversed(frames):
-            yield place
+        yield from reversed(frames)
         problem = problem.__cause__ or problem.__context__
 
 

@@ -1,4 +1,5 @@
 """Numbers that are none: outputs a comparison could say nothing about, and the weights that are to blame."""
+
 import numpy
 
 

@@ -1,5 +1,6 @@
 """Facts about an ONNX model, read from the protobuf with nothing but its own fields: the onnx package of an
 environment may be older than the model, and its helpers then refuse."""
+
 from converter.tensors import type_name
 
 # AttributeProto.AttributeType in onnx.proto.
@@ -15,7 +16,7 @@ def describe(model):
     is "ai.onnx" here, operators of other domains are counted as "domain.Type", those inside subgraphs and functions
     too."""
     opsets = {item.domain or "ai.onnx": item.version for item in model.opset_import}
-    operators = {}
+    operators: dict = {}
     for node in nodes(model):
         operators[kind(node)] = operators.get(kind(node), 0) + 1
     return {

@@ -1,4 +1,5 @@
 """What a stage is given: the parameters of its job, where its files are, and a place for facts."""
+
 import os
 
 

@@ -1,5 +1,6 @@
 """A worker must not outlive its driver, however the driver dies: the driver holds the other end of standard input,
 and the kernel closes it even after kill -9."""
+
 import os
 import signal
 import threading

@@ -1,4 +1,5 @@
 """Peak memory of one job, in a process that has seen others. The framework itself is in the figure."""
+
 import contextlib
 import resource
 

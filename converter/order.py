@@ -1,4 +1,5 @@
 """Whether the nodes of an ONNX graph can be computed one after the other, as the format wants them."""
+
 from converter.tensors import called
 
 
@@ -74,8 +75,7 @@ def _subgraphs(node):
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
-        for graph in attribute.graphs:
-            yield graph
+        yield from attribute.graphs
 
 
 def _look_for_cycle(nodes, maker):
@@ -93,7 +93,7 @@ def _look_for_cycle(nodes, maker):
                 state[path.pop()] = 2
                 open_ends.pop()
             elif state[following] == 1:
-                circle = path[path.index(following) :] + [following]
+                circle = [*path[path.index(following) :], following]
                 names = [called(nodes[index]) for index in reversed(circle)]  # the way the data goes
                 if len(names) > 12:
                     names[6:-6] = ["..."]

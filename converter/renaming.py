@@ -4,6 +4,7 @@ Newer torch releases write names such as "/encoder/Conv_output_0" and "input.1".
 with "/" (the rule is in its python/framework/ops.py, tightest in 1.x), and the functions that onnx-tf makes from 1.7
 on have the graph's inputs as parameters, which must be Python identifiers.
 """
+
 import keyword
 import re
 
@@ -67,8 +68,7 @@ def _names(part):
                 yield _item(names, position), name
         for attribute in node.attribute:
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                for place in _names(inner):
-                    yield place
+                yield from _names(inner)
 
 
 def _attribute(holder, field):

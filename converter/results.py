@@ -9,6 +9,7 @@
 Stages after a failed one are absent. `shared` marks an import that an earlier job of the same worker paid for;
 "disk_mb" is what the installed packages take, null where they could not be imported.
 """
+
 import json
 import os
 import time

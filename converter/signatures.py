@@ -1,4 +1,5 @@
 """Names of a SavedModel's signature: which of them means which input or output of the ONNX model."""
+
 import re
 
 

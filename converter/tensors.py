@@ -3,9 +3,10 @@ what they declare.
 
 Numbers are those of TensorProto.DataType in onnx.proto; read with nothing but the protobuf's own fields.
 """
+
 EXTERNAL = 1  # TensorProto.DataLocation
 STRING = 8
-MEGABYTE = 2.0 ** 20
+MEGABYTE = 2.0**20
 
 # number: (name in numpy where it has one, bits)
 TYPES = {
@@ -65,8 +66,7 @@ def _of_graph(graph):
     for sparse in getattr(graph, "sparse_initializer", []):
         yield "sparse tensor %r" % sparse.values.name, sparse.values
         yield "the indices of sparse tensor %r" % sparse.values.name, sparse.indices
-    for found in _of_nodes(graph.node):
-        yield found
+    yield from _of_nodes(graph.node)
 
 
 def _of_nodes(nodes):
@@ -82,8 +82,7 @@ def _of_nodes(nodes):
                 yield where, sparse.values
                 yield where, sparse.indices
             for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                for found in _of_graph(graph):
-                    yield found
+                yield from _of_graph(graph)
 
 
 def called(node):
@@ -94,7 +93,7 @@ def called(node):
 
 
 def type_name(number):
-    """"float32" and so on; "type 99" for one this project does not know."""
+    """ "float32" and so on; "type 99" for one this project does not know."""
     return TYPES[number][0] if number in TYPES else "type %d" % number
 
 

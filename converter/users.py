@@ -3,6 +3,7 @@
 Whatever the user's own code raises stays as it is; the classes here are for what is wrong without any code of it
 failing. Each points at the line where the factory is defined.
 """
+
 import importlib
 import importlib.util
 import inspect
@@ -38,12 +39,12 @@ def factory(reference, inbox):
     module = _file(place, source) if place.endswith(".py") else _module(place)
     try:
         return getattr(module, name)
-    except AttributeError:
+    except AttributeError as problem:
         there = [key for key, value in sorted(vars(module).items()) if callable(value) and not key.startswith("_")]
         path = getattr(module, "__file__", None)
         raise FactoryNotFound("%s has no %r; it has %s" % (place, name, _listed(there))).at(
             (path, 1, "<module>") if path else None
-        )
+        ) from problem
 
 
 def _module(name):
@@ -52,7 +53,9 @@ def _module(name):
     except ModuleNotFoundError as problem:
         # What that module itself imports and is missing is another thing, and stays as it is.
         if problem.name is not None and (name + ".").startswith(problem.name + "."):
-            raise FactoryNotFound("there is no module %r, neither in the source folder nor installed" % name)
+            raise FactoryNotFound(
+                "there is no module %r, neither in the source folder nor installed" % name
+            ) from problem
         raise
 
 
@@ -72,6 +75,7 @@ def _file(place, source):
     if name in sys.modules:  # a file may be called torch.py or types.py
         name = "factory_of_the_job"
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # as for every path that ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pickling and dataclasses look a class's module up there
     spec.loader.exec_module(module)
@@ -99,12 +103,12 @@ def network(made_by, arguments, torch):
         except TypeError as problem:
             raise ArgumentsDoNotFit(
                 "the factory takes %s, given are the arguments %s: %s" % (signature, arguments, problem)
-            ).at(place_of(made_by))
+            ).at(place_of(made_by)) from problem
     made = made_by(**arguments)
     if not isinstance(made, torch.nn.Module):
-        raise NotAModule(
-            "the factory returned a %s, a torch.nn.Module was expected" % type(made).__name__
-        ).at(place_of(made_by))
+        raise NotAModule("the factory returned a %s, a torch.nn.Module was expected" % type(made).__name__).at(
+            place_of(made_by)
+        )
     return made
 
 

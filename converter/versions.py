@@ -1,5 +1,6 @@
 """What is installed and how much room it takes, as the environment's own import path says it. importlib.metadata begins with Python 3.8 and
 pkg_resources is not in every environment, but both only read these folder names."""
+
 import os
 import re
 import sys
@@ -9,7 +10,7 @@ _METADATA = re.compile(r"^(?P<name>[^-]+)-(?P<version>[^-]+)(-.*)?\.(dist-info|e
 
 def installed():
     """{distribution: version} with normalised names (PEP 503); the first entry on the path wins, as in an import."""
-    found = {}
+    found: dict = {}
     for entry in sys.path:
         if os.path.isdir(entry):
             for name in sorted(os.listdir(entry)):
@@ -31,4 +32,4 @@ def disk_mb():
                     with open(record, "rb") as file:
                         sizes = (line.rstrip().rpartition(b",")[2] for line in file)
                         total += sum(int(size) for size in sizes if size.isdigit())
-    return round(total / 2.0 ** 20, 1)
+    return round(total / 2.0**20, 1)

@@ -1,4 +1,5 @@
 """How long calls take."""
+
 import time
 
 

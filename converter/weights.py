@@ -7,6 +7,7 @@ need no logarithm from the platform's C library, so the bits are the same everyw
 Freshly made normalisation layers do nothing (mean 0, variance 1), which would hide a wrong epsilon or a dropped layer:
 their statistics are drawn too, with small variances, which make an epsilon of 1e-3 for 1e-5 visible.
 """
+
 import zlib
 
 import numpy

@@ -16,6 +16,7 @@ the empty `PASS.released`: everything the job held is given back and the worker 
 
 The inbox is never written to: it may be mounted read-only. The writer of a job renames it into place.
 """
+
 import argparse
 import gc
 import importlib
@@ -103,7 +104,7 @@ def next_job(inbox, taken):
 
 def serve(module, inbox, outbox):
     framework = Framework(module)
-    taken = set()
+    taken: set = set()
     while True:
         path = next_job(inbox, taken)
         if path is False:

@@ -4,6 +4,7 @@ The archive holds <name>/data.pkl, a pickle whose tensors refer to storages, and
 (little-endian), as torch/serialization.py (`_save`, `_legacy_save`) describes. The pickle is read with nothing but
 what tensors need, so that it cannot run code; what else it asks for is an error.
 """
+
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -61,7 +62,7 @@ def read_zipped(path, torch):
 
 class _Reader(pickle.Unpickler):
     def __init__(self, file, archive, root, torch):
-        super(_Reader, self).__init__(file)
+        super().__init__(file)
         self._archive = archive
         self._root = root
         self._torch = torch

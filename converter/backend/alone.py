@@ -1,4 +1,5 @@
 """Functions called each in a forked child of its own, so that a crash, a hang or a memory blow-up costs only itself."""
+
 import contextlib
 import ctypes
 import faulthandler
@@ -23,7 +24,7 @@ def each_alone(tasks, seconds, megabytes, parallel=1):
     end. What a function prints goes to the file `log`, what it returns is lost. One that takes longer than `seconds`
     or whose resident set grows beyond `megabytes` (MiB; what it shares with this process is in it) is killed."""
     tasks = iter(tasks)
-    running = []
+    running: list = []
     try:
         while True:
             while len(running) < parallel:
@@ -111,5 +112,5 @@ def _live(function, log, parent):
 
 def _resident_mb(pid):
     with contextlib.suppress(OSError), open("/proc/%d/statm" % pid) as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0 ** 20
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0**20
     return 0

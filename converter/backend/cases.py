@@ -1,4 +1,5 @@
 """The backend test cases that an installed onnx package ships: a model each, with sets of inputs and outputs."""
+
 import glob
 import os
 import re
@@ -71,7 +72,7 @@ def _value(onnx, path, declared):
 
 
 def _number(path):
-    return int(re.search(r"(\d+)(\.pb)?$", path).group(1))
+    return int(re.findall(r"(\d+)(?:\.pb)?$", path)[0])
 
 
 def flat(name, value):

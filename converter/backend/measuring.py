@@ -21,6 +21,7 @@ printed that did not:
      "handlers": {operator: [version]}, "schemas": {operator: [version]}}    see schemas.py
 and expected.npz, actual.npz, with keys "<position of the case in cases>/<tensor>", see trial.py.
 """
+
 import contextlib
 import functools
 import json
@@ -41,7 +42,7 @@ CASE_SECONDS = 30
 CASE_MB = 3072
 # Room for the stacks that faulthandler prints, whose list of extension modules alone is long.
 _PRINTED_LIMIT = 20000
-_UNREAD = {"opsets": {}, "ir_version": None, "operators": {}, "uses": [], "outputs": []}
+_UNREAD: dict = {"opsets": {}, "ir_version": None, "operators": {}, "uses": [], "outputs": []}
 
 
 class NothingAhead:
@@ -62,7 +63,7 @@ def stages(package, prepare, claims, ahead=NothingAhead):
         only = job.params.get("only")
         if only is not None:
             cases = [case for case in cases if case.name in only]
-        suites = {}
+        suites: dict = {}
         for case in cases:
             suites[case.suite] = suites.get(case.suite, 0) + 1
         versions = installed()

@@ -4,7 +4,7 @@
 
 def schemas(onnx):
     """{operator: versions since which the operator has a form of its own, ascending}."""
-    found = {}
+    found: dict = {}
     for schema in onnx.defs.get_all_schemas_with_history():
         found.setdefault(named(schema.domain, schema.name), set()).add(schema.since_version)
     return ascending(found)

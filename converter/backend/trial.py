@@ -5,6 +5,7 @@ known so far, for it may die at any:
                   "outputs"}, see measuring.py
     expected.npz, actual.npz   keys are the names of tensors; those of data sets after the first begin "<set>:"
 """
+
 import json
 import os
 
@@ -20,7 +21,7 @@ _TRACEBACK_LIMIT = 2000
 def attempt(case, packages, prepare, scratch):
     """Takes the Case through load, check, convert and run. Exceptions end in the report. `packages` has .onnx, and
     `prepare` is the converter's: (packages, model) -> run, inputs -> outputs, in the order of the model's."""
-    report = {"stage": "load", "done": False, "error": None}
+    report: dict = {"stage": "load", "done": False, "error": None}
 
     def reach(stage):
         report["stage"] = stage

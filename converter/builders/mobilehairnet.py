@@ -7,6 +7,7 @@ opset 7, and onnx does not translate such a file: up to 1.8 it has no rule for t
 The network's wiring is repeated here by hand, as forward() has it; that both compute the same is what the first of the
 three legs measures.
 """
+
 from converter.builders.nodes import Writer, save
 
 

@@ -3,6 +3,7 @@
 Sources: ONNX's operator changelog for the forms, torch's nearest interpolation for the meaning. Tensors are numbered as
 torch 0.4.1 numbered them: weights first, in the order of the state, then what the nodes compute.
 """
+
 import numpy
 
 # Opset 5 still wanted `consumed_inputs` of a BatchNormalization; nothing newer than 18 was checked.
@@ -49,7 +50,7 @@ class Writer:
         weights = [self._names[path + "." + leaf] for leaf in ("weight", "bias") if path + "." + leaf in self._names]
         return self.node(
             "Conv",
-            [value] + weights,
+            [value, *weights],
             dilations=list(module.dilation),
             group=module.groups,
             kernel_shape=list(module.kernel_size),

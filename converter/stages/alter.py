@@ -7,6 +7,7 @@ Input: model.onnx. Output: model.onnx. Params: {"change": one of
     {"rename": true}     see converter/renaming.py}
 Whether the file still means the same is for the reference job to say.
 """
+
 from types import SimpleNamespace
 
 from converter import graph
@@ -74,8 +75,7 @@ def _subgraphs(outer):
         for attribute in node.attribute:
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
                 # Its own subgraphs first: their nodes are copied with it.
-                for deeper in _subgraphs(inner):
-                    yield deeper
+                yield from _subgraphs(inner)
                 yield inner
 
 

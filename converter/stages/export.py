@@ -8,6 +8,7 @@ Params: those of converter/stages/forward.py, and
 Inputs and facts: likewise, and the facts of converter/graph.py.
 An exporter that fails is what is being looked for: nothing here works around one.
 """
+
 import importlib
 import inspect
 from types import SimpleNamespace
@@ -19,6 +20,8 @@ from converter.stages.forward import arguments, forward, model
 
 def framework():
     import torch
+
+    # isort: split
     # After torch: loaded the other way round, some old pairs take each other's protobuf symbols and crash.
     import onnx
 

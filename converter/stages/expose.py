@@ -8,6 +8,7 @@ there). Facts: "case" and
 in topological order, where "inputs" has also what subgraphs read from around them. Nodes of subgraphs are not
 exposed: an If or Loop is one node.
 """
+
 import re
 from types import SimpleNamespace
 
@@ -75,7 +76,7 @@ def expose(job, packages, given):
     _refuse_beyond_limit(sum(_megabytes(tensors[name]) for name in names))
     values = dict(zip(names, session.run(names, feed)))
     # Once more: a size that is computed in the model is not known before.
-    _refuse_beyond_limit(sum(value.nbytes for value in values.values()) / 2.0 ** 20)
+    _refuse_beyond_limit(sum(value.nbytes for value in values.values()) / 2.0**20)
     write_cases(job.made("exposed.npz"), [values])
     helper = packages.onnx.helper
     for name in names:
@@ -101,7 +102,7 @@ def _element(output):
 
 
 def _megabytes(output):
-    size = _BYTES[_element(output)] / 2.0 ** 20
+    size = _BYTES[_element(output)] / 2.0**20
     for dim in output.shape:
         size *= dim if isinstance(dim, int) else 1
     return size

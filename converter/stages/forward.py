@@ -9,6 +9,7 @@ Inputs: inputs.npz; where there are any, source/ (the user's modules) and checkp
 Facts: "given" and "returned", [{"name", "shape", "dtype"}] of the case that ran last; "stripped", a prefix taken off
 the checkpoint's names.
 """
+
 import random
 from types import SimpleNamespace
 
@@ -43,7 +44,8 @@ def model(job, packages, _):
             loaded = checkpoint.read(job.given("checkpoint"), asked.get("trusted", False), torch)
             stripped = checkpoint.put(checkpoint.weights(loaded, asked.get("key"), torch), network)
         except (checkpoint.CheckpointKey, checkpoint.CheckpointDoesNotFit) as problem:
-            raise problem.at(users.place_of(factory))
+            problem.at(users.place_of(factory))
+            raise
         if stripped is not None:
             job.facts["stripped"] = stripped
     return network
@@ -54,7 +56,8 @@ def forward(job, packages, network):
     shapes of every output in every case."""
     torch = packages.torch
     cases = read_cases(job.given("inputs.npz"))
-    once, again = [], []
+    once: list = []
+    again: list = []
     with torch.no_grad():
         for case in cases:
             job.facts["given"] = _facts((name, case[name]) for name in job.params["inputs"])

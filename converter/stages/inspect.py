@@ -7,6 +7,7 @@ Facts: those of converter/graph.py; "external" [location]; "inputs" and "outputs
 null] or null where the file does not say, "dtype": name or null}]; "initializers_mb"; "nan_weights" [name];
 "checker": null or what onnx.checker has to say, which many a file that works does not please.
 """
+
 import os
 import shutil
 from types import SimpleNamespace

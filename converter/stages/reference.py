@@ -3,6 +3,7 @@
 
 Inputs: model.onnx, inputs.npz. Params: {"threads": n} (absent: ONNX Runtime's choice).
 """
+
 from types import SimpleNamespace
 
 from converter import graph

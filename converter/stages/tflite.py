@@ -4,6 +4,7 @@ Inputs: saved/ (as converter/families/onnx_tf/convert.py describes it), inputs.n
 kept, its size is the fact "tflite_mb". Params: {"select_tf_ops": true} to let in operators of TensorFlow that
 TensorFlow Lite has not got (absent: only its own).
 """
+
 import json
 import os
 import sys
@@ -48,7 +49,7 @@ def tflite(job, packages, _):
         else:  # TensorFlow 1.13
             converter.target_ops = set(sets)
     content = converter.convert()
-    job.facts["tflite_mb"] = round(len(content) / 2.0 ** 20, 3)
+    job.facts["tflite_mb"] = round(len(content) / 2.0**20, 3)
     return labels, content
 
 

@@ -4,6 +4,7 @@ side only, and whose weights have the axes of inputs and outputs the other way r
 After the generator of "Unsupervised representation learning with deep convolutional generative adversarial networks"
 (Radford et al., 2016, arXiv:1511.06434).
 """
+
 from torch import nn
 
 

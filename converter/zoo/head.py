@@ -1,6 +1,7 @@
 """The end of a detector: there to break on several outputs, integers among them, from topk, argmax and where; one tie
 broken otherwise, or an int64 that became an int32, is a mismatch.
 """
+
 import torch
 from torch import nn
 
@@ -20,7 +21,7 @@ def build():
 
 class Head(nn.Module):
     def __init__(self):
-        super(Head, self).__init__()
+        super().__init__()
         self.hidden = nn.Linear(FEATURES, HIDDEN)
         self.linear = nn.Linear(HIDDEN, CLASSES)
 

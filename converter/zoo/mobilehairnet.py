@@ -6,6 +6,7 @@ convolution), decoder after "Real-time deep hair matting on mobile devices" (Lev
 arXiv:1712.07168): nearest x2 upsampling, a 1x1 convolution of the encoder's features of the same size added, a
 depthwise-separable block. About 0.2 million weights (0.7 MB).
 """
+
 from torch import nn
 from torch.nn import functional
 
@@ -41,7 +42,7 @@ def _separable(inputs, outputs, stride=1):
 
 class MobileHairNet(nn.Module):
     def __init__(self):
-        super(MobileHairNet, self).__init__()
+        super().__init__()
         self.stem = nn.Sequential(*_convolution(3, STEM, 3, stride=2))
         self.encoder = nn.ModuleList()
         channels = [STEM]

@@ -4,6 +4,7 @@ orders of channels of which TensorFlow knows one, and on activations with a slop
 After "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural network"
 (Shi et al., 2016, arXiv:1609.05158).
 """
+
 from torch import nn
 
 FACTOR = 3

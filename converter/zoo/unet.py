@@ -4,6 +4,7 @@ differently, and on concatenation along channels, which channels-last layouts mo
 After "U-Net: convolutional networks for biomedical image segmentation" (Ronneberger et al., 2015, arXiv:1505.04597),
 two levels deep.
 """
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -33,9 +34,9 @@ def _block(inputs, outputs):
 
 class UNet(nn.Module):
     def __init__(self, align_corners):
-        super(UNet, self).__init__()
+        super().__init__()
         self.align_corners = align_corners
-        self.down = nn.ModuleList([_block(before, after) for before, after in zip((3,) + WIDTHS, WIDTHS)])
+        self.down = nn.ModuleList([_block(before, after) for before, after in zip((3, *WIDTHS), WIDTHS)])
         self.pool = nn.MaxPool2d(2)
         pairs = [(before + after, after) for before, after in zip(WIDTHS[1:], WIDTHS)]
         self.up = nn.ModuleList([_block(*pair) for pair in reversed(pairs)])

@@ -1,4 +1,5 @@
 """What an onnx-tf package claims: for every operator the versions of it, named as in converter/backend/schemas.py."""
+
 import importlib
 
 from converter.backend.schemas import ascending, named
@@ -15,7 +16,7 @@ def handlers():
         return ascending({operator: set(versions) for operator, versions in table.items() if versions}), source.__name__
     # This import is what makes the handlers register themselves.
     importlib.import_module("onnx_tf.common.handler_helper")
-    found = {}
+    found: dict = {}
     for handler in registry.BackendHandler.__subclasses__():
         if handler.ONNX_OP:
             versions = [name for name in dir(handler) if name.startswith("version_")]

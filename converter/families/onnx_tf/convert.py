@@ -6,6 +6,7 @@ saved/ holds graph.pb (a frozen graph, onnx-tf up to 1.6) or model/ (a SavedMode
     {"kind": "frozen-graph" | "saved-model", "inputs": [{"onnx", "tensor"}], "outputs": [{"onnx", "tensor"}]}
 where "tensor" is a name in the frozen graph, and null for a SavedModel, whose signature has its own names.
 """
+
 import importlib
 import json
 import os
@@ -23,7 +24,7 @@ SAVED = "saved"
 def framework():
     # onnx-tf keeps the channels-first layout where it sees a GPU, and the result then runs on no CPU.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    import tensorflow
+    import tensorflow  # isort: skip
     import onnx
     import onnx.checker
     import onnx_tf.backend  # noqa: F401
@@ -99,7 +100,7 @@ def save(job, packages, converted):
         for name in files:
             size += os.path.getsize(os.path.join(place, name))
             job.made(os.path.relpath(os.path.join(place, name), job.outbox))
-    job.facts.update(saved=names["kind"], artifacts=[names["kind"]], saved_mb=round(size / 2.0 ** 20, 3))
+    job.facts.update(saved=names["kind"], artifacts=[names["kind"]], saved_mb=round(size / 2.0**20, 3))
 
 
 def _tensors_of(names, representation, path, tensorflow):

@@ -1,5 +1,6 @@
 """Which operators onnx-tf gets right, in a converter environment: the backend test cases that its own onnx package
 ships. What is done with them, and what is left, says converter/backend/measuring.py."""
+
 import sys
 from types import SimpleNamespace
 
@@ -14,9 +15,7 @@ def framework():
     import onnx.numpy_helper
     import onnx_tf.backend
 
-    return SimpleNamespace(
-        tensorflow=packages.tensorflow, onnx=onnx, backend=onnx_tf.backend, started=_threads_started
-    )
+    return SimpleNamespace(tensorflow=packages.tensorflow, onnx=onnx, backend=onnx_tf.backend, started=_threads_started)
 
 
 def _threads_started():

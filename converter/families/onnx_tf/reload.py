@@ -3,6 +3,7 @@
 Inputs: saved/ (as convert.py describes it), inputs.npz. Output: reloaded.npz. Fact:
 "inference_seconds", the fastest call with a case; not the first one, in which TensorFlow warms up.
 """
+
 import json
 import os
 from types import SimpleNamespace

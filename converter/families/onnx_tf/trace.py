@@ -7,11 +7,12 @@ handler does not make.
 The cases before it are run too: some conversions go wrong only on the second call.
 The file is not checked: that was the convert job's business, and the outputs added are no part of the model.
 """
+
 import numpy
 
 from converter import graph
 from converter.arrays import in_order, read_cases, write_cases
-from converter.families.onnx_tf.convert import convert, framework, load
+from converter.families.onnx_tf.convert import convert, framework, load  # noqa: F401
 
 # Before Python 3.7 no call has more than 255 arguments, and onnx-tf returns its outputs as a namedtuple.
 _AT_ONCE = 200
@@ -44,7 +45,7 @@ def _from_graph(representation, holder, fed, wanted):
     """onnx-tf up to 1.6: all tensors are in a dict, and the outputs of a run may be any of them."""
     field = "outputs" if hasattr(holder, "outputs") else "external_output"
     there = [name for name in wanted if hasattr(holder.tensor_dict.get(name), "graph")]
-    values = {}
+    values: dict = {}
     for start in range(0, len(there), _AT_ONCE):
         some = there[start : start + _AT_ONCE]
         setattr(holder, field, some)

@@ -5,6 +5,7 @@ the rewritten functions, and a forked child inherits them.
 Calling the rewritten functions in a graph of their own is enough for that, and leaves nothing else behind: operators
 whose handlers keep something of the last model are left out. It must not start TensorFlow's threads: no child inherits
 those, and it would wait for them for ever."""
+
 import os
 
 import numpy
@@ -31,7 +32,7 @@ class Warmth:
         self._seconds = seconds
         self._megabytes = megabytes
         self._operators = {case: self._read(case) for case in cases}
-        count = {}
+        count: dict = {}
         for operators in self._operators.values():
             for operator in operators:
                 count[operator] = count.get(operator, 0) + 1
@@ -48,7 +49,7 @@ class Warmth:
             self._cold -= operators
             # Rehearsed in a child: of some operators the tracing starts the threads, in TensorFlow 2.15 of Gather.
             rehearsal = (case, lambda: self._rehearse(case), os.devnull)
-            (_, end), = each_alone([rehearsal], self._seconds, self._megabytes)
+            ((_, end),) = each_alone([rehearsal], self._seconds, self._megabytes)
             if end.code == 0:
                 self._trace(case)
             else:
