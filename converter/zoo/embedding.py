@@ -1,5 +1,5 @@
-"""A text classifier: there to break on 64-bit integer inputs, which pass through Gather, a comparison and a cast to a
-mask, and on means over the tokens that are no padding.
+"""A text classifier: exercises 64-bit integer inputs, which pass through Gather, a comparison and a cast to a mask, and
+means over the tokens that are not padding.
 """
 
 from torch import nn

@@ -1,5 +1,5 @@
-"""A recurrent classifier of sensor readings: there to break on what images never touch, the LSTM operator with its
-packed gates, initial states made from shapes, and Squeeze and Unsqueeze, whose axes became inputs with opset 13."""
+"""A recurrent classifier of sensor readings: exercises what image models never use, the LSTM operator with its packed
+gates, initial states made from shapes, and Squeeze and Unsqueeze, whose axes became inputs with opset 13."""
 
 from torch import nn
 

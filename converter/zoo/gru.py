@@ -1,5 +1,5 @@
-"""A recurrent tagger: there to break on the GRU operator, whose gates have another order than torch's and whose reset
-may come before or after the matrix product, on two layers of it, and on batch-first axes.
+"""A recurrent tagger: exercises the GRU operator, whose gates are ordered differently from torch's and whose reset may
+come before or after the matrix product, in two layers and with batch-first axes.
 """
 
 from torch import nn

@@ -1,8 +1,8 @@
-"""An inverted-residual image classifier: there to break on hard-swish and hard-sigmoid, written as clipped sums, on
-squeeze-and-excite, which multiplies maps by one number a channel, and on 5x5 depthwise convolutions.
+"""An inverted-residual image classifier: exercises hard-swish and hard-sigmoid, written as clipped sums,
+squeeze-and-excite, which multiplies maps by one number per channel, and 5x5 depthwise convolutions.
 
 After "Searching for MobileNetV3" (Howard et al., 2019, arXiv:1905.02244), with four blocks of few channels: old
-converters make one node of every channel of a depthwise convolution.
+converters make one node for every channel of a depthwise convolution.
 """
 
 from torch import nn

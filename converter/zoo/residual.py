@@ -1,5 +1,5 @@
-"""A residual image classifier: there to break on strided convolutions and pooling with padding on both sides, where
-TensorFlow's own padding goes to one side, and on global pooling followed by a flattening matrix product.
+"""A residual image classifier: exercises strided convolutions and pooling padded on both sides, where TensorFlow pads
+one side, and global pooling followed by flattening and a matrix product.
 
 After "Deep residual learning for image recognition" (He et al., 2016, arXiv:1512.03385), with eight layers.
 """

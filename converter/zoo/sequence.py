@@ -1,5 +1,5 @@
-"""A recurrent network over sequences of any length: there to break where a converter bakes the length of the example
-into the graph, and on the RNN operator in both directions at once.
+"""A recurrent network over sequences of any length: exercises converters that hard-code the example's length, and the
+bidirectional RNN operator.
 """
 
 from torch import nn

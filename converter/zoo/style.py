@@ -1,5 +1,5 @@
-"""A style-transfer network: there to break on instance and group normalisation, which compute their statistics from the
-image itself: over the wrong axes the shapes still fit.
+"""A style-transfer network: exercises instance and group normalisation, which compute statistics from the image itself;
+with the wrong axes, shapes still fit.
 
 After "Instance normalization: the missing ingredient for fast stylization" (Ulyanov et al., 2016, arXiv:1607.08022),
 with the group normalisation of Wu and He (2018, arXiv:1803.08494) in one block.

@@ -1,8 +1,8 @@
-"""A transformer encoder: there to break on layer normalisation (a cluster of nodes before opset 17), GELU by erf,
-softmax over the last of four axes, and products of matrices in a batch of batches.
+"""A transformer encoder: exercises layer normalisation (a cluster of nodes before opset 17), GELU by erf, softmax over
+the last of four axes, and matrix products with two batch axes.
 
-After "Attention is all you need" (Vaswani et al., 2017, arXiv:1706.03762), normalised before each part, two layers.
-Written out, because the modules of later torch releases do not exist in earlier ones.
+After "Attention is all you need" (Vaswani et al., 2017, arXiv:1706.03762), pre-norm, two layers.
+Written out, because early torch releases lack these modules.
 """
 
 import math

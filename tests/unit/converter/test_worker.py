@@ -297,7 +297,7 @@ def test_an_unknown_pass_is_refused(lab):
     process = lab.start(module="os.path")
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert "os.path is no module of converter" in output
+    assert "os.path is not a module of converter" in output
 
 
 def test_an_unknown_schema_is_refused(lab):

@@ -33,9 +33,9 @@ def test_every_module_is_a_model_of_the_table() -> None:
 
 
 @every(MODULES, lambda path: path.stem)
-def test_a_module_says_what_it_is_there_to_break(path: Path) -> None:
+def test_the_first_sentence_of_a_module_says_what_it_exercises(path: Path) -> None:
     first = (ast.get_docstring(parsed(path)) or "").split(".")[0]
-    assert ": there to break " in " ".join(first.split())
+    assert ": exercises " in " ".join(first.split())
 
 
 @every(MODELS)
