@@ -11,7 +11,9 @@ import numpy
 
 from converter import graph
 from converter.arrays import in_order, read_cases, write_cases
-from converter.families.onnx_tf.convert import convert, framework, load  # noqa: F401
+from converter.families.onnx_tf.convert import convert, framework, load
+
+__all__ = ["STAGES", "framework"]
 
 # onnx-tf returns outputs as a namedtuple, and before Python 3.7 a call has at most 255 arguments.
 _AT_ONCE = 200

@@ -128,7 +128,7 @@ def test_the_first_night(night: Night) -> None:
     (night.root / "data" / "history.json").unlink()
     night()
     assert (night.code, night.names[0]) == (0, "run")
-    assert "first night" in night.err
+    assert "starting a new one" in night.err
 
 
 def test_a_folder_that_is_no_history_is_not_the_first_night(night: Night) -> None:
