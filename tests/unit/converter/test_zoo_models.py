@@ -1,4 +1,4 @@
-"""The zoo of models as it lies in converter/zoo and in the table; that they run is for the integration tests."""
+"""The zoo in converter/zoo and in the table; integration tests show that the models run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODELS = {model.id: model for model in load_config(small.TABLE).models}
 
 
 def place(model: ModelSpec) -> tuple[str, str]:
-    """Module and function of the factory."""
+    """Return module and function of the factory."""
     module, _, function = (model.factory or "").removeprefix("converter.zoo.").partition(":")
     return module, function
 
@@ -39,7 +39,7 @@ def test_the_first_sentence_of_a_module_says_what_it_exercises(path: Path) -> No
 
 
 @every(MODELS)
-def test_the_table_says_it_in_a_line(model: str) -> None:
+def test_the_table_has_a_short_note(model: str) -> None:
     assert 0 < len(MODELS[model].note) < 100
 
 
