@@ -161,7 +161,7 @@
 
   // ---- copying; the old way too, because a page from a folder may lack the clipboard
   async function copy(button, text) {
-    let done = false;
+    let done;
     try {
       await navigator.clipboard.writeText(text);
       done = true;
