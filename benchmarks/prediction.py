@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from matrix.answers.evidence import Entry, Evidence, EvidenceSource
 from matrix.answers.evidence.gather import gather
 from matrix.answers.operators import Coverage
+from matrix.answers.operators.coverage import since
 from matrix.answers.operators.judging import judge_cases
-from matrix.answers.operators.opsets import since
 from matrix.answers.prediction import Prediction, Predictor
 from matrix.answers.prediction.experience import KINDS
 from matrix.answers.prediction.rows import converter_release, nearest
@@ -123,7 +123,7 @@ def plain(config: Config) -> Foreteller:
                 return 1.0, None
             covered, known = evidence.coverage[near], min(profile.opset_written or cell.opset, release.opset)
             forms = {(use.operator, since(covered.schemas, use.operator, known) or 0) for use in profile.uses}
-            support = covered.support()
+            support = covered.support
             return float(not any(form in support and support[form].status in _BAD for form in forms)), None
 
         return foretell

@@ -58,8 +58,8 @@ def coverage(
       python -m matrix coverage 'onnxtf1.10.0-*' --format md
       python -m matrix coverage --stored --format json
     """
-    from matrix.answers.operators.kept import Coverages, Unmeasured
-    from matrix.answers.operators.summary import Coverage
+    from matrix.answers.operators.coverage import Coverage
+    from matrix.answers.operators.stored import Coverages, Unmeasured
     from matrix.answers.use_cases import RunOptions, measure_coverage
     from matrix.core.errors import Interrupted, NothingSelected
     from matrix.families import family_of

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from matrix.answers.evidence.known import Entry, Profile, ProfileKey
-from matrix.answers.operators.opsets import uses
+from matrix.answers.operators.coverage import uses
 from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, TFLITE, lite_leg
 

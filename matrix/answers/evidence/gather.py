@@ -40,7 +40,7 @@ def _stored_coverage(source: EvidenceSource) -> dict[str, Coverage]:
     }
     if not current:
         return {}
-    from matrix.answers.operators.kept import Coverages
+    from matrix.answers.operators.stored import Coverages
 
     judged = Coverages(source.config, source.store).of(current)
     return {row: found for row, found in judged.items() if isinstance(found, Coverage)}

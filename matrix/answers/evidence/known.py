@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from matrix.answers.operators.opsets import Use
+from matrix.answers.operators.coverage import Use
 from matrix.judging.finding import Finding
 
 if TYPE_CHECKING:

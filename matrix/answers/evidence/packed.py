@@ -10,7 +10,7 @@ from types import EllipsisType
 from typing import Any
 
 from matrix.answers.evidence.known import Entry, Profile, ProfileKey
-from matrix.answers.operators.opsets import Use
+from matrix.answers.operators.coverage import Use
 from matrix.judging.finding import Finding
 
 SCHEMA = 2

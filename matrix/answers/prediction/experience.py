@@ -9,8 +9,7 @@ from typing import Any
 from matrix.answers.evidence import Entry, Evidence, Profile
 from matrix.answers.evidence.known import ProfileKey
 from matrix.answers.operators import Coverage
-from matrix.answers.operators.opsets import History
-from matrix.answers.operators.summary import OF_NAMES
+from matrix.answers.operators.coverage import OF_NAMES, History
 from matrix.answers.prediction.features import Feature, Reader, shapes
 from matrix.answers.prediction.frequencies import (
     CountedTrial,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from matrix.answers.evidence import Profile
-from matrix.answers.operators.opsets import History, Use, since
+from matrix.answers.operators.coverage import History, Use, since
 from matrix.families.family import Limit
 
 # Any number of inputs is the same to these (the operators' definitions).

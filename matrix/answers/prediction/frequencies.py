@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.answers.operators.summary import OF_NAMES
+from matrix.answers.operators.coverage import OF_NAMES
 from matrix.answers.prediction.features import Feature
 from matrix.judging.finding import Finding
 

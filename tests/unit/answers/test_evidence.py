@@ -13,7 +13,7 @@ import small
 from matrix.answers.evidence import Entry, Evidence, EvidenceSource, Profile, keep, read, shipped
 from matrix.answers.evidence.derive import entry_of, identity_of, lock_identity
 from matrix.answers.evidence.packed import newest, pack
-from matrix.answers.operators.opsets import Use
+from matrix.answers.operators.coverage import Use
 from matrix.judging.cells import Judge
 from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, Judgement

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix.answers.operators.claims import claims
-from matrix.answers.operators.judging import UnreadableCoverage, judge_cases
-from matrix.answers.operators.opsets import Use
-from matrix.answers.operators.releases import releases
-from matrix.answers.operators.summary import CaseResult, Coverage, Status, Support
+from matrix.answers.operators.cases import UnreadableCoverage
+from matrix.answers.operators.coverage import CaseResult, Coverage, Status, Support, Use
+from matrix.answers.operators.judging import judge_cases
+from matrix.answers.operators.releases import claims, releases
 from matrix.families import family_named
 from matrix.judging.compare import Tolerances
 from matrix.judging.finding import Finding
@@ -173,7 +172,7 @@ def test_what_cannot_be_compared_is_not_counted(tmp_path: Path) -> None:
         expected={"1/y": text, "2/y": np.ones(1)}, actual={"1/y": text, "2/y": np.ones(1)},
     )  # fmt: skip
     assert [item.finding.verdict for item in found.cases] == ["unavailable", "unavailable", "match"]
-    assert found.support() == {("Add", 7): Support("supported", 1, 1)}
+    assert found.support == {("Add", 7): Support("supported", 1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -222,16 +221,16 @@ def test_the_form_of_an_operator_is_what_the_opset_of_the_file_says(tmp_path: Pa
     ],
 )
 def test_support_is_what_all_cases_about_a_form_say(seen: list[str], status: Status) -> None:
-    found = coverage(*(result("Abs", verdict) for verdict in seen)).support()
+    found = coverage(*(result("Abs", verdict) for verdict in seen)).support
     assert found == {("Abs", 13): Support(status, len(seen) - seen.count("unavailable"), seen.count("match"))}
 
 
 def test_a_case_of_several_operators_says_nothing_of_one() -> None:
     both = replace(result("Abs", "error"), forms=(("Abs", 13), ("Add", 7)))
     wrapped = replace(result("If", "match"), forms=(("Constant", 1), ("If", 1)))
-    assert coverage(both, wrapped).support() == {("If", 1): Support("supported", 1, 1)}
+    assert coverage(both, wrapped).support == {("If", 1): Support("supported", 1, 1)}
     alone = result("Constant", "match", 1)
-    assert coverage(alone).support() == {("Constant", 1): Support("supported", 1, 1)}
+    assert coverage(alone).support == {("Constant", 1): Support("supported", 1, 1)}
 
 
 def test_claims_against_measurement() -> None:
@@ -296,7 +295,7 @@ def test_it_survives_json(tmp_path: Path) -> None:
     found = judged(tmp_path, case("test_a", "Abs", "Nothing"), failed("test_b", "If", **NOT_IMPLEMENTED))
     again = Coverage.from_json(json.loads(json.dumps(found.to_json())))
     assert again == found
-    assert again.support() == found.support()
+    assert again.support == found.support
 
 
 def test_twenty_rows_are_read_in_little_time() -> None:

@@ -12,7 +12,7 @@ from test_evidence import entry, profile
 
 from matrix.answers.evidence import Entry, Evidence, Profile
 from matrix.answers.operators import CaseResult, Coverage
-from matrix.answers.operators.opsets import Use
+from matrix.answers.operators.coverage import Use
 from matrix.answers.prediction import Predictor
 from matrix.answers.prediction.features import Feature
 from matrix.answers.prediction.frequencies import CountedTrial, Failure, FeatureIndex, Frequencies, suspects
