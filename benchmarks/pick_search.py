@@ -26,8 +26,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence, EvidenceSource
-from matrix.answers.evidence.gather import gather
+from matrix.answers.evidence import Evidence, EvidenceSource, gather
 from matrix.answers.pick.best_overall import overall
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import Constraint, read_constraint

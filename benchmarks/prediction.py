@@ -25,8 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.answers.evidence import Entry, Evidence, EvidenceSource
-from matrix.answers.evidence.gather import gather
+from matrix.answers.evidence import Entry, Evidence, EvidenceSource, gather
 from matrix.answers.operators import Coverage
 from matrix.answers.operators.coverage import since
 from matrix.answers.operators.judging import judge_cases

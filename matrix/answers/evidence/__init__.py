@@ -1,7 +1,16 @@
-"""What is known of cells, models and converters from past runs, in a form that is quick to read."""
+"""Evidence: the findings of past runs on cells, models and converters, in a form that loads quickly."""
 
-from matrix.answers.evidence.known import Entry, Evidence, Profile, ProfileKey
-from matrix.answers.evidence.stored import EvidenceSource, keep, profiles_read, read, recorded, source_of
+from matrix.answers.evidence.records import Entry, Evidence, Profile, ProfileKey
+from matrix.answers.evidence.stored import (
+    EvidenceSource,
+    gather,
+    keep,
+    look_up,
+    profiles_read,
+    read,
+    recorded,
+    source_of,
+)
 
 __all__ = [
     "Entry",
@@ -9,7 +18,9 @@ __all__ = [
     "EvidenceSource",
     "Profile",
     "ProfileKey",
+    "gather",
     "keep",
+    "look_up",
     "profiles_read",
     "read",
     "recorded",

@@ -134,7 +134,9 @@ def _with_model(
         if not run.run(run.runtime.locked([cell]), exports_only=True):
             picked.stopped = True
             break
-        evidence = replace(evidence, profiles={**evidence.profiles, **profiles_read(run.runtime.store, run.number)})
+        store = run.runtime.store
+        written = profiles_read(store, store.cells(run.number))
+        evidence = replace(evidence, profiles={**evidence.profiles, **written})
     return evidence
 
 

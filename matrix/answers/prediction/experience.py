@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from matrix.answers.evidence import Entry, Evidence, Profile
-from matrix.answers.evidence.known import ProfileKey
+from matrix.answers.evidence.records import ProfileKey
 from matrix.answers.operators import Coverage
 from matrix.answers.operators.coverage import OF_NAMES, History
 from matrix.answers.prediction.features import Feature, Reader, shapes

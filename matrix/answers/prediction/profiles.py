@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from matrix.answers.evidence import Profile
-from matrix.answers.evidence.known import ProfileKey
+from matrix.answers.evidence.records import ProfileKey
 from matrix.table.exporters import Exporter, expand
 from matrix.table.model import Config
 
