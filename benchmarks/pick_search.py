@@ -27,10 +27,9 @@ from pathlib import Path
 from packaging.version import Version
 
 from matrix.answers.evidence import Evidence, EvidenceSource, gather
-from matrix.answers.pick.best_overall import overall
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import Constraint, read_constraint
-from matrix.answers.pick.ranking import Preferences, Ranked, rank
+from matrix.answers.pick.ranking import Preferences, Ranked, overall, rank
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Predictor
 from matrix.answers.remedies.apply import Table

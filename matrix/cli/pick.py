@@ -17,7 +17,7 @@ from matrix.cli.options import engine_options, model_options, open_project, stor
 if TYPE_CHECKING:
     from matrix.answers.pick.choose import Picked
     from matrix.answers.pick.constraints import Constraint
-    from matrix.answers.pick.request import PickRequest
+    from matrix.answers.pick.ranking import PickRequest
     from matrix.app.project import Project
     from matrix.app.runtime import RunOptions
     from matrix.store.records import RunRecord
@@ -153,7 +153,7 @@ def pick(
     if model is None:
         _over_the_zoo(project, store, constraints, prefer, format_)
         return
-    from matrix.answers.pick.request import PickRequest
+    from matrix.answers.pick.ranking import PickRequest
 
     wanted = PickRequest(model, constraints, prefer, prove, max_runs, single, not plain, needs)  # type: ignore[arg-type]
     if offline:
@@ -254,12 +254,12 @@ def _hand_over(project: Project, picked: Picked, run: RunRecord, folder: Path, t
 def _from_evidence(project: Project, store: str | None, wanted: PickRequest, format_: str) -> None:
     """The best candidates as stored evidence has it."""
     from matrix.answers.evidence import look_up
-    from matrix.answers.pick.request import ranking
+    from matrix.answers.pick.ranking import ranker
     from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import expected, print_expected
 
     evidence = look_up(project, store, wanted.model.id)
-    ranked = ranking(project, wanted, evidence)(wanted.constraints)
+    ranked = ranker(project, wanted, evidence)(wanted.constraints)
     seen = {
         entry.cell for entry in evidence.entries if entry.model == wanted.model.id and entry.finding.verdict == "match"
     }
@@ -284,9 +284,8 @@ def _over_the_zoo(
     project: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
 ) -> None:
     from matrix.answers.evidence import look_up
-    from matrix.answers.pick.best_overall import overall
     from matrix.answers.pick.candidates import Candidates
-    from matrix.answers.pick.ranking import Preferences
+    from matrix.answers.pick.ranking import Preferences, overall
     from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import overall_document, print_overall
 

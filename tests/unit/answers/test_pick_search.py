@@ -17,14 +17,11 @@ from test_apply import IR, outcome
 
 from matrix.answers.evidence import Entry, Evidence, Profile
 from matrix.answers.pick import choose
-from matrix.answers.pick.best_overall import overall
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.choose import Picked
 from matrix.answers.pick.constraints import Constraint, read_constraint
-from matrix.answers.pick.derived_rows import stretched
-from matrix.answers.pick.ranking import Preferences, Ranked, rank
-from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import PickRequest
+from matrix.answers.pick.derived_rows import derived_rows
+from matrix.answers.pick.ranking import PickRequest, Preferences, Ranked, overall, rank, relaxations
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction
 from matrix.answers.remedies.apply import Table
@@ -320,19 +317,19 @@ def released(package: str) -> dict[Version, dt.date]:
 
 
 def test_rows_are_made_of_the_closest_ones(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("tensorflow", "2.11"),), released)
+    rows = derived_rows(config, small.locks(config), (read_constraint("tensorflow", "2.11"),), released)
     assert rows and all(row.pins["tensorflow"] == "2.11.1" for row in rows)
     assert rows[0].id.startswith("new+")
 
 
 def test_a_python_that_no_row_has_is_asked_of_the_resolver(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("python", "3.9"),), released)
+    rows = derived_rows(config, small.locks(config), (read_constraint("python", "3.9"),), released)
     assert {row.python for row in rows} == {"3.9"}
     assert all(row.as_of is None and row.id.endswith("+python3.9") for row in rows)
 
 
 def test_a_range_of_another_package_goes_into_both_sides(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("numpy", "<2"),), released)
+    rows = derived_rows(config, small.locks(config), (read_constraint("numpy", "<2"),), released)
     assert {row.add["numpy"] for row in rows} == {"<2"}
     assert {type(row).__name__ for row in rows} == {"ConverterRow", "ExporterRow"}
     old = next(row for row in rows if row.id.startswith("old"))
@@ -340,13 +337,13 @@ def test_a_range_of_another_package_goes_into_both_sides(config: Config) -> None
 
 
 def test_a_range_that_came_later_than_a_row_moves_its_date(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("numpy", ">=2"),), released)
+    rows = derived_rows(config, small.locks(config), (read_constraint("numpy", ">=2"),), released)
     old = next(row for row in rows if row.id.startswith("old"))
     assert old.as_of == dt.date(2020, 6, 1) + dt.timedelta(days=config.resolver.margin_days)
 
 
 def test_no_row_is_made_for_a_python_that_the_table_does_not_have(config: Config) -> None:
-    assert stretched(config, small.locks(config), (read_constraint("python", "3.13"),), released) == ()
+    assert derived_rows(config, small.locks(config), (read_constraint("python", "3.13"),), released) == ()
 
 
 def test_the_least_is_given_up_and_the_nearest_proposed(candidates: Candidates) -> None:
@@ -419,7 +416,7 @@ def pick_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Picked]:
     def find(
         runs: Any, *constraints: Constraint, known: Evidence | None = None, rows: Any = (), **wanted: Any
     ) -> Picked:
-        monkeypatch.setattr(choose, "stretched", lambda *_: rows)
+        monkeypatch.setattr(choose, "derived_rows", lambda *_: rows)
         monkeypatch.setattr(choose, "_releases", lambda _: released)
         what = PickRequest(runs.config.models[0], constraints, remedy=False, **wanted)
         return choose.pick(runs, what, runs, known or Evidence())
