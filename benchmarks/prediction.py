@@ -30,8 +30,7 @@ from matrix.answers.operators import Coverage
 from matrix.answers.operators.coverage import since
 from matrix.answers.operators.judging import judge_cases
 from matrix.answers.prediction import Prediction, Predictor
-from matrix.answers.prediction.experience import KINDS
-from matrix.answers.prediction.rows import converter_release, nearest
+from matrix.answers.prediction.experience import KINDS, converter_release, nearest
 from matrix.app.project import Project
 from matrix.families.reading import read_by
 from matrix.judging.cells import Judge, tolerances_of

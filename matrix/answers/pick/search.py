@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from matrix.answers.pick.ranking import Ranked
-from matrix.answers.prediction.rows import converter_release
+from matrix.answers.prediction.experience import converter_release
 from matrix.answers.remedies.apply import Table
 from matrix.answers.remedies.trials import Trial, next_trial
 from matrix.judging.cells import CellResult

@@ -269,7 +269,7 @@ def test_blame_moves_to_what_fails_elsewhere_too() -> None:
     import numpy as np
 
     found = Frequencies(trials, np.full(3, 0.95), 1.0)
-    chances = dict(zip(index.features, found.chances, strict=True))
+    chances = dict(zip(index.seen, found.chances, strict=True))
     assert chances[common] > 0.95
     assert chances[bad] < 0.3
     assert chances[innocent] > 0.7
