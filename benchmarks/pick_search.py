@@ -26,7 +26,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence, EvidenceSource, gather
+from matrix.answers.evidence import Evidence
+from matrix.answers.evidence.stored import EvidenceSource, gather
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import Constraint, read_constraint
 from matrix.answers.pick.ranking import Preferences, Ranked, overall, rank

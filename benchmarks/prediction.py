@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.answers.evidence import Entry, Evidence, EvidenceSource, gather
+from matrix.answers.evidence import Entry, Evidence
+from matrix.answers.evidence.stored import EvidenceSource, gather
 from matrix.answers.operators import Coverage
 from matrix.answers.operators.coverage import since
 from matrix.answers.operators.judging import judge_cases

@@ -12,7 +12,7 @@ from matrix.answers.blame.report import Story
 from matrix.answers.drift import RowDrift
 from matrix.answers.drift.document import document, text
 from matrix.answers.drift.gather import Past, beside_then, drifts
-from matrix.answers.evidence import gather, recorded, source_of
+from matrix.answers.evidence.stored import gather, recorded, source_of
 from matrix.answers.pick.choose import Picked, pick
 from matrix.answers.pick.ranking import PickRequest
 from matrix.answers.remedies import RemedySearch

@@ -253,7 +253,7 @@ def _hand_over(project: Project, picked: Picked, run: RunRecord, folder: Path, t
 
 def _from_evidence(project: Project, store: str | None, wanted: PickRequest, format_: str) -> None:
     """The best candidates as stored evidence has it."""
-    from matrix.answers.evidence import look_up
+    from matrix.answers.evidence.stored import look_up
     from matrix.answers.pick.ranking import ranker
     from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import expected, print_expected
@@ -283,7 +283,7 @@ def _from_evidence(project: Project, store: str | None, wanted: PickRequest, for
 def _over_the_zoo(
     project: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
 ) -> None:
-    from matrix.answers.evidence import look_up
+    from matrix.answers.evidence.stored import look_up
     from matrix.answers.pick.candidates import Candidates
     from matrix.answers.pick.ranking import Preferences, overall
     from matrix.core.errors import NothingProven

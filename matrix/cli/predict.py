@@ -89,7 +89,7 @@ def predict(
 def _known(project: Project, running: Any, plan: Plan, offline: bool) -> Evidence:
     """The evidence, with the model's operators read where no earlier run has done it. Raises NothingSelected where that
     is not allowed or no exporter could."""
-    from matrix.answers.evidence import look_up
+    from matrix.answers.evidence.stored import look_up
     from matrix.answers.use_cases import read_models
     from matrix.core.errors import Interrupted, NothingSelected
     from matrix.table.ids import DIRECT
@@ -117,7 +117,8 @@ def _known(project: Project, running: Any, plan: Plan, offline: bool) -> Evidenc
 
 
 def _export(project: Project, running: Any) -> None:
-    from matrix.answers.evidence import look_up, shipped
+    from matrix.answers.evidence import shipped
+    from matrix.answers.evidence.stored import look_up
 
     evidence = look_up(project, running.store)
     for path in shipped.write(shipped.folder(project.table), evidence, project.stated):

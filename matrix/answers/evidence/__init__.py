@@ -1,28 +1,8 @@
-"""Evidence: the findings of past runs on cells, models and converters, in a form that loads quickly."""
+"""Evidence: the findings of past runs on cells, models and converters, in a form that loads quickly.
+
+This package exports plain data only. `matrix.answers.evidence.stored` derives it and reads it back from the store.
+"""
 
 from matrix.answers.evidence.records import Entry, Evidence, Profile, ProfileKey
-from matrix.answers.evidence.stored import (
-    EvidenceSource,
-    gather,
-    keep,
-    look_up,
-    profiles_read,
-    read,
-    recorded,
-    source_of,
-)
 
-__all__ = [
-    "Entry",
-    "Evidence",
-    "EvidenceSource",
-    "Profile",
-    "ProfileKey",
-    "gather",
-    "keep",
-    "look_up",
-    "profiles_read",
-    "read",
-    "recorded",
-    "source_of",
-]
+__all__ = ["Entry", "Evidence", "Profile", "ProfileKey"]

@@ -78,7 +78,7 @@ def read_cases(path: Path) -> CaseFile:
     """Read cases.json. Raises UnreadableCoverage with the first problem in one line, and OSError if the file cannot be
     opened."""
     if path.stat().st_size > _BYTES_CAP:
-        raise UnreadableCoverage(f"cases.json: it is larger than {_BYTES_CAP // 2**20} MiB")
+        raise UnreadableCoverage(f"cases.json: larger than {_BYTES_CAP // 2**20} MiB")
     try:
         return CaseFile.model_validate_json(path.read_bytes())
     except ValidationError as error:

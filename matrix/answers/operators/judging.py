@@ -115,7 +115,7 @@ def _compared(
     except NotComparable as error:
         return finding(UNAVAILABLE, "nothing-to-compare-with", error)
     if not expected:
-        return finding(UNAVAILABLE, "nothing-to-compare-with", "the case comes without outputs")
+        return finding(UNAVAILABLE, "nothing-to-compare-with", "the case has no outputs")
     try:
         found = compare(expected, actual, tolerances)
     except NotComparable as error:
@@ -123,7 +123,7 @@ def _compared(
     if found.match:
         return finding("match")
     if _random(used) and found.reason not in _SHAPE_REASONS:
-        return finding(UNAVAILABLE, "random-output", "drawn numbers cannot be compared")
+        return finding(UNAVAILABLE, "random-output", "random outputs cannot be compared")
     return finding("mismatch", found.reason, found.detail)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence, profiles_read
+from matrix.answers.evidence import Evidence
 from matrix.answers.evidence.derive import entry_of
+from matrix.answers.evidence.stored import profiles_read
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import EXPORTERS, Constraint
 from matrix.answers.pick.derived_rows import Releases, derived_rows
@@ -81,7 +82,7 @@ class _Picking:
                 self._try(fresh)
         if self._open():
             for given_up, ranked in relaxations(wanted.constraints, self._ranker(evidence, known)):
-                self._say(f"nothing satisfies all of it; without {' and '.join(map(str, given_up))}:")
+                self._say(f"no toolchain satisfies all constraints; trying without {' and '.join(map(str, given_up))}")
                 self._try(ranked, given_up)
                 if picked.proofs:
                     picked.given_up = given_up
@@ -107,10 +108,10 @@ class _Picking:
             rows = derived_rows(project.offered, project.locks, self._wanted.constraints, _releases(project))
             if not rows:
                 return {}
-            self._say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
+            self._say(f"derived from the closest rows: {', '.join(row.id for row in rows)}")
             return project.adopt(rows, self._say, not runtime.options.locked)
         except (LockStale, Indeterminate, ConfigError) as error:
-            self._say(f"no rows were made: {error}")
+            self._say(f"no rows derived: {error}")
             return {}
 
     def _with_model(self, evidence: Evidence) -> Evidence:
@@ -131,7 +132,7 @@ class _Picking:
             if cell is None:
                 break
             tried.add(cell.exporter.row)
-            how = f", as {cell.exporter.id} writes it at opset {cell.opset}" if cell.exporter.writes else ""
+            how = f", exported by {cell.exporter.id} at opset {cell.opset}" if cell.exporter.writes else ""
             self._say(f"reading {model.id}{how}")
             if not run.run(run.runtime.locked([cell]), exports_only=True):
                 self._picked.stopped = True

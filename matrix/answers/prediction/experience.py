@@ -129,12 +129,12 @@ class Experience:
         in this row or the nearest, a failure of the commonest kind, and the basis in words."""
         near = nearest(row, self._rows, self._modules.keys())
         if near is None:
-            return _MODULES, None, "nothing was ever measured of this converter"
+            return _MODULES, None, "no measurements of this converter"
         failed = [failure for failure in self._modules[near] if failure is not None]
         kinds = Counter(failure.finding.kind for failure in failed)
         common = max(failed, key=lambda failure: kinds[failure.finding.kind], default=None)
         chance = smoothed(_MODULES, len(self._modules[near]) - len(failed), len(failed))
-        return chance, common, f"what {'this row' if near == row.id else near} made of other models"
+        return chance, common, f"other models with {'this row' if near == row.id else near}"
 
     def chances(self, row: ConverterRow, profile: Profile) -> dict[Feature, float]:
         """Return the probability that the row passes each feature of a file."""

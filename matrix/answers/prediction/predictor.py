@@ -23,11 +23,11 @@ _SURE, _NEVER = 0.99, 0.01
 _BLOCKS = 0.6
 
 _WORDS = {
-    "mismatch": "wrong",
-    "unsupported": "unsupported",
+    "mismatch": "gives wrong numbers",
+    "unsupported": "is not supported",
     "crash": "crashes",
-    "timeout": "too slow",
-    "oom": "too big",
+    "timeout": "times out",
+    "oom": "runs out of memory",
 }
 
 
@@ -97,7 +97,7 @@ class Predictor:
             return draft.prediction()
         profile, seen = self._exports.profile(cell.model.id, cell.exporter.id, cell.opset)
         if profile is None:
-            return Prediction(0.5, (), ("nothing was ever written of this model",))
+            return Prediction(0.5, (), ("no export of this model is known",))
         self._add_export(cell, seen, draft)
         row = cell.converter
         if self._reads(row, profile, draft) and self._works(row, draft) and draft.probability > _NEVER:
@@ -114,18 +114,18 @@ class Predictor:
 
     def _add_export(self, cell: Cell, seen: bool, draft: _Draft) -> None:
         draft.probability, failure = self._exports.chance(cell.model.id, cell.exporter, cell.opset, seen)
-        draft.basis.append("what this exporter wrote" if seen else "what another exporter or opset wrote, carried over")
+        draft.basis.append("a file of this exporter" if seen else "a file of another exporter or opset, carried over")
         if draft.probability < _BLOCKS:
             reason = failure.reason if failure else "opset-not-writable"
             said = f" ({failure.finding.said})" if failure and failure.finding.said else ""
-            text = f"{cell.exporter.id} at opset {cell.opset}: does not write such files{said}"
+            text = f"{cell.exporter.id} at opset {cell.opset}: cannot export the model{said}"
             draft.blockers.append(Blocker(reason, text, draft.probability))
 
     def _reads(self, row: ConverterRow, profile: Profile, draft: _Draft) -> bool:
         release, ir = self._experience.release(row), profile.ir_version
         if release is None or ir is None or ir <= release.ir:
             return True
-        text = f"IR version {ir} of the file: onnx {release.version} knows {release.ir}"
+        text = f"the file has IR version {ir}: onnx {release.version} supports at most {release.ir}"
         draft.fails("ir-version-too-new", text, "the table of ONNX releases")
         return False
 
@@ -162,13 +162,13 @@ class Predictor:
         reads, known = family_of(row).reads, self._experience.release(row)
         newest = f"{reads} {row.pins.get(reads, known.version)}" if reads and known is not None else str(release)
         words = {
-            "alien": "no ONNX operator",
+            "alien": "not an ONNX operator",
             "unclaimed": f"no handler in {release}",
             "limit": f"refused by {release}",
-            "odd": f"not known to {newest}",
+            "odd": f"unknown to {newest}",
             "beyond": f"newer than {newest}",
         }
-        text = f"{feature}: {words.get(feature.kind, f'doubtful in {release}')}"
+        text = f"{feature}: {words.get(feature.kind, f'unreliable in {release}')}"
         return Blocker(f"operator-{feature.kind}", text, chance)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.answers.evidence import Entry, Evidence, EvidenceSource, Profile, keep, read, shipped
+from matrix.answers.evidence import Entry, Evidence, Profile, shipped
 from matrix.answers.evidence.derive import entry_of, identity_of, lock_identity
 from matrix.answers.evidence.packed import newest, pack
+from matrix.answers.evidence.stored import EvidenceSource, keep, read
 from matrix.answers.operators.coverage import Use
 from matrix.judging.cells import Judge
 from matrix.judging.finding import Finding

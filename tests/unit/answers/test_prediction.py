@@ -107,7 +107,7 @@ def test_a_file_newer_than_the_converters_onnx_fails(config: Config) -> None:
     assert old.probability < 0.05
     assert old.blockers[0].reason == "ir-version-too-new"
     assert "IR version 6" in old.blockers[0].text
-    assert "onnx 1.5.0 knows 5" in old.blockers[0].text
+    assert "onnx 1.5.0 supports at most 5" in old.blockers[0].text
     assert new.probability > 0.5
 
 

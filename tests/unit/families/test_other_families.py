@@ -304,7 +304,7 @@ def test_a_direct_cell_is_foretold_by_what_its_row_made_of_others(config: Config
     assert foretold().probability == 0.5
     assert foretold(seen("net", "match")).probability > 0.95
     good = foretold(*(seen(f"m{number}", "match") for number in range(8)))
-    assert good.probability > 0.8 and good.basis == ("what this row made of other models",)
+    assert good.probability > 0.8 and good.basis == ("other models with this row",)
     error = {"role": "converter", "stage": "convert", "reason": "no-such-thing", "said": "no"}
     bad = foretold(*(seen(f"m{number}", "error", **error) for number in range(3)))
     assert bad.probability < 0.3
