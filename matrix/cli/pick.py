@@ -285,14 +285,14 @@ def _over_the_zoo(
 ) -> None:
     from matrix.answers.evidence.stored import look_up
     from matrix.answers.pick.candidates import Candidates
-    from matrix.answers.pick.ranking import Preferences, overall
+    from matrix.answers.pick.ranking import overall, preferred
     from matrix.core.errors import NothingProven
     from matrix.outputs.terminal.expected import overall_document, print_overall
 
     evidence = look_up(project, store)
     models = frozenset(model.id for model in project.stated.models)
     cells = Candidates(project.config, project.locks, project.build).cells(project.stated.models[0], constraints)
-    key = Preferences(evidence.entries).key(prefer)  # type: ignore[arg-type]
+    key = preferred(prefer, evidence.entries)  # type: ignore[arg-type]
     found = overall(cells, evidence.entries, key, models)
     if not found:
         raise NothingProven(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
+from functools import cache
 from itertools import compress
 from types import EllipsisType
 from typing import Any
@@ -108,10 +109,12 @@ def _add_profiles(
     if not rows:
         return
     uses = [Use(operator, tuple(sorted(modes.items())), given) for operator, modes, given in value["uses"]]
-    written: dict[int, tuple[int | None, int | None, tuple[Use, ...]]] = {}
+
+    @cache
+    def written(number: int) -> tuple[int | None, int | None, tuple[Use, ...]]:
+        opset, ir_version, numbers = value["written"][number]
+        content = tuple(uses[item] for item in numbers)
+        return opset, ir_version, contents.setdefault(content, content)
+
     for model, exporter, opset, number in rows:
-        if number not in written:
-            opset_written, ir_version, numbers = value["written"][number]
-            content = tuple(uses[item] for item in numbers)
-            written[number] = (opset_written, ir_version, contents.setdefault(content, content))
-        profiles[model, exporter, opset] = Profile(model, exporter, opset, *written[number])
+        profiles[model, exporter, opset] = Profile(model, exporter, opset, *written(number))

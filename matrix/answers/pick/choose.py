@@ -14,7 +14,7 @@ from matrix.answers.evidence.stored import profiles_read
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import EXPORTERS, Constraint
 from matrix.answers.pick.derived_rows import Releases, derived_rows
-from matrix.answers.pick.ranking import PickRequest, Preferences, Ranked, Ranker, ranker, relaxations
+from matrix.answers.pick.ranking import PickRequest, Ranked, Ranker, preferred, ranker, relaxations
 from matrix.answers.pick.search import Picks, Proof
 from matrix.answers.remedies.apply import Table
 from matrix.app.project import Project
@@ -173,7 +173,7 @@ class _Picking:
         picked.results = run.results()
         proofs = picks.proven(picked.results)
         # In the order of the user's preference, now that the toolchains were measured with this model.
-        key = Preferences([entry_of(proof.result, run.number) for proof in proofs]).key(wanted.prefer)
+        key = preferred(wanted.prefer, [entry_of(proof.result, run.number) for proof in proofs])
         picked.proofs = sorted(proofs, key=lambda proof: key(proof.cell))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import combinations, zip_longest
 from statistics import median
 from typing import TYPE_CHECKING, Literal
@@ -75,7 +74,7 @@ Ranker = Callable[[Sequence[Constraint]], list[Ranked]]
 def ranker(project: Project, wanted: PickRequest, evidence: Evidence) -> Ranker:
     """Return the ranker of a request, for the rows that the project has now."""
     predictor = Predictor(project.config, evidence, locks=project.locks)
-    prefer = Preferences(evidence.entries).key(wanted.prefer)
+    prefer = preferred(wanted.prefer, evidence.entries)
     candidates = Candidates(project.offered, project.locks, project.build, wanted.needs)
     return lambda constraints: rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)
 
@@ -86,46 +85,34 @@ def rank(cells: Iterable[Cell], predict: Callable[[Cell], Prediction], prefer: C
     return sorted(ranked, key=lambda item: (item.likelihood, *prefer(item.cell), -item.prediction.probability))
 
 
-class Preferences:
-    """Sort keys of cells from measurements of their environments with any model."""
+def preferred(preference: Preference, entries: Sequence[Entry]) -> Callable[[Cell], Key]:
+    """Return the sort key of a preference, from measurements of environments with any model. Cells without measurements
+    come last."""
+    if preference == "newest":
+        return _newest
+    if preference == "smallest":
+        sizes = {entry.converter: entry.converter_mb for entry in entries if entry.converter_mb is not None}
+        sizes |= {entry.exporter: entry.exporter_mb for entry in entries if entry.exporter_mb is not None}
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = entries
+        def megabytes(cell: Cell) -> float:
+            sides = [cell.converter.id, *([cell.exporter.id] if cell.exporter.writes else [])]
+            return sum(sizes.get(side, math.inf) for side in sides)
 
-    @cached_property
-    def _sizes(self) -> dict[str, float]:
-        found = {entry.converter: entry.converter_mb for entry in self._entries if entry.converter_mb is not None}
-        return found | {entry.exporter: entry.exporter_mb for entry in self._entries if entry.exporter_mb is not None}
+        return lambda cell: (megabytes(cell), *_newest(cell))
+    if preference == "fastest":
+        times = _relative(entries, lambda entry: entry.inference_seconds)
+        return lambda cell: (times.get(cell.converter.id, math.inf), *_newest(cell))
+    margins = _relative(entries, lambda entry: entry.margin)
+    return lambda cell: (-margins.get(cell.converter.id, -math.inf), *_newest(cell))
 
-    @cached_property
-    def _times(self) -> dict[str, float]:
-        return self._relative(lambda entry: entry.inference_seconds)
 
-    @cached_property
-    def _margins(self) -> dict[str, float]:
-        return self._relative(lambda entry: entry.margin)
-
-    def _relative(self, value: Callable[[Entry], float | None]) -> dict[str, float]:
-        """{converter: median over its matching models of its value ÷ the median of all converters with that model}, so
-        that differences between models do not count."""
-        matched = [entry for entry in self._entries if entry.finding.verdict == "match"]
-        values = [(entry, found) for entry in matched if (found := value(entry)) is not None and found > 0]
-        usual = _medians((entry.model, found) for entry, found in values)
-        return _medians((entry.converter, found / usual[entry.model]) for entry, found in values)
-
-    def key(self, preference: Preference) -> Callable[[Cell], Key]:
-        """Return the sort key. Cells without measurements come last."""
-        return {
-            "newest": _newest,
-            "smallest": lambda cell: (self._megabytes(cell), *_newest(cell)),
-            "fastest": lambda cell: (self._times.get(cell.converter.id, math.inf), *_newest(cell)),
-            "most-accurate": lambda cell: (-self._margins.get(cell.converter.id, -math.inf), *_newest(cell)),
-        }[preference]
-
-    def _megabytes(self, cell: Cell) -> float:
-        """Return the disk space of both environments; infinity if one was never measured."""
-        sides = [cell.converter.id, *([cell.exporter.id] if cell.exporter.writes else [])]
-        return sum(self._sizes.get(side, math.inf) for side in sides)
+def _relative(entries: Sequence[Entry], value: Callable[[Entry], float | None]) -> dict[str, float]:
+    """{converter: median over its matching models of its value ÷ the median of all converters with that model}, so that
+    differences between models do not count."""
+    matched = [entry for entry in entries if entry.finding.good]
+    values = [(entry, found) for entry in matched if (found := value(entry)) is not None and found > 0]
+    usual = _medians((entry.model, found) for entry, found in values)
+    return _medians((entry.converter, found / usual[entry.model]) for entry, found in values)
 
 
 def _medians(values: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from matrix.answers.evidence.derive import entry_of
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import read_constraint
 from matrix.answers.pick.derived_rows import derived_rows
-from matrix.answers.pick.ranking import PickRequest, Preferences, Ranked, rank, ranker, relaxations
+from matrix.answers.pick.ranking import PickRequest, Ranked, preferred, rank, ranker, relaxations
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction, Predictor
 from matrix.answers.releases.edit import additions, changed_table, noted
@@ -227,7 +227,7 @@ def test_all_of_them_are_ranked_and_tried(candidates: Candidates) -> None:
     cells = candidates.cells(config.models[0])
     predictor = Predictor(config, Evidence(profiles={profile().key: profile()}), locks=candidates.locks)
     for preference in ("newest", "smallest", "fastest", "most-accurate"):
-        prefer = Preferences([entry()]).key(preference)  # type: ignore[arg-type]
+        prefer = preferred(preference, [entry()])  # type: ignore[arg-type]
         ranked = rank(cells, predictor.predict, prefer)
         assert len(ranked) == len(cells)
     asked = (read_constraint("tensorflow", "3"), read_constraint("torch", "1.12"))
