@@ -24,7 +24,7 @@ _BLOCKS = 0.6
 
 _WORDS = {
     "mismatch": "gives wrong numbers",
-    "unsupported": "is not supported",
+    "unsupported": "not supported",
     "crash": "crashes",
     "timeout": "times out",
     "oom": "runs out of memory",
