@@ -26,12 +26,11 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence, EvidenceSource
-from matrix.answers.evidence.gather import gather
-from matrix.answers.pick.best_overall import overall
+from matrix.answers.evidence import Evidence
+from matrix.answers.evidence.stored import EvidenceSource, gather
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import Constraint, read_constraint
-from matrix.answers.pick.ranking import Preferences, Ranked, rank
+from matrix.answers.pick.ranking import Ranked, overall, preferred, rank
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Predictor
 from matrix.answers.remedies.apply import Table
@@ -128,7 +127,7 @@ def count(
     matching = [cell for cell in cells if results[cell.id].finding.verdict == "match"]
     if not matching or len(matching) == len(cells):
         return None
-    newest = Preferences(()).key("newest")
+    newest = preferred("newest", ())
     by_age = sorted(cells, key=newest)
     best = overall(candidates.cells(spec), evidence.entries, newest, frozenset(m.id for m in session.config.models))
     same = best[0].cell.id if best else None

@@ -25,14 +25,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.answers.evidence import Entry, Evidence, EvidenceSource
-from matrix.answers.evidence.gather import gather
+from matrix.answers.evidence import Entry, Evidence
+from matrix.answers.evidence.stored import EvidenceSource, gather
 from matrix.answers.operators import Coverage
+from matrix.answers.operators.coverage import since
 from matrix.answers.operators.judging import judge_cases
-from matrix.answers.operators.opsets import since
 from matrix.answers.prediction import Prediction, Predictor
-from matrix.answers.prediction.experience import KINDS
-from matrix.answers.prediction.rows import converter_release, nearest
+from matrix.answers.prediction.experience import KINDS, converter_release, nearest
 from matrix.app.project import Project
 from matrix.families.reading import read_by
 from matrix.judging.cells import Judge, tolerances_of
@@ -123,7 +122,7 @@ def plain(config: Config) -> Method:
                 return 1.0, None
             covered, known = evidence.coverage[near], min(profile.opset_written or cell.opset, release.opset)
             forms = {(use.operator, since(covered.schemas, use.operator, known) or 0) for use in profile.uses}
-            support = covered.support()
+            support = covered.support
             return float(not any(form in support and support[form].status in _BAD for form in forms)), None
 
         return predict

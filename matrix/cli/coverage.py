@@ -43,8 +43,8 @@ def coverage(rows: tuple[str, ...], format_: str, stored: bool, **options: Any) 
       python -m matrix coverage 'onnxtf1.10.0-*' --format md
       python -m matrix coverage --stored --format json
     """
-    from matrix.answers.operators.kept import Coverages, Unmeasured
-    from matrix.answers.operators.summary import Coverage
+    from matrix.answers.operators.coverage import Coverage
+    from matrix.answers.operators.stored import Coverages, Unmeasured
     from matrix.answers.use_cases import measure_coverage
     from matrix.families import family_of
     from matrix.outputs.documents.coverage import CoverageReport, beside, document

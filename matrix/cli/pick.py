@@ -24,7 +24,7 @@ from matrix.core.errors import Interrupted, NothingProven, UsageError
 if TYPE_CHECKING:
     from matrix.answers.pick.choose import Picked
     from matrix.answers.pick.constraints import Constraint
-    from matrix.answers.pick.request import PickRequest
+    from matrix.answers.pick.ranking import PickRequest
     from matrix.app.project import Project
     from matrix.app.run_options import RunOptions
     from matrix.store.records import RunRecord
@@ -126,7 +126,7 @@ def pick(
     if model is None:
         _over_the_zoo(project, running.store, constraints, prefer, format_)
         return
-    from matrix.answers.pick.request import PickRequest
+    from matrix.answers.pick.ranking import PickRequest
 
     wanted = PickRequest(model, constraints, prefer, prove, max_runs, single, not plain, needs)  # type: ignore[arg-type]
     if not offline:
@@ -205,15 +205,15 @@ def _write(project: Project, picked: Picked, run: RunRecord, folder: Path, tflit
 
 def _from_evidence(project: Project, store: str | None, wanted: PickRequest, format_: str) -> None:
     """Print the best candidates by stored evidence. Raises NothingProven if there is none."""
-    from matrix.answers.evidence.gather import look_up
-    from matrix.answers.pick.request import ranking
+    from matrix.answers.evidence.stored import look_up
+    from matrix.answers.pick.ranking import ranker
     from matrix.outputs.terminal.expected import expected, print_expected
 
     model = wanted.model.id
     evidence = look_up(project, store, model)
     seen = {entry.cell for entry in evidence.entries if entry.model == model and entry.finding.verdict == "match"}
     # A measured match is better than an expected one; the preference decides within both groups.
-    ranked = sorted(ranking(project, wanted, evidence)(wanted.constraints), key=lambda item: item.cell.id not in seen)
+    ranked = sorted(ranker(project, wanted, evidence)(wanted.constraints), key=lambda item: item.cell.id not in seen)
     if not ranked:
         asked = _asked(wanted.constraints) or " that fits a model of this kind"
         raise NothingProven(f"the table has no row{asked}; without --offline, rows are derived and tested")
@@ -233,16 +233,15 @@ def _over_the_zoo(
     project: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
 ) -> None:
     """Print the toolchains that converted most models. Raises NothingProven if there is no evidence."""
-    from matrix.answers.evidence.gather import look_up
-    from matrix.answers.pick.best_overall import overall
+    from matrix.answers.evidence.stored import look_up
     from matrix.answers.pick.candidates import Candidates
-    from matrix.answers.pick.ranking import Preferences
+    from matrix.answers.pick.ranking import overall, preferred
     from matrix.outputs.terminal.expected import overall_document, print_overall
 
     evidence = look_up(project, store)
     models = frozenset(model.id for model in project.stated.models)
     cells = Candidates(project.config, project.locks, project.build).cells(project.stated.models[0], constraints)
-    key = Preferences(evidence.entries).key(prefer)  # type: ignore[arg-type]
+    key = preferred(prefer, evidence.entries)  # type: ignore[arg-type]
     found = overall(cells, evidence.entries, key, models)
     if not found:
         raise NothingProven(

@@ -76,7 +76,7 @@ def _evidence(project: Project, running: RunOptions, plan: Plan, offline: bool) 
 
     Raises NothingSelected if that is not allowed or no exporter can write the model, and Interrupted.
     """
-    from matrix.answers.evidence.gather import look_up
+    from matrix.answers.evidence.stored import look_up
     from matrix.answers.use_cases import read_models
     from matrix.table.ids import DIRECT
 
@@ -106,7 +106,7 @@ def _evidence(project: Project, running: RunOptions, plan: Plan, offline: bool) 
 
 def _export(project: Project, running: RunOptions) -> None:
     from matrix.answers.evidence import shipped
-    from matrix.answers.evidence.gather import look_up
+    from matrix.answers.evidence.stored import look_up
 
     evidence = look_up(project, running.store)
     for path in shipped.write(shipped.folder(project.table), evidence, project.stated):

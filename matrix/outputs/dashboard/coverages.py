@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from matrix.answers.operators.kept import Unmeasured
-from matrix.answers.operators.summary import CaseResult, Coverage, support_of
+from matrix.answers.operators.coverage import CaseResult, Coverage, support_of
+from matrix.answers.operators.stored import Unmeasured
 from matrix.outputs.dashboard.shards import SCHEMA, Shards, slug
 from matrix.outputs.documents.coverage import Beside, CoverageReport, elsewhere
 from matrix.outputs.documents.coverage import document as coverage_document

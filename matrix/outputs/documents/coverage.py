@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matrix.answers.operators.kept import Unmeasured
+from matrix.answers.operators.coverage import UNAVAILABLE, Coverage, Support
 from matrix.answers.operators.releases import ReleaseCoverage, releases
-from matrix.answers.operators.summary import UNAVAILABLE, Coverage, Support
+from matrix.answers.operators.stored import Unmeasured
 from matrix.families import Family
 from matrix.outputs.wording.columns import Column, column
 

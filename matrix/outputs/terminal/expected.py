@@ -8,8 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from matrix.answers.pick.best_overall import Overall
-from matrix.answers.pick.ranking import Ranked
+from matrix.answers.pick.ranking import Overall, Ranked
 from matrix.planning.cells import Cell
 
 SCHEMA = 1

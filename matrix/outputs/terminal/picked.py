@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.answers.pick.choose import Picked
-from matrix.answers.pick.request import PickRequest
+from matrix.answers.pick.ranking import PickRequest
 from matrix.answers.pick.search import Proof
 from matrix.judging.cells import CellResult
 from matrix.judging.judge import Judgement

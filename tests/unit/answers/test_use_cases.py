@@ -16,7 +16,7 @@ from fakes import Deed, good
 from packaging.version import Version
 from time_world import CELL, MOVED, NOW, Fault, TimeProject, verdicts
 
-from matrix.answers.evidence import EvidenceSource, read
+from matrix.answers.evidence.stored import EvidenceSource, read
 from matrix.app.project import Project
 from matrix.core import errors
 from matrix.environments.engine import BuildFailed

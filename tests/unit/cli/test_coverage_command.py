@@ -13,7 +13,7 @@ import small
 from fakes import Deed, npz
 from test_cli import Project, project
 
-from matrix.answers.operators import kept
+from matrix.answers.operators import stored
 from matrix.cli import chosen
 from matrix.store import Store
 
@@ -87,7 +87,7 @@ def test_one_object_and_nothing_else(covered: Project) -> None:
 
 def test_what_is_stored_is_neither_measured_nor_judged_again(covered: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     first = covered.json("coverage", "new")
-    monkeypatch.setattr(kept, "judge_cases", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr(stored, "judge_cases", lambda *_: pytest.fail("judged again"))
     assert covered.json("coverage", "new") == first
     assert covered.json("coverage", "--stored") == first
     assert len(covered.engine.seen) == 1
