@@ -12,14 +12,14 @@ from matrix.answers.blame.report import Story
 from matrix.answers.drift import RowDrift
 from matrix.answers.drift.document import document, text
 from matrix.answers.drift.gather import Past, beside_then, drifts
-from matrix.answers.evidence import recorded, source_of
-from matrix.answers.evidence.gather import gather
+from matrix.answers.evidence.stored import gather, recorded, source_of
 from matrix.answers.pick.choose import Picked, pick
-from matrix.answers.pick.request import PickRequest
+from matrix.answers.pick.ranking import PickRequest
 from matrix.answers.remedies import RemedySearch
 from matrix.answers.remedies.apply import Table
 from matrix.app.project import Project
-from matrix.app.runtime import Bounds, RecordedRun, RunOptions, Runtime, open_runtime
+from matrix.app.run_options import Bounds, RunOptions
+from matrix.app.runtime import RecordedRun, Runtime, open_runtime
 from matrix.app.sharding import partition
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, NothingSelected
 from matrix.environments.locks.keep import stale

@@ -1,4 +1,4 @@
-"""Releases and incidents as the real package index has them: its own pages, and locks resolved by uv."""
+"""Releases and incidents from the pages of the real package index, and locks resolved by uv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New releases on the real index: what they say of themselves, and the real table with rows for them."""
+"""New releases on the real index: their metadata, and the real table with rows for them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_releases_say_what_the_table_says_of_them(config: Config) -> None:
 
 
 def test_what_onnx_defines_is_what_is_published_later(config: Config) -> None:
-    """As of a release that its own VERSION_TABLE leaves out."""
+    """As of a release that is missing from its own VERSION_TABLE."""
     index = OfferedReleases(IndexSettings.resolve())
     for onnx in config.onnx[-4:]:
         files = index.read("onnx", Version(onnx.version), ONNX_FILES[1:])
@@ -89,7 +89,7 @@ def test_rows_for_all_that_is_new_and_then_nothing_is(mine: Project, config: Con
     )
     assert (tuple(again["opsets"]), tuple(again["dynamo"])) == (newest.opsets, newest.dynamo)
 
-    # Lines came, none went, and they are the rows of the document.
+    # Lines were added, none removed, and they are the rows of the document.
     after = mine.table.read_text(encoding="utf-8")
     changes = [line for line in difflib.ndiff(before.decode().splitlines(), after.splitlines()) if line[0] in "+-?"]
     assert {line[0] for line in changes} == {"+"}
@@ -99,7 +99,7 @@ def test_rows_for_all_that_is_new_and_then_nothing_is(mine: Project, config: Con
     rows = load_config(mine.table)
     assert {row.id for row in (*rows.exporters, *rows.converters)} >= set(document["rows"]) > set()
 
-    # The lock that is made of a proposed row is the one it was proposed for.
+    # Locking a proposed row gives the lock for which it was proposed.
     first = next(proposal for proposal in proposals if proposal["outcome"] == "lockable")
     locked = mine.call("lock", first["row"]["id"])
     assert locked.code == 0, locked.err
@@ -115,5 +115,5 @@ def test_without_an_index_nothing_is_known_and_nothing_written(mine: Project) ->
         done = mine.call("update", *arguments, "--index-url", NOWHERE)
         assert done.code == 7, done.err
         assert "torch: not known, the package index did not answer about torch" in done.out
-        assert "not everything could be judged (torch, onnx, onnx-tf, tensorflow)" in done.err
+        assert "could not decide about torch, onnx, onnx-tf, tensorflow" in done.err
     assert mine.table.read_bytes() == before

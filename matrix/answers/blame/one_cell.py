@@ -17,9 +17,10 @@ from matrix.answers.blame.questions import Blame, Changed
 from matrix.answers.blame.report import Story, on_the_first_day
 from matrix.answers.blame.search import investigate
 from matrix.answers.blame.text import answer
-from matrix.answers.evidence import recorded
+from matrix.answers.evidence.stored import recorded
 from matrix.app.project import Project
-from matrix.app.runtime import Bounds, RecordedRun, Runtime
+from matrix.app.run_options import Bounds
+from matrix.app.runtime import RecordedRun, Runtime
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, UsageError
 from matrix.environments.locks.live import LiveResolver
 from matrix.history.sides import BothSides

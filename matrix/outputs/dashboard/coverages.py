@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from matrix.answers.operators.kept import Unmeasured
-from matrix.answers.operators.summary import CaseResult, Coverage, support_of
+from matrix.answers.operators.coverage import CaseResult, Coverage, support_of
+from matrix.answers.operators.stored import Unmeasured
 from matrix.outputs.dashboard.schema import (
     SCHEMA,
     CoverageOfRow,

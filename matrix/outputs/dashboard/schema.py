@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 # That of `typing` is not enough for pydantic before Python 3.12.
 from typing_extensions import TypedDict
 
-from matrix.answers.operators.summary import Status
+from matrix.answers.operators.coverage import Status
 from matrix.outputs.documents.coverage import CaseFinding
 from matrix.outputs.documents.run import CellDocument, FindingWords
 from matrix.table.model import Role, Verdict

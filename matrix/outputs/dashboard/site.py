@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from matrix import __version__
-from matrix.answers.operators.kept import Coverages, Unmeasured
-from matrix.answers.operators.summary import Coverage
+from matrix.answers.operators.coverage import Coverage
+from matrix.answers.operators.stored import Coverages, Unmeasured
 from matrix.app.project import Project
 from matrix.core.errors import NothingSelected, UsageError
 from matrix.history import Conclusion, History, read_history

@@ -8,9 +8,9 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from matrix.answers.operators.kept import Unmeasured
+from matrix.answers.operators.coverage import UNAVAILABLE, CaseResult, Coverage, Support
 from matrix.answers.operators.releases import ReleaseCoverage, releases
-from matrix.answers.operators.summary import UNAVAILABLE, CaseResult, Coverage, Support
+from matrix.answers.operators.stored import Unmeasured
 from matrix.families import Family
 from matrix.outputs.wording.columns import Column, column
 from matrix.table.model import Verdict

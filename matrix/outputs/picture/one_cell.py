@@ -22,7 +22,7 @@ from matrix.table.selectors import Condition
 _TIER = "picture"
 
 
-@dataclass
+@dataclass(frozen=True)
 class OneCell(Project):
     """A project whose table has one tier more, which is one cell, and which it asks for."""
 

@@ -9,8 +9,8 @@ from typing import get_args
 from rich.console import Console
 from rich.text import Text
 
+from matrix.answers.operators.coverage import Status
 from matrix.answers.operators.releases import Disagreement, Form, Found, ReleaseCoverage, releases
-from matrix.answers.operators.summary import Status
 from matrix.judging.finding import Finding
 from matrix.outputs.documents.coverage import CoverageReport, elsewhere
 from matrix.outputs.documents.markdown import escaped

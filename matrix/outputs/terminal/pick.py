@@ -1,4 +1,4 @@
-"""Toolchains for a model, expected and proven, as text and JSON."""
+"""Toolchains for a model, expected and verified, as text and JSON."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from matrix.answers.pick.best_overall import Overall
 from matrix.answers.pick.choose import Picked
-from matrix.answers.pick.ranking import Ranked
-from matrix.answers.pick.request import PickRequest
+from matrix.answers.pick.ranking import Overall, PickRequest, Ranked
 from matrix.answers.pick.search import Proof
 from matrix.judging.cells import CellResult
 from matrix.judging.judge import Judgement
@@ -72,7 +70,7 @@ def print_picked(picked: Picked, wanted: PickRequest, folder: str | None) -> Non
     if 0 < len(picked.proofs) < wanted.prove:
         console.print(f"only {len(picked.proofs)} of the {wanted.prove} toolchains asked for")
     if not picked.proofs:
-        console.print(Text("No toolchain was proven.", style="bold red"))
+        console.print(Text("No toolchain was verified.", style="bold red"))
     candidates = words.counted(len(picked.ranked), "candidate toolchain")
     console.print(f"{words.counted(picked.conversions, 'conversion')}; considered {candidates}")
     if folder is not None:
@@ -170,7 +168,7 @@ def _proof(proof: Proof) -> Text:
     if cell.exporter.writes:
         exported = f"torch=={cell.exporter.torch} ({cell.exporter.via}) at opset {cell.opset} on Python "
         exported += f"{minor(result.export.python)}, then "
-    text = Text.assemble(("Proven: ", "bold green"), exported, f"{words.pins(result)} on Python {result.python}")
+    text = Text.assemble(("Verified: ", "bold green"), exported, f"{words.pins(result)} on Python {result.python}")
     if cell.changes:
         text.append(f"\n    with {', '.join(step.words for step in cell.changes)}")
     text.append(f"\n    the numbers match, largest difference {words.max_abs(result)}")

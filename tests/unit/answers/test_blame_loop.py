@@ -22,7 +22,8 @@ from matrix.answers.blame import loop as inquiry
 from matrix.answers.blame import one_cell as blaming
 from matrix.answers.blame.questions import Measured
 from matrix.answers.blame.report import Story
-from matrix.app.runtime import Bounds, RunOptions, Runtime, open_runtime
+from matrix.app.run_options import Bounds, RunOptions
+from matrix.app.runtime import Runtime, open_runtime
 from matrix.core import errors
 from matrix.history.sides import BothSides, both_sides
 from matrix.store import Store
@@ -226,8 +227,7 @@ def test_the_exporter_may_be_the_one_that_moved(project: TimeProject) -> None:
 
 def test_a_build_of_torch_is_blamed_as_that_build(project: TimeProject) -> None:
     project.engine.faults.append(Fault({"typing-extensions": ">=4.2"}, "no attribute 'x'", "export"))
-    session = project.session()
-    session.torch_build = "cpu"
+    session = project.session().selecting(torch_build="cpu")
     story = driver.blame(session, RunOptions(), "net/torch-2.13.0-torchscript~now@10/old", NOW, Bounds(30))
     assert (story.row, story.blame.kind) == ("torch-2.13.0", "broken")
     assert culprits(story) == [("typing-extensions", "4.2.0")]
@@ -241,7 +241,7 @@ def test_a_file_has_no_exporter_to_blame(project: TimeProject) -> None:
     given = session.stated.models[0].model_copy(
         update={"id": "mine", "factory": None, "onnx": str(project.root / "net.onnx"), "builder": None}
     )
-    session.given = (given,)
+    session = session.selecting(given=(given,))
     with pytest.raises(errors.UsageError, match="a file has no exporter"):
         driver.blame(session, RunOptions(), "mine/file~now/new", NOW, Bounds(30))
 

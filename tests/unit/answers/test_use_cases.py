@@ -16,7 +16,7 @@ from fakes import Deed, good
 from packaging.version import Version
 from time_world import CELL, MOVED, NOW, Fault, TimeProject, verdicts
 
-from matrix.answers.evidence import EvidenceSource, read
+from matrix.answers.evidence.stored import EvidenceSource, read
 from matrix.app.project import Project
 from matrix.core import errors
 from matrix.environments.engine import BuildFailed
@@ -375,11 +375,11 @@ def test_now_is_today_unless_another_day_is_named(project: TimeProject) -> None:
     ("arguments", "words"),
     [
         (["--as-of", "2022-06-10"], "add --resolution now or both"),
-        (["--resolution", "now", "--as-of", "2999-01-01"], "nobody knows yet"),
+        (["--resolution", "now", "--as-of", "2999-01-01"], "is in the future"),
         (["--resolution", "now", "--as-of", "yesterday"], "--as-of"),
         (["--resolution", "tomorrow"], "--resolution"),
         (["--blame"], "add --resolution now or both"),
-        (["--resolution", "now", "--locked"], "--locked resolves nothing"),
+        (["--resolution", "now", "--locked"], "--locked cannot be combined"),
         (["--resolution", "now", "--blame", "--blame-runs", "1"], "--blame-runs"),
         (["--resolution", "now", "--blame", "--blame-minutes", "0"], "--blame-minutes"),
     ],

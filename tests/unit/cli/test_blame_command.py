@@ -1,4 +1,4 @@
-"""`blame`: its options, what it prints where, what it writes, and how it ends."""
+"""`blame`: its options, output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_command_is_recorded(broken: TimeProject) -> None:
 def test_no_cure(broken: TimeProject) -> None:
     code, out, err = broken("blame", CELL, *BAD, "--runs", "2")
     assert code == errors.NoCure.exit_code == 17 and out.startswith("broken between 2022-02-16 and ")
-    assert "no cure found in 2 runs" in err
+    assert "no fix found in 2 runs" in err
     code, out, _ = broken("blame", CELL, *BAD, "--runs", "2", "--format", "json")
     assert code == 17 and json.loads(out)["cure"] is None
 
@@ -118,7 +118,7 @@ def test_where_nobody_broke_it_nothing_is_wrong(project: TimeProject, fault: Fau
         (["net"], "is not the id of a cell"),
         (["net/torch-1.12.1@8/newer"], "no converter 'newer'; it has: old, new"),
         (["net/torch-1.12.1@99/new"], "takes opsets 7 to 16"),
-        ([CELL, "--bad", "2999-01-01"], "nobody knows yet"),
+        ([CELL, "--bad", "2999-01-01"], "is in the future"),
         ([CELL, "--bad", "soon"], "--bad"),
         ([CELL, *BAD, "--good", "2022-06-10"], "--good 2022-06-10 is not before 2022-06-10"),
         ([CELL, *BAD, "--good", "2022-02-15"], "new is resolved as of 2022-02-16"),
@@ -161,7 +161,7 @@ def test_a_good_day(broken: TimeProject) -> None:
 
 
 def test_minutes_end_it(broken: TimeProject) -> None:
-    """So few that they are over before the first run: what needs one is not known."""
+    """The minutes are over before the first run."""
     code, out, _ = broken("blame", CELL, *BAD, "--minutes", "0.0000001", "--format", "json")
     assert json.loads(out)["cost"]["runs"] == 0 and not broken.engine.worked
     assert code == errors.Indeterminate.exit_code
@@ -171,7 +171,7 @@ def test_minutes_end_it(broken: TimeProject) -> None:
 
 
 def applied(project: TimeProject, diff: str) -> Any:
-    """The table after `patch` took the text."""
+    """Return the table after `patch` has applied the text."""
     folder = project.root / "elsewhere"
     folder.mkdir()
     shutil.copy(project.root / "matrix.yml", folder)
@@ -184,7 +184,7 @@ def test_the_cure_as_a_change_of_the_table(broken: TimeProject) -> None:
     before = (broken.root / "matrix.yml").read_bytes()
     code, out, err = broken("blame", CELL, *BAD, "--fix", "cure.diff")
     diff = (broken.root / "cure.diff").read_text()
-    assert code == 0 and "+++" not in out and "what cures it, as a change of" in err and "cure.diff" in err
+    assert code == 0 and "+++" not in out and "wrote the fix, as a change of" in err and "cure.diff" in err
     assert (broken.root / "matrix.yml").read_bytes() == before
     rule = applied(broken, diff).companions[-1]
     assert rule.add == {"protobuf": "<4"} and "protobuf 4.21.1" in rule.why and "2022-05-27" in rule.why
@@ -210,12 +210,12 @@ def test_the_cure_is_a_part_of_the_object(broken: TimeProject) -> None:
 
 def test_without_a_cure_there_is_no_change(broken: TimeProject) -> None:
     code, _, err = broken("blame", CELL, *BAD, "--runs", "2", "--fix", "cure.diff")
-    assert code == 17 and "there is no cure to write down; cure.diff is left as it was" in err
+    assert code == 17 and "no fix to write; cure.diff is unchanged" in err
     assert not (broken.root / "cure.diff").exists()
 
 
 def test_the_cured_table_matches_now(broken: TimeProject) -> None:
-    """What it is for: apply, lock again, and what was broken works."""
+    """Apply the diff, lock again, and the broken cell works."""
     broken("blame", CELL, *BAD, "--fix", "cure.diff")
     subprocess.run(["patch", "-p1", "-i", "cure.diff"], cwd=broken.root, check=True, capture_output=True)
     broken.write((broken.root / "matrix.yml").read_text())

@@ -25,13 +25,10 @@ from test_releases_survey import TODAY, Fake, index, listed, outcomes
 from matrix.answers.blame.table_patch import _whens
 from matrix.answers.evidence import Evidence
 from matrix.answers.evidence.derive import entry_of
-from matrix.answers.pick import request as wanted
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import read_constraint
-from matrix.answers.pick.derived_rows import stretched
-from matrix.answers.pick.ranking import Preferences, Ranked, rank
-from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import PickRequest
+from matrix.answers.pick.derived_rows import derived_rows
+from matrix.answers.pick.ranking import PickRequest, Ranked, preferred, rank, ranker, relaxations
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction, Predictor
 from matrix.answers.releases.edit import additions, changed_table, noted
@@ -230,7 +227,7 @@ def test_all_of_them_are_ranked_and_tried(candidates: Candidates) -> None:
     cells = candidates.cells(config.models[0])
     predictor = Predictor(config, Evidence(profiles={profile().key: profile()}), locks=candidates.locks)
     for preference in ("newest", "smallest", "fastest", "most-accurate"):
-        prefer = Preferences([entry()]).key(preference)  # type: ignore[arg-type]
+        prefer = preferred(preference, [entry()])  # type: ignore[arg-type]
         ranked = rank(cells, predictor.predict, prefer)
         assert len(ranked) == len(cells)
     asked = (read_constraint("tensorflow", "3"), read_constraint("torch", "1.12"))
@@ -263,7 +260,7 @@ def test_rows_are_made_of_the_closest_of_their_family(config: Config) -> None:
 
     def made(*constraints: str) -> list[tuple[str, str]]:
         asked = [read_constraint(*constraint.split(" ", 1)) for constraint in constraints]
-        return [(row.id, getattr(row, "family", "")) for row in stretched(config, locks, asked, released)]
+        return [(row.id, getattr(row, "family", "")) for row in derived_rows(config, locks, asked, released)]
 
     # Nothing of ours comes to a protobuf that it pins by installing it beside.
     assert made("protobuf 4.25") == []
@@ -276,7 +273,7 @@ def test_rows_are_made_of_the_closest_of_their_family(config: Config) -> None:
 
 def test_the_session_ranks_them(config: Config) -> None:
     session: Any = SimpleNamespace(config=config, offered=config, locks=small.locks(config), build=None)
-    ranked = wanted.ranking(session, PickRequest(config.models[0]), Evidence())(())
+    ranked = ranker(session, PickRequest(config.models[0]), Evidence())(())
     assert {item.cell.converter.id for item in ranked} == {"old", "new", "text", "script", "one", "two"}
     print_expected(ranked, set())
 
@@ -307,7 +304,7 @@ def test_a_direct_cell_is_foretold_by_what_its_row_made_of_others(config: Config
     assert foretold().probability == 0.5
     assert foretold(seen("net", "match")).probability > 0.95
     good = foretold(*(seen(f"m{number}", "match") for number in range(8)))
-    assert good.probability > 0.8 and good.basis == ("what this row made of other models",)
+    assert good.probability > 0.8 and good.basis == ("other models with this row",)
     error = {"role": "converter", "stage": "convert", "reason": "no-such-thing", "said": "no"}
     bad = foretold(*(seen(f"m{number}", "error", **error) for number in range(3)))
     assert bad.probability < 0.3

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from matrix.answers.operators.kept import Unmeasured
-from matrix.answers.operators.summary import CaseResult, Coverage
+from matrix.answers.operators.coverage import CaseResult, Coverage
+from matrix.answers.operators.stored import Unmeasured
 from matrix.families import family_named
 from matrix.judging.finding import Finding
 from matrix.outputs.dashboard.coverages import write_coverages

@@ -161,7 +161,7 @@
 
   // ---- copying; the old way too, since a page from a folder may have no clipboard
   async function copy(button, text) {
-    let done = false;
+    let done;
     try {
       await navigator.clipboard.writeText(text);
       done = true;

@@ -4,7 +4,7 @@
    nothing here knows) the items that know most of it come first. */
 (() => {
   const { state, plural } = Matrix;
-  const words = (text) => [...new Set(text.toLowerCase().match(/[\p{L}\p{N}_]+(?:[.\-][\p{L}\p{N}_]+)*/gu) || [])];
+  const words = (text) => [...new Set(text.toLowerCase().match(/[\p{L}\p{N}_]+(?:[.-][\p{L}\p{N}_]+)*/gu) || [])];
 
   for (const field of document.querySelectorAll("[data-filter]")) {
     const list = document.querySelector(field.dataset.filter);

@@ -337,7 +337,7 @@
     columns.append(el("col", { style: { width: `${FIRST}px` } }));
     for (const [, places] of exporters) {
       const width = words ? Math.min(210, Math.floor(room)) : Math.max(widest, Math.ceil(74 / places.length), Math.min(46, Math.floor(room)));
-      for (const place of places) columns.append(el("col", { style: { width: `${width}px` } }));
+      places.forEach(() => columns.append(el("col", { style: { width: `${width}px` } })));
       wide += width * places.length;
     }
     const first = el("tr", {}, el("th", { class: "corner", rowspan: "2", scope: "col" }, el("span", {}, "converter"), el("span", { class: "muted" }, "exporter, opset →")));
