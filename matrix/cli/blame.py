@@ -138,4 +138,4 @@ def _proposal(project: Project, story: Story) -> TablePatch:
 
     assert story.blame.cure is not None
     rows = {row.id: row for row in (*project.stated.exporters, *project.stated.converters)}
-    return proposal(project.table, project.stated, rows[story.row], story.blame.cure.ranges, why(story))
+    return proposal(project.table, rows[story.row], story.blame.cure.ranges, why(story))

@@ -23,12 +23,18 @@ def load_config(
 
     Raises ConfigError listing every problem found, one a line, each with its place and what to do.
     """
-    source = read_source(path)
+    return checked(read_source(path), reasons, families)
+
+
+def checked(
+    source: TableSource, reasons: frozenset[str] | None = None, families: Mapping[str, RowRules] | None = None
+) -> Config:
+    """Return the table that `source` states; arguments and errors are those of `load_config`."""
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:
         raise ConfigError(_explain(error, source)) from error
-    found = [*problems(config, reasons, families), *_absent_files(config, path.parent)]
+    found = [*problems(config, reasons, families), *_absent_files(config, source.path.parent)]
     if found:
         raise ConfigError("\n".join(f"{source.where(place)}: {message}" for place, message in found))
     return config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from matrix.answers.releases.edit import Additions, section_of
+from matrix.answers.releases.additions import Additions, section_of
 from matrix.answers.releases.survey import ProposedRow, Survey
 
 SCHEMA = 1
