@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from matrix.answers.blame.one_cell import blame_all, blame_cell
-from matrix.answers.blame.report import Story
+from matrix.answers.blame.cells import blame_all, blame_cell
+from matrix.answers.blame.report import BlameReport
 from matrix.answers.drift import RowDrift
 from matrix.answers.drift.document import document, text
 from matrix.answers.drift.gather import Past, beside_then, drifts
@@ -16,8 +16,8 @@ from matrix.answers.evidence import recorded, source_of
 from matrix.answers.evidence.gather import gather
 from matrix.answers.pick.choose import Picked, pick
 from matrix.answers.pick.request import PickRequest
-from matrix.answers.remedies import RemedySearch
 from matrix.answers.remedies.apply import Table
+from matrix.answers.remedies.search import RemedySearch
 from matrix.app.project import Project
 from matrix.app.runtime import Bounds, RecordedRun, RunOptions, Runtime, open_runtime
 from matrix.app.sharding import partition
@@ -156,7 +156,7 @@ def choose_toolchain(project: Project, options: RunOptions, wanted: PickRequest)
 
 def blame(
     project: Project, options: RunOptions, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
-) -> Story:
+) -> BlameReport:
     """Who broke a cell. Raises what `open_runtime` and `blame_cell` do."""
     # A slip of the pen leaves no run behind.
     cell_named(project.config, project.locks, str(CellId.parse(cell).own))

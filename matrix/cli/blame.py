@@ -14,7 +14,7 @@ import click
 from matrix.cli.options import engine_options, model_options, open_project, store_option, table_options
 
 if TYPE_CHECKING:
-    from matrix.answers.blame.report import Story
+    from matrix.answers.blame.report import BlameReport
     from matrix.answers.blame.table_patch import TablePatch
     from matrix.app.project import Project
 
@@ -132,7 +132,7 @@ def blame(
         raise NoCure(f"no cure found in {story.blame.tests} runs")
 
 
-def _proposal(project: Project, story: Story) -> TablePatch:
+def _proposal(project: Project, story: BlameReport) -> TablePatch:
     from matrix.answers.blame.report import why
     from matrix.answers.blame.table_patch import proposal
 

@@ -12,7 +12,7 @@ def schema(check: str | None) -> None:
     from pathlib import Path
 
     from matrix.core.errors import ConfigError
-    from matrix.table.schema import json_schema
+    from matrix.table.model import json_schema
 
     text = json_schema()
     if check is None:

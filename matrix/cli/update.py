@@ -26,7 +26,7 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
 
     from matrix.answers.releases import report
     from matrix.answers.releases.additions import additions, changed_table, noted
-    from matrix.answers.releases.offered import OfferedReleases
+    from matrix.answers.releases.index import IndexReleases
     from matrix.answers.releases.survey import survey
     from matrix.core import files as durable
     from matrix.core.errors import ConfigError, Indeterminate, NewReleases, UsageError
@@ -41,7 +41,7 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
     data = path.read_bytes()
     before = data.decode()
     today = dt.datetime.now(dt.UTC).date()
-    found = survey(project.stated, noted(before), OfferedReleases(project.settings, _say), today)
+    found = survey(project.stated, noted(before), IndexReleases(project.settings, _say), today)
     added = additions(found)
     after = changed_table(parse_source(before, project.table), added)
     diff = difference(before, after, project.table.name)

@@ -6,6 +6,7 @@ Scalars arrive as strings (see load.py), so that `1.10` stays a version and neve
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Annotated, Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -323,3 +324,10 @@ class Config(Strict):
     tiers: dict[Identifier, Tier]
     default_tier: Identifier = "quick"
     expect: tuple[Expectation, ...] = ()
+
+
+def json_schema() -> str:
+    """The schema as text, ending in a newline."""
+    schema = Config.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -15,9 +15,9 @@ from itertools import pairwise
 from typing import Any
 from xml.sax.saxutils import escape
 
-from matrix.answers.blame.questions import Resolved
-from matrix.answers.blame.report import Standing, Story, accused, days, ranges_text, standing
+from matrix.answers.blame.report import BlameReport, Standing, days, ranges_text, standing, suspects
 from matrix.answers.blame.text import answer, joined, remedy
+from matrix.answers.blame.types import Resolved
 
 # Pixels: the plot and its margins, marks, rows of text with the widest that a bold letter is in a common font, and
 # where texts may begin and end and the cure is, from the plot's left side.
@@ -61,14 +61,14 @@ class _Name:
     end: float
 
 
-def picture(story: Story) -> str:
+def picture(report: BlameReport) -> str:
     """Return the timeline as SVG."""
     import vl_convert
 
-    first, span = story.blame.then.recipe.as_of, _span(story)
+    first, span = report.blame.then.recipe.as_of, _span(report)
     years = {"interval": "year", "step": math.ceil(span / 365.25 / 9)}
     domain = [_time(first), _time(first + dt.timedelta(days=span))]
-    names = _rows([*_names(story)][:5])
+    names = _rows([*_names(report)][:5])
     spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "autosize": "none",
@@ -101,11 +101,11 @@ def picture(story: Story) -> str:
                 "axis": {"values": [0, 1], "labelExpr": "datum.value ? 'works' : 'fails'"},
             },
         },
-        "layer": [*_timeline(story), *_texts(story, names)],
+        "layer": [*_timeline(report), *_texts(report, names)],
     }
     dark = "".join(f'[fill="{one}"]{{fill:{two}}}[stroke="{one}"]{{stroke:{two}}}' for one, two in _DARK.items())
     head = (
-        f"<title>{escape(_clean(answer(story)))}</title><desc>{escape(_clean(story.cell))}</desc><style>"
+        f"<title>{escape(_clean(answer(report)))}</title><desc>{escape(_clean(report.cell))}</desc><style>"
         f"text{{paint-order:stroke;stroke-width:6px;stroke-linejoin:round;stroke:{_PAPER}}}"
         f"@media (prefers-color-scheme:dark){{text{{stroke:{_DARK[_PAPER]}}}{dark}}}</style>"
     )
@@ -116,9 +116,9 @@ def _layer(values: Values, mark: str, encoding: Mapping[str, object] | None = No
     return {"data": {"values": values}, "mark": {"type": mark, **style}, "encoding": encoding or {}}
 
 
-def _timeline(story: Story) -> Iterator[dict[str, Any]]:
+def _timeline(report: BlameReport) -> Iterator[dict[str, Any]]:
     """Yield ticks of all distinct environments, line and marks of those in which the cell was run, and the cure."""
-    blame = story.blame
+    blame = report.blame
     known = {environment.recipe.as_of: environment for environment in (blame.now, blame.then, *blame.timeline)}
     members = [known[day] for day in sorted(known)]
     # One path, interrupted after each tick.
@@ -196,23 +196,23 @@ def _by_standing(values: Mapping[Standing, str]) -> dict[str, Any]:
     return {"field": "standing", "type": "nominal", "scale": scale, "legend": None}
 
 
-def _names(story: Story) -> Iterator[_Name]:
+def _names(report: BlameReport) -> Iterator[_Name]:
     """Yield the names, the most important first."""
-    blame = story.blame
+    blame = report.blame
     cure = []
     if blame.cure is not None:
         cure = [_name(f"cure: {ranges_text(blame.cure.ranges)}", _CURED, 1)]
     elif blame.kind == "broken":
-        cure = [_name(remedy(story), _CURED)]
+        cure = [_name(remedy(report), _CURED)]
     if not blame.transitions:
         yield from (_name(blame.kind, 0), *cure)
     for number, transition in enumerate(blame.transitions):
         step = (transition.before if blame.kind == "mended" else transition.after).recipe.as_of
-        who = accused(story, transition)
+        who = suspects(report, transition)
         name, uploads = f"one of {len(who)} packages" if who else "no package", list[dt.date]()
         if transition.culprits is not None:
             name, uploads = joined(who), [one.uploaded for one in who if one.uploaded]
-        x = _WIDTH * min(max((step - blame.then.recipe.as_of).days / _span(story), 0), 1)
+        x = _WIDTH * min(max((step - blame.then.recipe.as_of).days / _span(report), 0), 1)
         day = f" {max(uploads, default=max(days(transition)))}"
         if number == 0:
             yield from (_name(name, x, 1, day), *cure)
@@ -240,7 +240,7 @@ def _rows(names: Sequence[_Name]) -> list[tuple[_Name, int]]:
     return placed
 
 
-def _texts(story: Story, names: Sequence[tuple[_Name, int]]) -> Iterator[dict[str, Any]]:
+def _texts(report: BlameReport, names: Sequence[tuple[_Name, int]]) -> Iterator[dict[str, Any]]:
     """Yield the names above their lines, and the first and the last day below the axis."""
     for name, row in names:
         if name.level is not None:
@@ -251,7 +251,7 @@ def _texts(story: Story, names: Sequence[tuple[_Name, int]]) -> Iterator[dict[st
         x, align = (name.start, "left") if name.start == name.x else (name.end, "right")
         yield _layer([{}], "text", _fixed({"x": x, "y": -row}), align=align, fontWeight=600, text=name.text)
     below = {"y": _HEIGHT + _BOTTOM - 12}
-    then, now = (f"{word} {end.recipe.as_of}" for word, end in (("then", story.blame.then), ("now", story.blame.now)))
+    then, now = (f"{word} {end.recipe.as_of}" for word, end in (("then", report.blame.then), ("now", report.blame.now)))
     yield _layer([{}], "text", _fixed({"x": _START, **below}), align="left", text=then)
     yield _layer([{}], "text", _fixed({"x": _WIDTH + 12, **below}), align="right", text=now)
 
@@ -260,8 +260,8 @@ def _fixed(pixels: Mapping[str, float]) -> dict[str, Any]:
     return {channel: {"value": pixel} for channel, pixel in pixels.items()}
 
 
-def _span(story: Story) -> int:
-    return max((story.blame.now.recipe.as_of - story.blame.then.recipe.as_of).days, 1)
+def _span(report: BlameReport) -> int:
+    return max((report.blame.now.recipe.as_of - report.blame.then.recipe.as_of).days, 1)
 
 
 def _time(day: dt.date) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from matrix.answers.blame.questions import Ranges
+from matrix.answers.blame.types import Ranges
 from matrix.core.errors import ConfigError
 from matrix.environments.locks.request import all_requests, make_request
 from matrix.families import family_of
@@ -24,9 +24,9 @@ from matrix.table.source import Place, TableSource, read_source
 
 @dataclass(frozen=True)
 class TablePatch:
-    """`diff` is a unified one, for `patch -p1` or `git apply` in the table's folder. `stale` are the environments whose
-    locks no longer answer their rows once it is applied. Where no diff could be made it is '' and `by_hand` says what
-    to write instead."""
+    """A unified diff, for `patch -p1` or `git apply` in the table's folder. `stale` are the environments whose locks
+    have to be made again once it is applied. If no diff could be made, `diff` is '' and `by_hand` says what to write.
+    """
 
     diff: str
     stale: tuple[str, ...] = ()
@@ -34,12 +34,12 @@ class TablePatch:
 
     @property
     def text(self) -> str:
-        """The diff under comments, which `patch` and `git apply` skip."""
+        """Return the diff below comments, which `patch` and `git apply` skip."""
         if self.by_hand:
             return self.by_hand
-        lines = [f"# applies with `patch -p1` in the table's folder; then lock again: {' '.join(self.stale)}"]
+        lines = [f"# apply with `patch -p1` in the table's folder, then lock again: {' '.join(self.stale)}"]
         if len(self.stale) > 1:
-            lines.append("# rules hold for `then` too, so the committed locks of all these rows become stale")
+            lines.append("# rules apply to `then` too, so the committed locks of all these rows become stale")
         return "\n".join(lines) + "\n" + self.diff
 
 
@@ -103,18 +103,20 @@ def _both(one: str | None, other: str) -> str:
 
 
 def _rule(config: Config, row: Row, add: dict[str, str], why: str) -> Companion:
-    """Matched by the row, and by its minor's other rows unless one of them could not live with it."""
+    """Return a rule that matches the row and, unless one of them conflicts with it, the other rows of its minor
+    version. Raises ConfigError if every rule conflicts.
+    """
     *wide, narrow = _whens(row)
     for when in (*wide, narrow):
         rule = Companion(when=when, add=add, why=why)
         wrong = _wrong(config, rule)
         if applies(when, row.pins) and not wrong:
             return rule
-    raise ConfigError(f"no rule of the table can cure {row.id}: {wrong}")
+    raise ConfigError(f"no rule can cure {row.id}: {wrong}")
 
 
 def _whens(row: Row) -> Iterator[dict[str, str]]:
-    """Ranges that the row's pins fulfil, the widest first."""
+    """Yield conditions that the row's pins meet, the widest first."""
     exact = {package: f"=={version}" for package, version in row.pins.items()}
     match row:
         case ExporterRow():
@@ -133,8 +135,9 @@ def _minor(version: str) -> str:
 
 
 def _wrong(config: Config, rule: Companion) -> str:
-    """Why the table does not hold with the rule, '' where it does. A companion that another rule holds at one version
-    outside the range would leave its row without a solution, which the table's own checks do not see."""
+    """Return why the table is not valid with the rule, '' if it is. The table's own checks do not notice a companion
+    that another rule pins outside the range, which would leave its row without a solution.
+    """
     after = _with_rule(config, rule)
     new = [message for place, message in problems(after) if place[:2] == ("companions", len(config.companions))]
     if new:
@@ -143,7 +146,7 @@ def _wrong(config: Config, rule: Companion) -> str:
         if row.companions and applies(rule.when, row.pins):
             for package, version in make_request(after, row).pinned:
                 if package in rule.add and not SpecifierSet(rule.add[package]).contains(version, prereleases=True):
-                    return f"{row.id} has {package} {version} by another rule"
+                    return f"{row.id} requires {package} {version} by another rule"
     return ""
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from packaging.version import Version
 
-from matrix.answers.blame.questions import Changed
+from matrix.answers.blame.types import Changed
 from matrix.packages.lock import Lock
 
 Outcome = Literal["resolved", "unsatisfiable"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from matrix.answers.blame.questions import Changed
+from matrix.answers.blame.types import Changed
 from matrix.answers.drift import Incident, RowDrift, VerdictChange
-from matrix.answers.drift.sentence import Totals, sentence
 from matrix.judging.finding import Finding
 
 SCHEMA = 1
@@ -19,6 +19,32 @@ _NAMED = 8
 _GIST = 300
 
 _NO_BLAMES: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How many locks of how many rows changed, were resolved for the first time, and what became of cells."""
+
+    rows: int
+    locks: int
+    first: int
+    verdicts: int
+    broken: int
+    mended: int
+    unknown: int
+    incidents: int
+
+
+def sentence(totals: Totals) -> str:
+    parts = [f"{totals.locks} of {_count(totals.rows, 'lock')} changed"]
+    if totals.first:
+        parts.append(f"{totals.first} resolved for the first time")
+    named = totals.broken or totals.mended
+    detail = f" ({totals.broken} broken, {totals.mended} mended)" if named else ""
+    parts.append(f"{_count(totals.verdicts, 'cell')} changed{detail}")
+    if totals.unknown:
+        parts.append(f"{totals.unknown} could not be measured")
+    return "drift: " + ", ".join([*parts, _count(totals.incidents, "new incident")])
 
 
 def text(drifts: Sequence[RowDrift], blames: Mapping[str, str] = _NO_BLAMES) -> str:

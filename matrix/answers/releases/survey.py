@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice, product
-from typing import Literal
+from typing import Literal, Protocol
 
 from packaging.version import Version
 
 from matrix.answers.releases.facts import ONNX_FILES, TORCH_FILES, onnx_release, torch_opsets
-from matrix.answers.releases.gist import gist
-from matrix.answers.releases.offered import Offered
 from matrix.answers.releases.releases import LeftOut, NewRelease, news
 from matrix.core.errors import ConfigError, Indeterminate
-from matrix.environments.locks.request import make_request
+from matrix.environments.locks.request import Request, make_request
 from matrix.families import Family, in_order
 from matrix.packages.index import Package, PackageUnknown
 from matrix.packages.lock import Lock
@@ -28,9 +27,35 @@ TRIES = 6
 # Packages with a section of their own in the table.
 ONNX, TORCH = "onnx", "torch"
 
+_SECTION = re.compile(r"^Python ([\d., ]+):$", re.MULTILINE)
+_BECAUSE = re.compile(r"Because (.*?)(?:, we can conclude that|$)")
+_CHOICES = re.compile(r"depends on one of: (\S+)(?: \S+)* (\S+) and ")
+# Says more about a Python than about the row.
+_OF_A_PYTHON = re.compile(
+    r"ABI tag|no usable wheels|no wheels|Requires-Python|the (?:current|requested) Python version"
+)
+_LONGEST = 240
+
 Fact = OnnxRelease | TorchRelease
 NewRow = ExporterRow | ConverterRow
 Standing = Literal["lockable", "unsatisfiable", "undecided"]
+
+
+class ReleaseSource(Protocol):
+    """What the survey asks. All of it raises Indeterminate where there is no answer."""
+
+    def package(self, name: str) -> Package:
+        """All files of a package. Raises PackageUnknown for one that is not there, DatesUnknown where the index gives
+        no upload times."""
+        ...
+
+    def read(self, name: str, version: Version, members: tuple[str, ...]) -> dict[str, str]:
+        """The files `members` of a release, as far as it has them, as text."""
+        ...
+
+    def lock(self, request: Request) -> Lock:
+        """The lock of a request; nothing is written."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -95,10 +120,10 @@ def beside(package: str, family: str) -> str:
     return f"{package} beside {family}" if family else package
 
 
-def survey(config: Config, noted: Collection[tuple[str, Version]], offered: Offered, today: dt.date) -> Survey:
+def survey(config: Config, noted: Collection[tuple[str, Version]], index: ReleaseSource, today: dt.date) -> Survey:
     """Look for what is newer than the newest of each package in the table. `noted` are releases that the table says
     it was tried without success to have, each package as `beside` names it; they are not tried again."""
-    watch = _Watch(config, noted, offered, today)
+    watch = _Watch(config, noted, index, today)
     watch.look()
     return Survey(today, tuple(watch.proposals), tuple(watch.left), tuple(watch.unlisted))
 
@@ -107,7 +132,7 @@ def survey(config: Config, noted: Collection[tuple[str, Version]], offered: Offe
 class _Watch:
     config: Config
     noted: Collection[tuple[str, Version]]
-    offered: Offered
+    index: ReleaseSource
     today: dt.date
     proposals: list[ProposedRow] = field(default_factory=list)
     left: list[LeftOut] = field(default_factory=list)
@@ -159,7 +184,7 @@ class _Watch:
         names = (package, beside(package, family))
         noted = [version for name, version in self.noted if name in names]
         try:
-            listed = self.offered.package(package)
+            listed = self.index.package(package)
             found, left = news(
                 known, noted, listed, self.config.resolver.pythons, self.today, self._in_place_of(package)
             )
@@ -173,7 +198,7 @@ class _Watch:
     def _in_place_of(self, package: str) -> Package | None:
         substitute = self.config.resolver.replace.get(package)
         try:
-            return self.offered.package(substitute) if substitute else None
+            return self.index.package(substitute) if substitute else None
         except PackageUnknown:
             return None
 
@@ -181,7 +206,7 @@ class _Watch:
         for release in self._new(TORCH, self._section(TORCH)):
             proposal = ProposedRow("torch", release.version)
             try:
-                opsets, dynamo = torch_opsets(self.offered.read("torch", release.version, TORCH_FILES))
+                opsets, dynamo = torch_opsets(self.index.read("torch", release.version, TORCH_FILES))
             except (Indeterminate, ValueError) as error:
                 self.proposals.append(replace(proposal, undecided=f"its opsets are not known: {error}"))
                 continue
@@ -195,7 +220,7 @@ class _Watch:
     def _read_onnx(self, release: NewRelease) -> ProposedRow:
         proposal = ProposedRow("onnx", release.version)
         try:
-            files = self.offered.read("onnx", release.version, ONNX_FILES)
+            files = self.index.read("onnx", release.version, ONNX_FILES)
             return replace(proposal, facts=onnx_release(release.version, files))
         except (Indeterminate, ValueError) as error:
             return replace(proposal, undecided=f"its opsets are not known: {error}")
@@ -247,7 +272,7 @@ class _Watch:
         except ConfigError as error:
             # A companion rule contradicts the pins.
             return RefusedRelease(row, str(error))
-        lock = self.offered.lock(request)
+        lock = self.index.lock(request)
         return lock if lock.outcome == "resolved" else RefusedRelease(row, gist(lock.explanation), self._early(lock))
 
     def _early(self, lock: Lock) -> dt.date | None:
@@ -263,3 +288,24 @@ def _row(made: Family, pins: Mapping[str, Version]) -> ConverterRow:
     stated = {package: str(pins[package]) for package in made.packages}
     row = ConverterRow(id=made.row_id(stated), pins=stated)
     return row if row.family == made.name else ConverterRow(id=row.id, pins=stated, family=made.name)
+
+
+def gist(explanation: str) -> str:
+    """What stands in the way, with the Pythons it holds for: of the refusals that a lock's explanation groups by
+    Python, the first that is not about wheels for that Python, or else the first."""
+    pieces = _SECTION.split(explanation)
+    refusals = [(python, _cause(text)) for python, text in zip(pieces[1::2], pieces[2::2], strict=True)]
+    if not refusals:
+        return _shortened(_cause(explanation))
+    python, cause = next((item for item in refusals if not _OF_A_PYTHON.search(item[1])), refusals[0])
+    return _shortened(f"Python {python}: {cause}")
+
+
+def _cause(text: str) -> str:
+    flat = " ".join(text.split())
+    found = _BECAUSE.search(flat)
+    return _CHOICES.sub(r"depends on one of \1 … \2 and ", found[1] if found else flat)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"

@@ -13,7 +13,9 @@ import pytest
 
 from matrix.answers.blame.document import document
 from matrix.answers.blame.picture import picture
-from matrix.answers.blame.questions import (
+from matrix.answers.blame.report import BlameReport, days, uncovered, why
+from matrix.answers.blame.text import answer, text
+from matrix.answers.blame.types import (
     Attempt,
     Blame,
     Changed,
@@ -25,8 +27,6 @@ from matrix.answers.blame.questions import (
     Transition,
     Turn,
 )
-from matrix.answers.blame.report import Story, days, uncovered, why
-from matrix.answers.blame.text import answer, text
 from matrix.judging.finding import Finding
 from matrix.outputs.dashboard.blames import harmless
 
@@ -82,8 +82,8 @@ BROKEN = Blame(
 
 def story(
     blame: Blame = BROKEN, uploaded: Mapping[tuple[str, str], dt.date] = UPLOADS, cured: str | None = CELL
-) -> Story:
-    return Story(CELL, "converter", "new", blame, uploaded, 6, 81.4, cured if blame.cure else None, 17)
+) -> BlameReport:
+    return BlameReport(CELL, "converter", "new", blame, uploaded, 6, 81.4, cured if blame.cure else None, 17)
 
 
 NOT_CURED = replace(
@@ -126,12 +126,12 @@ BETWEEN = "broken between 2022-05-20 and 2022-05-27"
         ("mended", "mended by protobuf 4.21.1, uploaded 2022-05-26 (before: numpy-too-new: compiled for numpy 1)"),
         (
             "never worked",
-            "never worked: numpy-too-new then, protobuf-too-new now; nobody broke it: `run --remedy` may help",
+            "never worked (numpy-too-new then, protobuf-too-new now): not a regression; try `run --remedy`",
         ),
         ("works", "works as of 2022-04-20 and as of 2026-12-01: nothing to blame"),
-        ("indeterminate", "not known: infra in converter/build (network) as of 2026-12-01; run it again"),
+        ("indeterminate", "undetermined: infra in converter/build (network) as of 2026-12-01; run it again"),
         ("undecided", f"{BETWEEN} by one or more of 2 packages (protobuf-too-new: too new); no cure was tried"),
-        ("stopped", f"{BETWEEN}: the search ended before it could name who; no cure was tried"),
+        ("stopped", f"{BETWEEN}: the search ended before the culprit was found; no cure was tried"),
     ],
 )
 def test_the_first_line_is_the_answer(name: str, line: str) -> None:
@@ -144,7 +144,7 @@ def test_what_a_broken_cell_is_told_with() -> None:
     assert text(story()).splitlines()[1:] == [
         "",
         "cell:   net/torch-1.12.1@15/new",
-        "moved:  the converter new, all else stayed",
+        "moved:  the converter new, everything else unchanged",
         "then:   works as of 2022-04-20",
         "now:    fails as of 2026-12-01: error in converter/import (protobuf-too-new)",
         "        too new",
@@ -155,12 +155,12 @@ def test_what_a_broken_cell_is_told_with() -> None:
         "  ▸ protobuf  3.20.1 → 4.21.1, uploaded 2022-05-26",
         "    certifi   1 → 2",
         "",
-        "uncovered while mending:",
+        "failures that this one masked:",
         "  with protobuf<4: error in converter/import (numpy-too-new): compiled for numpy 1",
         "      seen with numpy 2.3.5, uploaded 2026-10-01",
         "",
         "cure for today: numpy<2 protobuf<4",
-        "changes against today's resolution: 2 packages",
+        "changes to today's resolution: 2 packages",
         "    numpy     2.3.5 → 1.26.4",
         "    protobuf  6.33.1 → 3.20.3",
         "proven: net/torch-1.12.1@15/new",
@@ -174,7 +174,7 @@ def test_what_was_tried_is_listed_where_nothing_cured() -> None:
     at = lines.index("no cure found in 1 run")
     assert lines[at + 1 : at + 3] == [
         "  protobuf<4: error in converter/import (numpy-too-new): compiled for numpy 1",
-        "  onnx<1: no packages fulfil it",
+        "  onnx<1: no packages satisfy it",
     ]
 
 
@@ -194,10 +194,8 @@ def test_an_end_without_a_solution_says_so() -> None:
 def test_several_culprits_a_lowered_one_and_one_that_went() -> None:
     both = (Changed("tf-keras", "2.16", None), Changed("onnx", "1.13.0", "1.12.0"))
     line = answer(story(replace(BROKEN, transitions=(replace(BROKE, culprits=both),))))
-    assert line.startswith("broken by the absence of tf-keras and onnx 1.12.0 in the place of 1.13.0 together (")
-    assert "  ▸ tf-keras  2.16 → not there" in text(
-        story(replace(BROKEN, transitions=(replace(BROKE, culprits=both),)))
-    )
+    assert line.startswith("broken by the absence of tf-keras and onnx 1.12.0 instead of 1.13.0 together (")
+    assert "  ▸ tf-keras  2.16 → absent" in text(story(replace(BROKEN, transitions=(replace(BROKE, culprits=both),))))
 
 
 def test_a_long_list_of_changes_is_cut_and_the_culprit_stays() -> None:

@@ -21,9 +21,8 @@ from packaging.version import Version
 from matrix.answers.releases import report
 from matrix.answers.releases.additions import Additions, additions, changed_table, noted
 from matrix.answers.releases.facts import onnx_release, torch_opsets
-from matrix.answers.releases.gist import gist
 from matrix.answers.releases.releases import news
-from matrix.answers.releases.survey import TRIES, Survey, survey
+from matrix.answers.releases.survey import TRIES, Survey, gist, survey
 from matrix.answers.releases.wheels import Wheels
 from matrix.core.errors import ConfigError, Indeterminate
 from matrix.environments.locks.request import Request

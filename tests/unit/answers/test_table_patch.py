@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.answers.blame.questions import Ranges
 from matrix.answers.blame.table_patch import TablePatch, proposal
+from matrix.answers.blame.types import Ranges
 from matrix.core.errors import ConfigError
 from matrix.environments.locks.request import make_request
 from matrix.table import Config, Row, load_config
@@ -115,7 +115,7 @@ def test_a_rule_that_nobody_could_live_with_is_an_error(tmp_path: Path) -> None:
     text = small.changed(
         'add: {tensorflow-addons: "==0.16.1"}', 'add: {tensorflow-addons: "==0.16.1", protobuf: "==5.0"}'
     )
-    with pytest.raises(ConfigError, match=r"no rule of the table can cure new: new has protobuf 5\.0 by another rule"):
+    with pytest.raises(ConfigError, match=r"no rule can cure new: new requires protobuf 5\.0 by another rule"):
         propose(tmp_path, "new", text=text)
 
 

@@ -294,7 +294,7 @@ def test_the_drift_since_the_last_run_of_now(project: TimeProject) -> None:
     assert not any(rows["torch-1.12.1~now"]["packages"].values())
     # It is what was seen on that day, and is not made again.
     assert project.json("status", "--run", "2")["drift"] == found["drift"]
-    assert "1 lock of 2 changed, 1 cell came out otherwise (1 broken" in project("status", "--run", "2")[1]
+    assert "1 of 2 locks changed, 1 cell changed (1 broken" in project("status", "--run", "2")[1]
 
 
 def test_a_run_of_then_between_does_not_hide_the_drift(project: TimeProject) -> None:

@@ -11,7 +11,6 @@ import small
 from test_cli import Project, project
 from test_releases_survey import Fake, index
 
-from matrix.answers.releases import offered
 from matrix.core import errors
 from matrix.environments.locks.request import Request
 
@@ -26,7 +25,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], Fake]:
     """Put an index in the place of the user's."""
 
     def put(fake: Fake) -> Fake:
-        monkeypatch.setattr(offered, "OfferedReleases", lambda settings, tell: fake)
+        monkeypatch.setattr("matrix.answers.releases.index.IndexReleases", lambda settings, tell: fake)
         return fake
 
     return put

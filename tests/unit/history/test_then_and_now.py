@@ -14,11 +14,11 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from matrix.answers.blame.questions import Changed
+from matrix.answers.blame.types import Changed
 from matrix.answers.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift
 from matrix.answers.drift import document as view
+from matrix.answers.drift.document import Totals, sentence
 from matrix.answers.drift.gather import Past
-from matrix.answers.drift.sentence import Totals, sentence
 from matrix.environments.locks.request import Request
 from matrix.history.standing import standing
 from matrix.judging.finding import Finding
@@ -402,7 +402,7 @@ def test_the_report_on_the_terminal() -> None:
     assert (
         text
         == """\
-drift: 1 lock of 2 changed, 3 cells came out otherwise (2 broken, 1 mended), 2 new incidents
+drift: 1 of 2 locks changed, 3 cells changed (2 broken, 1 mended), 2 new incidents
 
 row as of 2024-07-01, before as of 2024-06-30
   raised: numpy 1.26.4 → 2.0.2
@@ -421,7 +421,7 @@ nothing to tell of 1 other row"""
 
 
 def test_nothing_to_tell_is_one_line() -> None:
-    assert view.text([quiet()]) == "drift: 0 locks of 1 changed, 0 cells came out otherwise, 0 new incidents"
+    assert view.text([quiet()]) == "drift: 0 of 1 lock changed, 0 cells changed, 0 new incidents"
     first = row_drift("first", None, lock({"six": "1.0"}), {}, {})
     assert "1 resolved for the first time" in view.text([first, quiet()])
 
@@ -507,5 +507,5 @@ def test_what_was_told_before_goes_by_time_not_by_the_order_of_coming_in(tmp_pat
 def test_one_kind_of_change_is_enough_to_be_named(broken: int, mended: int) -> None:
     totals = Totals(rows=2, locks=1, first=0, verdicts=1, broken=broken, mended=mended, unknown=0, incidents=0)
     assert sentence(totals) == (
-        f"drift: 1 lock of 2 changed, 1 cell came out otherwise ({broken} broken, {mended} mended), 0 new incidents"
+        f"drift: 1 of 2 locks changed, 1 cell changed ({broken} broken, {mended} mended), 0 new incidents"
     )

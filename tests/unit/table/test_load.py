@@ -14,7 +14,7 @@ from matrix.core.errors import ConfigError
 from matrix.families import KNOWN
 from matrix.judging.tolerance import KIND_OF_DTYPE
 from matrix.table import load_config, model
-from matrix.table.schema import json_schema
+from matrix.table.model import json_schema
 
 NEW_PINS = "{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.8.0}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from packaging.version import Version
 
@@ -16,25 +15,8 @@ from matrix.packages.index import IndexSettings, Package, Releases, UploadDates
 from matrix.packages.lock import Lock
 
 
-class Offered(Protocol):
-    """What the survey asks. All of it raises Indeterminate where there is no answer."""
-
-    def package(self, name: str) -> Package:
-        """All files of a package. Raises PackageUnknown for one that is not there, DatesUnknown where the index gives
-        no upload times."""
-        ...
-
-    def read(self, name: str, version: Version, members: tuple[str, ...]) -> dict[str, str]:
-        """The files `members` of a release, as far as it has them, as text."""
-        ...
-
-    def lock(self, request: Request) -> Lock:
-        """The lock of a request; nothing is written."""
-        ...
-
-
 @dataclass
-class OfferedReleases:
+class IndexReleases:
     """The index of the user's settings."""
 
     settings: IndexSettings
