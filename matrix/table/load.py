@@ -1,4 +1,4 @@
-"""matrix.yml read, checked and turned into a Config; every complaint names file, line and column."""
+"""Read and check matrix.yml; every error names file, line and column."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from matrix.table.source import TableSource, read_source
 def load_config(
     path: Path, reasons: frozenset[str] | None = None, families: Mapping[str, RowRules] | None = None
 ) -> Config:
-    """Read and check the table at `path`; `reasons` are the ids an expectation may name, `families` those that a row
-    may be of (None: any).
+    """Read and check the table at `path`. `reasons` are the ids that an expectation may name, `families` those that a
+    row may have; None allows any.
 
     Raises ConfigError listing every problem found, one a line, each with its place and what to do.
     """
@@ -52,7 +52,7 @@ def _absent_files(config: Config, folder: Path) -> Iterator[Problem]:
             if place.endswith(".py"):
                 absent = not (folder / place).is_file()
             else:
-                # Another package is one of the exporter's environment, which only its worker can look into.
+                # Other packages are in the exporter's environment, which only its worker can inspect.
                 absent = place.split(".")[0] == CONVERTER.name and code.module(place) is None
             if absent:
                 yield ("models", i, "factory"), f"there is no {place}; a path is relative to the table's folder"

@@ -114,6 +114,6 @@ def test_without_an_index_nothing_is_known_and_nothing_written(mine: Project) ->
     for arguments in ((), ("--check",)):
         done = mine.call("update", *arguments, "--index-url", NOWHERE)
         assert done.code == 7, done.err
-        assert "torch: not known, the package index did not answer about torch" in done.out
+        assert "torch: unknown, the package index did not answer about torch" in done.out
         assert "not everything could be judged (torch, onnx, onnx-tf, tensorflow)" in done.err
     assert mine.table.read_bytes() == before

@@ -66,10 +66,7 @@ def _environment(report: BlameReport, environment: Resolved) -> dict[str, Any]:
 def _measured(measured: Measured | None) -> dict[str, Any] | None:
     if measured is None:
         return None
-    return {
-        **measured.finding.document("verdict", "role", "stage", "reason", "title", "said"),
-        "cell": measured.cell,
-    }
+    return {**measured.finding.document("verdict", "role", "stage", "reason", "title", "said"), "cell": measured.cell}
 
 
 def _transition(report: BlameReport, transition: Transition) -> dict[str, Any]:
@@ -109,11 +106,7 @@ def _uncovered(report: BlameReport, item: Uncovered) -> dict[str, Any]:
 
 
 def _turn(turn: Turn) -> dict[str, Any]:
-    return {
-        "kind": turn.kind,
-        "after": turn.before.recipe.as_of.isoformat(),
-        "by": turn.after.recipe.as_of.isoformat(),
-    }
+    return {"kind": turn.kind, "after": turn.before.recipe.as_of.isoformat(), "by": turn.after.recipe.as_of.isoformat()}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _NOTE = re.compile(r"^\s*# No lock for (\S+) ([^\s,:]+)(?: beside ([^\s,:]+))?",
 
 @dataclass(frozen=True)
 class Additions:
-    """What goes into the table: entries of its sections, and notes on releases that cannot be locked."""
+    """New entries of the table, and notes on releases that cannot be locked."""
 
     facts: tuple[Fact, ...]
     rows: tuple[NewRow, ...]
@@ -30,7 +30,7 @@ class Additions:
 
     @property
     def lines(self) -> dict[Section, tuple[str, ...]]:
-        """New lines by section, without their indentation."""
+        """Return the new lines by section, without indentation."""
         found: dict[Section, list[str]] = {section: [] for section in SECTIONS}
         for fact in self.facts:
             found[section_of(fact)].append(_line(fact))
@@ -42,7 +42,7 @@ class Additions:
 
 
 def noted(text: str) -> frozenset[tuple[str, Version]]:
-    """The releases that notes in the table's text name as tried in vain, as `survey` takes them."""
+    """Return the releases that notes in the table record as impossible to lock, in the form that `survey` takes."""
     found = set()
     for package, version, family in _NOTE.findall(text):
         try:
@@ -53,9 +53,9 @@ def noted(text: str) -> frozenset[tuple[str, Version]]:
 
 
 def additions(survey: Survey) -> Additions:
-    """Lockable rows with the facts they rest on; of releases that no row can have, their facts and a note.
+    """Return rows that can be locked, with the facts they rest on, and a note and facts for each release that cannot.
 
-    What is undecided is left for another day, and so is what may still become lockable.
+    Undecided releases, and those that may become lockable, are left for a later run.
     """
     rows: dict[str, NewRow] = {}
     notes: list[tuple[Section, str]] = []

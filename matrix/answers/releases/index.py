@@ -1,4 +1,4 @@
-"""The package index as the release watch sees it: releases, files of a release, and locks."""
+"""The package index as a source of releases, of files in their wheels, and of locks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matrix.packages.lock import Lock
 
 @dataclass
 class IndexReleases:
-    """The index of the user's settings."""
+    """The index of the user's settings. Implements `ReleaseSource`."""
 
     settings: IndexSettings
     tell: Callable[[str], None] = lambda _: None

@@ -1,4 +1,4 @@
-"""What the table could have: releases it does not know, each as a row that was put before the resolver."""
+"""Find releases that the table does not know, and resolve each as a row it could have."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from matrix.packages.index import Package, PackageUnknown
 from matrix.packages.lock import Lock
 from matrix.table.model import Config, ConverterRow, ExporterRow, OnnxRelease, TorchRelease, Via
 
-# With how many combinations of what `update` does not watch, such as the minor series of onnx, a release is tried,
+# How many combinations of packages that `update` does not watch, such as minor series of onnx, are tried for a release,
 # newest first.
 TRIES = 6
 
-# Packages with a section of their own in the table.
+# Packages with their own section in the table.
 ONNX, TORCH = "onnx", "torch"
 
 _SECTION = re.compile(r"^Python ([\d., ]+):$", re.MULTILINE)
 _BECAUSE = re.compile(r"Because (.*?)(?:, we can conclude that|$)")
 _CHOICES = re.compile(r"depends on one of: (\S+)(?: \S+)* (\S+) and ")
-# Says more about a Python than about the row.
+# Refusals about a Python rather than about the row.
 _OF_A_PYTHON = re.compile(
     r"ABI tag|no usable wheels|no wheels|Requires-Python|the (?:current|requested) Python version"
 )
@@ -42,28 +42,29 @@ Standing = Literal["lockable", "unsatisfiable", "undecided"]
 
 
 class ReleaseSource(Protocol):
-    """What the survey asks. All of it raises Indeterminate where there is no answer."""
+    """The package index as a survey needs it. All methods raise Indeterminate if there is no answer."""
 
     def package(self, name: str) -> Package:
-        """All files of a package. Raises PackageUnknown for one that is not there, DatesUnknown where the index gives
-        no upload times."""
+        """Return all files of a package. Raises PackageUnknown if it does not exist, DatesUnknown if the index has no
+        upload times.
+        """
         ...
 
     def read(self, name: str, version: Version, members: tuple[str, ...]) -> dict[str, str]:
-        """The files `members` of a release, as far as it has them, as text."""
+        """Return the files `members` of a release as text, as far as it has them."""
         ...
 
     def lock(self, request: Request) -> Lock:
-        """The lock of a request; nothing is written."""
+        """Return the lock of a request; nothing is written."""
         ...
 
 
 @dataclass(frozen=True)
 class RefusedRelease:
-    """A row that no packages fulfil, and the resolver's reason in one line.
+    """A row that cannot be locked, with the resolver's reason in one line.
 
-    `until` is the day to which that may change, because what goes along with the newest pin may still come out; None
-    where that day has passed.
+    `until` is the day until which that may change, because packages that go with the newest pin may still be released;
+    None once that day has passed.
     """
 
     row: NewRow
@@ -73,11 +74,11 @@ class RefusedRelease:
 
 @dataclass(frozen=True)
 class ProposedRow:
-    """What came of one new release.
+    """The result for one new release.
 
-    `facts` are its entry in the table's `onnx` or `torch` section. `row` is what a lock exists for (`lock`), None
-    where there is none. `refused` are the rows that were tried before it, in order. `undecided` says why it cannot be
-    told whether the release can be had. `family` is named where several of the table watch the package.
+    `facts` are its entry in the table's `onnx` or `torch` section. `row` is the one that has a lock (`lock`), None if
+    there is none. `refused` are rows that were tried before it, in order. `undecided` is why the release could not be
+    judged. `family` is set if several families of the table use the package.
     """
 
     package: str
@@ -97,14 +98,14 @@ class ProposedRow:
 
     @property
     def until(self) -> dt.date | None:
-        """The day to which an unsatisfiable release may yet become lockable."""
+        """Return the day until which an unsatisfiable release may still become lockable."""
         days = [refusal.until for refusal in self.refused if refusal.until]
         return max(days) if days and self.lock is None else None
 
 
 @dataclass(frozen=True)
 class Survey:
-    """`unlisted` are the packages whose releases are not known, and why."""
+    """`unlisted` are the packages whose releases are unknown, and why."""
 
     as_of: dt.date
     proposals: tuple[ProposedRow, ...]
@@ -116,13 +117,14 @@ class Survey:
 
 
 def beside(package: str, family: str) -> str:
-    """The name under which a release of a package is noted: what one family cannot have, another may."""
+    """Return the name under which a release is noted: another family may be able to lock what one cannot."""
     return f"{package} beside {family}" if family else package
 
 
 def survey(config: Config, noted: Collection[tuple[str, Version]], index: ReleaseSource, today: dt.date) -> Survey:
-    """Look for what is newer than the newest of each package in the table. `noted` are releases that the table says
-    it was tried without success to have, each package as `beside` names it; they are not tried again."""
+    """Look for releases newer than the newest of each package in the table. Releases in `noted`, named as by `beside`,
+    are known to have no lock and are not tried again.
+    """
     watch = _Watch(config, noted, index, today)
     watch.look()
     return Survey(today, tuple(watch.proposals), tuple(watch.left), tuple(watch.unlisted))
@@ -139,8 +141,7 @@ class _Watch:
     unlisted: list[tuple[str, str]] = field(default_factory=list)
 
     def look(self) -> None:
-        """Each package in the order in which rows build on each other: a new onnx is there for a new release of
-        what is watched."""
+        """Look at each package in the order in which rows build on each other, so that new rows can use a new onnx."""
         rows = [row for row in self.config.converters if row.companions]
         families = in_order(row.family for row in rows)
         readers = [made for made in families if made.reads in made.packages]
@@ -157,11 +158,11 @@ class _Watch:
             for made in readers[:1] if proposal.undecided else readers:
                 name = made.name if len(readers) > 1 else ""
                 self.proposals.append(self._beside_newest(replace(proposal, family=name), made, newest[made.name]))
-                # The release's own entry is written once.
+                # The release's own entry is written only once.
                 proposal = replace(proposal, facts=None)
 
     def _of_family(self, made: Family, rows: Sequence[ConverterRow], families: Sequence[Family]) -> dict[str, Version]:
-        """Look for new releases of what is watched of a family; the newest of each package that can be had."""
+        """Look for new releases of a family's watched packages; return the newest usable version of each package."""
         latest = {package: max(Version(row.pins[package]) for row in rows) for package in made.packages}
         for package in made.watched:
             several = sum(package in other.watched for other in families) > 1
@@ -169,7 +170,7 @@ class _Watch:
             known = [Version(row.pins[package]) for row in rows]
             for release in self._new(package, known, name):
                 if package in (ONNX, TORCH) and release.version not in self._section(package):
-                    # Nothing is known of its opsets, so that no row can have it.
+                    # Its opsets are unknown, so no row can have it.
                     continue
                 found = self._converter(release, made, {**latest, package: release.version}, name)
                 self.proposals.append(found)
@@ -208,7 +209,7 @@ class _Watch:
             try:
                 opsets, dynamo = torch_opsets(self.index.read("torch", release.version, TORCH_FILES))
             except (Indeterminate, ValueError) as error:
-                self.proposals.append(replace(proposal, undecided=f"its opsets are not known: {error}"))
+                self.proposals.append(replace(proposal, undecided=f"its opsets are unknown: {error}"))
                 continue
             version = str(release.version)
             facts = TorchRelease(version=version, released=release.uploaded, opsets=opsets, dynamo=dynamo)
@@ -223,10 +224,10 @@ class _Watch:
             files = self.index.read("onnx", release.version, ONNX_FILES)
             return replace(proposal, facts=onnx_release(release.version, files))
         except (Indeterminate, ValueError) as error:
-            return replace(proposal, undecided=f"its opsets are not known: {error}")
+            return replace(proposal, undecided=f"its opsets are unknown: {error}")
 
     def _converter(self, release: NewRelease, made: Family, pins: Mapping[str, Version], family: str) -> ProposedRow:
-        """Try a release with what is newest of the watched packages, and of the others with what the table knows."""
+        """Try a release with the newest versions of watched packages, and of others those that the table has."""
         left = {
             package: list(self._series(package))
             for package in made.packages
@@ -237,7 +238,7 @@ class _Watch:
         return self._tried(ProposedRow(release.package, release.version, family=family), rows)
 
     def _series(self, section: str) -> Iterator[Version]:
-        """The newest release of every minor series in a section of the table, newest first."""
+        """Yield the newest release of every minor series in a section of the table, newest first."""
         versions = sorted(self._section(section), reverse=True)
         for _, series in groupby(versions, key=lambda version: (version.major, version.minor)):
             yield next(series)
@@ -248,12 +249,12 @@ class _Watch:
         row = _row(made, {**latest, proposal.package: proposal.version})
         for earlier in self.proposals:
             if earlier.row is not None and earlier.row.id == row.id:
-                # A new release came with it: the row is there already, the release's own entry is not.
+                # The row of another new release includes it; only its own entry is missing.
                 return replace(proposal, row=earlier.row, lock=earlier.lock)
         return self._tried(proposal, [row])
 
     def _tried(self, proposal: ProposedRow, rows: Iterable[NewRow]) -> ProposedRow:
-        """The proposal with the first of `rows` that a lock exists for."""
+        """Return the proposal with the first of `rows` that has a lock."""
         refused: list[RefusedRelease] = []
         for row in rows:
             try:
@@ -270,13 +271,13 @@ class _Watch:
         try:
             request = make_request(self.config, row)
         except ConfigError as error:
-            # A companion rule contradicts the pins.
+            # A companion rule conflicts with the pins.
             return RefusedRelease(row, str(error))
         lock = self.index.lock(request)
         return lock if lock.outcome == "resolved" else RefusedRelease(row, gist(lock.explanation), self._early(lock))
 
     def _early(self, lock: Lock) -> dt.date | None:
-        """The row's own date where it lies in the future: today's lock is then not yet what the row stands for."""
+        """Return the row's own date if it is in the future: then today's lock may not be final."""
         if lock.newest_pin is None:
             return None
         own = lock.newest_pin + dt.timedelta(days=self.config.resolver.margin_days)
@@ -284,15 +285,16 @@ class _Watch:
 
 
 def _row(made: Family, pins: Mapping[str, Version]) -> ConverterRow:
-    """A row of a family. What every row states that names no family is not stated here either."""
+    """Return a row of a family; the family is stated only if it is not the default."""
     stated = {package: str(pins[package]) for package in made.packages}
     row = ConverterRow(id=made.row_id(stated), pins=stated)
     return row if row.family == made.name else ConverterRow(id=row.id, pins=stated, family=made.name)
 
 
 def gist(explanation: str) -> str:
-    """What stands in the way, with the Pythons it holds for: of the refusals that a lock's explanation groups by
-    Python, the first that is not about wheels for that Python, or else the first."""
+    """Summarise a resolver's explanation in one line. Of its refusals, which are grouped by Python, the first is taken
+    that is not about wheels for that Python, else the first.
+    """
     pieces = _SECTION.split(explanation)
     refusals = [(python, _cause(text)) for python, text in zip(pieces[1::2], pieces[2::2], strict=True)]
     if not refusals:

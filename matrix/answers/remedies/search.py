@@ -1,4 +1,4 @@
-"""A search is a loop of plans: from what a run has found to the next plan, until there is none."""
+"""Search for remedies by a loop of plans: from the results so far to the next cells, until there are none."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from matrix.table.ids import ArrayKey
 
 @dataclass
 class RemedySearch:
-    """What is looked for in the cells of `plan`: the diverging node of a mismatch, and with `remedy` the changes that
-    make a failing cell match. It remembers nothing but which cells it asked for."""
+    """Searches the cells of `plan` for the diverging node of a mismatch and, with `remedy`, for changes that make a
+    failing cell match. Its only state is which cells it asked for.
+    """
 
     plan: Plan
     table: Table
@@ -25,7 +26,7 @@ class RemedySearch:
     _asked: dict[str, tuple[Cell, tuple[Change, ...]]] = field(default_factory=dict)
 
     def next(self, results: Sequence[CellResult]) -> tuple[Cell, ...]:
-        """The cells to run next, given what the plan's cells and those asked for came out as."""
+        """Return the cells to run next, given the results of the plan's cells and of those asked for."""
         cells = {cell.id: cell for cell in self.plan.cells}
         further: list[Cell] = []
         for result in results:
@@ -50,8 +51,9 @@ class RemedySearch:
 
 
 def to_locate(cell: Cell, result: CellResult) -> Cell | None:
-    """The cell, to be run with its intermediate tensors exposed, in the case that came out worst; None where there is
-    nothing to find: only between ONNX Runtime and the converted model in memory do both sides have the same nodes."""
+    """Return the cell with its intermediate tensors exposed, in the case with the worst result. None if there is
+    nothing to locate: only ONNX Runtime and the converted model in memory have the same nodes.
+    """
     judgement, made = result.judgement, result.family
     wrong = judgement.finding.verdict == "mismatch" and judgement.leg == made.scheme.converter_leg
     if not wrong or "trace" not in made.capabilities or result.divergence is not None:

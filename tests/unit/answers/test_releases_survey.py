@@ -154,7 +154,7 @@ def test_onnx_says_its_numbers_without_being_run(version: str, facts: tuple[int,
 
 @pytest.mark.parametrize("missing", ["onnx/onnx.proto", "onnx/defs/schema.h"])
 def test_an_onnx_that_does_not_say_it(missing: str) -> None:
-    with pytest.raises(ValueError, match="does not say its"):
+    with pytest.raises(ValueError, match="does not state its"):
         onnx_release(Version("1.24.0"), {**ONNX, missing: ""})
     with pytest.raises(ValueError, match="cannot be read"):
         onnx_release(Version("1.24.0"), {**ONNX, "onnx/helper.py": "def ("})
@@ -171,7 +171,7 @@ def test_torch_says_its_opsets() -> None:
     assert torch_opsets(TORCH) == ((7, 20), (18, 24))
     one_name = {"torch/onnx/_constants.py": "ONNX_MIN_OPSET = 7\nONNX_MAX_OPSET = 17\n"}
     assert torch_opsets(one_name) == ((7, 17), None)
-    with pytest.raises(ValueError, match="does not say its opsets"):
+    with pytest.raises(ValueError, match="does not state its opsets"):
         torch_opsets({"torch/onnx/_constants.py": "ONNX_MIN_OPSET = least()"})
 
 
@@ -465,7 +465,7 @@ def test_what_cannot_be_judged_is_neither_news_nor_written(tmp_path: Path) -> No
         ("undecided", "the index did not answer")
     ] * 2
     assert additions(proposals) == Additions((), (), ())
-    assert "onnx 1.24.0: not judged, the index did not answer" in report.text(proposals)
+    assert "onnx 1.24.0: undecided, the index did not answer" in report.text(proposals)
 
 
 def test_a_release_that_does_not_say_its_opsets_is_not_used(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_row_has_no_now_before_its_own_time(project: TimeProject) -> None:
     moved = {name for name in verdicts(json.loads(out)) if "~" in name}
     # `old` is of 2019, all others of February.
     assert code == 0 and len(moved) == 4 and all(name.endswith("/old~now") for name in moved)
-    assert "note: younger than 2022-01-15, so without a now: new" in err
+    assert "note: newer than 2022-01-15, so not resolved as of now: new" in err
     assert {request.name for request in project.index.asked} == {"old~now"}
 
 

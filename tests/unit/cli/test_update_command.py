@@ -99,7 +99,7 @@ def test_what_cannot_be_judged_is_an_exit_code_of_its_own_and_the_rest_is_writte
     serve(index(half, tensorflow=("2.9.0",), torch=("2.14.0",)))
     code, out, err = project("update")
     assert code == errors.Indeterminate.exit_code and "not everything could be judged (torch 2.14.0)" in err
-    assert "torch 2.14.0: not judged, the index did not answer" in out
+    assert "torch 2.14.0: undecided, the index did not answer" in out
     assert LINE in table(project).read_text() and "2.14.0" not in table(project).read_text()
 
 
