@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from matrix.answers.blame.cells import blame_all, blame_cell
 from matrix.answers.blame.report import BlameReport
-from matrix.answers.drift import RowDrift
 from matrix.answers.drift.document import document, text
 from matrix.answers.drift.gather import Past, beside_then, drifts
+from matrix.answers.drift.report import RowDrift
 from matrix.answers.evidence import recorded, source_of
 from matrix.answers.evidence.gather import gather
 from matrix.answers.pick.choose import Picked, pick
@@ -41,8 +41,8 @@ _CHANGED = ("worked then, broken now", "mended")
 
 
 def execute(project: Project, options: RunOptions) -> tuple[RunReport, frozenset[str]]:
-    """Run the project's plan. Return the report and the cells that have an expectation in the table. Raises LockStale,
-    Indeterminate, ConfigError, NothingSelected, and what `open_runtime` raises.
+    """Run the project's plan. Return the report and the cells that have an expectation in the table. Raises StateInUse,
+    EngineUnavailable, LockStale, Indeterminate, ConfigError and NothingSelected.
     """
     with open_runtime(project, options) as runtime:
         plan = project.locked_plan(runtime.events.say, allowed=not options.locked)
@@ -151,8 +151,8 @@ def resolved_now(
 
 
 def choose_toolchain(project: Project, options: RunOptions, wanted: PickRequest) -> tuple[Picked, RunRecord]:
-    """Find and verify a toolchain for a model; return it and the run. Raises what `open_runtime` raises, and LockStale,
-    Indeterminate and ConfigError from locking.
+    """Find and verify a toolchain for a model; return it and the run. Raises StateInUse,
+    EngineUnavailable, LockStale, Indeterminate and ConfigError.
     """
     with open_runtime(project, options) as runtime:
         with recorded(runtime, "pick", None) as run:
@@ -163,7 +163,7 @@ def choose_toolchain(project: Project, options: RunOptions, wanted: PickRequest)
 def blame(
     project: Project, options: RunOptions, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
 ) -> BlameReport:
-    """Blame a cell. Raises what `open_runtime` and `blame_cell` raise."""
+    """Blame a cell. Raises UsageError, StateInUse, EngineUnavailable, LockStale, Indeterminate and Interrupted."""
     # Validate the id first, so that a typo does not record an empty run.
     cell_named(project.config, project.locks, str(CellId.parse(cell).own))
     with open_runtime(project, options) as runtime, recorded(runtime, "blame", None) as run:
@@ -172,7 +172,7 @@ def blame(
 
 def read_models(project: Project, options: RunOptions, cells: Sequence[Cell]) -> bool:
     """Export the models of these cells, or inspect their files, without converting; return False if interrupted.
-    Results are in the history of the store. Raises what `open_runtime` raises.
+    Results are in the history of the store. Raises StateInUse, EngineUnavailable, LockStale and Indeterminate.
     """
     with open_runtime(project, options) as runtime, recorded(runtime, "read", 0) as run:
         return run.run(runtime.locked(cells), exports_only=True)
@@ -180,8 +180,8 @@ def read_models(project: Project, options: RunOptions, cells: Sequence[Cell]) ->
 
 def measure_coverage(project: Project, options: RunOptions, rows: Sequence[str]) -> tuple[dict[str, Observation], bool]:
     """Measure the operator coverage of converter rows; return observations by row, and whether the run was completed.
-    Environments with a stored observation are not measured again. Raises UsageError for an unknown row, and what
-    `open_runtime` raises.
+    Environments with a stored observation are not measured again. Raises UsageError for an unknown row,
+    StateInUse, EngineUnavailable, LockStale and Indeterminate.
     """
     outdated = stale(project.requests(rows), project.locks)
     with open_runtime(project, options) as runtime:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from packaging.version import Version
 
-from matrix.answers.drift import Incident, incidents
+from matrix.answers.drift.incidents import Incident, incidents
 from matrix.environments.locks.request import Request
 from matrix.environments.locks.resolve import resolve
 from matrix.packages.index import IndexSettings, PackageUnknown, Releases, UploadDates, usable

@@ -7,7 +7,7 @@ from typing import Any
 
 from matrix.answers.blame.report import BlameReport, Uncovered, days, standing, suspects, uncovered
 from matrix.answers.blame.text import answer
-from matrix.answers.blame.types import Attempt, Changed, Measured, Ranges, Resolved, Transition, Turn
+from matrix.answers.blame.types import Attempt, Changed, Measured, Resolved, Transition, Turn
 
 SCHEMA = 1
 
@@ -35,7 +35,7 @@ def document(report: BlameReport) -> dict[str, Any]:
         "cure": None
         if cure is None
         else {
-            "ranges": _ranges(cure.ranges),
+            "ranges": dict(cure.ranges),
             "changes": [_changed(report, change) for change in cure.changes],
             "packages": dict(sorted(cure.environment.packages.items())),
             "cell": report.cured,
@@ -54,7 +54,7 @@ def document(report: BlameReport) -> dict[str, Any]:
 def _environment(report: BlameReport, environment: Resolved) -> dict[str, Any]:
     return {
         "as_of": environment.recipe.as_of.isoformat(),
-        "ranges": _ranges(environment.recipe.ranges),
+        "ranges": dict(environment.recipe.ranges),
         "digest": environment.digest,
         "solved": environment.solved,
         "explanation": environment.explanation,
@@ -74,7 +74,7 @@ def _transition(report: BlameReport, transition: Transition) -> dict[str, Any]:
     return {
         "good_day": good.isoformat(),
         "bad_day": bad.isoformat(),
-        "under": _ranges(transition.under),
+        "under": dict(transition.under),
         "skipped": transition.skipped,
         "withdrawn": [{"package": package, "version": version} for package, version in report.undated(transition)],
         "outcome": _measured(transition.measured),
@@ -96,7 +96,7 @@ def _transition(report: BlameReport, transition: Transition) -> dict[str, Any]:
 
 def _uncovered(report: BlameReport, item: Uncovered) -> dict[str, Any]:
     return {
-        "under": _ranges(item.under),
+        "under": dict(item.under),
         "outcome": _measured(item.measured),
         "transition": _transition(report, item.transition) if item.transition else None,
         "seen_with": [
@@ -111,7 +111,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
-        "ranges": _ranges(attempt.ranges),
+        "ranges": dict(attempt.ranges),
         "solved": attempt.environment.solved,
         "explanation": attempt.environment.explanation,
         "outcome": _measured(attempt.measured),
@@ -131,10 +131,6 @@ def _changed(report: BlameReport, change: Changed) -> dict[str, Any]:
 
 def _upload(report: BlameReport, package: str, version: str | None) -> dt.date | None:
     return None if version is None else report.uploaded.get((package, version))
-
-
-def _ranges(ranges: Ranges) -> dict[str, str]:
-    return dict(ranges)
 
 
 def _day(day: dt.date | None) -> str | None:

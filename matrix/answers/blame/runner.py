@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from matrix.answers.blame.probes import LimitReached
-from matrix.answers.blame.types import Blame, Measure, Measured, Probe, ProbeResult, Ranges, Recipe, Resolve, Resolved
+from matrix.answers.blame.types import Blame, Measure, Measured, Probe, ProbeResult, Ranges, Recipe, Resolved
 from matrix.answers.remedies.apply import with_ranges
 from matrix.app.project import Project
 from matrix.app.runtime import RecordedRun
@@ -48,48 +48,39 @@ class ProbeRunner:
     resolver: LiveResolver
     deadline: float | None = None
     cells: dict[str, str] = field(default_factory=dict)
-    _resolved: dict[Recipe, Resolved] = field(default_factory=dict)
-    _measured: dict[str, Measured] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        # For its own time only the lock counts.
-        own = Recipe(self.then.as_of)
-        self._resolved[own] = _resolved(own, self.then)
 
     def conclude(self, search: Generator[Probe, ProbeResult, Blame]) -> Blame:
-        """Answer the search until it ends. Raises Interrupted after a signal, Indeterminate if the index does not
-        answer or changed meanwhile, and what running a cell raises.
+        """Answer the search until it ends. Raises Interrupted after a signal, LockStale, and Indeterminate if the
+        index does not answer or changed meanwhile.
         """
         try:
-            ask = next(search)
+            probe = next(search)
             while True:
-                if isinstance(ask, Measure) and self._too_late(ask.environment):
-                    ask = search.throw(LimitReached())
+                late = self.deadline is not None and time.monotonic() > self.deadline
+                if late and isinstance(probe, Measure):
+                    probe = search.throw(LimitReached())
                 else:
-                    ask = search.send(self._answer(ask))
+                    probe = search.send(self._result(probe))
         except StopIteration as end:
             blame = end.value
             assert isinstance(blame, Blame)
             return blame
 
-    def _too_late(self, environment: Resolved) -> bool:
-        late = self.deadline is not None and time.monotonic() > self.deadline
-        return late and environment.digest not in self._measured
+    def _result(self, probe: Probe) -> ProbeResult:
+        if isinstance(probe, Measure):
+            return self._measure(probe.environment)
+        # For the row's own time only its lock counts.
+        others = [recipe for recipe in probe.recipes if recipe != self._own]
+        if len(others) > _MANY:
+            first, last = others[0].as_of, others[-1].as_of
+            self.run.runtime.events.say(f"resolving as of {len(others)} days, {first} to {last}")
+        locks = {self._own: self.then, **dict(zip(others, self._locks(others), strict=True))}
+        found = ((recipe, locks[recipe]) for recipe in probe.recipes)
+        return tuple(Resolved(recipe, lock.digest, lock.packages, lock.explanation) for recipe, lock in found)
 
-    def _answer(self, ask: Probe) -> ProbeResult:
-        match ask:
-            case Resolve(recipes):
-                missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self._resolved]
-                if len(missing) > _MANY:
-                    first, last = missing[0].as_of, missing[-1].as_of
-                    self.run.runtime.events.say(f"resolving as of {len(missing)} days, {first} to {last}")
-                for recipe, lock in zip(missing, self._locks(missing), strict=True):
-                    self._resolved[recipe] = _resolved(recipe, lock)
-                return tuple(self._resolved[recipe] for recipe in recipes)
-            case Measure(environment):
-                if environment.digest not in self._measured:
-                    self._measured[environment.digest] = self._measure(environment)
-                return self._measured[environment.digest]
+    @property
+    def _own(self) -> Recipe:
+        return Recipe(self.then.as_of)
 
     def _moved(self, recipe: Recipe) -> Row:
         return moved_row(self.row, _label(recipe), recipe.as_of, self.then.python, dict(recipe.ranges))
@@ -99,7 +90,7 @@ class ProbeRunner:
 
     def _measure(self, environment: Resolved) -> Measured:
         recipe = environment.recipe
-        if recipe == Recipe(self.then.as_of):
+        if recipe == self._own:
             asked = self.cell
         else:
             asked = moved_cell(self.cell, self._moved(recipe))
@@ -146,10 +137,6 @@ def _says_little(judgement: Judgement) -> bool:
 def _constant(said: str) -> str:
     """Return the words that are the same in every environment: without paths and numbers."""
     return " ".join(re.sub(r"\S*/\S*|0x[0-9a-fA-F]+|\d+(\.\d+)*", "", said).split())
-
-
-def _resolved(recipe: Recipe, lock: Lock) -> Resolved:
-    return Resolved(recipe, lock.digest, lock.packages, lock.explanation)
 
 
 def _label(recipe: Recipe) -> str:

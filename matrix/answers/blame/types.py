@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from matrix.judging.finding import Finding
@@ -148,7 +148,7 @@ class Blame:
     timeline: tuple[Resolved, ...] = ()
     transitions: tuple[Transition, ...] = ()
     turns: tuple[Turn, ...] = ()
-    attempts: tuple[Attempt, ...] = field(default=())
+    attempts: tuple[Attempt, ...] = ()
     cure: Cure | None = None
     tests: int = 0
     resolutions: int = 0

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from matrix.answers.blame.types import Changed
-from matrix.answers.drift import Incident, RowDrift, VerdictChange
+from matrix.answers.drift.incidents import Incident
+from matrix.answers.drift.report import RowDrift, VerdictChange
 from matrix.judging.finding import Finding
 
 SCHEMA = 1

@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from matrix.answers.drift import Standing
 from matrix.history.report import RunReport
 from matrix.history.sides import BothSides
+from matrix.history.standing import Standing
 from matrix.judging.cells import CellResult
 from matrix.outputs.wording import words
 from matrix.table.ids import CellId

@@ -15,12 +15,14 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from matrix.answers.blame.types import Changed
-from matrix.answers.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift
 from matrix.answers.drift import document as view
+from matrix.answers.drift.changes import LockChanges, lock_changes
 from matrix.answers.drift.document import Totals, sentence
 from matrix.answers.drift.gather import Past
+from matrix.answers.drift.incidents import Incident, incidents
+from matrix.answers.drift.report import RowDrift, row_drift
 from matrix.environments.locks.request import Request
-from matrix.history.standing import standing
+from matrix.history.standing import Standing, standing
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
 from matrix.packages.index import Package
