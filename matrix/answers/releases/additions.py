@@ -15,7 +15,12 @@ from matrix.table.model import Config, ConverterRow, ExporterRow, OnnxRelease, T
 from matrix.table.source import TableSource
 
 Section = Literal["onnx", "torch", "exporters", "converters"]
-SECTIONS: tuple[Section, ...] = ("onnx", "torch", "exporters", "converters")
+_SECTIONS: dict[type, Section] = {
+    OnnxRelease: "onnx",
+    TorchRelease: "torch",
+    ExporterRow: "exporters",
+    ConverterRow: "converters",
+}
 
 _NOTE = re.compile(r"^\s*# No lock for (\S+) ([^\s,:]+)(?: beside ([^\s,:]+))?", re.MULTILINE)
 
@@ -29,16 +34,17 @@ class Additions:
     notes: tuple[tuple[Section, str], ...]
 
     @property
-    def lines(self) -> dict[Section, tuple[str, ...]]:
+    def lines(self) -> dict[Section, list[str]]:
         """Return the new lines by section, without indentation."""
-        found: dict[Section, list[str]] = {section: [] for section in SECTIONS}
-        for fact in self.facts:
-            found[section_of(fact)].append(_line(fact))
-        for section, note in self.notes:
-            found[section].append(f"# {note}")
-        for row in self.rows:
-            found[section_of(row)].append(_line(row))
-        return {section: tuple(lines) for section, lines in found.items() if lines}
+        lines = [
+            *((section_of(fact), _line(fact)) for fact in self.facts),
+            *((section, f"# {note}") for section, note in self.notes),
+            *((section_of(row), _line(row)) for row in self.rows),
+        ]
+        found: dict[Section, list[str]] = {}
+        for section, line in lines:
+            found.setdefault(section, []).append(line)
+        return found
 
 
 def noted(text: str) -> frozenset[tuple[str, Version]]:
@@ -86,15 +92,7 @@ def _note(proposal: ProposedRow) -> tuple[Section, str]:
 
 
 def section_of(entry: Fact | NewRow) -> Section:
-    match entry:
-        case OnnxRelease():
-            return "onnx"
-        case TorchRelease():
-            return "torch"
-        case ExporterRow():
-            return "exporters"
-        case ConverterRow():
-            return "converters"
+    return _SECTIONS[type(entry)]
 
 
 def _line(entry: Fact | NewRow) -> str:
