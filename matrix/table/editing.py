@@ -1,7 +1,7 @@
-"""Edit the text of matrix.yml: every byte that an edit does not name stays as it is.
+"""Edit the text of matrix.yml: every byte outside the edits stays as it is.
 
-An edit replaces a span of the text. Edits are built from places of the parsed table (`entries_after`, `keys_after`,
-`value`, `section`) and applied by `changed`, which accepts the result only if it reads as the intended table.
+An edit replaces a span of the text. Edits are built from places of the parsed table (`insert_entries`, `insert_keys`,
+`replace_value`, `append_section`); `apply_edits` accepts the result only if it reads as the intended table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _PLAIN = re.compile(r"\w[\w.+-]*")
 
 
-def entries_after(source: TableSource, place: Place, lines: Sequence[str]) -> Edit:
+def insert_entries(source: TableSource, place: Place, lines: Sequence[str]) -> Edit:
     """Insert `lines`, each entry beginning with `- `, after the entry of a list at `place`.
 
     Raises ConfigError, naming the place, if the entry does not begin a line.
@@ -40,7 +40,7 @@ def entries_after(source: TableSource, place: Place, lines: Sequence[str]) -> Ed
     return _insert(source, place, len(dash[1]), lines)
 
 
-def keys_after(source: TableSource, place: Place, values: Mapping[str, object]) -> Edit:
+def insert_keys(source: TableSource, place: Place, values: Mapping[str, object]) -> Edit:
     """Insert keys with their values into a mapping, after the one at `place`."""
     start, end = source.spans[place[:-1]][0], source.spans[place][1]
     stated = [f"{key}: {flow(value)}" for key, value in values.items()]
@@ -49,12 +49,12 @@ def keys_after(source: TableSource, place: Place, values: Mapping[str, object]) 
     return _insert(source, place, source.marks[place][1] - 1, stated)
 
 
-def value(source: TableSource, place: Place, new: object) -> Edit:
+def replace_value(source: TableSource, place: Place, new: object) -> Edit:
     """Replace the value at `place`."""
     return *source.spans[place], flow(new)
 
 
-def section(source: TableSource, name: str, lines: Sequence[str]) -> Edit:
+def append_section(source: TableSource, name: str, lines: Sequence[str]) -> Edit:
     """Append a section to the table."""
     break_, end = _break(source.text), len(source.text)
     before = "" if _BREAK.search(source.text[-1:]) else break_
@@ -80,7 +80,7 @@ def scalar(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def changed(
+def apply_edits(
     source: TableSource, edits: Collection[Edit], expected: Config, reasons: frozenset[str] | None = None
 ) -> str:
     """Apply edits that do not overlap and return the new text.

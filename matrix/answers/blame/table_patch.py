@@ -17,7 +17,17 @@ from matrix.core.errors import ConfigError
 from matrix.environments.locks.request import all_requests, make_request
 from matrix.families import family_of
 from matrix.table.check import applies, problems, rows_with_places
-from matrix.table.editing import Edit, changed, difference, entries_after, flow, keys_after, scalar, section, value
+from matrix.table.editing import (
+    Edit,
+    append_section,
+    apply_edits,
+    difference,
+    flow,
+    insert_entries,
+    insert_keys,
+    replace_value,
+    scalar,
+)
 from matrix.table.model import Companion, Config, ConverterRow, ExporterRow, Row
 from matrix.table.source import Place, TableSource, read_source
 
@@ -71,10 +81,10 @@ def proposal(table: Path, row: Row, ranges: Ranges, why: str) -> TablePatch:
         if not row.companions:
             edits = _in_row(source, place, row, add)
         elif "companions" in source.data:
-            edits = [entries_after(source, ("companions", len(config.companions) - 1), lines)]
+            edits = [insert_entries(source, ("companions", len(config.companions) - 1), lines)]
         else:
-            edits = [section(source, "companions", lines)]
-        return TablePatch(difference(source.text, changed(source, edits, after), table.name), stale)
+            edits = [append_section(source, "companions", lines)]
+        return TablePatch(difference(source.text, apply_edits(source, edits, after), table.name), stale)
     except ConfigError:
         return TablePatch("", stale, f"# cannot make a diff of {table.name} as it is written; write {by_hand}\n")
 
@@ -92,10 +102,10 @@ def _with_add(config: Config, place: Place, add: dict[str, str]) -> Config:
 def _in_row(source: TableSource, place: Place, row: Row, add: Mapping[str, str]) -> list[Edit]:
     """Return the edits that make `add` the one of the row at `place`."""
     if not row.add:
-        return [keys_after(source, (*place, "pins"), {"add": add})]
-    edits = [value(source, (*place, "add", name), add[name]) for name in row.add if add[name] != row.add[name]]
+        return [insert_keys(source, (*place, "pins"), {"add": add})]
+    edits = [replace_value(source, (*place, "add", name), add[name]) for name in row.add if add[name] != row.add[name]]
     new = {name: spec for name, spec in add.items() if name not in row.add}
-    return [*edits, keys_after(source, (*place, "add", list(row.add)[-1]), new)] if new else edits
+    return [*edits, insert_keys(source, (*place, "add", list(row.add)[-1]), new)] if new else edits
 
 
 def _both(one: str | None, other: str) -> str:

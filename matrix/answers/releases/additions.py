@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from matrix.answers.releases.survey import Fact, NewRow, ProposedRow, Survey, beside
 from matrix.judging.reasons import known_reasons
-from matrix.table.editing import changed, entries_after, flow
+from matrix.table.editing import apply_edits, flow, insert_entries
 from matrix.table.model import Config, ConverterRow, ExporterRow, OnnxRelease, TorchRelease
 from matrix.table.source import TableSource
 
@@ -116,6 +116,6 @@ def changed_table(source: TableSource, added: Additions) -> str:
         # Rows to which no companion rule applies stay last.
         at = max((i for i, entry in enumerate(entries, 1) if getattr(entry, "companions", True)), default=len(entries))
         new = [entry for entry in (*added.facts, *added.rows) if section_of(entry) == section]
-        edits.append(entries_after(source, (section, at - 1), lines))
+        edits.append(insert_entries(source, (section, at - 1), lines))
         sections[section] = (*entries[:at], *new, *entries[at:])
-    return changed(source, edits, config.model_copy(update=sections), known_reasons())
+    return apply_edits(source, edits, config.model_copy(update=sections), known_reasons())
