@@ -46,7 +46,7 @@ LIMIT = 40
 
 
 @dataclass
-class BlameReport:
+class Story:
     """A world, the first day on which its row is bad, and the range that a remedy would name."""
 
     title: str
@@ -81,28 +81,28 @@ def day(number: int) -> dt.date:
     return START + dt.timedelta(days=number)
 
 
-def stories() -> list[BlameReport]:
+def stories() -> list[Story]:
     return [rare(), frequent(), twice(), again()]
 
 
-def rare() -> BlameReport:
+def rare() -> Story:
     """Few of the days bring something."""
-    story = BlameReport("60 releases in 1,000 days", 1000, 621, ("lib", "<2"))
+    story = Story("60 releases in 1,000 days", 1000, 621, ("lib", "<2"))
     story.world.release("app", "1.0", day(0), ["lib", "noise"], "import lib\n")
     quiet(story, every=17)
     versions(story, "lib", {0: "1.0", 620: "2.0"}, broken="2")
     return story
 
 
-def frequent() -> BlameReport:
-    story = BlameReport("1,000 releases in 1,000 days", 1000, 701, ("lib", "<7"))
+def frequent() -> Story:
+    story = Story("1,000 releases in 1,000 days", 1000, 701, ("lib", "<7"))
     story.world.release("app", "1.0", day(0), ["lib"], "import lib\n")
     versions(story, "lib", {n: f"{n // 100}.{n % 100}" for n in range(1000)}, broken="7")
     return story
 
 
-def twice() -> BlameReport:
-    story = BlameReport("two independent culprits, 100 releases", 1000, 331, ("lib", "<2"))
+def twice() -> Story:
+    story = Story("two independent culprits, 100 releases", 1000, 331, ("lib", "<2"))
     story.world.release("app", "1.0", day(0), ["lib", "other", "noise"], "import lib\nimport other\n")
     quiet(story, every=10)
     versions(story, "lib", {0: "1.0", 330: "2.0"}, broken="2")
@@ -110,9 +110,9 @@ def twice() -> BlameReport:
     return story
 
 
-def again() -> BlameReport:
+def again() -> Story:
     """The culprit was held back for a while by another package and let in again."""
-    story = BlameReport("broken, mended, broken again by the same", 1000, 106, ("lib", "<4"))
+    story = Story("broken, mended, broken again by the same", 1000, 106, ("lib", "<4"))
     story.world.release("app", "1.0", day(0), ["other", "lib", "noise"], "import lib\n")
     quiet(story, every=10)
     versions(story, "lib", {0: "3.19", 105: "4.21", 305: "4.22"}, broken="4")
@@ -121,12 +121,12 @@ def again() -> BlameReport:
     return story
 
 
-def quiet(story: BlameReport, every: int) -> None:
+def quiet(story: Story, every: int) -> None:
     for number, since in enumerate(range(0, story.days, every)):
         story.world.release("noise", f"1.{number}", day(since))
 
 
-def versions(story: BlameReport, name: str, released: Mapping[int, str], broken: str, reason: str = "broken") -> None:
+def versions(story: Story, name: str, released: Mapping[int, str], broken: str, reason: str = "broken") -> None:
     """From major version `broken` on it cannot be imported."""
     for number, version in released.items():
         bad = int(version.split(".")[0]) >= int(broken)
@@ -175,7 +175,7 @@ class Timed(Laboratory):
         return Taken(len(self.built), self.resolutions, time.perf_counter() - self.began, self.running)
 
 
-def blame(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
+def blame(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
     found: Blame = laboratory.follow(find_blame(story.then, story.now, LIMIT))
     assert found.cure is not None
     first = found.transitions[0].after.recipe.as_of
@@ -183,12 +183,12 @@ def blame(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str, dt.date,
     yield ", to the cure", first, laboratory.taken()
 
 
-def blame_with_a_remedy(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
+def blame_with_a_remedy(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
     laboratory.hints = {"broken": ((story.remedy,),)}
     yield from blame(story, laboratory)
 
 
-def days_equal_once(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
+def days_equal_once(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
     known: dict[str, bool] = {}
 
     def good(environment: Resolved) -> bool:
@@ -200,12 +200,12 @@ def days_equal_once(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str
     yield "", found, laboratory.taken()
 
 
-def days(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
+def days(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
     found = _over_days(story, laboratory, lambda environment: laboratory.measure(environment).good is True)
     yield "", found, laboratory.taken()
 
 
-def _over_days(story: BlameReport, laboratory: Timed, good: Callable[[Resolved], bool]) -> dt.date:
+def _over_days(story: Story, laboratory: Timed, good: Callable[[Resolved], bool]) -> dt.date:
     def probe(number: int) -> bool:
         laboratory.resolutions += 1
         return good(laboratory.resolve(Recipe(day(number))))
@@ -218,7 +218,7 @@ def _over_days(story: BlameReport, laboratory: Timed, good: Callable[[Resolved],
     return day(high)
 
 
-def one_by_one(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
+def one_by_one(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
     """The distinct environments are found as `blame` finds them, at least: a resolution for each day."""
     with ThreadPoolExecutor(4) as pool:
         environments = list(pool.map(laboratory.resolve, [Recipe(day(n)) for n in range(1, story.days + 1)]))
@@ -232,7 +232,7 @@ def one_by_one(story: BlameReport, laboratory: Timed) -> Iterator[tuple[str, dt.
     yield "", environment.recipe.as_of, laboratory.taken()
 
 
-WAYS: dict[str, Callable[[BlameReport, Timed], Iterator[tuple[str, dt.date, Taken]]]] = {
+WAYS: dict[str, Callable[[Story, Timed], Iterator[tuple[str, dt.date, Taken]]]] = {
     "blame": blame,
     "blame with a remedy": blame_with_a_remedy,
     "days, equal ones once": days_equal_once,
@@ -241,7 +241,7 @@ WAYS: dict[str, Callable[[BlameReport, Timed], Iterator[tuple[str, dt.date, Take
 }
 
 
-def report(story: BlameReport, way: str, found: dt.date, taken: Taken, run_seconds: float) -> None:
+def report(story: Story, way: str, found: dt.date, taken: Taken, run_seconds: float) -> None:
     right = "yes" if found == day(story.broken) else "no"
     print(
         f"| {story.title} | {way} | {found} | {right} | {taken.builds} | {taken.resolutions} "

@@ -77,7 +77,7 @@ class Laboratory:
         self._dates = UploadDates(self._settings)
 
     def follow(self, search: Generator[Probe, ProbeResult, Blame]) -> Blame:
-        """ProbeResult until the search concludes."""
+        """Answer until the search concludes."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
                 ask = next(search)
