@@ -37,8 +37,8 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 from laboratory import Laboratory  # noqa: E402
 from synthetic_index import World  # noqa: E402
 
-from matrix.answers.blame.questions import Blame, Measured, Recipe, Resolved  # noqa: E402
-from matrix.answers.blame.search import investigate  # noqa: E402
+from matrix.answers.blame.search import find_blame  # noqa: E402
+from matrix.answers.blame.types import Blame, Measured, Recipe, Resolved  # noqa: E402
 
 START = dt.date(2021, 1, 1)
 LIMIT = 40
@@ -175,7 +175,7 @@ class Timed(Laboratory):
 
 
 def blame(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
-    found: Blame = laboratory.follow(investigate(story.then, story.now, LIMIT))
+    found: Blame = laboratory.follow(find_blame(story.then, story.now, LIMIT))
     assert found.cure is not None
     first = found.transitions[0].after.recipe.as_of
     yield "", first, laboratory.named

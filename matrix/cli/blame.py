@@ -24,7 +24,7 @@ from matrix.cli.steps import open_run, past_day, print_as, say
 from matrix.core.errors import Indeterminate, NoCure, UsageError
 
 if TYPE_CHECKING:
-    from matrix.answers.blame.report import Story
+    from matrix.answers.blame.report import BlameReport
     from matrix.answers.blame.table_patch import TablePatch
     from matrix.app.project import Project
 
@@ -105,10 +105,10 @@ def blame(
         raise NoCure(f"no fix found in {story.blame.tests} runs")
 
 
-def _proposal(project: Project, story: Story) -> TablePatch:
+def _proposal(project: Project, story: BlameReport) -> TablePatch:
     from matrix.answers.blame.report import why
     from matrix.answers.blame.table_patch import proposal
 
     assert story.blame.cure is not None
     rows = {row.id: row for row in (*project.stated.exporters, *project.stated.converters)}
-    return proposal(project.table, project.stated, rows[story.row], story.blame.cure.ranges, why(story))
+    return proposal(project.table, rows[story.row], story.blame.cure.ranges, why(story))

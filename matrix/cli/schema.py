@@ -15,7 +15,7 @@ def schema(check: str | None) -> None:
     """Print the JSON Schema of matrix.yml, generated from the model that reads it."""
     from pathlib import Path
 
-    from matrix.table.schema import json_schema
+    from matrix.table.model import json_schema
 
     text = json_schema()
     if check is None:

@@ -26,22 +26,24 @@ def update(check: bool, dry_run: bool, format_: str, **options: Any) -> None:
     import datetime as dt
 
     from matrix.answers.releases import report
-    from matrix.answers.releases.edit import additions, changed_table, difference, noted
-    from matrix.answers.releases.offered import OfferedReleases
+    from matrix.answers.releases.additions import additions, changed_table, noted
+    from matrix.answers.releases.index import IndexReleases
     from matrix.answers.releases.survey import survey
     from matrix.core import files as durable
+    from matrix.table.editing import difference
+    from matrix.table.source import parse_source
 
     if check and dry_run:
         raise UsageError("--check and --dry-run cannot be combined; choose one")
     project = open_project(**options)
-    config = project.stated
-    # The table may be a link.
+    # The file itself, where the table is a link to it.
     path = project.table.resolve()
     data = path.read_bytes()
     before = data.decode()
-    found = survey(config, noted(before), OfferedReleases(project.settings, say), dt.datetime.now(dt.UTC).date())
+    today = dt.datetime.now(dt.UTC).date()
+    found = survey(project.stated, noted(before), IndexReleases(project.settings, say), today)
     added = additions(found)
-    after = changed_table(before, project.table, config, added)
+    after = changed_table(parse_source(before, project.table), added)
     diff = difference(before, after, project.table.name)
     writing = bool(diff) and not check and not dry_run
     if writing:

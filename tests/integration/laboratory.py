@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from matrix.answers.blame.questions import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
+from matrix.answers.blame.types import Blame, Measure, Measured, Probe, ProbeResult, Ranges, Recipe, Resolve, Resolved
 from matrix.environments.locks.request import Request
 from matrix.environments.locks.resolve import resolve
 from matrix.judging.finding import Finding
@@ -76,7 +76,7 @@ class Laboratory:
         self._settings = IndexSettings(index=self.index)
         self._dates = UploadDates(self._settings)
 
-    def follow(self, search: Generator[Ask, Answer, Blame]) -> Blame:
+    def follow(self, search: Generator[Probe, ProbeResult, Blame]) -> Blame:
         """Answer until the search concludes."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
@@ -84,7 +84,7 @@ class Laboratory:
                 while True:
                     match ask:
                         case Resolve(recipes):
-                            answer: Answer = tuple(pool.map(self.resolve, recipes))
+                            answer: ProbeResult = tuple(pool.map(self.resolve, recipes))
                             self.resolutions += len(recipes)
                         case Measure(environment):
                             self.measured.append(ask)

@@ -11,8 +11,8 @@ import pytest
 from laboratory import Laboratory, needs
 from synthetic_index import World
 
-from matrix.answers.blame.questions import Blame, Changed, Ranges, Recipe, Resolved, Transition
-from matrix.answers.blame.search import investigate
+from matrix.answers.blame.search import find_blame
+from matrix.answers.blame.types import Blame, Changed, Ranges, Recipe, Resolved, Transition
 from matrix.environments.locks.request import Request
 from matrix.packages import uv
 from matrix.packages.index import IndexSettings, UploadDates
@@ -73,7 +73,7 @@ class Case:
                 self.laboratory.commit(day(then))
                 for name, version in yanked_later:
                     world.yank(name, version, "planted")
-            self.blame = self.laboratory.follow(investigate(day(then), day(now), limit))
+            self.blame = self.laboratory.follow(find_blame(day(then), day(now), limit))
             assert self.blame.tests == len(self.laboratory.built)
             assert len(set(self.laboratory.built)) == len(self.laboratory.built), "an environment was tested twice"
             self._assert_few_runs(bool(hints))
@@ -99,7 +99,7 @@ class Case:
         return self._good[environment.digest]
 
     def _assert_few_runs(self, hinted: bool) -> None:
-        """Along the timeline; once more where a hunch showed an earlier break."""
+        """Along the timeline; once more if an earlier break was found."""
         if self.blame.transitions:
             once = halvings(len(self.blame.timeline)) + (2 if hinted else 0)
             assert self.bisected <= (once + _HUNCH + once + 2 if self.blame.turns else once)

@@ -13,7 +13,7 @@ from product import Project
 from tables import ROOT
 
 from matrix.answers.releases.facts import ONNX_FILES, TORCH_FILES, onnx_release, torch_opsets
-from matrix.answers.releases.offered import OfferedReleases
+from matrix.answers.releases.index import IndexReleases
 from matrix.packages.index import IndexSettings
 from matrix.table import Config, load_config
 from matrix.table.model import TorchRelease
@@ -39,7 +39,7 @@ def config() -> Config:
 
 
 def test_releases_say_what_the_table_says_of_them(config: Config) -> None:
-    index = OfferedReleases(IndexSettings.resolve())
+    index = IndexReleases(IndexSettings.resolve())
     for onnx in config.onnx[-4:]:
         version = Version(onnx.version)
         assert onnx_release(version, index.read("onnx", version, ONNX_FILES)) == onnx
@@ -50,7 +50,7 @@ def test_releases_say_what_the_table_says_of_them(config: Config) -> None:
 
 def test_what_onnx_defines_is_what_is_published_later(config: Config) -> None:
     """As of a release that is missing from its own VERSION_TABLE."""
-    index = OfferedReleases(IndexSettings.resolve())
+    index = IndexReleases(IndexSettings.resolve())
     for onnx in config.onnx[-4:]:
         files = index.read("onnx", Version(onnx.version), ONNX_FILES[1:])
         assert onnx_release(Version(onnx.version), files) == onnx
@@ -114,6 +114,6 @@ def test_without_an_index_nothing_is_known_and_nothing_written(mine: Project) ->
     for arguments in ((), ("--check",)):
         done = mine.call("update", *arguments, "--index-url", NOWHERE)
         assert done.code == 7, done.err
-        assert "torch: not known, the package index did not answer about torch" in done.out
+        assert "torch: unknown, the package index did not answer about torch" in done.out
         assert "could not decide about torch, onnx, onnx-tf, tensorflow" in done.err
     assert mine.table.read_bytes() == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from matrix.answers.drift.sentence import Totals, sentence
+from matrix.answers.drift.document import Totals, sentence
 from matrix.outputs.interchange.canonical import line
 
 _OF_CELLS = ("verdicts", "unknown")

@@ -84,7 +84,7 @@ def test_no_cure(broken: TimeProject) -> None:
 def test_what_could_not_be_measured(project: TimeProject) -> None:
     project.engine.broken[f"new~{NOW}"] = BuildFailed("infra", "index-dns", "no network")
     code, out, err = project("blame", CELL, *BAD)
-    assert code == errors.Indeterminate.exit_code == 7 and out.startswith("not known: ")
+    assert code == errors.Indeterminate.exit_code == 7 and out.startswith("undetermined: ")
     assert "one of the two days could not be measured" in err
 
 
@@ -100,7 +100,7 @@ def test_an_index_that_does_not_answer(broken: TimeProject) -> None:
     ("fault", "begins"),
     [
         (None, "works as of 2022-02-16 and as of 2022-06-10: nothing to blame"),
-        (Fault({"protobuf": ">=3"}), "never worked: "),
+        (Fault({"protobuf": ">=3"}), "never worked ("),
         (Fault({"protobuf": "<3.20"}), "mended by protobuf 3.20.1, uploaded 2022-04-22"),
     ],
 )
@@ -188,12 +188,12 @@ def test_the_cure_as_a_change_of_the_table(broken: TimeProject) -> None:
     assert (broken.root / "matrix.yml").read_bytes() == before
     rule = applied(broken, diff).companions[-1]
     assert rule.add == {"protobuf": "<4"} and "protobuf 4.21.1" in rule.why and "2022-05-27" in rule.why
-    assert diff.startswith("# applies with `patch -p1`") and "lock again: new\n" in diff
+    assert diff.startswith("# apply with `patch -p1`") and "lock again: new\n" in diff
 
 
 def test_the_cure_may_be_printed(broken: TimeProject) -> None:
     code, out, _ = broken("blame", CELL, *BAD, "--fix", "-")
-    story, mark, diff = out.partition("# applies with")
+    story, mark, diff = out.partition("# apply with")
     assert code == 0 and story.startswith("broken by") and mark
     assert applied(broken, mark + diff).companions[-1].add == {"protobuf": "<4"}
     assert not (broken.root / "-").exists()

@@ -31,7 +31,7 @@ from matrix.answers.pick.derived_rows import derived_rows
 from matrix.answers.pick.ranking import PickRequest, Ranked, preferred, rank, ranker, relaxations
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction, Predictor
-from matrix.answers.releases.edit import additions, changed_table, noted
+from matrix.answers.releases.additions import additions, changed_table, noted
 from matrix.answers.releases.survey import Survey, survey
 from matrix.answers.remedies.apply import Table, applied
 from matrix.cli.coverage import chosen
@@ -56,6 +56,7 @@ from matrix.planning.cells import Cell
 from matrix.store.records import RunRecord
 from matrix.table.exporters import direct
 from matrix.table.model import Config
+from matrix.table.source import read_source
 
 # A converter of .onnx files that shares its packages with onnx-tf, and one that takes the torch module and whose passes
 # need nothing but numpy.
@@ -388,8 +389,7 @@ def test_each_family_is_offered_what_it_watches(config: Config, tmp_path: Path) 
         ]
     )
     path = tmp_path / "matrix.yml"
-    text = path.read_text()
-    after = changed_table(text, path, config, additions(found))
+    after = changed_table(read_source(path), additions(found))
     assert after.count("- {version: 1.24.0, ") == 1
     assert "- {id: plain1.1.0-torch2.13.0, pins: {plain: 1.1.0, torch: 2.13.0}, family: plain}" in after
     assert "- {id: onnxtf1.10.0-onnx1.24.0-tf2.9.0, pins: {onnx-tf: 1.10.0, onnx: 1.24.0, tensorflow: 2.9.0}}" in after
