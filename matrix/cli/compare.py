@@ -124,7 +124,7 @@ def _since_good(project: Project, store: Store, number: int | None, format_: str
 
     from matrix.core.errors import NothingSelected, Regressed, UsageError
     from matrix.history import read_history
-    from matrix.history.why import explain_all
+    from matrix.history.causes import explain_all
     from matrix.judging.cells import Judge
     from matrix.outputs.terminal import since_good as view
 

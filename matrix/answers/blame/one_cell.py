@@ -22,7 +22,7 @@ from matrix.app.project import Project
 from matrix.app.runtime import Bounds, RecordedRun, Runtime
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, UsageError
 from matrix.environments.locks.live import LiveResolver
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.packages.index import Releases, UploadDates
 from matrix.planning.by_id import cell_named
 from matrix.planning.cells import Cell

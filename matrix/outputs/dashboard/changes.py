@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, get_args
 
-from matrix.history import CellChange, History, Kind
-from matrix.history.why import Why, explain_all
+from matrix.history import CellChange, CellChangeKind, History
+from matrix.history.causes import ChangeCause, explain_all
 from matrix.outputs.dashboard.blames import SiteBlame
 from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards
@@ -20,7 +20,7 @@ from matrix.table.ids import CellId
 # Their observations are in memory together.
 _TOGETHER = 1_000
 
-_NOTHING = Why((), False, "")
+_NOTHING = ChangeCause((), False, "")
 
 
 def started(run: RunRecord) -> dt.datetime:
@@ -38,14 +38,14 @@ class Changes:
         self._history = history
         self._blames = blames
         self._newest: dict[str, CellChange] = {}
-        self._why: dict[CellChange, Why] = {}
+        self._why: dict[CellChange, ChangeCause] = {}
         for run in range(len(history.runs)):
             asked = [change for change in history.changes(run) if change.kind != "new"]
             self._newest |= {change.cell: change for change in asked}
             for part in _parts(asked):
                 self._why |= explain_all(store, history, part)
 
-    def why(self, change: CellChange) -> Why:
+    def why(self, change: CellChange) -> ChangeCause:
         return self._why.get(change, _NOTHING)
 
     def blame(self, change: CellChange) -> str | None:
@@ -57,7 +57,7 @@ class Changes:
 
     def counts(self, run: int) -> dict[str, int]:
         counted = Counter(change.kind for change in self._history.changes(run))
-        return {**{kind: counted[kind] for kind in get_args(Kind)}, "silent": self._history.silent(run)}
+        return {**{kind: counted[kind] for kind in get_args(CellChangeKind)}, "silent": self._history.silent(run)}
 
     def write(self, shards: Shards, cleaner: SiteCleaner) -> None:
         """One shard for each run that changed something."""

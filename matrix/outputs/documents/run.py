@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matrix.history.report import RunReport
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.judging.cells import CellResult
 
 SCHEMA = 1

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from matrix.history import CellChange, History, Regression
-from matrix.history.why import Why
+from matrix.history.causes import ChangeCause
 from matrix.outputs.ci.markdown import code, prose
 from matrix.store.parts import utc
 
@@ -24,7 +24,7 @@ class SinceGood:
     run mended."""
 
     history: History
-    whys: Mapping[CellChange, Why]
+    whys: Mapping[CellChange, ChangeCause]
 
     @cached_property
     def regressions(self) -> list[Regression]:

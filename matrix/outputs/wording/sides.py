@@ -9,14 +9,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from matrix.answers.drift import Standing
+from matrix.answers.drift import DriftStanding
 from matrix.history.report import RunReport
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.judging.cells import CellResult
 from matrix.outputs.wording import words
 from matrix.table.ids import CellId
 
-_STYLES: dict[Standing, str] = {
+_STYLES: dict[DriftStanding, str] = {
     "works then and now": "green",
     "worked then, broken now": "bold red",
     "never worked": "dim red",
@@ -24,7 +24,7 @@ _STYLES: dict[Standing, str] = {
     "not known": "dim",
 }
 
-_STANDINGS: tuple[Standing, ...] = get_args(Standing)
+_STANDINGS: tuple[DriftStanding, ...] = get_args(DriftStanding)
 
 
 def table(report: RunReport) -> Group:

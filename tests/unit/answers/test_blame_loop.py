@@ -24,7 +24,7 @@ from matrix.answers.blame.questions import Measured
 from matrix.answers.blame.report import Story
 from matrix.app.runtime import Bounds, RunOptions, Runtime, open_runtime
 from matrix.core import errors
-from matrix.history.sides import BothSides, both_sides
+from matrix.history.then_and_now import BothSides, both_sides
 from matrix.store import Store
 from matrix.table.ids import EnvironmentName
 

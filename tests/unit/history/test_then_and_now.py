@@ -15,12 +15,12 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from matrix.answers.blame.questions import Changed
-from matrix.answers.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift
+from matrix.answers.drift import DriftStanding, Incident, LockChanges, RowDrift, incidents, lock_changes, row_drift
 from matrix.answers.drift import document as view
 from matrix.answers.drift.gather import Past
 from matrix.answers.drift.sentence import Totals, sentence
 from matrix.environments.locks.request import Request
-from matrix.history.standing import standing
+from matrix.history.then_and_now import drift_standing
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
 from matrix.packages.index import Package
@@ -347,8 +347,8 @@ def test_as_of_an_earlier_day_lower_versions_are_what_was_asked_for() -> None:
         (None, "error", "not known"),
     ],
 )
-def test_standing(then: Verdict | None, now: Verdict | None, expected: Standing) -> None:
-    assert standing(then, now) == expected
+def test_standing(then: Verdict | None, now: Verdict | None, expected: DriftStanding) -> None:
+    assert drift_standing(then, now) == expected
 
 
 MATCH = Finding("match")
