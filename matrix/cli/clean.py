@@ -36,7 +36,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
     from matrix.app.retention import Keep, size, superfluous
     from matrix.core.errors import Indeterminate, UsageError
     from matrix.environments.engine import BuildFailed, Engine
-    from matrix.families.code import remove_others
+    from matrix.families.converter_folder import remove_unused
     from matrix.table.ids import NOW, EnvironmentName
 
     try:
@@ -76,7 +76,7 @@ def clean(store: str | None, everything: bool, keep: tuple[str, ...], **options:
             )
             if stuck:
                 click.echo(f"  in use, or part of a take-away image, so not removed: {', '.join(stuck)}")
-        remove_others(project.code, project.state.code)
+        remove_unused(project.code, project.state.code)
         files = bytes_ = 0
         if history.blobs.users() == {history.name}:
             files, bytes_ = history.blobs.collect(history.blobs_named())

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from matrix.environments.engine import BuildFailed, Engine, Environment
-from matrix.execution.events import Events
+from matrix.execution.executor import Events
 from matrix.packages.lock import Lock
 
 

@@ -13,7 +13,7 @@ from matrix.core.files import is_full
 from matrix.core.untrusted import remove_tree
 from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, Worker
 from matrix.execution.builds import Builds
-from matrix.execution.events import Events
+from matrix.execution.executor import Events
 from matrix.execution.job_types import CARRIED
 from matrix.execution.jobs import Job, observed
 from matrix.execution.passes import Spool, collect, hand_over, watch

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matrix.environments.engine import Engine, Environment
 from matrix.execution.builds import Builds
-from matrix.execution.events import Events
+from matrix.execution.executor import Events
 from matrix.execution.job_types import JOB_TYPES
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane

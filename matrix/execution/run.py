@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from matrix.core.errors import ConfigError
 from matrix.environments.engine import Engine
-from matrix.execution.events import Events
+from matrix.execution.executor import Events
 from matrix.execution.graph import Graph, JobNode, environments_after
 from matrix.execution.job_runner import JobCounts, JobRunner
 from matrix.execution.job_types import FACTORY, FILE, INPUTS

@@ -9,7 +9,7 @@ from typing import Any
 
 from matrix.core.errors import NothingSelected, UsageError
 from matrix.families import family_of
-from matrix.families.reading import newest_opset
+from matrix.families.registry import newest_opset
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell, Selection
 from matrix.table import selectors

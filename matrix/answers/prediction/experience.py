@@ -23,7 +23,7 @@ from matrix.answers.prediction.frequencies import (
 )
 from matrix.answers.prediction.rows import ConverterRelease, converter_release, nearest
 from matrix.families import family_of
-from matrix.families.reading import read_by
+from matrix.families.registry import read_by
 from matrix.packages.lock import Lock
 from matrix.packages.versions import version_of
 from matrix.table.model import Config, ConverterRow, OnnxRelease

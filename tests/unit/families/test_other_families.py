@@ -43,8 +43,8 @@ from matrix.core.paths import CONVERTER
 from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import megabytes
 from matrix.families import family_named, registry
-from matrix.families.code import assembled
-from matrix.families.packages import distributions, exclusive, heavy_packages, telling_packages
+from matrix.families.converter_folder import converter_folder
+from matrix.families.registry import distributions, exclusive, heavy_packages, row_packages
 from matrix.judging.cells import CellResult
 from matrix.judging.changes import Change
 from matrix.judging.finding import Finding
@@ -165,7 +165,7 @@ def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         (place / "code" / f"{name}.py").write_text(textwrap.dedent(text))
     monkeypatch.setattr(sys, "path", [*sys.path, str(TOYS), str(place)])
     monkeypatch.delitem(sys.modules, "brought", raising=False)
-    caches = registry._brought, heavy_packages, telling_packages
+    caches = registry._external, heavy_packages, row_packages
     for cache in caches:
         cache.cache_clear()
     yield
@@ -495,7 +495,7 @@ def handed_over(config: Config, tmp_path: Path, row: str, **packages: str) -> Pa
     body = "".join(f"{package}=={version} \\\n    {small.HASH}\n" for package, version in packages.items())
     started = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
     run = RunRecord(7, started, started, "complete", "pick", "venv", "python -m matrix pick --model net", 1, 4, 0)
-    code = assembled(CONVERTER, [family_named(cell.converter.family)], tmp_path / "code")
+    code = converter_folder(CONVERTER, [family_named(cell.converter.family)], tmp_path / "code")
     lock = small.lock(row, body=body)
     folder = tmp_path / "handed-over"
     write(folder, Choice(cell, result, lock, None, None, Tolerances(), tmp_path, run, code=code))

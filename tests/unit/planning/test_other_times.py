@@ -13,7 +13,7 @@ from matrix.core.errors import ConfigError, UsageError
 from matrix.environments.locks.request import make_request
 from matrix.packages.versions import release_of, version_of
 from matrix.planning import Plan, Selection, make_plan
-from matrix.planning.by_id import cell_named
+from matrix.planning.cells import cell_named
 from matrix.planning.other_times import cells_of_now, moved_cell, moved_row
 from matrix.table import Config
 from matrix.table.ids import NOW, CellId, EnvironmentName, RowId
