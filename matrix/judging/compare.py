@@ -1,14 +1,17 @@
-"""Whether two sets of outputs are the same numbers: shape, dtype, NaN and infinity first, then values."""
+"""Compare two sets of outputs: shape, dtype, NaN and infinity first, then values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from matrix.judging.blind import DynamicRange, dynamic_range
+from matrix.judging.arrays import UnreadableArrays, read_arrays
+from matrix.judging.dynamic_range import DynamicRange, dynamic_range
 from matrix.judging.hints import hints
+from matrix.judging.judge import ARRAYS_MISSING, ARRAYS_UNREADABLE, Leg
 from matrix.judging.metrics import Metrics, measure, top1_rows
 from matrix.judging.tensors import Array, Arrays, NotComparable, TensorPair, dtype_name, pair, wide
 from matrix.judging.tolerance import Tolerance, Tolerances
@@ -24,22 +27,22 @@ __all__ = [
     "Tolerances",
     "align",
     "compare",
+    "compare_files",
     "dynamic_range",
 ]
 
 _NAMED = 5
-"""So many names fit in one sentence."""
+"""Names that a sentence lists at most."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of ``compare``.
+    """The result of ``compare``.
 
-    ``reason`` is None for a match, else the first of `output-count`, `output-names`, `output-shape`,
-    `output-dtype`, `nan-mask`, `inf-mask`, `values-differ` that holds of any output; ``where`` is the key of
-    that output (None where there is no single one) and ``detail`` one sentence about it. ``metrics`` covers
-    all outputs whose shape is right, ``per_output`` each of them. ``hints`` are ids of simple explanations,
-    see `hints.hints`.
+    ``reason`` is None for a match, else the first of `output-count`, `output-names`, `output-shape`, `output-dtype`,
+    `nan-mask`, `inf-mask`, `values-differ` that applies to any output; ``where`` is the key of that output (None where
+    there is no single one) and ``detail`` one sentence about it. ``metrics`` covers all outputs whose shape is right,
+    ``per_output`` each of them. ``hints`` are ids of simple explanations, see `hints.hints`.
     """
 
     reason: str | None
@@ -64,7 +67,7 @@ class _Failure:
 def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = None) -> Comparison:
     """Compare outputs whose keys are ``<case>/<tensor name>``; arrays of any shape, numbers or booleans.
 
-    Raises ``NotComparable`` naming the first array that holds anything else, such as Python objects.
+    Raises NotComparable naming the first array that holds anything else, such as Python objects.
     """
     tolerances = tolerances or Tolerances()
     dtypes = {key: dtype_name(key, array) for key, array in reference.items()}
@@ -94,11 +97,28 @@ def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = N
     return Comparison(failure.reason, failure.where, failure.detail, metrics, per_output, explained)
 
 
-def align(reference: Arrays, actual: Arrays) -> dict[str, Array]:
-    """``actual`` under the names of ``reference``, tensor by tensor in the order given, within each case.
+def compare_files(one: Path, two: Path, by_position: bool, tolerances: Tolerances) -> Leg:
+    """Compare two .npz files with keys `<case>/<tensor name>`; `one` is the reference. `by_position`: the names may
+    differ. A file that is missing or unreadable is a reason, not an exception."""
+    try:
+        reference = read_arrays(one)
+        actual = read_arrays(two)
+        if by_position:
+            actual = align(reference, actual)
+        found = compare(reference, actual, tolerances)
+        blind = dynamic_range(reference, tolerances).all_blind
+    except (UnreadableArrays, NotComparable) as error:
+        return Leg(ARRAYS_UNREADABLE, str(error), {})
+    except OSError as error:
+        return Leg(ARRAYS_MISSING, f"a stored file cannot be opened: {error.strerror}", {})
+    return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind, found.where)
 
-    For frameworks that do not agree on names. Where a case has another number of tensors than in the
-    reference, position means nothing: then ``actual`` comes back as it is and `compare` says what is wrong.
+
+def align(reference: Arrays, actual: Arrays) -> dict[str, Array]:
+    """Rename the tensors of ``actual`` to those of ``reference``, by position within each case.
+
+    For frameworks that do not agree on names. Where the numbers of tensors differ in any case, positions are
+    meaningless: then ``actual`` is returned as it is, and `compare` reports the difference.
     """
     names, found = _by_case(reference), _by_case(actual)
     if {case: len(keys) for case, keys in names.items()} != {case: len(keys) for case, keys in found.items()}:
@@ -151,8 +171,7 @@ def _dtypes_differ(reference: Mapping[str, str], actual: Mapping[str, str]) -> _
 def _masks_differ(pairs: Mapping[str, TensorPair]) -> _Failure | None:
     for key, p in pairs.items():
         if count := int(np.count_nonzero(p.nan_differs)):
-            detail = f"{key}: {count} of {p.distance.size} elements are NaN on one side only."
-            return _Failure("nan-mask", key, detail)
+            return _Failure("nan-mask", key, f"{key}: {count} of {p.distance.size} elements are NaN on one side only.")
     for key, p in pairs.items():
         if count := int(np.count_nonzero(p.inf_differs)):
             elements = f"{count} of {p.distance.size} elements"
@@ -189,5 +208,5 @@ def _values_differ(
 
 
 def _number(array: Array, index: int) -> str:
-    # Written from the array's own type: a large integer would lose its last digits as a float64.
+    # In the array's own type: a large integer would lose its last digits as a float64.
     return str(array.ravel()[index] if array.dtype.kind != "V" else wide(array).ravel()[index])

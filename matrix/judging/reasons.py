@@ -1,10 +1,10 @@
-"""Every reason a cell can have: the ids of the signatures, and those the driver and the judge give by themselves."""
+"""All reasons of findings: the ids of the signatures, and those that the driver and the judge give."""
 
 from __future__ import annotations
 
 from matrix.judging import signatures
 
-# By outcome.py, judge.py, compare.py, the lanes and the engines.
+# Given by outcome.py, judge.py, compare.py, the lanes and the engines.
 OWN = frozenset(
     {
         "arrays-missing",
@@ -42,14 +42,13 @@ OWN = frozenset(
     }
 )
 
-# A process that dies of a signal nobody has described is named after it.
+# Where no signature matches, a process that died of a signal has its name as the reason.
 SIGNALS = frozenset({"sigsegv", "sigabrt", "sigbus", "sigfpe", "sigill", "sigtrap", "sigsys", "sigterm"})
 
-
-# Of these nobody knows more than the signal, or that there was no result.
+# Reasons that say no more than the signal, or that there was no result.
 BARE = SIGNALS | {"exit-without-result", "no-result", "unrecognised"}
 
 
 def known_reasons() -> frozenset[str]:
-    """What `expect` in matrix.yml may name."""
+    """Return the reasons that `expect` in matrix.yml may name."""
     return OWN | SIGNALS | signatures.ids()

@@ -7,9 +7,9 @@ from typing import get_args
 
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding
+from matrix.judging.judge import REMARKS as REMARKS
 from matrix.judging.judge import lite_leg
 from matrix.judging.reasons import BARE
-from matrix.judging.remarks import REMARKS as REMARKS
 from matrix.table.model import Verdict
 
 # The vocabulary in the order people want to read it: good, findings, then what says nothing.

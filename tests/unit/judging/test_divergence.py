@@ -51,7 +51,7 @@ def test_what_it_says_of_the_node() -> None:
     assert found.max_abs == pytest.approx(0.5, rel=1e-5)
     assert found.tightest is not None
     assert found.tightest > 100
-    assert found.words.startswith("First to differ is node 7, com.example.Resize up, opset 11. y: 200 of 200 elements")
+    assert found.words.startswith("The first node to differ is 7, com.example.Resize up, opset 11. y: 200 of 200 elements")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_one_side_lacks_is_counted_and_said() -> None:
     found = first_divergence(CHAIN, values("a", "b", "y"), values("a", "c", y=LARGE + 1))
     assert found is not None
     assert (found.node.index, found.unseen, found.skipped) == (3, ("c",), 2)
-    assert found.words.endswith("What goes into it was not seen on both sides: c.")
+    assert found.words.endswith("These inputs of it could not be compared: c.")
 
 
 def test_a_node_with_all_its_inputs_seen_goes_first() -> None:
@@ -163,5 +163,5 @@ def test_a_node_is_read_from_a_fact() -> None:
 
 @pytest.mark.parametrize("fact", [{}, {**FACT, "index": "x"}, {**FACT, "inputs": None}, {**FACT, "opset": []}])
 def test_what_is_no_fact_of_a_node_is_refused(fact: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="no description of a node"):
+    with pytest.raises(ValueError, match="not a description of a node"):
         Node.of(fact)

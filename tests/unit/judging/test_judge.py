@@ -138,7 +138,7 @@ def test_what_a_user_model_was_given_is_told_as_far_as_it_is_told_well(shape: An
     found = outcome(observation("export", passed("export", broken)), "")
     assert (
         found is not None
-        and found.finding.title.endswith("; it was given z int64 1x3")
+        and found.finding.title.endswith("; its inputs were z int64 1x3")
         and "net.py:7" in found.finding.title
     )
 

@@ -272,7 +272,7 @@ def test_a_change_after_which_other_numbers_come_out_is_no_remedy() -> None:
         "compare",
         judging.ALTERED_LEG,
     )
-    assert "the change is no remedy" in found.finding.title and found.worst == "2/y"
+    assert "the change is not a remedy" in found.finding.title and found.worst == "2/y"
 
 
 def test_without_what_it_computed_before_a_changed_file_is_not_judged() -> None:
