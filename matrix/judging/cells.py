@@ -16,8 +16,7 @@ from matrix.judging.outcome import Outcome, in_trouble, of_pass, outcome, troubl
 from matrix.judging.tolerance import Tolerance
 from matrix.packages.lock import Lock
 from matrix.store import CellRecord, Observation, PassRecord, Store
-from matrix.store.records import FIRST_FAMILY
-from matrix.table.ids import RowId
+from matrix.table.ids import FIRST_FAMILY, RowId
 from matrix.table.model import Config, OnnxRelease
 
 Observations = Mapping[int, Observation]

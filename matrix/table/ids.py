@@ -20,6 +20,9 @@ Value = TypeVar("Value")
 _TIME = "~"
 NOW = "now"
 
+# The family of rows and observations that state none: once it was the only one.
+FIRST_FAMILY = "onnx-tf"
+
 # What stands in the exporter's place where there is none: the model came as a file, or its converter takes the torch
 # module itself.
 FILE: Literal["file"] = "file"

@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, WithJsonSchema, model_validator
 
+from matrix.table.ids import FIRST_FAMILY
+
 
 def _version(text: str) -> str:
     try:
@@ -164,7 +166,7 @@ class ConverterRow(Row):
     """One converter with what it runs on. `family` says which program converts. One without companions may leave open
     what its family allows; it is in no tier that does not name it, and nobody is recommended it."""
 
-    family: Annotated[str, Field(min_length=1)] = "onnx-tf"
+    family: Annotated[str, Field(min_length=1)] = FIRST_FAMILY
 
 
 # What a narrow type holds; the upper bound of a range is not drawn.

@@ -24,8 +24,7 @@ from matrix.outputs.package.folder.installing import requirements
 from matrix.outputs.wording.columns import described
 from matrix.outputs.wording.words import VERDICTS
 from matrix.packages.lock import Lock
-from matrix.store.records import FIRST_FAMILY
-from matrix.table.ids import NOW, CellId, RowId
+from matrix.table.ids import FIRST_FAMILY, NOW, CellId, RowId
 
 # What says most of a row comes first.
 _STANDINGS: tuple[DriftStanding, ...] = (

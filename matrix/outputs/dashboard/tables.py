@@ -14,9 +14,8 @@ from matrix.outputs.dashboard.families import variant_of_exporter
 from matrix.outputs.dashboard.matrices import version_order
 from matrix.outputs.dashboard.rows import RowFacts, site_order
 from matrix.packages.versions import version_of
-from matrix.store.records import FIRST_FAMILY
 from matrix.table.exporters import expand
-from matrix.table.ids import RowId
+from matrix.table.ids import FIRST_FAMILY, RowId
 
 
 class SiteTable:

@@ -22,8 +22,9 @@ from matrix.families.onnx_tf import OnnxTf
 from matrix.judging.judge import ways_of
 from matrix.planning import Selection, make_plan
 from matrix.planning.cells import cell_named
-from matrix.store.records import FIRST_FAMILY, Pass
+from matrix.store.records import Pass
 from matrix.table import load_config
+from matrix.table.ids import FIRST_FAMILY
 from matrix.table.selectors import from_text
 
 TOYS = small.ROOT / "tests" / "families"
