@@ -69,7 +69,7 @@ def empty() -> bytes:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "no .npz file"), (b"text\n", "no .npz file"), (objects(), "object values"), (empty(), "holds no array")],
+    [(b"", "not an .npz file"), (b"text\n", "not an .npz file"), (objects(), "object values"), (empty(), "holds no array")],
     ids=["nothing", "text", "objects", "no array"],
 )
 def test_inputs_that_are_none(tmp_path: Path, materials: UserFiles, content: bytes, said: str) -> None:
@@ -99,8 +99,8 @@ def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: User
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
-        ({"shape": [1, "wide"]}, r"size of input 'x' open \(1x\?\); state it, such as --input x="),
-        ({"shape": [1, None]}, r"size of input 'x' open"),
+        ({"shape": [1, "wide"]}, r"size of input 'x' \(1x\?\); state it, for example --input x="),
+        ({"shape": [1, None]}, r"does not fix the size of input 'x'"),
         ({"shape": [1, 0]}, "input 'x'"),
         # Neither a rank nor a type has to be in the file.
         ({"shape": None}, "input 'x'"),

@@ -89,7 +89,7 @@ def test_a_source_folder_that_is_too_large(
 def test_a_source_folder_without_files(tmp_path: Path, materials: UserFiles, source: str) -> None:
     write(tmp_path, "a.py")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="is no folder with files in it"):
+    with pytest.raises(ConfigError, match="is not a folder with files in it"):
         materials.of_factory(factory("a:build", source=source))
 
 
