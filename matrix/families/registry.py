@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from packaging.utils import canonicalize_name
 
 from matrix.core.errors import ConfigError
 from matrix.families.family import Family, Source
 from matrix.families.onnx_tf import OnnxTf
-from matrix.packages.lock import Lock
-from matrix.packages.versions import release_of
-from matrix.table.model import Config, ConverterRow, OnnxRelease
+
+if TYPE_CHECKING:
+    from matrix.packages.lock import Lock
+    from matrix.table.model import Config, ConverterRow, OnnxRelease
 
 GROUP = "torch_tf_matrix.families"
 
@@ -112,6 +113,9 @@ def exclusive(families: Iterable[Family]) -> tuple[frozenset[str], ...]:
 
 def read_by(config: Config, row: ConverterRow, locks: Mapping[str, Lock]) -> OnnxRelease | None:
     """Return the ONNX release that determines which files the converter of a row can read; None where none does."""
+    # Not above: `--help` needs the registry, and should not read pydantic and YAML.
+    from matrix.packages.versions import release_of
+
     reads = family_of(row).reads
     return release_of(config, row, reads, locks) if reads is not None else None
 

@@ -69,7 +69,12 @@ def empty() -> bytes:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "not an .npz file"), (b"text\n", "not an .npz file"), (objects(), "object values"), (empty(), "holds no array")],
+    [
+        (b"", "not an .npz file"),
+        (b"text\n", "not an .npz file"),
+        (objects(), "object values"),
+        (empty(), "holds no array"),
+    ],
     ids=["nothing", "text", "objects", "no array"],
 )
 def test_inputs_that_are_none(tmp_path: Path, materials: UserFiles, content: bytes, said: str) -> None:
