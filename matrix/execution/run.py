@@ -112,13 +112,10 @@ class Run:
         """Run the jobs of a graph and record its cell. Jobs that graphs share are run once."""
         nodes = list(graph.nodes)
         seen = dict(zip(nodes, await asyncio.gather(*(self._task(node, group) for node in nodes)), strict=True))
-        source = seen[graph.source]
-        assert source is not None
-        if graph.cell is None:
+        if graph.cell is not None:
+            self._decide(graph, graph.cell, seen)
+        elif (source := seen[graph.source]) is not None:
             self.found[graph.source.environment] = source
-            return
-        altered = [one for node in graph.alter if (one := seen[node]) is not None]
-        self._decide(graph, graph.cell, source, altered, {part: seen[node] for part, node in graph.further.items()})
 
     def _task(self, node: JobNode, group: asyncio.TaskGroup) -> asyncio.Task[Observation | None]:
         if node not in self._tasks:
@@ -244,19 +241,11 @@ class Run:
         if not self._pending[lock.digest]:
             await self._executor.leave(lock)
 
-    def _decide(
-        self,
-        graph: Graph,
-        cell: Cell,
-        source: Observation,
-        altered: Sequence[Observation],
-        further: Mapping[str, Observation | None],
-    ) -> None:
-        assert source.id is not None
-        ids = {part: seen.id if seen is not None else None for part, seen in further.items()}
-        only_read = not further
+    def _decide(self, graph: Graph, cell: Cell, seen: Mapping[JobNode, Observation | None]) -> None:
+        numbers = {node: one.id for node, one in seen.items() if one is not None and one.id is not None}
+        further = {part: numbers.get(node) for part, node in graph.further.items()}
         # A model that was only read decides no cell: it is kept like a search, under its own base.
-        read = cell.read_id
+        only_read, read = not graph.further, cell.read_id
         self._decided.append(
             CellRecord(
                 cell=str(replace(read, search="read")) if only_read else cell.id,
@@ -265,14 +254,14 @@ class Run:
                 torch=cell.exporter.torch,
                 opset=cell.opset,
                 converter="" if only_read else cell.converter.id,
-                export=source.id,
-                reference=ids.get("reference"),
-                convert=ids.get("convert"),
+                export=numbers[graph.source],
+                reference=further.get("reference"),
+                convert=further.get("convert"),
                 base=str(read) if only_read else cell.base,
                 changes=tuple((step.kind, step.words) for step in cell.changes),
-                alter=tuple(item.id for item in altered if item.id is not None),
-                expose=ids.get("expose"),
-                trace=ids.get("trace"),
+                alter=tuple(numbers[node] for node in graph.alter if node in numbers),
+                expose=further.get("expose"),
+                trace=further.get("trace"),
             )
         )
         if not only_read:

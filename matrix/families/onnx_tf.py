@@ -72,9 +72,9 @@ class OnnxTf(Family):
         return f"onnxtf{pins['onnx-tf']}-onnx{pins['onnx']}-tf{pins['tensorflow']}"
 
     def facts(self, pins: Mapping[str, str]) -> dict[str, str]:
-        """Return `tensorflow_minor` and the matching `tensorflow_probability_minor`. That is eight ahead up to TensorFlow
-        2.16 and seven after, as it skipped 2.17. Source: ``required_tensorflow_version`` in tensorflow-probability
-        0.9.0 to 0.25.0."""
+        """Return `tensorflow_minor` and the matching `tensorflow_probability_minor`, which is eight ahead up to
+        TensorFlow 2.16 and seven after, as it skipped 2.17. Source: ``required_tensorflow_version`` in the releases
+        0.9.0 to 0.25.0 of tensorflow-probability."""
         if (tensorflow := pins.get("tensorflow")) is None:
             return {}
         major, minor = (int(part) for part in tensorflow.split(".")[:2])

@@ -174,22 +174,11 @@ class _Case:
     original: Observation | None
     remarks: list[str] = field(default_factory=list)
 
-    @cached_property
-    def source(self) -> tuple[str, str] | None:
-        return source_of(self.export)
-
-    @cached_property
-    def good_export(self) -> Observation | None:
-        return self._good(self.export)
-
-    @cached_property
-    def good_reference(self) -> Observation | None:
-        return self._good(self.reference)
-
-    @cached_property
-    def good_original(self) -> Observation | None:
-        """Only where it counts: a source defines the right outputs before it does."""
-        return self._good(self.original) if self.altered and not self.source else None
+    def __post_init__(self) -> None:
+        self.source = source_of(self.export)
+        self.good_export, self.good_reference = self._good(self.export), self._good(self.reference)
+        # It counts only where nothing before it defines the right outputs.
+        self.good_original = self._good(self.original) if self.altered and not self.source else None
 
     @cached_property
     def blobs(self) -> dict[str, str]:

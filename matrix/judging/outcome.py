@@ -22,18 +22,10 @@ _ORPHANED = 75
 
 # Obstacles that the driver met itself. They are not matched with signatures: words of their texts may mean something
 # else in an installer's output.
-_CERTAIN = frozenset(
-    {
-        "base-changed",
-        "base-missing",
-        "checkpoint-not-trusted",
-        "driver-fault",
-        "engine-error",
-        "engine-lost",
-        "interpreter-missing",
-        "model-unusable",
-    }
-)
+_CERTAIN = frozenset((
+    "base-changed", "base-missing", "checkpoint-not-trusted", "driver-fault", "engine-error", "engine-lost",
+    "interpreter-missing", "model-unusable",
+))  # fmt: skip
 
 _TRUST = (
     Remedy(id="trust-checkpoint", text="If you trust the author of the checkpoint, let it run code: --trust."),

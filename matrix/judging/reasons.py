@@ -4,43 +4,18 @@ from __future__ import annotations
 
 from matrix.judging import signatures
 
-# Given by outcome.py, judge.py, compare.py, the lanes and the engines.
-OWN = frozenset(
-    {
-        "arrays-missing",
-        "arrays-unreadable",
-        "base-changed",
-        "base-missing",
-        "checkpoint-not-trusted",
-        "died-after-result",
-        "disk-full",
-        "driver-fault",
-        "engine-error",
-        "engine-lost",
-        "exit-without-result",
-        "forward-failed",
-        "inf-mask",
-        "installed-differs-from-lock",
-        "interpreter-missing",
-        "killed-from-outside",
-        "memory-limit",
-        "model-code-failed",
-        "model-unusable",
-        "nan-mask",
-        "no-result",
-        "no-solution",
-        "not-deterministic",
-        "not-observed",
-        "not-started",
-        "output-count",
-        "output-dtype",
-        "output-names",
-        "output-shape",
-        "time-limit",
-        "unrecognised",
-        "values-differ",
-    }
-)
+OWN = frozenset((
+    # By compare.py.
+    "inf-mask", "nan-mask", "output-count", "output-dtype", "output-names", "output-shape", "values-differ",
+    # By judge.py.
+    "arrays-missing", "arrays-unreadable", "not-deterministic", "not-observed",
+    # By outcome.py.
+    "died-after-result", "exit-without-result", "forward-failed", "killed-from-outside", "memory-limit",
+    "model-code-failed", "no-result", "not-started", "time-limit", "unrecognised",
+    # By the driver and the engines.
+    "base-changed", "base-missing", "checkpoint-not-trusted", "disk-full", "driver-fault", "engine-error",
+    "engine-lost", "installed-differs-from-lock", "interpreter-missing", "model-unusable", "no-solution",
+))  # fmt: skip
 
 # Where no signature matches, a process that died of a signal has its name as the reason.
 SIGNALS = frozenset({"sigsegv", "sigabrt", "sigbus", "sigfpe", "sigill", "sigtrap", "sigsys", "sigterm"})
