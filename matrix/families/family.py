@@ -27,7 +27,7 @@ class Limit:
     operator: str
     attribute: str
     value: str | int
-    releases: str
+    releases: str = ""
 
 
 class Family(Protocol):

@@ -1,4 +1,4 @@
-"""What a model is fed: drawn, from a file of the user's, or as an .onnx file states."""
+"""Inputs of a model: drawn, from a user's file, or as an .onnx file declares them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_file_whose_inputs_cannot_be_drawn(materials: UserFiles, stated: dict[
 
 @pytest.mark.parametrize("stated", [["x"], [{}], [{"name": "x"}], 5, {"x": 1}])
 def test_facts_are_not_trusted_to_be_well_formed(materials: UserFiles, stated: Any) -> None:
-    """They come out of an environment in which a hostile file was read."""
+    """They were made in an environment that read a hostile file."""
     with pytest.raises(ConfigError, match="model 'mine'"):
         materials.inputs(file(), stated)
 
@@ -149,7 +149,7 @@ def test_inputs_without_names_are_the_files_in_their_order(materials: UserFiles,
     assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {"0/x": (1, 3), "0/z": (7,)}
 
 
-def test_of_too_few_without_names_nobody_knows_which(materials: UserFiles) -> None:
+def test_too_few_unnamed_inputs_are_ambiguous(materials: UserFiles) -> None:
     with pytest.raises(ConfigError, match="has no input input; its file has: x, z"):
         materials.inputs(file(inputs=(ModelInput(name="input", shape=(1, 3)),)), OTHERS)
 

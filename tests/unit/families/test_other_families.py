@@ -1,5 +1,4 @@
-"""What the table is asked about families that are not ours: toys that come by entry points, as another package would
-bring them."""
+"""The table with external families: toys provided by entry points, as another package would."""
 
 from __future__ import annotations
 
@@ -151,7 +150,7 @@ models:
 
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Four families beside ours."""
+    """Four families besides ours."""
     place = tmp_path / "site"
     home = place / "second-1.0.dist-info"
     home.mkdir(parents=True)
@@ -265,7 +264,7 @@ def test_rows_are_made_of_the_closest_of_their_family(config: Config) -> None:
         asked = [read_constraint(*constraint.split(" ", 1)) for constraint in constraints]
         return [(row.id, getattr(row, "family", "")) for row in stretched(config, locks, asked, released)]
 
-    # Nothing of ours comes to a protobuf that it pins by installing it beside.
+    # Rows of one family pin protobuf, so it is not added to rows of the others.
     assert made("protobuf 4.25") == []
     assert {family for _, family in made("tensorflow 2.7", "onnx 1.5")} == {"onnx-tf", "second"}
     found = made("torch 2.13")

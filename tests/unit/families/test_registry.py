@@ -1,4 +1,4 @@
-"""Families: ours, and those that another package brings along."""
+"""Families: ours, and those that another package provides."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_artifacts_without_a_model_in_memory_are_each_compared_with_the_referenc
 
 
 class _Odd(Family):
-    """As little as a family may state."""
+    """The minimum that a family has to state."""
 
     name = title = "odd"
     source = "onnx"

@@ -1,4 +1,4 @@
-"""`compare`: what broke between two runs, and what is broken that worked once."""
+"""`compare`: cells that broke between two runs, and cells broken since they last matched."""
 
 from __future__ import annotations
 

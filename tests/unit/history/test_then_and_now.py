@@ -1,4 +1,4 @@
-"""What time did to a row: changes of its lock, incidents on the index, verdicts that changed, and how it is told."""
+"""Drift of a row: changes of its lock, incidents on the index, changed verdicts, and the report on them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def request(*requirements: str, pinned: Mapping[str, str] | None = None, **more:
 
 
 def package(name: str, *files: Mapping[str, Any] | str) -> Package:
-    """Uploaded on 2024-01-01 where nothing else is said."""
+    """A package, uploaded on 2024-01-01 by default."""
     items = []
     for file in files:
         given = {"filename": file} if isinstance(file, str) else dict(file)

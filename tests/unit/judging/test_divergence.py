@@ -1,4 +1,4 @@
-"""Which node is named, on graphs small enough to see through."""
+"""The first diverging node, on small graphs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_number_cut_off_by_a_narrower_dtype_is_another_number() -> None:
 
 
 def test_rounding_next_to_zero_blames_no_node_but_a_wrong_number_does() -> None:
-    """x - x' of two large sums: what is left is small, its rounding is not."""
+    """x - x' of two large sums: the difference is small, its rounding error is not."""
     near_zero = LARGE.copy()
     near_zero[0, 0] = 1e-7
     noise = near_zero + np.float32(2e-5)

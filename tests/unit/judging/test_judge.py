@@ -1,4 +1,4 @@
-"""From observations to the verdict on a cell."""
+"""Judging a cell by its observations."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_outcome(item: Observation, wanted: tuple[str, str, str] | None) -> None
 
 @pytest.mark.parametrize("shape", [None, 5, "1x3", {"0": 1}])
 def test_what_a_user_model_was_given_is_told_as_far_as_it_is_told_well(shape: Any) -> None:
-    """Facts come out of an environment in which the user's code ran."""
+    """Facts were made in an environment that ran the user's code."""
     error = {**raised("shapes do not fit"), "user": {"file": "net.py", "line": 7, "function": "forward"}}
     given = [{"name": "x", "dtype": "float32", "shape": shape}, "y", {"name": "z", "dtype": "int64", "shape": [1, 3]}]
     broken = report("import", "model", "forward", error=error, facts={"given": given})

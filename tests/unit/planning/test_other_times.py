@@ -1,4 +1,4 @@
-"""The same cells at another time, a cell by its name, and what a row leaves open. Pure."""
+"""Cells at another time, a cell by its id, and packages that a row leaves open."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_a_row_without_companions_is_in_no_tier_that_does_not_name_it(tmp_path: 
     assert "bare" in {cell.converter.id for cell in plan(small.config(tmp_path, text), "full").cells}
     text = small.changed("converters: [new]}", "converters: [new, bare]}", BARE)
     assert "bare" in {cell.converter.id for cell in plan(small.config(tmp_path, text), "quick").cells}
-    # A pattern that happens to fit names nobody.
+    # A pattern that happens to match does not name a cell.
     assert "bare" not in {cell.converter.id for cell in plan(table, "known").cells}
 
 
