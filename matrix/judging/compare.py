@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,8 +58,7 @@ class Comparison:
         return self.reason is None
 
 
-@dataclass(frozen=True)
-class _Failure:
+class _Failure(NamedTuple):
     reason: str
     where: str | None
     detail: str
@@ -79,13 +79,8 @@ def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = N
             pairs[key] = pair(expected, actual[key], tolerances.of(dtypes[key]))
             top1[key] = top1_rows(expected, actual[key])
     per_output = {key: measure([pairs[key]], [top1[key]]) for key in pairs}
-    failure = (
-        _keys_differ(reference, actual)
-        or _shapes_differ(reference, actual)
-        or _dtypes_differ(dtypes, found)
-        or _masks_differ(pairs)
-        or _values_differ(reference, actual, pairs, per_output, dtypes, tolerances)
-    )
+    failure = next(_failures(reference, actual, dtypes, found, pairs), None)
+    failure = failure or _values_differ(reference, actual, pairs, per_output, dtypes, tolerances)
     metrics = measure(list(pairs.values()), list(top1.values()))
     if failure is None:
         detail = f"All elements lie within the tolerance ({metrics.elements} in {len(pairs)} outputs)."
@@ -133,51 +128,45 @@ def _by_case(arrays: Arrays) -> dict[str, list[str]]:
     return cases
 
 
-def _keys_differ(reference: Arrays, actual: Arrays) -> _Failure | None:
+def _failures(
+    reference: Arrays,
+    actual: Arrays,
+    dtypes: Mapping[str, str],
+    found: Mapping[str, str],
+    pairs: Mapping[str, TensorPair],
+) -> Iterator[_Failure]:
+    """Yield what differs except values. Each check relies on those before it: only the first failure is valid."""
     if not reference:
-        return _Failure("output-count", None, "The reference has no outputs, so nothing was compared.")
+        yield _Failure("output-count", None, "The reference has no outputs, so nothing was compared.")
     missing = [key for key in reference if key not in actual]
     extra = [key for key in actual if key not in reference]
     where = next(iter([*missing, *extra]), None)
     difference = f"missing: {_names(missing)}; not expected: {_names(extra)}"
     if len(reference) != len(actual):
         counts = f"{len(actual)} outputs where the reference has {len(reference)}"
-        return _Failure("output-count", where, f"There are {counts} ({difference}).")
+        yield _Failure("output-count", where, f"There are {counts} ({difference}).")
     if missing:
-        return _Failure("output-names", where, f"The outputs have other names ({difference}).")
-    return None
+        yield _Failure("output-names", where, f"The outputs have other names ({difference}).")
+    for key, expected in reference.items():
+        if actual[key].shape != expected.shape:
+            shapes = f"{list(actual[key].shape)} where the reference has {list(expected.shape)}"
+            yield _Failure("output-shape", key, f"{key} has the shape {shapes}.")
+    for key, dtype in dtypes.items():
+        if found[key] != dtype:
+            yield _Failure("output-dtype", key, f"{key} holds {found[key]} where the reference has {dtype}.")
+    for key, p in pairs.items():
+        if count := int(np.count_nonzero(p.nan_differs)):
+            yield _Failure("nan-mask", key, f"{key}: {count} of {p.distance.size} elements are NaN on one side only.")
+    for key, p in pairs.items():
+        if count := int(np.count_nonzero(p.inf_differs)):
+            elements = f"{count} of {p.distance.size} elements"
+            detail = f"{key}: {elements} are infinite on one side only, or with the other sign."
+            yield _Failure("inf-mask", key, detail)
 
 
 def _names(keys: list[str]) -> str:
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
     return (", ".join(keys[:_NAMED]) or "none") + more
-
-
-def _shapes_differ(reference: Arrays, actual: Arrays) -> _Failure | None:
-    for key, expected in reference.items():
-        if actual[key].shape != expected.shape:
-            shapes = f"{list(actual[key].shape)} where the reference has {list(expected.shape)}"
-            return _Failure("output-shape", key, f"{key} has the shape {shapes}.")
-    return None
-
-
-def _dtypes_differ(reference: Mapping[str, str], actual: Mapping[str, str]) -> _Failure | None:
-    for key, expected in reference.items():
-        if actual[key] != expected:
-            return _Failure("output-dtype", key, f"{key} holds {actual[key]} where the reference has {expected}.")
-    return None
-
-
-def _masks_differ(pairs: Mapping[str, TensorPair]) -> _Failure | None:
-    for key, p in pairs.items():
-        if count := int(np.count_nonzero(p.nan_differs)):
-            return _Failure("nan-mask", key, f"{key}: {count} of {p.distance.size} elements are NaN on one side only.")
-    for key, p in pairs.items():
-        if count := int(np.count_nonzero(p.inf_differs)):
-            elements = f"{count} of {p.distance.size} elements"
-            detail = f"{key}: {elements} are infinite on one side only, or with the other sign."
-            return _Failure("inf-mask", key, detail)
-    return None
 
 
 def _values_differ(

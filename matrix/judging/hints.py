@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,7 +28,14 @@ def hints(reference: Array, actual: Array, tolerance: Tolerance) -> tuple[str, .
         return ()
     if not reference.size == actual.size >= _FEWEST or len(names) > 1 or "bool" in names:
         return ()
-    return tuple(name for name, explains in _EXPLANATIONS.items() if explains(reference, actual, tolerance))
+    explained = {
+        "layout-swapped": _layout_swapped(reference, actual, tolerance),
+        "constant-shift": _undone(reference, actual, tolerance, lambda left, right: right - np.mean(right - left)),
+        "constant-scale": _undone(
+            reference, actual, tolerance, lambda left, right: np.vdot(right, left) / np.vdot(right, right) * right
+        ),
+    }
+    return tuple(name for name, passes in explained.items() if passes)
 
 
 def _passes(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
@@ -43,32 +50,12 @@ def _layout_swapped(reference: Array, actual: Array, tolerance: Tolerance) -> bo
     return any(_passes(m, actual, tolerance) for m in same_shape)
 
 
-def _shifted(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
-    if not _varied(reference, actual, tolerance):
-        return False
+def _undone(reference: Array, actual: Array, tolerance: Tolerance, undo: Callable[[Array, Array], Array]) -> bool:
+    """Tell whether ``actual`` passes once `undo` has removed one constant from it."""
     left, right = wide(reference), wide(actual)
-    with np.errstate(all="ignore"):
-        return _passes(left, right - np.mean(right - left), tolerance)
-
-
-def _scaled(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
-    if not _varied(reference, actual, tolerance):
-        return False
-    left, right = wide(reference), wide(actual)
-    with np.errstate(all="ignore"):
-        factor = np.vdot(right, left) / np.vdot(right, right)
-        return _passes(left, factor * right, tolerance)
-
-
-def _varied(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
+    finite = bool(np.all(np.isfinite(left)) and np.all(np.isfinite(right)))
     # A constant can be shifted and scaled onto any other, which explains nothing.
-    same_shape = reference.shape == actual.shape
-    finite = bool(np.all(np.isfinite(wide(reference))) and np.all(np.isfinite(wide(actual))))
-    return same_shape and finite and not near_constant([reference], tolerance)
-
-
-_EXPLANATIONS: Mapping[str, Callable[[Array, Array, Tolerance], bool]] = {
-    "layout-swapped": _layout_swapped,
-    "constant-shift": _shifted,
-    "constant-scale": _scaled,
-}
+    if reference.shape != actual.shape or not finite or near_constant([reference], tolerance):
+        return False
+    with np.errstate(all="ignore"):
+        return _passes(left, undo(left, right), tolerance)

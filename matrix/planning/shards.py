@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from matrix.core.errors import UsageError
 from matrix.planning.cells import Cell
@@ -104,17 +104,11 @@ def cut(cells: Sequence[Cell], shards: int, costs: Costs) -> Partition:
             pieces.append((f"{row} {number}", piece))
     dealt = _dealt([(weigh(piece), name, piece) for name, piece in pieces], shards)
     places = {cell.id: place for place, cell in enumerate(cells)}
-    return Partition(
-        tuple(
-            Shard(
-                index,
-                shards,
-                tuple(sorted((cell for piece in bin_.items for cell in piece), key=lambda cell: places[cell.id])),
-                bin_.seconds,
-            )
-            for index, bin_ in enumerate(dealt, 1)
-        )
-    )
+    parts = []
+    for index, (seconds, pieces_of) in enumerate(dealt, 1):
+        ordered = sorted((cell for piece in pieces_of for cell in piece), key=lambda cell: places[cell.id])
+        parts.append(Shard(index, shards, tuple(ordered), seconds))
+    return Partition(tuple(parts))
 
 
 class _Weighing:
@@ -162,20 +156,14 @@ def _by_models(cells: list[Cell], most: int, weigh: _Weighing) -> list[list[Cell
     if most <= 1 or len(models) == 1:
         return [cells]
     dealt = _dealt([(weigh(piece), model, piece) for model, piece in models.items()], min(most, len(models)))
-    return [[cell for piece in bin_.items for cell in piece] for bin_ in dealt]
+    return [[cell for piece in pieces for cell in piece] for _, pieces in dealt]
 
 
-@dataclass
-class _Bin(Generic[Item]):
-    seconds: float = 0.0
-    items: list[Item] = field(default_factory=list)
-
-
-def _dealt(items: Iterable[tuple[float, str, Item]], number: int) -> list[_Bin[Item]]:
+def _dealt(items: Iterable[tuple[float, str, Item]], number: int) -> list[tuple[float, list[Item]]]:
     """Distribute items, given with weight and name, over `number` bins. Names decide between equal weights."""
-    bins: list[_Bin[Item]] = [_Bin() for _ in range(number)]
+    weights, bins = [0.0] * number, [list[Item]() for _ in range(number)]
     for weight, _, item in sorted(items, key=lambda entry: (-entry[0], entry[1])):
-        lightest = min(bins, key=lambda one: one.seconds)
-        lightest.seconds += weight
-        lightest.items.append(item)
-    return bins
+        lightest = weights.index(min(weights))
+        weights[lightest] += weight
+        bins[lightest].append(item)
+    return list(zip(weights, bins, strict=True))
