@@ -18,6 +18,15 @@ NAMED = {
 }
 """Placeholders that are filled with facts of a toolchain, see `facts`; and how they read until then."""
 
+_WORDS = {
+    "ir_version": "ir_version {}",
+    "opset": "export at opset {}",
+    "convert_opset": "onnx.version_converter to opset {}",
+    "via": "export by way of {}",
+    "simplify": "the file simplified by onnxsim",
+    "rename": "valid names for tensors and nodes",
+}
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _COMPARISON = r"(?:~=|===?|!=|<=?|>=?) ?"
 _NUMBER = re.compile(r"\d{1,3}")
@@ -114,27 +123,14 @@ class Change:
     @property
     def words(self) -> str:
         """A short description: "export at opset <13"."""
-        return _PLACEHOLDER.sub(lambda found: f"({NAMED.get(found[1], found[1])})", self._words())
-
-    def _words(self) -> str:
-        match self.kind, self.value:
-            case "ir_version", "table":
-                return "ir_version as the converter's onnx knows it"
-            case "ir_version", value:
-                return f"ir_version {value}"
-            case "opset", value:
-                return f"export at opset {value}"
-            case "convert_opset", value:
-                return f"onnx.version_converter to opset {value}"
-            case "via", value:
-                return f"export by way of {value}"
-            case "simplify", _:
-                return "the file simplified by onnxsim"
-            case "rename", _:
-                return "valid names for tensors and nodes"
-            case kind, pairs:
-                joint = "=" if kind == "environ" else ""
-                return " ".join(f"{name}{joint}{text}" for name, text in cast("Sequence[tuple[str, str]]", pairs))
+        if isinstance(self.value, tuple):
+            joint = "=" if self.kind == "environ" else ""
+            said = " ".join(f"{name}{joint}{text}" for name, text in self.value)
+        elif self.kind == "ir_version" and self.value == "table":
+            said = "ir_version as the converter's onnx knows it"
+        else:
+            said = _WORDS[self.kind].format(self.value)
+        return _PLACEHOLDER.sub(lambda found: f"({NAMED.get(found[1], found[1])})", said)
 
     def filled(self, groups: Sequence[str]) -> Change | None:
         """Fill in the groups of a match, ``groups[0]`` being all of it. None where a group does not make a valid
@@ -164,13 +160,10 @@ class Change:
         def replace(text: str) -> str:
             return _PLACEHOLDER.sub(lambda found: str(known[found[1]]), text)
 
-        value = self.value
         try:
-            return Change(
-                self.kind,
-                replace(value) if isinstance(value, str)
-                else tuple((name, replace(text)) for name, text in cast("Sequence[tuple[str, str]]", value)),
-            )  # fmt: skip
+            if isinstance(self.value, tuple):
+                return Change(self.kind, tuple((name, replace(text)) for name, text in self.value))
+            return Change(self.kind, replace(str(self.value)))
         except ValueError:
             # A group is not a number where one is needed, such as "unknown".
             return None

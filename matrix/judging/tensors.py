@@ -79,13 +79,10 @@ def pair(reference: Array, actual: Array, tolerance: Tolerance) -> TensorPair:
     finite = np.isfinite(left) & np.isfinite(right)
     left, right = np.where(finite, left, 0), np.where(finite, right, 0)
     with np.errstate(over="ignore"):  # the distance of two huge numbers of opposite sign is infinite
-        distance = _integer_distance(reference, actual) if _same_integers(reference, actual) else np.abs(left - right)
+        same_integers = reference.dtype.kind in "iu" and reference.dtype.name == actual.dtype.name
+        distance = _integer_distance(reference, actual) if same_integers else np.abs(left - right)
         bound = tolerance.atol + tolerance.rtol * np.abs(left)
     return TensorPair(left, right, distance, bound, finite, nan_differs, inf_differs)
-
-
-def _same_integers(reference: Array, actual: Array) -> bool:
-    return reference.dtype.kind in "iu" and reference.dtype.name == actual.dtype.name
 
 
 def _integer_distance(reference: Array, actual: Array) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from packaging.version import Version
 from matrix.core.errors import UsageError
 from matrix.table.check import problems
 from matrix.table.ids import changed_id
-from matrix.table.model import Config, ConverterRow, ExporterRow, Row, Via
+from matrix.table.model import Config, ExporterRow, Row, Via
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
@@ -108,13 +108,9 @@ def _neighbours(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> list[AnyRo
     def above(row: AnyRow) -> bool:
         return first in row.pins and Version(row.pins[first]) > Version(pins[first])
 
-    alike = (row for row in ranked if _family(row) == _family(best))
+    alike = (row for row in ranked if getattr(row, "family", None) == getattr(best, "family", None))
     other = next((row for row in alike if above(row) != above(best)), None)
     return [best] if other is None else [best, other]
-
-
-def _family(row: Row) -> str | None:
-    return row.family if isinstance(row, ConverterRow) else None
 
 
 def _apart(one: str, other: str) -> tuple[int, ...]:
