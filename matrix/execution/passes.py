@@ -13,7 +13,7 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from matrix.core import files as durable
 from matrix.core.links import link_or_copy
@@ -102,7 +102,7 @@ async def watch(
         gone = worker.exited()
         if gone is not None:
             return gone, None, time.monotonic() - started
-        if _there(marker):
+        if _is_file(marker):
             return None, None, time.monotonic() - started
         now = time.monotonic()
         stopped: Literal["timeout", "memory"] | None = None
@@ -135,38 +135,26 @@ def collect(
     log = tail(folder / f"{work.name}.log") if real else ""
     if exit_status is not None:
         log += worker.log()
-    result = _result(folder / f"{work.name}.json", job) if real else None
-    files = {name: blobs.take(folder / name) for name in work.leaves if real and _acceptable(folder / name)}
+    report = folder / f"{work.name}.json"
+    result = read_report(report.read_bytes(), job.id) if real and _is_file(report, _RESULT_CAP) else None
+    files = {name: blobs.take(folder / name) for name in work.leaves if real and _is_file(folder / name)}
     return PassRecord(
         name=work.name,
         result=result,
         exit=exit_status,
         stopped=stopped,
-        released=real and _there(folder / f"{work.name}.released"),
+        released=real and _is_file(folder / f"{work.name}.released"),
         seconds=round(seconds, 3),
         log=blobs.put(redact(plain(log)).encode()),
         files=files,
     )
 
 
-def _there(path: Path) -> bool:
-    """Tell whether a marker exists. A job may have made its folder unreadable even for the driver."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
-
-
-def _acceptable(path: Path) -> bool:
-    """Tell whether a path is a plain file of acceptable size, which a worker is not trusted to leave."""
+def _is_file(path: Path, cap: int = _FILE_CAP) -> bool:
+    """Tell whether a path is a plain file of at most `cap` bytes. A worker is not trusted to leave one, and may have
+    made its folder unreadable even for the driver."""
     try:
         status = path.lstat()
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and status.st_size <= _FILE_CAP
-
-
-def _result(path: Path, job: Job) -> dict[str, Any] | None:
-    if not _acceptable(path) or path.stat().st_size > _RESULT_CAP:
-        return None
-    return read_report(path.read_bytes(), job.id)
+    return stat.S_ISREG(status.st_mode) and status.st_size <= cap

@@ -76,8 +76,8 @@ class UserFiles:
             model = self.placed(model)
             if model.source is not None:
                 files |= self._tree(model, self._folder / model.source)
-            if (own := self._factory_file(model)) is not None:
-                files[f"{SOURCE}/{factory_place(model)}"] = self._put(model, "factory", own)
+            if (file := _factory(model)[0]).endswith(".py") and _below_source(model) is None:
+                files[f"{SOURCE}/{factory_place(model)}"] = self._put(model, "factory", Path(file))
             if model.checkpoint is not None:
                 files[CHECKPOINT] = self._put(model, "checkpoint", self._folder / model.checkpoint)
             self._files[model.id] = files
@@ -85,7 +85,7 @@ class UserFiles:
 
     def placed(self, model: ModelSpec) -> ModelSpec:
         """Return the model with absolute paths of its code, so that it shows whether one contains the other."""
-        place, _, function = str(model.factory).rpartition(":")
+        place, function = _factory(model)
         where = str(self._folder / place) if place.endswith(".py") else place
         source = str(self._folder / model.source) if model.source is not None else None
         return model.model_copy(update={"factory": f"{where}:{function}", "source": source})
@@ -133,16 +133,6 @@ class UserFiles:
         except OSError as error:
             raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
 
-    def _factory_file(self, model: ModelSpec) -> Path | None:
-        """Return the file that a factory names, unless it is in the source folder."""
-        place = str(model.factory).rsplit(":", 1)[0]
-        if not place.endswith(".py"):
-            return None
-        path = self._folder / place
-        if model.source is not None and path.resolve().is_relative_to((self._folder / model.source).resolve()):
-            return None
-        return path
-
     def _tree(self, model: ModelSpec, folder: Path) -> dict[str, str]:
         files: dict[str, str] = {}
         size = 0
@@ -161,19 +151,28 @@ class UserFiles:
 
 def factory_name(model: ModelSpec) -> str:
     """Return the factory as a job names it: a file relative to the job's source folder, or a module."""
-    place, _, function = str(model.factory).rpartition(":")
+    place, function = _factory(model)
     return f"{factory_place(model)}:{function}" if place.endswith(".py") else str(model.factory)
 
 
 def factory_place(model: ModelSpec) -> str:
     """Return the path of a factory's file in the source folder: as in the user's source folder, or at the top."""
-    path = Path(str(model.factory).rsplit(":", 1)[0])
-    if model.source is not None:
-        # Both relative to the same folder; resolved, because one may be absolute or go through a link.
-        resolved, source = path.resolve(), Path(model.source).resolve()
-        if resolved.is_relative_to(source):
-            return resolved.relative_to(source).as_posix()
-    return path.name
+    return _below_source(model) or Path(_factory(model)[0]).name
+
+
+def _factory(model: ModelSpec) -> tuple[str, str]:
+    """Split a factory into its file or module, and its function."""
+    place, _, function = str(model.factory).rpartition(":")
+    return place, function
+
+
+def _below_source(model: ModelSpec) -> str | None:
+    """Return the path of a factory's file relative to the user's source folder; None where it is not in it."""
+    if model.source is None:
+        return None
+    # Both relative to the same folder; resolved, because one may be absolute or go through a link.
+    path, source = Path(_factory(model)[0]).resolve(), Path(model.source).resolve()
+    return path.relative_to(source).as_posix() if path.is_relative_to(source) else None
 
 
 def _walk(folder: Path) -> Iterator[Path]:
