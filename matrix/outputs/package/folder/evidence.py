@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from matrix.core.text import redact
 from matrix.families import Family
-from matrix.families.packages import distributions
+from matrix.families.registry import distributions
 from matrix.outputs.package.folder.choice import Choice, PackagePart
 from matrix.outputs.package.folder.installing import UNPROVEN
 

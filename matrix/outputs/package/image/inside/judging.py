@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from matrix.families.scheme import Scheme
+from matrix.judging.compare import compare_files
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement, Leg, judge
-from matrix.judging.legs import compare_files
 from matrix.judging.outcome import Outcome, outcome
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.image.inside.reference import Reference
