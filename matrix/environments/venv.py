@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import json
 import os
 import platform
 import resource
@@ -14,16 +15,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import psutil
+from packaging.utils import canonicalize_name
 
 from matrix.core.errors import EngineUnavailable
-from matrix.core.untrusted import tail
+from matrix.core.files import tail, write_bytes
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
-from matrix.environments.failures import check_installed, install_failed, machine_fault
-from matrix.environments.stamp import installed_in, read_stamp, write_stamp
+from matrix.environments.installation import check_installed, install_failed, machine_fault
 from matrix.environments.worker_env import WORKER
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings
@@ -41,6 +43,8 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "
 # Address space is not memory: TensorFlow maps far more than it touches. The watch on resident memory is the limit
 # proper, the kernel's limit on data only has to stop a single huge allocation before it hurts the machine.
 _DATA_HEADROOM_MB = 4096
+
+_STAMP, _STAMP_SCHEMA = "matrix-stamp.json", 1
 
 # In the name of an environment that is still being built; the next driver removes what was left behind.
 _UNFINISHED = ".unfinished-"
@@ -244,6 +248,29 @@ class VenvWorker:
             await asyncio.sleep(_KILL_POLL_SECONDS)
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def read_stamp(folder: Path) -> dict[str, Any] | None:
+    """Return an environment's stamp, None where it is missing or unreadable: then the build never ended."""
+    try:
+        stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) and stamp.get("schema") == _STAMP_SCHEMA else None
+
+
+def write_stamp(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Mark an environment as valid, once what is installed equals the lock."""
+    write_bytes(folder / _STAMP, json.dumps({"schema": _STAMP_SCHEMA, **facts}, indent=1).encode())
+
+
+def installed_in(site_packages: Path) -> dict[str, str]:
+    """Map the normalised name of every installed distribution to its version."""
+    return {
+        canonicalize_name(name): found.version
+        for found in distributions(path=[str(site_packages)])
+        if (name := found.metadata["Name"])
+    }
 
 
 def _size(folder: Path) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.core.errors import ConfigError, StateInUse
-from matrix.core.untrusted import remove_tree
+from matrix.core.files import remove_tree
 
 if TYPE_CHECKING:
     from matrix.store import Store

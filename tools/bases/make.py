@@ -18,8 +18,7 @@ from docker.models.images import Image
 
 from matrix.core.errors import Indeterminate
 from matrix.core.text import redact
-from matrix.environments.docker import base_names as names
-from matrix.environments.docker.names import LABEL
+from matrix.environments.docker import names
 from matrix.packages import interpreters
 from tools.bases import debian
 from tools.bases.archive import Description, Layer, TarWriter, copy_sorted, extract_layers, layer, write_image
@@ -52,7 +51,7 @@ class ImageMaker:
 
     def root(self, codename: str, wanted: frozenset[str], again: bool) -> Image:
         """The Debian root, made where it is missing or lacks a wanted package. Raises what `debian.make` does."""
-        name = names.debian(codename)
+        name = names.debian_root(codename)
         old = _image(self.client, name)
         has = frozenset(old.labels.get(names.PACKAGES, "").split()) if old else frozenset()
         if old and not again and old.labels.get(names.RECIPE) == str(_SCHEMA) and wanted <= has:
@@ -74,7 +73,7 @@ class ImageMaker:
 
     def base(self, tree: Tree, libraries: Libraries, root: Image, again: bool) -> None:
         """The base for one interpreter. Raises CannotCopy where the interpreter does not work in it."""
-        name = names.local(tree.python)
+        name = names.local_base(tree.python)
         path = self.scratch / "tree.tar"
         with TarWriter(path) as tar:
             tree.write(tar, libraries.own)
@@ -108,7 +107,7 @@ class ImageMaker:
         name = f"torch-tf-matrix-base-{tree.python}"
         self._remove_leftover(name)
         container: Container = self.client.containers.create(
-            str(root.id), ["sh", "-ec", script], name=name, network_disabled=True, labels={LABEL: names.MAKER}
+            str(root.id), ["sh", "-ec", script], name=name, network_disabled=True, labels={names.LABEL: names.MAKER}
         )
         try:
             with path.open("rb") as stream:
@@ -144,7 +143,7 @@ class ImageMaker:
         return path
 
     def _load(self, what: Description, layers: list[Layer], old: Image | None) -> Image:
-        labels = {LABEL: names.BASE, **what.labels}
+        labels = {names.LABEL: names.BASE, **what.labels}
         archive = self.scratch / "image.tar"
         write_image(archive, replace(what, labels=labels), layers, self.client.version()["Arch"])
         with archive.open("rb") as stream:

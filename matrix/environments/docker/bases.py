@@ -12,11 +12,10 @@ from docker.models.images import Image
 from docker.utils import parse_repository_tag
 from requests.exceptions import RequestException
 
-from matrix.environments.docker import base_names as names
 from matrix.environments.docker import base_pins as pins
+from matrix.environments.docker import names
 from matrix.environments.docker.base_pins import BasePins
 from matrix.environments.docker.client import explanation
-from matrix.environments.docker.names import LABEL
 
 Origin = Literal["local", "registry"]
 
@@ -52,11 +51,11 @@ def check_option(option: str) -> str | None:
 def candidates(python: str, option: str, pinned: BasePins) -> list[str]:
     """The references that would do for Python `X.Y`, best first."""
     if option == "local":
-        return [names.local(python)]
+        return [names.local_base(python)]
     if option not in ("auto", "registry"):
         return [option.format(python=python)]
     registry = _pinned(python, pinned)
-    return [registry, names.local(python)] if option == "auto" else [registry]
+    return [registry, names.local_base(python)] if option == "auto" else [registry]
 
 
 def find(client: docker.DockerClient, python: str, option: str, pinned: BasePins | None = None) -> list[BaseImage]:
@@ -121,7 +120,7 @@ def _base(client: docker.DockerClient, reference: str, image: Image, python: str
     if not version.startswith(f"{python}."):
         found = f"Python {version}" if version else "no Python"
         raise BaseMissing(f"{reference} holds {found} where {python} is needed; name another with --base")
-    origin: Origin = "local" if image.labels.get(LABEL) == names.BASE else "registry"
+    origin: Origin = "local" if image.labels.get(names.LABEL) == names.BASE else "registry"
     return BaseImage(reference, str(image.id), version, origin, int(image.attrs["Size"]))
 
 
@@ -138,7 +137,7 @@ def _version(client: docker.DockerClient, image: Image) -> str:
                 remove=True,
                 network_disabled=True,
                 read_only=True,
-                labels={LABEL: names.MAKER},
+                labels={names.LABEL: names.MAKER},
             )
         except DockerException:
             return ""

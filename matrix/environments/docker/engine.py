@@ -26,16 +26,21 @@ from matrix import __version__
 from matrix.core.errors import EngineUnavailable
 from matrix.core.text import redact
 from matrix.environments.docker import bases, names
-from matrix.environments.docker.buildcache import drop_unused
-from matrix.environments.docker.builders import BuildKit, Classic, ImageBuilder, ImageNotBuilt, forget_stages
+from matrix.environments.docker.builders import (
+    BuildKit,
+    Classic,
+    ImageBuilder,
+    ImageNotBuilt,
+    drop_unused,
+    forget_stages,
+)
 from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, job_user, restrictions
 from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
 from matrix.environments.docker.container import Container
-from matrix.environments.docker.context import fill
-from matrix.environments.docker.layers import shared_part
+from matrix.environments.docker.context import fill, shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
-from matrix.environments.failures import check_installed, install_failed, machine_fault
+from matrix.environments.installation import check_installed, install_failed, machine_fault
 from matrix.environments.worker_env import WORKER
 from matrix.families.packages import telling_packages
 from matrix.packages.index import IndexSettings

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.core import files as durable
 from matrix.core.errors import LockStale
+from matrix.core.files import write_bytes
 from matrix.environments.locks.request import Request
 from matrix.packages.index import IndexSettings, UploadDates
 from matrix.packages.lock import Groups, Lock, read_locks
@@ -31,7 +31,7 @@ class LockFolders:
         folder = self.variants if variant else self.committed
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{lock.name}.lock"
-        durable.write_bytes(path, lock.text().encode())
+        write_bytes(path, lock.text().encode())
         return path
 
 

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from matrix.core import files as durable
 from matrix.core.errors import ConfigError, UsageError
-from matrix.core.untrusted import remove_tree
+from matrix.core.files import remove_tree
 from matrix.outputs.interchange import canonical
 from matrix.outputs.interchange.documents import (
     BLAME,

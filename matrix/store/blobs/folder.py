@@ -9,7 +9,7 @@ from collections.abc import Collection, Set
 from pathlib import Path
 from typing import BinaryIO
 
-from matrix.core import files as durable
+from matrix.core.files import sync_folder, write_bytes
 
 # Beside the folders ab/: which databases name these files, so that none of them is collected behind another's back.
 _STORES = "stores"
@@ -30,7 +30,7 @@ class FolderBlobs:
         path = self.local(name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            durable.write_bytes(path, data)
+            write_bytes(path, data)
             # Workers are given hard links to it.
             path.chmod(0o444)
         return name
@@ -64,7 +64,7 @@ class FolderBlobs:
             path.parent.mkdir(parents=True, exist_ok=True)
             held.chmod(0o444)
             held.rename(path)
-            durable.sync_folder(path.parent)
+            sync_folder(path.parent)
         return name
 
     def add(self, name: str, stream: BinaryIO) -> bool | None:

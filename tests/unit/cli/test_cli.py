@@ -24,8 +24,7 @@ from matrix.core import errors, paths
 from matrix.environments.choose import choose
 from matrix.environments.engine import BuildFailed, Engine
 from matrix.environments.locks.keep import LockFolders
-from matrix.environments.stamp import write_stamp
-from matrix.environments.venv import VenvEngine
+from matrix.environments.venv import VenvEngine, write_stamp
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings, UploadDates
 from matrix.packages.interpreters import Interpreter

@@ -19,8 +19,7 @@ from fakes import Told
 
 from matrix.core.errors import EngineUnavailable
 from matrix.environments.engine import BuildFailed, Environment
-from matrix.environments.stamp import read_stamp
-from matrix.environments.venv import VenvEngine
+from matrix.environments.venv import VenvEngine, read_stamp
 from matrix.execution.builds import Builds
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
