@@ -65,7 +65,7 @@ def solved(monkeypatch: pytest.MonkeyPatch, request: Request, resolver: Resolver
         name: {Version(v): dt.date.fromisoformat(day) for v, day in found.items()} for name, found in UPLOADS.items()
     }
     dates = UploadDates(SETTINGS)
-    monkeypatch.setattr(dates, "_ask", lambda package: known.get(package, {}))
+    monkeypatch.setattr(dates, "of", lambda package: known.get(package, {}))
     return resolve(request, SETTINGS, dates)
 
 

@@ -24,8 +24,7 @@ from matrix.packages.index import (
     UploadDates,
     usable,
 )
-from matrix.packages.index.package import parse_page
-from matrix.packages.index.usable import wheel_tags
+from matrix.packages.index.package import parse_page, wheel_tags
 
 SETTINGS = IndexSettings("https://anna:s3cret@host/simple/")
 V = Version
@@ -234,14 +233,14 @@ def test_dates_are_empty_where_the_index_gives_none_and_who_needs_them_is_told(m
         ({"message": "hello"}, "application/json", "application/json"),
         ([1], "application/json", "application/json"),
         ({"files": None}, "application/json", "application/json"),
-        (b"", "", "something else"),
+        (b"", "", "an unknown type"),
     ],
 )
 def test_a_page_that_is_no_json_of_pep_691(
     monkeypatch: pytest.MonkeyPatch, answer: object, kind: str, said: str
 ) -> None:
     served(monkeypatch, {"lib-a": answer}, kind)
-    with pytest.raises(PageUnreadable, match=f"answers about lib-a with {said} instead of the JSON") as error:
+    with pytest.raises(PageUnreadable, match=f"answers about lib-a with {said} instead of JSON") as error:
         UploadDates(SETTINGS).of("lib-a")
     assert "s3cret" not in str(error.value) and "--index-url" in str(error.value)
 
