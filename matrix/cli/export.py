@@ -68,7 +68,7 @@ def export(
             with contextlib.suppress(StateInUse), project.state.held():
                 history.close_left(project.state.mark)
         wanted = ExportSelection(_numbers(history, runs), part, arrays)
-        with history.exchange.reading() as reader:
+        with history.reading() as reader:
             known = {*reader.models(), *(model.id for model in project.stated.models)}
         if strange := [name for name in include if name not in known]:
             raise UsageError(f"--include {strange[0]}: no run has a cell of such a model")

@@ -127,7 +127,7 @@ def run(
     from matrix.answers.use_cases import Bounds, RunOptions, execute
     from matrix.core.errors import UsageError
     from matrix.planning.shards import shard_named
-    from matrix.store.parts import UID
+    from matrix.store.runs import UID
 
     if locked and resolution != "then":
         raise UsageError("--locked resolves nothing, and now is what is resolved; leave one of them out")

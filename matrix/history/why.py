@@ -33,7 +33,7 @@ def explain_all(store: Store, history: History, changes: Iterable[CellChange]) -
         for change, before_run, _ in asked
         if before_run is not None
     }
-    records = store.decisions.records(row for pair in sides.values() for row in pair)
+    records = store.cell_history.records(row for pair in sides.values() for row in pair)
     observations = store.observations(number for record in records.values() for number in record.observations)
     found = {}
     for change, _, said in asked:

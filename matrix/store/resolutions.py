@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from sqlalchemy import Engine, Select, func, null, select
 from sqlalchemy.orm import Session
 
-from matrix.store.parts import older
+from matrix.store.runs import older
 from matrix.store.schema import LockRow, ResolutionRow, RunRow
 from matrix.table.model import Role
 

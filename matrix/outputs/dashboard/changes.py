@@ -14,7 +14,7 @@ from matrix.outputs.dashboard.blames import SiteBlame
 from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards
 from matrix.store import RunRecord, Store
-from matrix.store.parts import utc
+from matrix.store.runs import utc
 from matrix.table.ids import CellId
 
 # Their observations are in memory together.

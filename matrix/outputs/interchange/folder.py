@@ -31,7 +31,7 @@ from matrix.outputs.interchange.documents import (
     LockDocument,
     Marker,
 )
-from matrix.store.parts import UID
+from matrix.store.runs import UID
 
 MARKER_FILE = "history.json"
 PARTS = ("runs", "locks", "comparisons", "blobs")

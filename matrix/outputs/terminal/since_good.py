@@ -10,7 +10,7 @@ from typing import Any
 from matrix.history import CellChange, History, Regression
 from matrix.history.why import Why
 from matrix.outputs.ci.markdown import code, prose
-from matrix.store.parts import utc
+from matrix.store.runs import utc
 
 SCHEMA = 1
 
