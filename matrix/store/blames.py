@@ -1,4 +1,4 @@
-"""What searches for the culprit concluded."""
+"""Stored results of `blame`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matrix.store.schema import BlameRow
 
 @dataclass(frozen=True)
 class BlameRecord:
-    """The story of one search as data, and its timeline as SVG text. `run` made its environments."""
+    """One search as data, and its timeline as SVG text. `run` is the run that measured for it."""
 
     cell: str
     run: int
@@ -25,7 +25,7 @@ class BlameRecord:
 
 
 class Blames:
-    """By cell; what was found before stays."""
+    """Results by cell; earlier results of a cell are kept."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,7 +36,7 @@ class Blames:
             session.add(BlameRow(run=run, cell=cell, created=created, story=dict(story), picture=picture))
 
     def newest(self, cells: Iterable[str]) -> dict[str, BlameRecord]:
-        """The newest of each of these cells."""
+        """Return the newest result of each of these cells."""
         order = (BlameRow.created.desc(), BlameRow.id.desc())
         place = func.row_number().over(partition_by=BlameRow.cell, order_by=order).label("place")
         ranked = select(BlameRow.id, place).where(BlameRow.cell.in_(sorted(set(cells)))).subquery()

@@ -1,4 +1,4 @@
-"""Locks of resolutions that no file holds: those of `now`, and those a search tried."""
+"""Locks that are in no lock file: those of `now`, and those that a search tried."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Resolutions:
-    """By run and environment. What an environment consists of is stored once, however often it came out."""
+    """Locks by run and environment. Equal locks are stored once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def keep(self, run: int, locks: Iterable[Lock]) -> None:
-        """Store locks that a run made; of those it stored before the names are known, and nothing changes."""
+        """Store locks that a run resolved; names that it stored before are skipped."""
         with Session(self._engine) as session, session.begin():
             known = set(session.scalars(select(ResolutionRow.name).where(ResolutionRow.run == run)))
             for lock in locks:
@@ -55,17 +55,19 @@ class Resolutions:
                 )
 
     def of_run(self, run: int) -> dict[str, Lock]:
-        """The locks that a run made, by name of the environment."""
+        """Return the locks that a run resolved, by name of the environment."""
         return self._read(select(ResolutionRow.id).where(ResolutionRow.run == run))
 
     def names(self) -> list[str]:
-        """Of every environment that has a lock here."""
+        """Return the names of all environments that have a lock here."""
         with Session(self._engine) as session:
             return sorted(session.scalars(select(ResolutionRow.name).distinct()))
 
     def newest(self, names: Iterable[str], before: int | None = None, told: bool = False) -> dict[str, Lock]:
-        """The newest lock of each environment, of a run older than `before` where that is given; `told`: of a run that
-        has a drift report."""
+        """Return the newest lock of each environment.
+
+        `before`: only of runs older than this one; `told`: only of runs that have a drift report.
+        """
         order = (RunRow.started.desc(), RunRow.id.desc())
         newest = (
             select(
@@ -93,7 +95,7 @@ class Resolutions:
 
 
 def _lock(row: ResolutionRow, lock: LockRow) -> Lock:
-    # Not above: a store is opened by commands that never see a lock.
+    # Imported here: most commands that open a store need no lock.
     from matrix.packages.lock import Lock
 
     return Lock(

@@ -453,7 +453,7 @@ def test_a_companion_rule_that_contradicts_a_pin_is_a_refusal(tmp_path: Path) ->
     (proposal,) = look(tmp_path, offered, text).proposals
     assert [refusal.why for refusal in proposal.refused] == [
         "no",
-        "onnxtf1.10.0-onnx1.5.0-tf2.9.0: impossible pin: onnx==1.5.0, a companion rule asks for >=1.10",
+        "onnxtf1.10.0-onnx1.5.0-tf2.9.0: impossible pin: onnx==1.5.0; a companion rule requires >=1.10",
     ]
     assert len(offered.asked) == 1
 
