@@ -40,7 +40,7 @@ _RECIPE = "1"
 # importing TensorFlow takes three times as long, every time.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
-# Address space is not memory: TensorFlow maps far more than it touches. Resident memory is what is limited; the kernel's
+# Address space is not memory: TensorFlow maps far more than it touches. The driver limits resident memory; the kernel's
 # limit on data only stops a single huge allocation before it harms the machine.
 _DATA_HEADROOM_MB = 4096
 

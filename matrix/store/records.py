@@ -105,6 +105,12 @@ class Obstacle:
     text: str
 
 
+# Fields of an observation that are columns of its row, of the same names.
+OBSERVATION_COLUMNS = (
+    *("job", "kind", "role", "environment", "environment_id", "limits_seconds", "limits_memory_mb", "created"),
+)
+
+
 @dataclass(frozen=True)
 class Observation:
     """The raw facts of one job, never edited.
@@ -159,11 +165,7 @@ class Observation:
 
     def document(self) -> dict[str, Any]:
         """Return the observation as JSON-ready data; `from_document` is the inverse."""
-        names = (
-            *("job", "kind", "role", "environment", "environment_id", "limits_seconds", "limits_memory_mb"),
-            *("id", "run"),
-        )
-        columns = {name: getattr(self, name) for name in names}
+        columns = {name: getattr(self, name) for name in (*OBSERVATION_COLUMNS, "id", "run")}
         return {**columns, "created": self.created.isoformat(), **self.payload()}
 
     @classmethod

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, Select, func, null, select
 from sqlalchemy.orm import Session
 
 from matrix.store.runs import older
 from matrix.store.schema import LockRow, ResolutionRow, RunRow
-from matrix.table.model import Role
 
 if TYPE_CHECKING:
     from matrix.packages.lock import Lock
+
+# Fields of a lock that are columns, of the same names.
+_LOCK = ("role", "python", "outcome", "body", "explanation")
+_RESOLUTION = ("name", "as_of", "request", "resolver", "find_links")
 
 
 class Resolutions:
@@ -31,27 +34,10 @@ class Resolutions:
                     continue
                 known.add(lock.name)
                 if session.get(LockRow, lock.digest) is None:
-                    session.add(
-                        LockRow(
-                            digest=lock.digest,
-                            role=lock.role,
-                            python=lock.python,
-                            outcome=lock.outcome,
-                            body=lock.body,
-                            explanation=lock.explanation,
-                        )
-                    )
+                    session.add(LockRow(digest=lock.digest, **{name: getattr(lock, name) for name in _LOCK}))
                     session.flush()
                 session.add(
-                    ResolutionRow(
-                        run=run,
-                        name=lock.name,
-                        as_of=lock.as_of,
-                        request=lock.request,
-                        resolver=lock.resolver,
-                        find_links=lock.find_links,
-                        lock=lock.digest,
-                    )
+                    ResolutionRow(run=run, lock=lock.digest, **{name: getattr(lock, name) for name in _RESOLUTION})
                 )
 
     def of_run(self, run: int) -> dict[str, Lock]:
@@ -98,16 +84,5 @@ def _lock(row: ResolutionRow, lock: LockRow) -> Lock:
     # Imported here: most commands that open a store need no lock.
     from matrix.packages.lock import Lock
 
-    return Lock(
-        name=row.name,
-        role=cast(Role, lock.role),
-        request=row.request,
-        python=lock.python,
-        as_of=row.as_of,
-        newest_pin=None,
-        resolver=row.resolver,
-        outcome=cast(Literal["resolved", "unsatisfiable"], lock.outcome),
-        body=lock.body,
-        explanation=lock.explanation,
-        find_links=row.find_links,
-    )
+    facts: dict[str, Any] = {name: getattr(lock, name) for name in _LOCK}
+    return Lock(newest_pin=None, **facts, **{name: getattr(row, name) for name in _RESOLUTION})

@@ -6,17 +6,20 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, aliased
 
 from matrix.core.errors import StateInUse
-from matrix.store.records import Resolution, RunPart, RunRecord
+from matrix.store.records import RunPart, RunRecord
 from matrix.store.schema import RunRow
 
 # The id of a run on every machine; a folder is named after it.
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# Columns of a run that its record and its parts have too.
+_SHARED = ("uid", "status", "tier", "engine", "command", "planned", "jobs_run", "jobs_cached")
 
 _ENGINE_CHARACTERS = 20
 
@@ -31,43 +34,16 @@ def utc(moment: dt.datetime) -> dt.datetime:
 
 def run_record(row: RunRow) -> RunRecord:
     """Return the record of a row."""
-    return RunRecord(
-        row.id,
-        row.started,
-        row.ended,
-        row.status,
-        row.tier,
-        row.engine,
-        row.command,
-        row.planned,
-        row.jobs_run,
-        row.jobs_cached,
-        cast(Resolution, row.resolution),
-        row.as_of,
-        row.uid,
-        parts_of(row),
-    )
+    columns = {name: getattr(row, name) for name in ("id", "started", "ended", "resolution", "as_of", *_SHARED)}
+    return RunRecord(**columns, parts=parts_of(row))
 
 
 def parts_of(row: RunRow) -> tuple[RunPart, ...]:
     """Return the parts of a run; one that was not split is its only part."""
     if row.parts is not None:
         return tuple(part_from_json(item) for item in row.parts)
-    return (
-        RunPart(
-            row.uid,
-            utc(row.started),
-            utc(row.ended) if row.ended else None,
-            row.status,
-            row.tier,
-            row.engine,
-            row.command,
-            row.planned,
-            row.jobs_run,
-            row.jobs_cached,
-            row.host,
-        ),
-    )
+    columns = {name: getattr(row, name) for name in ("host", *_SHARED)}
+    return (RunPart(started=utc(row.started), ended=utc(row.ended) if row.ended else None, **columns),)
 
 
 def set_parts(row: RunRow, parts: Iterable[RunPart], split: bool = True) -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from sqlalchemy import Row, func, insert, null, select, update
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from matrix.store.cells import CHUNK, cell_columns, cell_record, of_run, remove_
 from matrix.store.database import connect
 from matrix.store.pruning import Pruner, pruning
 from matrix.store.records import (
+    OBSERVATION_COLUMNS,
     CellRecord,
     JobKind,
     Observation,
@@ -37,7 +38,7 @@ from matrix.store.resolutions import Resolutions
 from matrix.store.runs import UID, close_killed, combined, older, part_to_json, parts_of, reopen, run_record, set_parts
 from matrix.store.schema import CellRow, ComparisonRow, DerivedRow, ObservationRow, RunRow
 from matrix.store.transfer import StoreReader, StoreWriter
-from matrix.table.model import Limits, Role
+from matrix.table.model import Limits
 
 
 class Store:
@@ -161,20 +162,8 @@ class Store:
     ) -> int:
         """Store an observation in one transaction and return its id."""
         with Session(self._engine) as session, session.begin():
-            row = ObservationRow(
-                run=run,
-                job=observation.job,
-                kind=observation.kind,
-                role=observation.role,
-                environment=observation.environment,
-                environment_id=observation.environment_id,
-                finding=finding,
-                limits_seconds=observation.limits_seconds,
-                limits_memory_mb=observation.limits_memory_mb,
-                bounded=bounded,
-                created=observation.created,
-                payload=observation.payload(),
-            )
+            columns = {name: getattr(observation, name) for name in OBSERVATION_COLUMNS}
+            row = ObservationRow(run=run, finding=finding, bounded=bounded, payload=observation.payload(), **columns)
             session.add(row)
             session.flush()
             return row.id
@@ -348,19 +337,10 @@ def _part_uid(uid: str | None, part: Mapping[str, Any] | None) -> str:
 
 def _observation(row: ObservationRow | Row[Any]) -> Observation:
     return Observation(
-        job=row.job,
-        kind=row.kind,
-        role=cast(Role, row.role),
-        environment=row.environment,
-        environment_id=row.environment_id,
-        limits_seconds=row.limits_seconds,
-        limits_memory_mb=row.limits_memory_mb,
+        **{name: getattr(row, name) for name in (*OBSERVATION_COLUMNS, "id", "run")},
         passes=passes_from(row.payload),
         obstacle=obstacle_from(row.payload),
         installed=row.payload["installed"],
         python=row.payload["python"],
-        created=row.created,
-        id=row.id,
-        run=row.run,
         family=family_from(row.payload, row.role),
     )

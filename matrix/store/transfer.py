@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.orm import Session
 
 from matrix.store.cells import CHUNK, cell_columns, cell_record, of_run, remove_cells
@@ -16,20 +16,13 @@ from matrix.store.schema import BlameRow, CellRow, ComparisonRow, LockRow, Obser
 
 _FETCHED = 1_000
 
-_OBSERVED = (
-    ObservationRow.id,
-    ObservationRow.job,
-    ObservationRow.kind,
-    ObservationRow.role,
-    ObservationRow.environment,
-    ObservationRow.environment_id,
-    ObservationRow.finding,
-    ObservationRow.limits_seconds,
-    ObservationRow.limits_memory_mb,
-    ObservationRow.bounded,
-    ObservationRow.created,
-    ObservationRow.payload,
+# Columns that other stores take over; numbers are only valid in one database.
+_RESOLUTION, _BLAME = (
+    [column for column in table.__table__.columns if column.name not in ("id", "run")]
+    for table in (ResolutionRow, BlameRow)
 )
+_LOCK = [column for column in LockRow.__table__.columns if column.name != "digest"]
+_OBSERVED = [column for column in ObservationRow.__table__.columns if column.name != "run"]
 
 
 class StoreReader:
@@ -91,19 +84,17 @@ class StoreReader:
                 yield columns.pop("id"), columns
 
     def resolutions(self, run: int) -> list[dict[str, Any]]:
-        columns = ("name", "as_of", "request", "resolver", "find_links", "lock")
-        query = select(*(getattr(ResolutionRow, name) for name in columns)).where(ResolutionRow.run == run)
-        return [dict(row._mapping) for row in self._connection.execute(query)]
+        return self._rows(_RESOLUTION, ResolutionRow.run == run)
 
     def lock(self, digest: str) -> dict[str, Any]:
-        columns = ("role", "python", "outcome", "body", "explanation")
-        query = select(*(getattr(LockRow, name) for name in columns)).where(LockRow.digest == digest)
-        return dict(self._connection.execute(query).one()._mapping)
+        (found,) = self._rows(_LOCK, LockRow.digest == digest)
+        return found
 
     def blames(self, run: int) -> list[dict[str, Any]]:
-        columns = ("cell", "created", "story", "picture")
-        query = select(*(getattr(BlameRow, name) for name in columns)).where(BlameRow.run == run)
-        return [dict(row._mapping) for row in self._connection.execute(query)]
+        return self._rows(_BLAME, BlameRow.run == run)
+
+    def _rows(self, columns: Iterable[ColumnElement[Any]], condition: ColumnElement[bool]) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._connection.execute(select(*columns).where(condition)).mappings()]
 
     def all_comparisons(self) -> Iterator[tuple[str, dict[str, Any]]]:
         query = select(ComparisonRow.key, ComparisonRow.value)

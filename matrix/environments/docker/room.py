@@ -16,8 +16,8 @@ from matrix.families.packages import heavy_packages
 from matrix.packages.lock import Lock
 
 # Upper bound of the megabytes a package takes on the engine while its image is built: once unpacked in the package
-# cache, and once with its .pyc files in the layer. Measured over the committed locks, rounded up; the first match counts, after
-# those of the families.
+# cache, and once with its .pyc files in the layer. Measured over the committed locks, rounded up; the first match
+# counts, after those of the families.
 _MEGABYTES: tuple[tuple[str, str, int], ...] = (
     ("torch", "", 3300),
     ("nvidia-*", "", 700),
