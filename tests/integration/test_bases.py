@@ -173,7 +173,7 @@ def test_the_systems_own_python_is_refused() -> None:
     system = Path("/usr/bin/python3")
     if not system.exists():
         missing("the system's own Python is needed; get it with: apt-get install python3")
-    with pytest.raises(CannotCopy, match="part of this machine's own system"):
+    with pytest.raises(CannotCopy, match="part of this machine's operating system"):
         examine(Interpreter(system, "3"))
 
 

@@ -184,9 +184,9 @@ def interpreter(script: Script, prefix: Path) -> Interpreter:
 def test_an_interpreter_is_asked_where_it_lies(script: Script, tmp_path: Path) -> None:
     tree = small_tree(tmp_path / "python")
     assert examine(interpreter(script, tree.prefix)) == tree
-    with pytest.raises(CannotCopy, match=r"part of this machine's own system.*uv python install 3\.9"):
+    with pytest.raises(CannotCopy, match=r"part of this machine's operating system.*uv python install 3\.9"):
         examine(interpreter(script, Path("/usr")))
-    with pytest.raises(CannotCopy, match="laid out in a way"):
+    with pytest.raises(CannotCopy, match="unknown layout"):
         examine(interpreter(script, tmp_path / "elsewhere"))
     with pytest.raises(CannotCopy, match="does not start: broken"):
         examine(Interpreter(script("python3.8", "echo broken >&2; exit 1"), "3.8.1"))
@@ -307,7 +307,7 @@ def test_a_python_that_is_missing_is_a_problem_of_its_own(monkeypatch: pytest.Mo
     monkeypatch.setattr("matrix.packages.interpreters.installed", dict)
     engine: Any = None  # is not asked
     assert make.make(engine, ["3.7"], False, print) == {
-        "3.7": "Python 3.7 is not on this machine; get it: pyenv install 3.7"
+        "3.7": "Python 3.7 is not on this machine; install it: pyenv install 3.7"
     }
 
 
