@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Engine, String, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from matrix.store.cells import CHUNK, cell_record, of_run
+from matrix.store.cells import cell_record, chunked, of_run
 from matrix.store.records import CellRecord
 from matrix.store.schema import CellRow, RepeatRow, RunRow
 
@@ -94,12 +94,10 @@ class CellHistory:
 
     def records(self, rows: Iterable[int]) -> dict[int, CellRecord]:
         """Map these rows to their complete records."""
-        wanted = sorted(set(rows))
         found = {}
         columns = select(*CellRow.__table__.columns)
         with self._engine.connect() as connection:
-            for start in range(0, len(wanted), CHUNK):
-                chunk = wanted[start : start + CHUNK]
+            for chunk in chunked(rows):
                 for row in connection.execute(columns.where(CellRow.id.in_(chunk))):
                     found[row.id] = cell_record(row)
         return found

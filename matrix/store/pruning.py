@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from matrix.store.cells import CHUNK
+from matrix.store.cells import chunked
 from matrix.store.schema import CellRow, ObservationRow, RepeatRow
 
 
@@ -30,12 +30,10 @@ class Pruner:
 
     def fold(self, duplicates: Sequence[Duplicate]) -> None:
         """Replace duplicates: every run that shows one repeats the older row instead."""
-        for start in range(0, len(duplicates), CHUNK):
-            part = duplicates[start : start + CHUNK]
+        for part in chunked(duplicates):
             shown = self._shown([item.row for item in part])
             gone = [row for item in part for row in (item.row, *item.searched)]
-            for place in range(0, len(gone), CHUNK):
-                rows = gone[place : place + CHUNK]
+            for rows in chunked(gone):
                 self._connection.execute(delete(RepeatRow).where(RepeatRow.cell.in_(rows)))
                 self._connection.execute(delete(CellRow).where(CellRow.id.in_(rows)))
             repeats = [
@@ -67,8 +65,7 @@ class Pruner:
             if number not in named and run in runs:
                 idle.append((job, number))
         gone = [number for job, number in idle if job not in newest or newest[job][1] != number]
-        for start in range(0, len(gone), CHUNK):
-            chunk = gone[start : start + CHUNK]
+        for chunk in chunked(gone):
             self._connection.execute(delete(ObservationRow).where(ObservationRow.id.in_(chunk)))
         return len(gone)
 

@@ -49,10 +49,10 @@ class Resolutions:
         with Session(self._engine) as session:
             return sorted(session.scalars(select(ResolutionRow.name).distinct()))
 
-    def newest(self, names: Iterable[str], before: int | None = None, told: bool = False) -> dict[str, Lock]:
+    def newest(self, names: Iterable[str], before: int | None = None, with_drift: bool = False) -> dict[str, Lock]:
         """Return the newest lock of each environment.
 
-        `before`: only of runs older than this one; `told`: only of runs that have a drift report.
+        `before`: only of runs older than this one; `with_drift`: only of runs that have a drift report.
         """
         order = (RunRow.started.desc(), RunRow.id.desc())
         newest = (
@@ -65,7 +65,7 @@ class Resolutions:
         )
         if before is not None:
             newest = newest.where(older(before))
-        if told:
+        if with_drift:
             newest = newest.where(RunRow.drift.is_not(null()))
         ranked = newest.subquery()
         return self._read(select(ranked.c.id).where(ranked.c.place == 1))

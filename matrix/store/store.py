@@ -19,7 +19,7 @@ from matrix.core.errors import UsageError
 from matrix.store.blames import Blames
 from matrix.store.blobs import BlobStore, FolderBlobs
 from matrix.store.cell_history import CellHistory
-from matrix.store.cells import CHUNK, cell_columns, cell_record, of_run, remove_cells, shown
+from matrix.store.cells import cell_columns, cell_record, chunked, of_run, remove_cells, shown
 from matrix.store.database import connect
 from matrix.store.pruning import Pruner, pruning
 from matrix.store.records import (
@@ -39,6 +39,9 @@ from matrix.store.runs import UID, close_killed, combined, older, part_to_json, 
 from matrix.store.schema import CellRow, ComparisonRow, DerivedRow, ObservationRow, RunRow
 from matrix.store.transfer import StoreReader, StoreWriter
 from matrix.table.model import Limits
+
+# Rows fetched at once.
+_FETCHED = 500
 
 
 class Store:
@@ -196,13 +199,11 @@ class Store:
             return {row.environment: _observation(row) for row in rows}
 
     def observations(self, ids: Iterable[int]) -> dict[int, Observation]:
-        wanted = sorted(set(ids))
         found: dict[int, Observation] = {}
         # Columns, not mapped objects: a long history has a hundred thousand.
         columns = select(*ObservationRow.__table__.columns)
         with self._engine.connect() as connection:
-            for start in range(0, len(wanted), CHUNK):
-                chunk = wanted[start : start + CHUNK]
+            for chunk in chunked(ids):
                 for row in connection.execute(columns.where(ObservationRow.id.in_(chunk))):
                     found[row.id] = _observation(row)
         return found
@@ -211,7 +212,7 @@ class Store:
         """Return the names of all blobs that observations refer to."""
         named: set[str] = set()
         with Session(self._engine) as session:
-            for payload in session.scalars(select(ObservationRow.payload).execution_options(yield_per=CHUNK)):
+            for payload in session.scalars(select(ObservationRow.payload).execution_options(yield_per=_FETCHED)):
                 for record in passes_from(payload):
                     named |= {record.log, *record.files.values()}
         return named
@@ -251,17 +252,16 @@ class Store:
             return sorted(session.scalars(select(CellRow.cell).where(CellRow.base.is_(None)).distinct()))
 
     def newest_cells(
-        self, names: Iterable[str], before: int | None = None, told: bool = False
+        self, names: Iterable[str], before: int | None = None, with_drift: bool = False
     ) -> dict[int, list[CellRecord]]:
         """Return the newest record of each of these cells, by run.
 
-        `before`: only of runs older than this one; `told`: only of runs that have a drift report.
+        `before`: only of runs older than this one; `with_drift`: only of runs that have a drift report.
         """
-        wanted = sorted(set(names))
         found: dict[int, list[CellRecord]] = {}
         with Session(self._engine) as session:
-            for start in range(0, len(wanted), CHUNK):
-                seen = shown(CellRow.cell.in_(wanted[start : start + CHUNK]))
+            for chunk in chunked(names):
+                seen = shown(CellRow.cell.in_(chunk))
                 order = (RunRow.started.desc(), RunRow.id.desc(), seen.c.row.desc())
                 newest = (
                     select(
@@ -274,7 +274,7 @@ class Store:
                 )
                 if before is not None:
                     newest = newest.where(older(before))
-                if told:
+                if with_drift:
                     newest = newest.where(RunRow.drift.is_not(null()))
                 ranked = newest.subquery()
                 query = (
@@ -299,11 +299,9 @@ class Store:
         return self._values(ComparisonRow, keys)
 
     def _values(self, table: type[DerivedRow] | type[ComparisonRow], keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        wanted = sorted(set(keys))
         found: dict[str, dict[str, Any]] = {}
         with self._engine.connect() as connection:
-            for start in range(0, len(wanted), CHUNK):
-                chunk = wanted[start : start + CHUNK]
+            for chunk in chunked(keys):
                 query = select(table.key, table.value).where(table.key.in_(chunk))
                 found.update((key, value) for key, value in connection.execute(query))
         return found

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.orm import Session
 
-from matrix.store.cells import CHUNK, cell_columns, cell_record, of_run, remove_cells
+from matrix.store.cells import cell_columns, cell_record, chunked, of_run, remove_cells
 from matrix.store.records import CellRecord, RunPart
 from matrix.store.runs import combined, part_to_json
 from matrix.store.schema import BlameRow, CellRow, ComparisonRow, LockRow, ObservationRow, ResolutionRow, RunRow
@@ -51,9 +51,7 @@ class StoreReader:
     def makers(self, observations: Collection[int]) -> dict[int, set[int]]:
         """Group these observations by the run that made them."""
         found: dict[int, set[int]] = {}
-        wanted = sorted(observations)
-        for start in range(0, len(wanted), CHUNK):
-            chunk = wanted[start : start + CHUNK]
+        for chunk in chunked(observations):
             query = select(ObservationRow.run, ObservationRow.id).where(ObservationRow.id.in_(chunk))
             for run, number in self._connection.execute(query):
                 found.setdefault(run, set()).add(number)
@@ -70,11 +68,7 @@ class StoreReader:
 
     def observations(self, run: int, only: Collection[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield number and columns of a run's observations."""
-        chunks: Iterable[Any] = [None]
-        if only is not None:
-            wanted = sorted(only)
-            chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
-        for chunk in chunks:
+        for chunk in [None] if only is None else chunked(only):
             query = select(*_OBSERVED).where(ObservationRow.run == run)
             if chunk is not None:
                 query = query.where(ObservationRow.id.in_(chunk))
@@ -162,13 +156,9 @@ class StoreWriter(StoreReader):
 
     def comparisons(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
-        wanted = sorted(keys)
-        for start in range(0, len(wanted), CHUNK):
-            query = select(ComparisonRow.key, ComparisonRow.value)
-            for key, value in self._connection.execute(
-                query.where(ComparisonRow.key.in_(wanted[start : start + CHUNK]))
-            ):
-                found[key] = value
+        for chunk in chunked(keys):
+            query = select(ComparisonRow.key, ComparisonRow.value).where(ComparisonRow.key.in_(chunk))
+            found.update((key, value) for key, value in self._connection.execute(query))
         return found
 
     def add_comparisons(self, values: Mapping[str, Mapping[str, Any]]) -> None:

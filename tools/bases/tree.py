@@ -118,7 +118,8 @@ def examine(interpreter: Interpreter) -> Tree:
         )
     if not tree.binary.exists() or not tree.stdlib.is_dir():
         raise CannotCopy(
-            f"Python {tree.version} at {tree.prefix} has an unknown layout; install another: uv python install {tree.python}"
+            f"Python {tree.version} at {tree.prefix} has an unknown layout; install another: "
+            f"uv python install {tree.python}"
         )
     return tree
 

@@ -1,4 +1,4 @@
-"""Names and labels of our images and containers, by which they are found again and told from anyone else's."""
+"""Names and labels of our images and containers, which distinguish them from anyone else's."""
 
 from __future__ import annotations
 
