@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from matrix.store.queries import newest
 from matrix.store.schema import BlameRow
 
 
@@ -38,9 +39,7 @@ class Blames:
     def newest(self, cells: Iterable[str]) -> dict[str, BlameRecord]:
         """Return the newest result of each of these cells."""
         order = (BlameRow.created.desc(), BlameRow.id.desc())
-        place = func.row_number().over(partition_by=BlameRow.cell, order_by=order).label("place")
-        ranked = select(BlameRow.id, place).where(BlameRow.cell.in_(sorted(set(cells)))).subquery()
-        newest = select(ranked.c.id).where(ranked.c.place == 1)
+        ids = newest(select(BlameRow.id).where(BlameRow.cell.in_(sorted(set(cells)))), BlameRow.cell, *order)
         with Session(self._engine) as session:
-            rows = session.scalars(select(BlameRow).where(BlameRow.id.in_(newest)))
+            rows = session.scalars(select(BlameRow).where(BlameRow.id.in_(ids)))
             return {row.cell: BlameRecord(row.cell, row.run, row.created, row.story, row.picture) for row in rows}

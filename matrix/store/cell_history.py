@@ -8,7 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Engine, String, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from matrix.store.cells import cell_record, chunked, of_run
+from matrix.store.cells import cell_record, of_run
+from matrix.store.queries import chunked
 from matrix.store.records import CellRecord
 from matrix.store.schema import CellRow, RepeatRow, RunRow
 

@@ -5,29 +5,18 @@ A run shows its own rows and those of earlier runs that it repeats, because it h
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Subquery, delete, insert, select, union_all
 
+from matrix.store.queries import chunked
 from matrix.store.records import CellRecord
 from matrix.store.schema import CellRow, RepeatRow
 
-_Value = TypeVar("_Value", bound=int | str | tuple[Any, ...])
-
-# Values in one IN clause: databases limit their number.
-_CHUNK = 500
-
 _COLUMNS = ("cell", "model", "exporter", "torch", "opset", "converter", "export", "reference", "convert", "base")
 _values = attrgetter(*_COLUMNS)
-
-
-def chunked(values: Iterable[_Value]) -> Iterator[list[_Value]]:
-    """Yield the distinct values, sorted, in lists that are short enough for an IN clause."""
-    wanted = sorted(set(values))
-    for start in range(0, len(wanted), _CHUNK):
-        yield wanted[start : start + _CHUNK]
 
 
 def cell_record(row: CellRow | Row[Any]) -> CellRecord:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from matrix.store.cells import chunked
+from matrix.store.queries import chunked
 from matrix.store.schema import CellRow, ObservationRow, RepeatRow
 
 

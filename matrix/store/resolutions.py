@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, Select, func, null, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
-from matrix.store.runs import older
+from matrix.store.queries import newest_run
 from matrix.store.schema import LockRow, ResolutionRow, RunRow
 
 if TYPE_CHECKING:
@@ -54,21 +54,9 @@ class Resolutions:
 
         `before`: only of runs older than this one; `with_drift`: only of runs that have a drift report.
         """
-        order = (RunRow.started.desc(), RunRow.id.desc())
-        newest = (
-            select(
-                ResolutionRow.id,
-                func.row_number().over(partition_by=ResolutionRow.name, order_by=order).label("place"),
-            )
-            .join(RunRow, ResolutionRow.run == RunRow.id)
-            .where(ResolutionRow.name.in_(sorted(set(names))))
-        )
-        if before is not None:
-            newest = newest.where(older(before))
-        if with_drift:
-            newest = newest.where(RunRow.drift.is_not(null()))
-        ranked = newest.subquery()
-        return self._read(select(ranked.c.id).where(ranked.c.place == 1))
+        named = select(ResolutionRow.id).where(ResolutionRow.name.in_(sorted(set(names))))
+        joined = named.join(RunRow, ResolutionRow.run == RunRow.id)
+        return self._read(newest_run(joined, ResolutionRow.name, before=before, drift=with_drift))
 
     def _read(self, ids: Select[Any]) -> dict[str, Lock]:
         query = (

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from matrix.core.errors import StateInUse
 from matrix.store.records import RunPart, RunRecord
@@ -93,13 +93,6 @@ def combined(parts: Iterable[RunPart]) -> dict[str, Any]:
         "jobs_cached": sum(part.jobs_cached for part in parts),
         "host": dict(parts[0].host),
     }
-
-
-def older(run: int) -> ColumnElement[bool]:
-    """Return the condition that a row of runs began before run `run`."""
-    other = aliased(RunRow)
-    started = select(other.started).where(other.id == run).scalar_subquery()
-    return (RunRow.started < started) | ((RunRow.started == started) & (RunRow.id < run))
 
 
 def reopen(row: RunRow, begun: RunPart, shard: bool) -> None:

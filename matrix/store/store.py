@@ -12,16 +12,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, insert, null, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.orm import Session
 
 from matrix.core.errors import UsageError
 from matrix.store.blames import Blames
 from matrix.store.blobs import BlobStore, FolderBlobs
 from matrix.store.cell_history import CellHistory
-from matrix.store.cells import cell_columns, cell_record, chunked, of_run, remove_cells, shown
+from matrix.store.cells import cell_columns, cell_record, of_run, remove_cells, shown
 from matrix.store.database import connect
 from matrix.store.pruning import Pruner, pruning
+from matrix.store.queries import chunked, newest, newest_run
 from matrix.store.records import (
     OBSERVATION_COLUMNS,
     CellRecord,
@@ -35,7 +36,7 @@ from matrix.store.records import (
     passes_from,
 )
 from matrix.store.resolutions import Resolutions
-from matrix.store.runs import UID, close_killed, combined, older, part_to_json, parts_of, reopen, run_record, set_parts
+from matrix.store.runs import UID, close_killed, combined, part_to_json, parts_of, reopen, run_record, set_parts
 from matrix.store.schema import CellRow, ComparisonRow, DerivedRow, ObservationRow, RunRow
 from matrix.store.transfer import StoreReader, StoreWriter
 from matrix.table.model import Limits
@@ -190,12 +191,11 @@ class Store:
 
     def newest(self, kind: JobKind) -> dict[str, Observation]:
         """Map each environment's name to its newest finding of a kind of job, of any engine and lock."""
+        findings = select(ObservationRow.id).where(ObservationRow.kind == kind, ObservationRow.finding)
         order = (ObservationRow.created.desc(), ObservationRow.id.desc())
-        place = func.row_number().over(partition_by=ObservationRow.environment, order_by=order).label("place")
-        ranked = select(ObservationRow.id, place).where(ObservationRow.kind == kind, ObservationRow.finding).subquery()
-        newest = select(ranked.c.id).where(ranked.c.place == 1)
+        ids = newest(findings, ObservationRow.environment, *order)
         with Session(self._engine) as session:
-            rows = session.scalars(select(ObservationRow).where(ObservationRow.id.in_(newest)))
+            rows = session.scalars(select(ObservationRow).where(ObservationRow.id.in_(ids)))
             return {row.environment: _observation(row) for row in rows}
 
     def observations(self, ids: Iterable[int]) -> dict[int, Observation]:
@@ -262,25 +262,10 @@ class Store:
         with Session(self._engine) as session:
             for chunk in chunked(names):
                 seen = shown(CellRow.cell.in_(chunk))
-                order = (RunRow.started.desc(), RunRow.id.desc(), seen.c.row.desc())
-                newest = (
-                    select(
-                        seen.c.run,
-                        seen.c.row,
-                        func.row_number().over(partition_by=CellRow.cell, order_by=order).label("place"),
-                    )
-                    .join(CellRow, CellRow.id == seen.c.row)
-                    .join(RunRow, RunRow.id == seen.c.run)
-                )
-                if before is not None:
-                    newest = newest.where(older(before))
-                if with_drift:
-                    newest = newest.where(RunRow.drift.is_not(null()))
-                ranked = newest.subquery()
-                query = (
-                    select(ranked.c.run, CellRow).join(CellRow, CellRow.id == ranked.c.row).where(ranked.c.place == 1)
-                )
-                for run, row in session.execute(query):
+                rows = select(seen.c.run, seen.c.row).join(CellRow, CellRow.id == seen.c.row)
+                rows = rows.join(RunRow, RunRow.id == seen.c.run)
+                last = newest_run(rows, CellRow.cell, seen.c.row.desc(), before=before, drift=with_drift).subquery()
+                for run, row in session.execute(select(last.c.run, CellRow).join(CellRow, CellRow.id == last.c.row)):
                     found.setdefault(run, []).append(cell_record(row))
         return found
 

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.orm import Session
 
-from matrix.store.cells import cell_columns, cell_record, chunked, of_run, remove_cells
+from matrix.store.cells import cell_columns, cell_record, of_run, remove_cells
+from matrix.store.queries import chunked
 from matrix.store.records import CellRecord, RunPart
 from matrix.store.runs import combined, part_to_json
 from matrix.store.schema import BlameRow, CellRow, ComparisonRow, LockRow, ObservationRow, ResolutionRow, RunRow
