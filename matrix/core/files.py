@@ -48,7 +48,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error means a full disk or quota. SQLite hides the system's error and has its own words for it."""
+    """Return whether an error means a full disk or quota. SQLite hides the system's error behind its own text."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return "database or disk is full" in str(error)

@@ -49,7 +49,7 @@ def _pids(facts: Facts) -> int:
 def restrictions(
     facts: Facts, limits: Limits, inbox: Path, outbox: Path, converter: Path, wrapper: Path
 ) -> dict[str, Any]:
-    """Keyword arguments for docker-py's `create_host_config`."""
+    """Return keyword arguments for docker-py's `create_host_config`."""
     memory = f"{limits.memory_mb}m"
     return {
         "network_mode": "none",
