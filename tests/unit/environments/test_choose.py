@@ -50,7 +50,7 @@ def chosen(tmp_path: Path, name: str, probe: str | None = "3.11") -> tuple[objec
     return choose(name, State(tmp_path), IndexSettings(), "auto", tmp_path, probe)
 
 
-def test_auto_without_an_engine_is_venv_and_says_why(nobody: None, tmp_path: Path) -> None:
+def test_auto_without_an_engine_is_venv_with_the_reason(nobody: None, tmp_path: Path) -> None:
     engine, why = chosen(tmp_path, "auto")
     assert isinstance(engine, VenvEngine)
     assert "engine venv" in why and "no engine answers (its socket does not exist)" in why

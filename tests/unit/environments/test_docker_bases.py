@@ -146,7 +146,7 @@ def test_the_full_version_of_python() -> None:
         version({"PYTHON_VERSION": "3.8.1"})
 
 
-def test_what_may_be_said_with_base() -> None:
+def test_values_of_the_option_base() -> None:
     for good in ("auto", "local", "registry", MIRROR):
         assert check_option(good) is None
     for bad in ("", "python:3.9-slim", "{pyton}", "{", "{0}{python}"):

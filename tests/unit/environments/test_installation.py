@@ -17,7 +17,7 @@ def test_a_stamp_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"schema": 2}', "{}"])
-def test_what_is_no_stamp(tmp_path: Path, content: str | None) -> None:
+def test_an_invalid_stamp(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         write_stamp(tmp_path, {})
         (tmp_path / "matrix-stamp.json").write_text(content)
@@ -41,7 +41,7 @@ def test_installed_as_locked() -> None:
         ({"torch": "2.0+cpu", "numpy": "1.20.0", "pip": "9"}, "pip 9 is installed but not in the lock"),
     ],
 )
-def test_installed_otherwise(installed: dict[str, str], said: str) -> None:
+def test_installed_versions_that_differ_from_the_lock(installed: dict[str, str], said: str) -> None:
     assert differences(small.lock("x", body=BODY), installed) == [said]
 
 

@@ -188,7 +188,7 @@ def test_a_damaged_lock_names_its_file(tmp_path: Path, damage: object) -> None:
         ("# Written by", "#: # Written by", 1),
     ],
 )
-def test_what_is_no_line_of_a_lock_is_named(old: str, new: str, line: int) -> None:
+def test_an_invalid_line_of_a_lock_is_named(old: str, new: str, line: int) -> None:
     text = RESOLVED.text()
     assert text.count(old) == 1
     with pytest.raises(ConfigError, match="run: python -m matrix lock") as caught:

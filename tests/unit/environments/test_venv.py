@@ -373,7 +373,7 @@ def test_a_worker_sees_little_of_the_drivers_surroundings(workshop: Path, monkey
     assert found["CUDA_VISIBLE_DEVICES"] == "-1" and found["PATH"] == os.environ["PATH"]
 
 
-def test_another_system_is_said_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_system_is_rejected_before_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = VenvEngine(tmp_path, IndexSettings(), tmp_path)
     engine.check()
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")

@@ -51,13 +51,14 @@ def wheel(tags: str, **more: Any) -> ReleasedFile:
     return parsed(item(f"lib_a-1.0-{tags}.whl", **more)).files[0]
 
 
-def test_every_file_with_all_that_is_said_of_it() -> None:
+def test_all_attributes_of_every_file() -> None:
     found = parsed(
         item(
             "lib_a-1.0-cp39-cp39-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
             requires_python=">=3.8",
             upload_time="2022-02-01T23:30:00.5-02:00",
             yanked="does not import",
+            size=7,
         ),
         item("lib-a-1.0.tar.gz", upload_time="2022-02-01T10:00:00Z", requires_python=None, yanked=False),
     )
@@ -67,6 +68,7 @@ def test_every_file_with_all_that_is_said_of_it() -> None:
     assert binary.version == source.version == V("1.0")
     assert {tag.platform for tag in binary.tags} == {"manylinux2014_x86_64", "manylinux_2_17_x86_64"}
     assert source.tags == frozenset()
+    assert (binary.url, binary.size, source.size) == ("…", 7, 0)
     assert (binary.requires_python, source.requires_python) == (">=3.8", None)
     assert binary.uploaded == dt.datetime(2022, 2, 2, 1, 30, 0, 500000, dt.UTC)
     assert (binary.yanked, binary.yanked_reason) == (True, "does not import")
@@ -214,7 +216,7 @@ def test_a_package_is_asked_for_once_whatever_its_spelling(monkeypatch: pytest.M
     assert index.asked == ["lib-a"]
 
 
-def test_dates_are_empty_where_the_index_gives_none_and_who_needs_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_without_dates_gives_none_and_raises_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     served(monkeypatch, {"lib-a": UNDATED, "lib-b": DATED})
     dates, releases = UploadDates(SETTINGS), Releases(SETTINGS)
     assert dates.of("lib-a") == {}

@@ -41,7 +41,7 @@ def test_take_moves_and_protects(tmp_path: Path) -> None:
     assert blobs.local(name).stat().st_mode & 0o222 == 0
 
 
-def test_collect_removes_what_nobody_names(tmp_path: Path) -> None:
+def test_collect_removes_blobs_without_references(tmp_path: Path) -> None:
     blobs = FolderBlobs(tmp_path / "blobs")
     keep, drop = blobs.put(b"keep"), blobs.put(b"drop it")
     half_taken = tmp_path / "blobs" / "incoming" / "1-model.onnx"

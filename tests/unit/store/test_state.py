@@ -23,7 +23,7 @@ with State(Path(sys.argv[1])).held():
 """
 
 
-def test_a_second_driver_is_told_the_first_ones_pid(tmp_path: Path) -> None:
+def test_a_second_driver_gets_the_pid_of_the_first(tmp_path: Path) -> None:
     state = State(tmp_path / "state")
     first = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(state.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=small.ROOT
