@@ -1,4 +1,4 @@
-"""`bases`: the images that environments stand on."""
+"""`bases`: the base images of environment images."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("matrix.yml"),
     show_default=True,
-    help="The compatibility table; without PYTHON, what its locks need is meant.",
-)  # fmt: skip
-@click.option("--again", is_flag=True, help="Make them anew even if nothing changed, with Debian's updates.")
-@click.option("--list", "listing", is_flag=True, help="Only show which bases are there, and which would be used.")
+    help="The compatibility table; without PYTHON, the Pythons of its locks are meant.",
+)
+@click.option("--again", is_flag=True, help="Rebuild even if nothing changed, with Debian's updates.")
+@click.option("--list", "listing", is_flag=True, help="Only list the bases that exist, and which would be used.")
 @click.option("--pin", is_flag=True, help="Ask the registry for digests instead, and write them to docker/bases.yml.")
 @click.option(
     "--base",
@@ -35,35 +35,44 @@ if TYPE_CHECKING:
     "target",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where --pin writes; default: docker/bases.yml, which every command reads.",
-)  # fmt: skip
+    help="The file that --pin writes; default: docker/bases.yml, which every command reads.",
+)
 def bases(
     pythons: tuple[str, ...], table: Path, again: bool, listing: bool, pin: bool, base: str, target: Path | None
 ) -> None:
     """Make base images on this machine, where no registry can be reached.
 
-    A base is python:X.Y-slim from a registry, or its like made here: a minimal Debian of this machine's own release,
-    from its own mirrors (by mmdebstrap, which needs root or user namespaces), and in it a copy of this machine's
-    Python X.Y, pyenv's or uv's. Its name is torch-tf-matrix/python:X.Y.
+    A base is python:X.Y-slim from a registry, or an equivalent made here: a minimal Debian of this machine's own
+    release, from its configured mirrors (by mmdebstrap, which needs root or user namespaces), plus a copy of this
+    machine's Python X.Y, from pyenv or uv. It is named torch-tf-matrix/python:X.Y. Making bases needs a checkout of
+    the project.
     """
     from matrix.core.errors import EngineUnavailable, Indeterminate, UsageError
     from matrix.core.text import redact
-    from matrix.environments.docker import base_names as names
     from matrix.environments.docker import base_pins as pins
-    from matrix.environments.docker import registry
+    from matrix.environments.docker import names
     from matrix.environments.docker.bases import check_option
     from matrix.environments.docker.client import UNREACHABLE, connect, facts
-    from tools.bases.make import make
 
     if pin + listing + again > 1:
         raise UsageError("--pin, --list and --again exclude each other")
     if target and not pin:
-        raise UsageError("--to says where --pin writes")
+        raise UsageError("--to requires --pin")
     if wrong := check_option(base):
         raise UsageError(f"--base {base}: {wrong}")
     if unknown := [python for python in pythons if python not in names.SUPPORTED]:
-        raise UsageError(f"{', '.join(unknown)}: choose of {', '.join(names.SUPPORTED)}")
-    wanted = sorted(set(pythons or _needed(table)), key=names.order)
+        raise UsageError(f"{', '.join(unknown)}: not supported; choose from {', '.join(names.SUPPORTED)}")
+    if not (pin or listing):
+        try:
+            from tools.bases.make import make
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "tools":
+                raise
+            raise UsageError(
+                "making base images needs a checkout of the project, which an installed package is not; clone it and "
+                "run `python -m matrix bases` there, or use a registry's images with --base"
+            ) from error
+    wanted = sorted(set(pythons or _needed(table)), key=names.python_order)
     client = connect()
     try:
         engine = facts(client)
@@ -71,29 +80,30 @@ def bases(
             _list(client, wanted, base)
         elif pin:
             if base == "local":
-                raise UsageError("--base local: only what a registry has can be pinned")
+                raise UsageError("--base local: only images of a registry can be pinned")
             if engine.podman:
                 raise EngineUnavailable("Podman's socket cannot ask a registry for digests; pin with Docker")
             template = names.OFFICIAL if base in ("auto", "registry") else base
             target = target or pins.FILE
-            # Asked for some Pythons: what is pinned for the others stays.
+            # With PYTHONs given, the pins of the others stay.
             kept = pins.read(target) if pythons else pins.BasePins()
-            pins.write(kept.updated(registry.ask(client, template, wanted)), target)
+            pins.write(kept.updated(pins.ask_registry(client, template, wanted)), target)
             click.echo(f"{', '.join(wanted)}: digests of {template} written to {target}")
         elif problems := make(client, wanted, again, click.echo):
             raise Indeterminate("\n".join(problems.values()))
     except UNREACHABLE as error:
-        raise Indeterminate(f"this could not be finished: {redact(str(error))}; call it again") from error
+        raise Indeterminate(f"interrupted by an error of the engine: {redact(str(error))}; run it again") from error
 
 
 def _needed(table: Path) -> set[str]:
-    """The Pythons of the table's locks."""
+    """Return the Pythons of the table's locks. Raises UsageError where there is no lock, ConfigError for a damaged
+    one."""
     from matrix.core.errors import UsageError
     from matrix.packages.lock import read_locks
 
     found = {lock.python for lock in read_locks(table.parent / "envs").values() if lock.outcome == "resolved"}
     if not found:
-        raise UsageError(f"no lock lies beside {table}: name the Pythons, or call: python -m matrix lock")
+        raise UsageError(f"no lock beside {table}: name the Pythons, or run: python -m matrix lock")
     return found
 
 

@@ -26,7 +26,7 @@ _WANTED_GIB = 10
 @engine_options
 def doctor(**options: Any) -> None:
     """Check what this machine can and cannot run, and why."""
-    from matrix.environments.docker.base_names import order
+    from matrix.environments.docker.names import python_order
     from matrix.environments.locks.keep import stale
     from matrix.environments.locks.request import all_requests
 
@@ -38,7 +38,7 @@ def doctor(**options: Any) -> None:
         python = lock.python if lock else request.python
         if python:
             needed.setdefault(python, []).append(request.name)
-    needed = {python: needed[python] for python in sorted(needed, key=order)}
+    needed = {python: needed[python] for python in sorted(needed, key=python_order)}
 
     _machine(project)
     _venv(needed)

@@ -53,7 +53,7 @@ def export(
             with contextlib.suppress(StateInUse), project.state.held():
                 history.close_left(project.state.mark)
         wanted = ExportSelection(_numbers(history, runs), part, arrays)
-        with history.exchange.reading() as reader:
+        with history.reading() as reader:
             known = stated.union(reader.models())
         if unknown := [name for name in include if name not in known]:
             raise UsageError(f"--include {unknown[0]}: no run has a cell of this model")

@@ -86,7 +86,7 @@ def run(
     from matrix.answers.use_cases import execute
     from matrix.app.run_options import Bounds
     from matrix.planning.shards import shard_named
-    from matrix.store.parts import UID
+    from matrix.store.runs import UID
 
     if locked and resolution != "then":
         raise UsageError(f"--locked cannot be combined with --resolution {resolution}, which has to resolve")

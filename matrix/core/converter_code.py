@@ -1,4 +1,4 @@
-"""The files of converter/ that a job imports, read off their import statements without running them."""
+"""Find the files of converter/ that a job imports, from import statements, without running them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from matrix.core.gc import uncollected
 
 
 class ConverterCode:
-    """The folder converter/ and hashes over parts of it."""
+    """The folder converter/, and hashes over parts of it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._imports: dict[Path, frozenset[Path]] = {}
 
     def module(self, name: str) -> Path | None:
-        """The file of `converter.x.y`, or None where there is none."""
+        """Return the file of `converter.x.y`, or None where there is none."""
         parts = name.split(".")
         if parts[0] != "converter":
             return None
@@ -29,8 +29,8 @@ class ConverterCode:
         return None
 
     def closure(self, modules: Iterable[str]) -> tuple[Path, ...]:
-        """All files reached from `modules` by import statements, sorted. A module that is not there is left out:
-        the job itself will say so."""
+        """Return all files reached from `modules` by import statements, sorted. Missing modules are left out: the job
+        itself will report them. Raises OSError."""
         open_files = [path for name in modules for path in self._run_by(name)]
         seen: set[Path] = set()
         while open_files:
@@ -41,7 +41,7 @@ class ConverterCode:
         return tuple(sorted(seen))
 
     def digest(self, modules: Iterable[str]) -> str:
-        """Hash over names and content of the closure."""
+        """Return a hash over names and content of the closure. Raises OSError."""
         total = hashlib.sha256()
         for path in self.closure(modules):
             total.update(f"{path.relative_to(self.root).as_posix()}\0".encode())
@@ -49,7 +49,7 @@ class ConverterCode:
         return total.hexdigest()
 
     def _run_by(self, name: str) -> Iterator[Path]:
-        """The files that an import of `name` runs: those of its packages, outermost first, then its own."""
+        """Yield the files that an import of `name` runs: those of its packages, outermost first, then its own."""
         parts = name.split(".")
         for end in range(1, len(parts) + 1):
             if found := self.module(".".join(parts[:end])):
@@ -62,8 +62,8 @@ class ConverterCode:
 
     def _scan(self, path: Path) -> Iterable[Path]:
         try:
-            # A finalizer may print a traceback, whose carets CPython 3.11 finds by parsing, and a parser called inside
-            # a parser ends with SystemError there (python/cpython#106905).
+            # A finalizer may print a traceback, and CPython 3.11 parses the source to place its carets: a parser called
+            # inside a parser raises SystemError there (python/cpython#106905).
             with uncollected():
                 tree = ast.parse(path.read_bytes(), filename=str(path))
         except SyntaxError:
@@ -74,10 +74,10 @@ class ConverterCode:
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                # One dot is the file's own package, each further dot the package around it.
+                # One dot is the file's package, each further dot the enclosing package.
                 around = package[: len(package) + 1 - node.level] if node.level else ()
                 module = ".".join([*around, *([node.module] if node.module else [])])
-                # `from converter.x import y`: y may be a name in x or a module of its own.
+                # `from converter.x import y`: y may be a name in x or a module.
                 names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
             for name in names:
                 yield from self._run_by(name)

@@ -1,6 +1,6 @@
-"""Every error that ends the program, each owning the exit code documented in the README.
+"""The errors that end the program, each with the exit code documented in the README.
 
-A new exit code belongs here and in the README's table; a test holds the two against each other.
+A new exit code belongs here and in the README's table; a test compares the two.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import ClassVar
 
 
 class MatrixError(Exception):
-    """Base of all errors a user may meet; the message says what happened and what to do next."""
+    """Base of all errors shown to a user; the message says what failed, then what to do."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(MatrixError):
-    """An option or argument that cannot be understood."""
+    """An option or argument is invalid."""
 
     exit_code = 2
 
@@ -27,119 +27,100 @@ class ConfigError(MatrixError):
 
 
 class NothingSelected(MatrixError):
-    """The selection leaves no cell."""
+    """The selection contains no cell."""
 
     exit_code = 4
 
 
 class UnexpectedVerdicts(MatrixError):
-    """A finding differs from what matrix.yml expects of that cell."""
+    """A finding differs from the one that matrix.yml expects."""
 
     exit_code = 5
 
 
 class EngineUnavailable(MatrixError):
-    """The engine asked for does not work on this machine."""
+    """The requested engine does not work on this machine."""
 
     exit_code = 6
 
 
 class Indeterminate(MatrixError):
-    """Some cells could not be measured for reasons that say nothing about the toolchain (network, disk, engine)."""
+    """Some cells could not be measured, for reasons other than the toolchain (network, disk, engine)."""
 
     exit_code = 7
 
 
 class StateInUse(MatrixError):
-    """Another driver holds the same --state folder."""
+    """Another driver is using the same --state folder."""
 
     exit_code = 8
 
 
 class LockStale(MatrixError):
-    """--locked was given and a committed lock is missing or belongs to an older form of its row."""
+    """--locked was given, and a committed lock is missing or is of an older form of its row."""
 
     exit_code = 9
 
 
 class RunsDiffer(MatrixError):
-    """Two runs that were compared do not say the same."""
+    """Two compared runs have different findings."""
 
     exit_code = 10
 
 
 class Unsatisfiable(MatrixError):
-    """No set of packages fulfils the pins an image was asked for; the message is the resolver's explanation."""
+    """No set of packages satisfies the pins of an image; the message is the resolver's explanation."""
 
     exit_code = 11
 
 
 class Unrecognised(MatrixError):
-    """`explain` was given a text that no signature fits."""
+    """`explain` was given a text that matches no signature."""
 
     exit_code = 12
 
 
 class NoPicture(MatrixError):
-    """A cell that gives no picture: nothing was converted, or the model does not turn an image into an image."""
+    """A cell has no picture: nothing was converted, or the model does not map an image to an image."""
 
     exit_code = 13
 
 
 class ModelUnusable(MatrixError):
-    """A model that was named on the command line can be neither exported nor converted, for reasons of its own."""
+    """A model named on the command line can be neither exported nor converted, because of the model itself."""
 
     exit_code = 14
 
 
 class NothingProven(MatrixError):
-    """`pick` found no toolchain within the constraints that was seen to convert the model."""
+    """`pick` found no toolchain within the constraints that converts the model."""
 
     exit_code = 15
 
 
 class NewReleases(MatrixError):
-    """`update --check` found a release that the table does not know and that could be a row."""
+    """`update --check` found a release that is not in the table and could become a row."""
 
     exit_code = 16
 
 
 class NoCure(MatrixError):
-    """`blame` found no ranges with which today's resolution works again."""
+    """`blame` found no version ranges that make today's resolution work again."""
 
     exit_code = 17
 
 
 class Regressed(MatrixError):
-    """A cell that matched before does not match any more (`compare`)."""
+    """A cell that matched before no longer matches (`compare`)."""
 
     exit_code = 18
 
 
 class Interrupted(MatrixError):
-    """Ctrl-C: what had finished is stored, `run` again continues."""
+    """Ctrl-C: finished work is stored, and `run` continues from there."""
 
     exit_code = 130
 
 
-ALL: tuple[type[MatrixError], ...] = (
-    MatrixError,
-    UsageError,
-    ConfigError,
-    NothingSelected,
-    UnexpectedVerdicts,
-    EngineUnavailable,
-    Indeterminate,
-    StateInUse,
-    LockStale,
-    RunsDiffer,
-    Unsatisfiable,
-    Unrecognised,
-    NoPicture,
-    ModelUnusable,
-    NothingProven,
-    NewReleases,
-    NoCure,
-    Regressed,
-    Interrupted,
-)
+# Defined here, not in other modules: each of these has a line in the README's table.
+ALL: tuple[type[MatrixError], ...] = (MatrixError, *MatrixError.__subclasses__())

@@ -1,4 +1,4 @@
-"""A stretch of work without the garbage collector."""
+"""Pause the garbage collector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Objects that form cycles stay until its end."""
+    """Disable cyclic garbage collection inside the block."""
     on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Where the parts of this installation lie."""
+"""Paths of the parts of this installation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 CONVERTER = _ROOT / "converter"
 
-# The table of a checkout, for whoever calls the program from another folder.
+# The table of a checkout, used when the program runs in another folder.
 TABLE = _ROOT / "matrix.yml"
 
-# What images are built from. (An installed wheel has it inside the package: a folder `docker` beside it would be the
-# Docker library.)
+# The recipe of images. (An installed wheel has it inside the package: a folder `docker` beside it would be the Docker
+# library.)
 DOCKER = next(
     (place for place in (_ROOT / "docker", _ROOT / "matrix" / "_docker") if (place / "Dockerfile").is_file()),
     _ROOT / "docker",

@@ -1,4 +1,4 @@
-"""Child processes that end when nobody waits for them any more."""
+"""Child processes that are killed when the call that waits for them is cancelled."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from pathlib import Path
 async def run(
     *command: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, stderr: int = subprocess.PIPE
 ) -> tuple[int, bytes, bytes]:
-    """Run a command without input; return its exit status, standard output and error, b'' for what is no pipe.
+    """Run a command without input; return exit status, standard output and error (b'' where redirected elsewhere).
 
-    It leads a session of its own: Ctrl-C belongs to the driver alone. Where this is cancelled, the command is killed
-    with everything it started, not left behind.
-
-    Raises:
-        OSError: the command cannot be started.
+    It runs in a new session, so that Ctrl-C goes to the driver only. Cancelling kills it with all its children. Raises
+    OSError where it cannot be started.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
@@ -34,7 +31,7 @@ async def run(
         )
     )
     try:
-        # Cancelled half way, asyncio would kill the command but not what it has started meanwhile.
+        # Cancelled during the start, asyncio would kill the command, but not its children.
         process = await asyncio.shield(starting)
         out, err = await process.communicate()
     except asyncio.CancelledError:

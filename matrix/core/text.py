@@ -1,4 +1,4 @@
-"""What must not be stored or shown: credentials, the user's home folder, and codes that would steer a terminal."""
+"""Remove what must not be stored or shown: credentials, the user's home folder, terminal control codes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 _CREDENTIALS = re.compile(r"(?<!\w)(\w+://)[^/@\s'\"]+@")
 _SECRET_QUERY = re.compile(r"([?&](?:token|key|password|secret|sig|signature)=)[^&\s'\"]+", re.IGNORECASE)
 
-# Colours and cursor movements as a whole, then whatever else is neither text nor the end of a line.
+# Colours and cursor movements as a whole, then all other control characters but tab and line ends.
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def redact(text: str) -> str:
-    """`text` without credentials; the home folder becomes `~`."""
+    """Return `text` without credentials, and with `~` for the home folder."""
     text = _CREDENTIALS.sub(r"\1***@", text)
     text = _SECRET_QUERY.sub(r"\1***", text)
     home = str(Path.home())
@@ -21,5 +21,5 @@ def redact(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` from a program that is not trusted, without control characters but tab and line feed."""
+    """Return the text of an untrusted program without control characters, except tab and line feed."""
     return _TERMINAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")

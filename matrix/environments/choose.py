@@ -1,4 +1,4 @@
-"""Which engine: the one asked for, or Docker where one answers."""
+"""Choose the engine: the one requested, or Docker where it is running."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ def choose(
     probe: str | None = None,
     code: Path = CONVERTER,
 ) -> tuple[Engine, str]:
-    """The engine and one sentence that says which and why. Raises EngineUnavailable.
+    """Return the engine, and a sentence that names it and the reason. Raises EngineUnavailable.
 
-    `committed` is the folder of the locks among which images share layers, `code` what runs in environments. `probe` is
-    a Python every run needs: an engine that answers but has no base image of it, and gets none, is not what `auto`
-    means.
+    `committed` is the folder of the locks among which images share layers, `code` is converter/. `probe` is a Python
+    that every run needs: `auto` skips an engine that has no base image of it and cannot download one.
     """
     venv = VenvEngine(state.environments, settings, code)
     if name == "venv":
         venv.check()
-        return venv, f"engine venv, as asked for: {venv.describe()}; it separates packages, it is no cage"
+        return venv, f"engine venv, as requested: {venv.describe()}; packages are isolated, code is not sandboxed"
     containers = docker_engine(state, settings, base, committed, code)
     try:
         containers.check()
@@ -45,15 +44,15 @@ def choose(
             raise
         venv.check()
         return venv, f"engine venv: {venv.describe()}, because {str(error).removeprefix('engine docker: ')}"
-    why = "as asked for" if name == "docker" else "because it answers"
+    why = "as requested" if name == "docker" else "because it is running"
     return containers, f"engine docker, {why}: {containers.describe()}"
 
 
 def docker_engine(
     state: State, settings: IndexSettings, base: str, committed: Path, code: Path = CONVERTER
 ) -> DockerEngine:
-    """The Docker engine, whether or not one answers."""
-    # docker-py takes a while to import: only who may use it pays.
+    """Return the Docker engine, whether or not it is running."""
+    # docker-py is slow to import.
     from matrix.environments.docker.engine import DockerEngine
 
     return DockerEngine(state.root / "contexts", state.mark, settings, code, DOCKER, base, committed)

@@ -1,4 +1,4 @@
-"""What an engine must do: build an isolated environment from a lock and start workers in it."""
+"""The Engine protocol: build an isolated environment from a lock, and start workers in it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from matrix.table.model import Limits
 
 @dataclass(frozen=True)
 class Environment:
-    """A built environment. `id` is its identity, `place` its folder or image, `installed` what was read back after
-    the build; `new` says that it was not there before."""
+    """A built environment. `id` is its identity, `place` its folder or image, `installed` the versions read back after
+    the build; `new` is whether it was built just now."""
 
     id: str
     lock: Lock
@@ -29,10 +29,7 @@ class Environment:
 
 
 class BuildFailed(Exception):
-    """An environment could not be built.
-
-    `kind` is `infra` or `unavailable` where that says nothing about the toolchain, `error` where it is a finding.
-    """
+    """An environment could not be built: a finding about the toolchain only where `kind` is `error`."""
 
     def __init__(self, kind: Literal["infra", "unavailable", "error"], reason: str, text: str) -> None:
         super().__init__(text)
@@ -42,7 +39,7 @@ class BuildFailed(Exception):
 
 
 class EngineFault(Exception):
-    """The engine refused to start a worker, or went away under it, which says nothing about the job."""
+    """The engine did not start a worker, or was lost while it ran. Not a finding about the job."""
 
     def __init__(self, reason: Literal["engine-error", "engine-lost"], text: str) -> None:
         super().__init__(text)
@@ -51,10 +48,9 @@ class EngineFault(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """An environment that takes up disk. `id` is its identity, `environment` the name its lock had when it was built.
+    """An environment on disk. `id` is its identity, `environment` the name of its lock when it was built.
 
-    `parts` maps what it consists of to bytes: environments that share a layer share a part. `whole` False: its build
-    never ended.
+    `parts` maps its parts to bytes: environments that share a layer share a part. `whole` False: its build never ended.
     """
 
     id: str
@@ -66,62 +62,63 @@ class Stored:
 
 
 class Worker(Protocol):
-    """One process (or container) that works off the jobs of one pass."""
+    """A process or container that runs the jobs of one pass."""
 
     def exited(self) -> Exit | None:
-        """None while it runs. Raises EngineFault."""
+        """Return how it ended, None while it runs. Raises EngineFault."""
         ...
 
     def resident_mb(self) -> float:
-        """Resident memory of the worker and its children in megabytes, 0 where the engine limits by itself."""
+        """Return the resident memory of the worker and its children in megabytes, 0 where the engine limits memory."""
         ...
 
     def log(self) -> str:
-        """The end of what it printed outside of jobs, once it has exited."""
+        """Return the end of its output outside of jobs, once it has exited."""
         ...
 
     async def kill(self, oom: bool = False) -> None:
-        """End it at once, with everything it started."""
+        """Kill it with all its children. `oom`: because it exceeded the memory limit."""
         ...
 
 
 class Engine(Protocol):
-    """Builds environments and starts workers; everything else is the same for all engines."""
+    """Builds environments and starts workers."""
 
     name: str
     cage: bool
-    """Whether what runs in its environments is kept from the rest of the machine."""
+    """Whether code in its environments is sandboxed."""
 
     def check(self) -> None:
-        """Raises EngineUnavailable with what to do, where this engine does not work on this machine."""
+        """Raise EngineUnavailable, with advice, where this engine does not work on this machine."""
         ...
 
     def describe(self) -> str:
-        """What it is, in a few words for a person."""
+        """Describe it in a few words."""
         ...
 
     def disk(self) -> Path | None:
-        """A folder on the file system that environments take up, None where that is on another machine."""
+        """Return a folder on the file system of its environments, None where that is on another machine."""
         ...
 
     def recover(self) -> None:
-        """Remove what a killed driver of the same state folder left behind: unfinished builds, running workers."""
+        """Remove unfinished builds and running workers that a killed driver of the same state folder left."""
         ...
 
     def ready(self, pythons: Iterable[str]) -> None:
-        """Fetch what `identify` needs for these Pythons; what cannot be had is for `identify` to say."""
+        """Fetch what `identify` needs for these Pythons; failures are left for `identify` to report."""
         ...
 
     def identify(self, lock: Lock) -> str:
-        """Identity of the environment this engine makes of a lock. Raises BuildFailed (unavailable)."""
+        """Return the identity of the environment that this engine builds from a lock. Raises BuildFailed."""
         ...
 
     def shares(self, lock: Lock) -> str:
-        """What is built once for all environments that name the same here; '' where nothing is."""
+        """Return a key for what a lock's environment shares with others, which is built once for all of equal keys;
+        '' where nothing is shared."""
         ...
 
     async def prepare(self, lock: Lock) -> Environment:
-        """Build it, or take the one that is already there and whole. Raises BuildFailed."""
+        """Build the environment, unless a complete one exists. Raises BuildFailed."""
         ...
 
     async def start(self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits) -> Worker:
@@ -129,15 +126,15 @@ class Engine(Protocol):
         ...
 
     def stored(self) -> list[Stored]:
-        """Every environment of this engine that was made by us."""
+        """Return every environment of ours that this engine has. Raises EngineUnavailable."""
         ...
 
     def remove(self, places: Iterable[str]) -> None:
-        """Give the disk of environments back."""
+        """Remove environments from disk."""
         ...
 
 
 def identity(lock: Lock, recipe: Mapping[str, str]) -> str:
-    """hash(lock, recipe)."""
+    """Return the identity of an environment: a hash of its lock and recipe."""
     text = json.dumps({"lock": lock.digest, "recipe": dict(recipe)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

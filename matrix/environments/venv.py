@@ -1,10 +1,11 @@
-"""The embedded engine: virtual environments made by uv. It isolates packages, it is no cage."""
+"""The venv engine: virtual environments made by uv. Packages are isolated, code is not sandboxed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
+import json
 import os
 import platform
 import resource
@@ -14,16 +15,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import psutil
+from packaging.utils import canonicalize_name
 
 from matrix.core.errors import EngineUnavailable
-from matrix.core.untrusted import tail
+from matrix.core.files import tail, write_bytes
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
-from matrix.environments.failures import check_installed, install_failed, machine_fault
-from matrix.environments.stamp import installed_in, read_stamp, write_stamp
+from matrix.environments.installation import check_installed, install_failed, machine_fault
 from matrix.environments.worker_env import WORKER
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings
@@ -31,18 +33,20 @@ from matrix.packages.lock import Lock
 from matrix.store.records import Exit, Pass
 from matrix.table.model import Limits
 
-# Raise it when environments built by an older version of this file must not be used any more.
+# Increase it when environments built by an older version of this file must not be reused.
 _RECIPE = "1"
 
-# What a worker may see of the driver's surroundings. PYTHONDONTWRITEBYTECODE is left out on purpose: without .pyc
-# files importing TensorFlow takes three times as long, every time.
+# The environment variables that a worker inherits. PYTHONDONTWRITEBYTECODE is not among them: without .pyc files,
+# importing TensorFlow takes three times as long, every time.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
-# Address space is not memory: TensorFlow maps far more than it touches. The watch on resident memory is the limit
-# proper, the kernel's limit on data only has to stop a single huge allocation before it hurts the machine.
+# Address space is not memory: TensorFlow maps far more than it touches. The driver limits resident memory; the kernel's
+# limit on data only stops a single huge allocation before it harms the machine.
 _DATA_HEADROOM_MB = 4096
 
-# In the name of an environment that is still being built; the next driver removes what was left behind.
+_STAMP, _STAMP_SCHEMA = "matrix-stamp.json", 1
+
+# In the name of an environment that is being built; the next driver removes what a killed one left.
 _UNFINISHED = ".unfinished-"
 
 _KILL_POLL_SECONDS = 0.005
@@ -60,15 +64,17 @@ class VenvEngine:
         self._worker = converter / "worker.py"
 
     def check(self) -> None:
-        """Raises EngineUnavailable where no environment of any row could be built."""
+        """Raise EngineUnavailable where no environment could be built."""
         system = f"{platform.system()} {platform.machine()}"
         if system != "Linux x86_64":
-            raise EngineUnavailable(f"engine venv: locks are for Linux x86_64, this is {system}; run it in a container")
+            raise EngineUnavailable(
+                f"engine venv: only Linux x86_64 is supported natively, and this is {system}; use --engine docker"
+            )
         try:
             uv.binary()
         except FileNotFoundError as error:
             raise EngineUnavailable(
-                "engine venv: uv is missing from this installation; install it beside matrix: pip install uv"
+                "engine venv: uv is missing from this installation; install it: pip install uv"
             ) from error
 
     def describe(self) -> str:
@@ -90,7 +96,7 @@ class VenvEngine:
             {
                 "engine": self.name,
                 "recipe": _RECIPE,
-                # Not its patch release: the same lock is the same environment on every machine.
+                # Without the patch release: the same lock has the same identity on every machine.
                 "python": lock.python,
                 "platform": f"{platform.system()}-{platform.machine()}".lower(),
             },
@@ -107,7 +113,7 @@ class VenvEngine:
         name = self.identify(lock)
         folder = self.folder(name)
         stamp = read_stamp(folder)
-        # An interpreter that was moved away leaves a link that leads nowhere.
+        # An interpreter that was removed leaves a dangling link.
         new = stamp is None or stamp.get("id") != name or not (folder / "bin" / "python").exists()
         if stamp is None or new:
             stamp = await self._build(lock, interpreter, folder, name)
@@ -116,8 +122,8 @@ class VenvEngine:
     async def _build(
         self, lock: Lock, interpreter: interpreters.Interpreter, folder: Path, name: str
     ) -> dict[str, Any]:
-        """Build beside the final place and move there when it is whole: the uv of a killed driver may still be
-        writing into its own attempt, and must not meet ours."""
+        """Build in a temporary folder and move it to its place once complete: the uv of a killed driver may still be
+        writing into a folder of its own. Returns the stamp. Raises BuildFailed."""
         started = time.monotonic()
         try:
             self._root.mkdir(parents=True, exist_ok=True)
@@ -148,7 +154,7 @@ class VenvEngine:
         await self._uv(
             *("pip", "install", "--python", str(attempt / "bin" / "python")),
             *("--no-deps", "--require-hashes", "--quiet", "-r", str(requirements)),
-            # What builds an old source package must be of its time too.
+            # The packages that build an old source package must be of its time too.
             *("--exclude-newer", f"{lock.as_of.isoformat()}T00:00:00Z"),
             lock=lock,
         )
@@ -165,7 +171,7 @@ class VenvEngine:
     async def start(
         self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits
     ) -> VenvWorker:
-        # TensorFlow leaves a file behind for every function it traces; here they go with the worker's folder.
+        # TensorFlow leaves a file for every function it traces; here they are removed with the worker's folder.
         scratch = outbox.with_name("tmp")
         scratch.mkdir(exist_ok=True)
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -174,7 +180,7 @@ class VenvEngine:
             "VIRTUAL_ENV": environment.place,
             "TMPDIR": str(scratch),
         }
-        # Beside the outbox, not in it: what lies there is the worker's, and may be a link to anywhere.
+        # Not in the outbox, where the worker could replace it by a link.
         printed = outbox.with_name("worker.log")
         with printed.open("wb") as log:
             process = subprocess.Popen(
@@ -187,7 +193,7 @@ class VenvEngine:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C belongs to the driver alone, and a group can be ended as one.
+                # Ctrl-C goes to the driver only, and a group can be killed at once.
                 start_new_session=True,
             )
         ceiling = (limits.memory_mb + _DATA_HEADROOM_MB) * 2**20
@@ -212,7 +218,7 @@ class VenvEngine:
 
 
 class VenvWorker:
-    """A worker process. It holds the other end of the driver's pipe and dies when the driver does."""
+    """A worker process. Its standard input is a pipe from the driver, and it ends when the driver does."""
 
     def __init__(self, process: subprocess.Popen[bytes], printed: Path) -> None:
         self._process = process
@@ -246,6 +252,29 @@ class VenvWorker:
             self._process.stdin.close()
 
 
+def read_stamp(folder: Path) -> dict[str, Any] | None:
+    """Return an environment's stamp, None where it is missing or unreadable: then the build never ended."""
+    try:
+        stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) and stamp.get("schema") == _STAMP_SCHEMA else None
+
+
+def write_stamp(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Mark an environment as valid, once what is installed equals the lock."""
+    write_bytes(folder / _STAMP, json.dumps({"schema": _STAMP_SCHEMA, **facts}, indent=1).encode())
+
+
+def installed_in(site_packages: Path) -> dict[str, str]:
+    """Map the normalised name of every installed distribution to its version."""
+    return {
+        canonicalize_name(name): found.version
+        for found in distributions(path=[str(site_packages)])
+        if (name := found.metadata["Name"])
+    }
+
+
 def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
@@ -263,7 +292,7 @@ def _interpreter(lock: Lock) -> interpreters.Interpreter:
         raise BuildFailed(
             "unavailable",
             "interpreter-missing",
-            f"{lock.name} needs Python {lock.python}, which this machine does not have; "
+            f"{lock.name} needs Python {lock.python}, which is not on this machine; "
             f"get it with: {interpreters.how_to_get(lock.python)}",
         )
     return found

@@ -1,4 +1,4 @@
-"""What every worker is given, whichever engine starts it: the same run twice, and nothing of the machine's GPUs."""
+"""Environment variables of every worker, with any engine: runs are reproducible, and GPUs are hidden."""
 
 from __future__ import annotations
 

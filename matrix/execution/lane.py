@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from matrix.core.files import is_full
-from matrix.core.untrusted import remove_tree
+from matrix.core.files import is_full, remove_tree
 from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.executor import Events

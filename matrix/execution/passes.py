@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from matrix.core import files as durable
-from matrix.core.links import link_or_copy
+from matrix.core.files import link_or_copy, remove_tree, tail
 from matrix.core.text import plain, redact
-from matrix.core.untrusted import remove_tree, tail
 from matrix.environments.engine import Worker
 from matrix.execution.jobs import Job
 from matrix.execution.worker_report import read_report

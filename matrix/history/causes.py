@@ -35,7 +35,7 @@ def explain_all(store: Store, history: History, changes: Iterable[CellChange]) -
         for change in changes
         if change.before_run is not None and change.before is not None
     }
-    records = store.decisions.records(row for _, *rows in sides.values() for row in rows)
+    records = store.cell_history.records(row for _, *rows in sides.values() for row in rows)
     observations = store.observations(number for record in records.values() for number in record.observations)
     found = {}
     for change, (said, *rows) in sides.items():

@@ -69,10 +69,10 @@ def read_history(
 def _decided(store: Store, runs: list[int], wanted: Callable[[str], bool]) -> dict[str, _Bases]:
     """Return by cell, sorted, its bases in `runs`, by position."""
     positions = {run: position for position, run in enumerate(runs)}
-    searched = store.decisions.searched(runs)
+    searched = store.cell_history.searched(runs)
     counts: dict[str, bool] = {}
     found: dict[str, dict[tuple[object, ...], tuple[_Basis, list[int]]]] = {}
-    for cell, export, reference, convert, row, numbers, origin in store.decisions.together(runs):
+    for cell, export, reference, convert, row, numbers, origin in store.cell_history.grouped(runs):
         if cell not in counts:
             named = CellId.parse(cell)
             counts[cell] = (named.moved is None or named.is_now) and wanted(cell)
@@ -133,7 +133,7 @@ class _Judging:
         for start in range(0, len(bases), _TOGETHER):
             part = bases[start : start + _TOGETHER]
             rows = [row for basis in part for row in (basis.row, *basis.searched)]
-            records = self._store.decisions.records(rows)
+            records = self._store.cell_history.records(rows)
             results = self._judge.cells([records[row] for row in rows], self._locks, 0)
             for basis, result in zip(part, results, strict=True):
                 basis.conclusion = self.conclusions.setdefault(_conclusion_of(result), len(self.conclusions))

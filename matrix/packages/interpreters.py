@@ -1,4 +1,4 @@
-"""CPython interpreters of this machine, found through uv: on PATH, pyenv's, and those uv manages."""
+"""Find CPython interpreters of this machine through uv: on PATH, from pyenv, and those uv manages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matrix.packages import uv
 
 @dataclass(frozen=True)
 class Interpreter:
-    """`version` has all three parts: two patch releases are two recipes."""
+    """An interpreter; `version` has all three parts, such as 3.9.18."""
 
     path: Path
     version: str
@@ -22,17 +22,11 @@ class Interpreter:
 
 @cache
 def installed() -> dict[str, Interpreter]:
-    """`X.Y` to the newest CPython of that minor version. Nothing is downloaded."""
+    """Map each `X.Y` to its newest installed CPython. Downloads nothing."""
     done = subprocess.run(
         [
-            uv.binary(),
-            "--no-config",
-            "python",
-            "list",
-            "--only-installed",
-            "--no-python-downloads",
-            "--output-format",
-            "json",
+            *(uv.binary(), "--no-config", "python", "list", "--only-installed", "--no-python-downloads"),
+            *("--output-format", "json"),
         ],
         env={**os.environ, "PATH": _search_path()},
         capture_output=True,
@@ -46,27 +40,27 @@ def installed() -> dict[str, Interpreter]:
         if item["implementation"] != "cpython" or item.get("variant", "default") != "default":
             continue
         parts = item["version_parts"]
-        # The list is ordered newest first, and within one interpreter from the real file to its links.
+        # The list is ordered newest first, and for one interpreter from the real file to its links.
         minor = f"{parts['major']}.{parts['minor']}"
         found.setdefault(minor, Interpreter(Path(item["path"]), item["version"]))
     return found
 
 
 def find(python: str) -> Interpreter | None:
-    """The interpreter for `X.Y`, or None."""
+    """Return the interpreter for `X.Y`, or None."""
     return installed().get(python)
 
 
 def how_to_get(python: str) -> str:
-    """The command that would help where `find` returned None."""
+    """Return the command that installs Python `X.Y`."""
     if tuple(map(int, python.split("."))) >= (3, 8):
         return f"uv python install {python}"
-    # uv offers no download of versions this old; pyenv builds them.
+    # uv has no downloads of versions this old; pyenv builds them.
     return f"pyenv install {python}"
 
 
 def _search_path() -> str:
-    """PATH with pyenv's interpreters themselves in place of its shims, which refuse versions not activated."""
+    """Return PATH with pyenv's interpreters instead of its shims, which reject versions that are not activated."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     versions = sorted((root / "versions").glob("3.*/bin"), reverse=True)
     path = [p for p in os.environ.get("PATH", "").split(os.pathsep) if p and Path(p).name != "shims"]

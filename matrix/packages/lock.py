@@ -1,7 +1,7 @@
 """The committed lock of one environment: a requirements file with hashes under a header of facts.
 
-The body is what `uv pip install --no-deps --require-hashes -r` (or pip) takes; the header lines start with `#:`
-and are YAML together. A row without a solution has a lock too: the resolver's explanation, as a finding.
+The body is input of `uv pip install --no-deps --require-hashes -r` (or pip); the header lines start with `#:` and
+together are YAML. A row without a solution has a lock too: the resolver's explanation, as a finding.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _PIN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==[^\s\\;]+( \\)?")
 _HASH_LINE = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s\\;]+)", re.MULTILINE)
 
-# Distributions of each of which a lock may hold one.
+# Sets of distributions of which a lock may hold only one each.
 Groups = Collection[frozenset[str]]
 
 
 @dataclass(frozen=True)
 class Lock:
-    """What the resolver chose for one environment.
+    """The packages that the resolver chose for one environment.
 
-    `newest_pin` is the newest upload date among the pins where `as_of` was derived from it. `find_links` False:
-    the user's own wheels must stay out, another build of the row is made of them.
+    `newest_pin` is the newest upload date among the pins, where `as_of` was derived from it. `find_links` False: the
+    user's own wheels are excluded, because another build of the row uses them.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Lock:
 
     @cached_property
     def packages(self) -> dict[str, str]:
-        """Normalised name to exact version."""
+        """Normalised names and exact versions."""
         return {canonicalize_name(name): version for name, version in _PIN.findall(self.body)}
 
     @cached_property
     def requirements(self) -> dict[str, str]:
-        """Normalised name to its lines of the body: the pin with its hashes."""
+        """Normalised names and their lines of the body: the pin with its hashes."""
         starts = [*_PIN.finditer(self.body)]
         ends = [found.start() for found in starts[1:]] + [len(self.body)] * bool(starts)
         return {
@@ -67,7 +67,7 @@ class Lock:
 
     @cached_property
     def digest(self) -> str:
-        """Identity of what gets installed: role, Python and every package with its hashes."""
+        """The identity of an installation: a hash of role, Python and every package with its hashes."""
         parts = "\n".join([self.role, self.python, self.outcome, self.body or self.explanation])
         return hashlib.sha256(parts.encode()).hexdigest()
 
@@ -78,7 +78,7 @@ class Lock:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Lock:
-        """Read what `document` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        """Read the result of `document`. Raises KeyError, TypeError or ValueError for anything else."""
         if document["schema"] != SCHEMA:
             raise ValueError(f"a lock of schema {document['schema']!r}; this version reads {SCHEMA}")
         newest = document["newest_pin"]
@@ -89,7 +89,7 @@ class Lock:
         return cls(**{name: value for name, value in document.items() if name != "schema"} | days)
 
     def text(self) -> str:
-        """The file's content."""
+        """Return the content of the file."""
         head = {
             "schema": SCHEMA,
             "environment": self.name,
@@ -110,11 +110,11 @@ class Lock:
 
 
 def parse_lock(text: str, path: Path, exclusive: Groups = ()) -> Lock:
-    """Read a lock. Raises ConfigError naming file and line where it was damaged, is of another schema, or holds more
-    than one of an `exclusive` group of distributions.
+    """Read a lock. Raises ConfigError, with file and line, where it is damaged, has another schema, or holds more than
+    one of an `exclusive` group of distributions.
 
-    It is installed without asking the index again, so whatever a lock never holds (the marks of a merge, half a pin)
-    is refused here.
+    A lock is installed without another resolution, so anything unexpected (merge conflict markers, half a pin) is
+    rejected here.
     """
     lines = text.splitlines()
     if not lines or not lines[0].startswith(_FIRST):
@@ -123,7 +123,7 @@ def parse_lock(text: str, path: Path, exclusive: Groups = ()) -> Lock:
     body_start = _first_without("#", lines, head_end)
     comments = lines[head_end:body_start]
     if late := [i for i, line in enumerate(comments, head_end + 1) if line.startswith("#:")]:
-        raise _damaged(path, late[0], "a line of the header below its end")
+        raise _damaged(path, late[0], "a header line after the end of the header")
     _check_body(lines[body_start:], body_start + 1, path, exclusive)
     body = "".join(f"{line}\n" for line in lines[body_start:])
     try:
@@ -131,7 +131,9 @@ def parse_lock(text: str, path: Path, exclusive: Groups = ()) -> Lock:
             "\n".join(line[3:] for line in lines[1:head_end]), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)
         )
         if head["schema"] != str(SCHEMA):
-            raise ConfigError(f"{path}:1: lock schema {head['schema']}, this version reads {SCHEMA}; lock it again")
+            raise ConfigError(
+                f"{path}:1: lock schema {head['schema']}, this version reads {SCHEMA}; run: python -m matrix lock"
+            )
         if head["role"] not in get_args(Role) or head["outcome"] != ("resolved" if body else "unsatisfiable"):
             raise ValueError(f"role {head['role']}, outcome {head['outcome']}")
         return Lock(
@@ -152,19 +154,19 @@ def parse_lock(text: str, path: Path, exclusive: Groups = ()) -> Lock:
 
 
 def _first_without(mark: str, lines: list[str], start: int) -> int:
-    """Index of the first line from `start` on that does not begin with `mark`."""
+    """Return the index of the first line from `start` on that does not begin with `mark`."""
     return next((i for i in range(start, len(lines)) if not lines[i].startswith(mark)), len(lines))
 
 
 def _check_body(lines: list[str], first: int, path: Path, exclusive: Groups) -> None:
-    """Raises ConfigError for the first line that is neither a pin nor a hash in its place, nor blank, and for a second
-    pin of an exclusive group."""
+    """Raise ConfigError for the first line that is neither blank nor an expected pin or hash, and for a second pin of
+    an exclusive group."""
     packages: set[str] = set()
     continued = False
     for number, line in enumerate(lines, first):
         pin = _PIN_LINE.fullmatch(line)
         if not (_HASH_LINE.fullmatch(line) if continued else pin or not line.strip()):
-            raise _damaged(path, number, f"no {'hash' if continued else 'pin'}: {line[:100]!r}")
+            raise _damaged(path, number, f"not a {'hash' if continued else 'pin'}: {line[:100]!r}")
         if pin:
             packages.add(canonicalize_name(pin[1]))
         for group in exclusive:
@@ -176,13 +178,13 @@ def _check_body(lines: list[str], first: int, path: Path, exclusive: Groups) -> 
 
 
 def _damaged(path: Path, line: int, what: str) -> ConfigError:
-    return ConfigError(f"{path}:{line}: not a readable lock ({what}); make it again: python -m matrix lock")
+    return ConfigError(f"{path}:{line}: not a readable lock ({what}); run: python -m matrix lock")
 
 
 def read_locks(folder: Path, damaged: dict[str, str] | None = None, exclusive: Groups = ()) -> dict[str, Lock]:
-    """All locks of a folder by environment name; an absent folder holds none.
+    """Return all locks of a folder by environment name; a missing folder holds none.
 
-    Raises what `parse_lock` does; where `damaged` is given, a lock's name and the message go there instead.
+    Raises ConfigError for a damaged lock; where `damaged` is given, its name and the message go there instead.
     """
     locks = {}
     for path in sorted(folder.glob("*.lock")):
@@ -199,7 +201,7 @@ def _read_lock(path: Path, exclusive: Groups) -> Lock:
     try:
         lock = parse_lock(path.read_text(encoding="utf-8"), path, exclusive)
     except UnicodeDecodeError as error:
-        raise _damaged(path, 1, "no UTF-8 text") from error
+        raise _damaged(path, 1, "not UTF-8 text") from error
     if path.stem != lock.name:
-        raise ConfigError(f"{path}:1: holds the lock of {lock.name!r}; rename the file or lock it again")
+        raise ConfigError(f"{path}:1: holds the lock of {lock.name!r}; rename the file, or run: python -m matrix lock")
     return lock

@@ -1,4 +1,4 @@
-"""uv as a subprocess: the same binary and the same clean surroundings for every call."""
+"""Run uv as a subprocess, always the same binary in a clean environment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from matrix.core import processes as children
+from matrix.core import processes
 from matrix.core.text import redact
 from matrix.packages.index import IndexSettings
 
-# Kept of the user's uv settings: where its cache lies and how it reaches the network. Everything else (an
-# exclude-newer, constraints, a resolution mode) would change what a lock says without a trace.
+# The user's uv settings that are kept: the cache, and how to reach the network. All others (exclude-newer, constraints,
+# a resolution mode) would change locks without a trace.
 _KEPT = {
     "UV_CACHE_DIR",
     "UV_LINK_MODE",
@@ -35,13 +35,13 @@ _KEPT = {
 
 _NAMED = re.compile(r"([\w.-]+)=(.*)")
 
-# A file of a release is what its hash says, for ever.
+# Files of a release never change.
 _A_YEAR = 31_536_000
 
 
 @dataclass(frozen=True)
 class UvResult:
-    """How a uv call ended; `text` is its standard output and error, redacted, or how it was ended without any."""
+    """The result of a uv call. `out` is its standard output; `text` is standard output and error, redacted."""
 
     ok: bool
     out: str
@@ -50,14 +50,14 @@ class UvResult:
 
 @cache
 def binary() -> str:
-    """The uv installed with this package."""
+    """Return the path of the uv installed with this package. Raises FileNotFoundError."""
     from uv import find_uv_bin
 
     return os.fsdecode(find_uv_bin())
 
 
 def variables(settings: IndexSettings) -> dict[str, str]:
-    """The environment of a uv call: the user's, without what would steer a resolution unseen."""
+    """Return the environment variables of a uv call: the user's, without those that would affect a resolution."""
     env = {
         name: value
         for name, value in os.environ.items()
@@ -69,7 +69,7 @@ def variables(settings: IndexSettings) -> dict[str, str]:
 def call(
     arguments: Sequence[str], settings: IndexSettings, stdin: str | None = None, fresh: int | None = None
 ) -> UvResult:
-    """Run uv and wait. Pages of the index younger than `fresh` seconds are taken from uv's cache unasked."""
+    """Run uv and wait. Index pages younger than `fresh` seconds are taken from uv's cache. Raises OSError."""
     with _configured(settings, fresh) as (options, env):
         done = subprocess.run(
             [binary(), *options, *arguments],
@@ -86,8 +86,8 @@ def call(
 
 @contextlib.contextmanager
 def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Options and variables of a call. How long a page stays fresh can be said in a configuration file only, and of
-    the indexes that the file itself names."""
+    """Yield options and environment variables of a call. `fresh` needs a configuration file, and only applies to the
+    indexes that the file itself names."""
     env = variables(settings)
     if fresh is None:
         yield ["--no-config"], env
@@ -96,12 +96,12 @@ def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[li
     # JSON strings are TOML strings.
     lines = []
     for text in (*settings.extra, settings.index):
-        # uv lets an index be given as NAME=URL, and looks for credentials under the name.
+        # uv accepts NAME=URL for an index, and looks up credentials by the name.
         name, url = found.groups() if (found := _NAMED.fullmatch(text)) else (None, text)
         lines.append("[[index]]\n" + (f"name = {json.dumps(name)}\n" if name else ""))
         lines.append(f"url = {json.dumps(url)}\ndefault = {'true' if text is settings.index else 'false'}\n")
         lines.append(f'cache-control = {{ api = "max-age={fresh}", files = "max-age={_A_YEAR}" }}\n')
-    # Readable by its owner alone: an address may hold credentials.
+    # Readable by its owner only: a URL may hold credentials.
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write("".join(lines))
         file.flush()
@@ -109,8 +109,8 @@ def _configured(settings: IndexSettings, fresh: int | None) -> Iterator[tuple[li
 
 
 async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Path | None = None) -> UvResult:
-    """Run uv without blocking; a cancelled call is killed, not left behind."""
-    status, out, err = await children.run(binary(), "--no-config", *arguments, env=variables(settings), cwd=cwd)
+    """Run uv without blocking; cancelling kills it. Raises OSError."""
+    status, out, err = await processes.run(binary(), "--no-config", *arguments, env=variables(settings), cwd=cwd)
     text = out.decode(errors="replace")
     said = text + err.decode(errors="replace")
     return UvResult(status == 0, text, redact(said) or f"uv ended with status {status}")
@@ -118,6 +118,6 @@ async def call_async(arguments: Sequence[str], settings: IndexSettings, cwd: Pat
 
 @cache
 def version() -> str:
-    """`uv X.Y.Z`."""
+    """Return `uv X.Y.Z`. Raises CalledProcessError."""
     done = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True)
     return " ".join(done.stdout.split()[:2])

@@ -16,7 +16,7 @@ def minor(version: str) -> str:
 
 
 def version_of(row: Row, package: str, locks: Mapping[str, Lock]) -> str | None:
-    """None where neither the row nor its lock has it."""
+    """Return a package's version, None where neither the row nor its lock has it."""
     if package in row.pins:
         return row.pins[package]
     lock = locks.get(row.id)
@@ -24,8 +24,11 @@ def version_of(row: Row, package: str, locks: Mapping[str, Lock]) -> str | None:
 
 
 def release_of(config: Config, row: Row, package: str, locks: Mapping[str, Lock]) -> OnnxRelease:
-    """What the `package` of a row knows whose release says which files it reads (`Family.reads`): by the table, or as
-    the newest release before it does. Of a row without a version, the oldest in the table, as of one older than all."""
+    """Return the release in the table for the `package` whose version decides which files a row reads (`Family.reads`).
+
+    Where the table does not have that version, the newest before it; for an unknown version, or one older than all,
+    the oldest.
+    """
     known = sorted(config.onnx, key=lambda release: Version(release.version))
     wanted = version_of(row, package, locks)
     fitting = [release for release in known if wanted is not None and Version(release.version) <= Version(wanted)]

@@ -1,4 +1,4 @@
-"""What was observed, kept for ever: a database of facts and a content-addressed folder of files."""
+"""Everything observed: a database of facts and a content-addressed store of files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CellRecord", "FolderBlobs", "Observation", "PassRecord", "RunRecord"
 
 
 def __getattr__(name: str) -> Any:
-    # The database library takes a fifth of a second to import, and commands that only plan need none of it.
+    # Importing SQLAlchemy takes 0.2 s, and commands that only plan do not need it.
     if name == "Store":
         from matrix.store.store import Store
 

@@ -1,4 +1,4 @@
-"""What searches for the culprit concluded."""
+"""Stored results of `blame`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from matrix.store.queries import newest
 from matrix.store.schema import BlameRow
 
 
 @dataclass(frozen=True)
 class BlameRecord:
-    """The story of one search as data, and its timeline as SVG text. `run` made its environments."""
+    """One search as data, and its timeline as SVG text. `run` is the run that measured for it."""
 
     cell: str
     run: int
@@ -25,7 +26,7 @@ class BlameRecord:
 
 
 class Blames:
-    """By cell; what was found before stays."""
+    """Results by cell; earlier results of a cell are kept."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,11 +37,9 @@ class Blames:
             session.add(BlameRow(run=run, cell=cell, created=created, story=dict(story), picture=picture))
 
     def newest(self, cells: Iterable[str]) -> dict[str, BlameRecord]:
-        """The newest of each of these cells."""
+        """Return the newest result of each of these cells."""
         order = (BlameRow.created.desc(), BlameRow.id.desc())
-        place = func.row_number().over(partition_by=BlameRow.cell, order_by=order).label("place")
-        ranked = select(BlameRow.id, place).where(BlameRow.cell.in_(sorted(set(cells)))).subquery()
-        newest = select(ranked.c.id).where(ranked.c.place == 1)
+        ids = newest(select(BlameRow.id).where(BlameRow.cell.in_(sorted(set(cells)))), BlameRow.cell, *order)
         with Session(self._engine) as session:
-            rows = session.scalars(select(BlameRow).where(BlameRow.id.in_(newest)))
+            rows = session.scalars(select(BlameRow).where(BlameRow.id.in_(ids)))
             return {row.cell: BlameRecord(row.cell, row.run, row.created, row.story, row.picture) for row in rows}

@@ -1,4 +1,4 @@
-"""The shapes of what is stored: plain, frozen, and JSON both ways."""
+"""The stored types: frozen dataclasses, convertible to JSON and back."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Resolution = Literal["then", "now", "both"]
 
 SCHEMA = 1
 
-# Tiers of runs that nobody means who names none: they search, draw a picture, or decide no cell.
+# Tiers of runs that are no default for commands: they search, draw a picture, or decide no cell.
 NOT_OF_CELLS = frozenset({"blame", "picture", "read", "coverage"})
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How a worker process ended. `signal` is set where a signal ended it; `oom` is the engine's own flag."""
+    """How a worker process ended. `signal` is set where a signal ended it; `oom` is the engine's flag."""
 
     code: int | None = None
     signal: int | None = None
@@ -37,10 +37,10 @@ class Exit:
 class Pass:
     """One pass of a job: the work of one worker, done by a `module` of converter/.
 
-    `leaves` are the only files taken out of its folder. A pass that loads what the one before it saved names the kinds
-    of artifact that it `loads`, of which one must have been kept; `makes` is what it makes of that, where that is
-    another. Of such a pass `numbers` is the file of arrays that is compared, with the file `against`, on a `leg`;
-    `words` say what a mismatch there means.
+    `leaves` are the only files taken out of its folder. A pass that loads what the previous one saved names the kinds
+    of artifact that it `loads`, one of which must have been kept, and in `makes` the kind it turns that into, if any.
+    For such a pass, `numbers` is the file of arrays to compare with the file `against`, on a `leg`; `words` describe a
+    mismatch there.
     """
 
     module: str
@@ -54,7 +54,7 @@ class Pass:
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Pass:
-        """Read what `dataclasses.asdict` made of one, also after it was JSON."""
+        """Read the result of `dataclasses.asdict`, also after a round trip through JSON."""
         fields: dict[str, Any] = {}
         for name, value in document.items():
             fields[name] = tuple(value) if isinstance(value, list) else value
@@ -62,17 +62,17 @@ class Pass:
 
     @property
     def name(self) -> str:
-        """What its worker, its log and its report are called."""
+        """The name of its worker, log and report."""
         return self.module.rpartition(".")[2]
 
 
 @dataclass(frozen=True)
 class PassRecord:
-    """What one worker left of one pass of a job. Three witnesses, kept apart: result file, exit status, limits.
+    """The record of one pass of a job. Result file, exit status and limits are kept separately.
 
-    `result` is the worker's own report (converter/results.py) or None; `exit` is None where the worker lived on.
-    `stopped` names the limit that ended it. `files` maps a file's name to its blob. `artifact` is the kind of artifact
-    that a pass is about which loads one.
+    `result` is the worker's report (converter/results.py) or None; `exit` is None where the worker went on to the next
+    job. `stopped` names the limit that ended it. `files` maps a file's name to its blob. `artifact` is the kind of
+    artifact that the pass loaded, if any.
     """
 
     name: str
@@ -87,7 +87,7 @@ class PassRecord:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the worker noted."""
+        """The facts that the worker reported."""
         facts = (self.result or {}).get("facts")
         return facts if isinstance(facts, dict) else {}
 
@@ -102,10 +102,18 @@ class Obstacle:
     text: str
 
 
+# Fields of an observation that are columns of its row, of the same names.
+OBSERVATION_COLUMNS = (
+    *("job", "kind", "role", "environment", "environment_id", "limits_seconds", "limits_memory_mb", "created"),
+)
+
+
 @dataclass(frozen=True)
 class Observation:
-    """The raw facts one job left behind. Never edited; `id` and the `run` that made it are given by the store. `family`
-    is that of the converter whose job it was, '' for other jobs."""
+    """The raw facts of one job, never edited.
+
+    The store sets `id` and `run`. `family` is the family of the converter whose job it was, '' for other jobs.
+    """
 
     job: str
     kind: JobKind
@@ -124,12 +132,12 @@ class Observation:
     family: str = ""
 
     def file(self, name: str) -> str | None:
-        """Blob of a file any pass left."""
+        """Return the blob of a file that any pass left, or None."""
         return next((p.files[name] for p in self.passes if name in p.files), None)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Facts of all passes together."""
+        """The facts of all passes."""
         merged: dict[str, Any] = {}
         for record in self.passes:
             merged |= record.facts
@@ -137,12 +145,12 @@ class Observation:
 
     @property
     def artifacts(self) -> tuple[tuple[str, PassRecord], ...]:
-        """Each kind of artifact with the pass that loaded it."""
+        """Each kind of artifact, with the pass that loaded it."""
         named = ((_artifact(record, self.facts), record) for record in self.passes)
         return tuple((artifact, record) for artifact, record in named if artifact)
 
     def payload(self) -> dict[str, Any]:
-        """What goes into the database beside the columns."""
+        """Return what the database stores beside the columns."""
         return {
             "schema": SCHEMA,
             "passes": [dataclasses.asdict(record) for record in self.passes],
@@ -154,16 +162,12 @@ class Observation:
 
     def document(self) -> dict[str, Any]:
         """Return the observation as JSON-ready data; `from_document` is the inverse."""
-        names = (
-            *("job", "kind", "role", "environment", "environment_id", "limits_seconds", "limits_memory_mb"),
-            *("id", "run"),
-        )
-        columns = {name: getattr(self, name) for name in names}
+        columns = {name: getattr(self, name) for name in (*OBSERVATION_COLUMNS, "id", "run")}
         return {**columns, "created": self.created.isoformat(), **self.payload()}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Observation:
-        """Read what `document` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        """Read the result of `document`. Raises KeyError, TypeError or ValueError for anything else."""
         if document["schema"] != SCHEMA:
             raise ValueError(f"an observation of schema {document['schema']!r}; this version reads {SCHEMA}")
         columns = {name: value for name, value in document.items() if name not in ("schema", "passes", "obstacle")}
@@ -175,14 +179,14 @@ class Observation:
 
 
 def _artifact(record: PassRecord, facts: Mapping[str, Any]) -> str:
-    """What a pass loaded, also of records from when that was not noted: the one artifact, or TensorFlow Lite's."""
+    """Return the kind of artifact that a pass loaded. Old records do not have it: derive it from the pass's name."""
     if record.artifact or record.name not in ("reload", "tflite"):
         return record.artifact
     return str(facts.get("saved") or "saved-model") if record.name == "reload" else "tflite"
 
 
 def family_from(payload: Mapping[str, Any], role: str) -> str:
-    """The family of a stored observation."""
+    """Return the family of a stored observation."""
     return str(payload.get("family", FIRST_FAMILY if role == "converter" else ""))
 
 
@@ -198,11 +202,11 @@ def obstacle_from(payload: Mapping[str, Any]) -> Obstacle | None:
 
 @dataclass(frozen=True)
 class CellRecord:
-    """One cell of one run: which observations speak about it. `export` is what an exporter, or the inspection of an
-    .onnx file, left.
+    """One cell of one run, and the observations it is judged by. `export` is that of an exporter, or of the inspection
+    of an .onnx file.
 
-    What a search did for a cell is a record of its own whose `base` is that cell: with `changes` (kind and words)
-    and the observations of the alterations made to the file, or with those that look for the diverging node.
+    A search for a cell adds a record whose `base` is that cell, with `changes` (kind and text) and the observations of
+    alterations of the file, or with the observations of the search for the diverging node.
     """
 
     cell: str
@@ -222,20 +226,20 @@ class CellRecord:
 
     @property
     def cell_id(self) -> CellId:
-        """Parse its id."""
+        """The parsed id."""
         return CellId.parse(self.cell, self.base)
 
     @property
     def observations(self) -> list[int]:
-        """Ids of all observations that speak about it."""
+        """The ids of all its observations."""
         numbers = (self.export, *self.alter, self.reference, self.convert, self.expose, self.trace)
         return [number for number in numbers if number is not None]
 
 
 @dataclass(frozen=True)
 class RunPart:
-    """One execution that a run consists of: the run itself, or one `shard`, I/N, of it. Parts of the same `partition`
-    belong to the same cut of a plan of `whole` cells."""
+    """One execution of a run: the run itself, or one `shard`, I/N, of it. Parts with the same `partition` are shards of
+    the same plan of `whole` cells."""
 
     uid: str
     started: dt.datetime
@@ -255,8 +259,11 @@ class RunPart:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One execution of the plan, perhaps in several parts. `as_of` is the day that `now` was, None where nothing was
-    resolved as of it. `id` is the number in this database, `uid` the name on every machine."""
+    """One execution of the plan, perhaps in several parts.
+
+    `as_of` is the date of `now`, None where nothing was resolved as of it. `id` is the number in this database, `uid`
+    the id on every machine.
+    """
 
     id: int
     started: dt.datetime

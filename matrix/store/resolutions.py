@@ -1,29 +1,32 @@
-"""Locks of resolutions that no file holds: those of `now`, and those a search tried."""
+"""Locks that are in no lock file: those of `now`, and those that a search tried."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, Select, func, null, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
-from matrix.store.parts import older
+from matrix.store.queries import newest_run
 from matrix.store.schema import LockRow, ResolutionRow, RunRow
-from matrix.table.model import Role
 
 if TYPE_CHECKING:
     from matrix.packages.lock import Lock
 
+# Fields of a lock that are columns, of the same names.
+_LOCK = ("role", "python", "outcome", "body", "explanation")
+_RESOLUTION = ("name", "as_of", "request", "resolver", "find_links")
+
 
 class Resolutions:
-    """By run and environment. What an environment consists of is stored once, however often it came out."""
+    """Locks by run and environment. Equal locks are stored once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def keep(self, run: int, locks: Iterable[Lock]) -> None:
-        """Store locks that a run made; of those it stored before the names are known, and nothing changes."""
+        """Store locks that a run resolved; names that it stored before are skipped."""
         with Session(self._engine) as session, session.begin():
             known = set(session.scalars(select(ResolutionRow.name).where(ResolutionRow.run == run)))
             for lock in locks:
@@ -31,56 +34,29 @@ class Resolutions:
                     continue
                 known.add(lock.name)
                 if session.get(LockRow, lock.digest) is None:
-                    session.add(
-                        LockRow(
-                            digest=lock.digest,
-                            role=lock.role,
-                            python=lock.python,
-                            outcome=lock.outcome,
-                            body=lock.body,
-                            explanation=lock.explanation,
-                        )
-                    )
+                    session.add(LockRow(digest=lock.digest, **{name: getattr(lock, name) for name in _LOCK}))
                     session.flush()
                 session.add(
-                    ResolutionRow(
-                        run=run,
-                        name=lock.name,
-                        as_of=lock.as_of,
-                        request=lock.request,
-                        resolver=lock.resolver,
-                        find_links=lock.find_links,
-                        lock=lock.digest,
-                    )
+                    ResolutionRow(run=run, lock=lock.digest, **{name: getattr(lock, name) for name in _RESOLUTION})
                 )
 
     def of_run(self, run: int) -> dict[str, Lock]:
-        """The locks that a run made, by name of the environment."""
+        """Return the locks that a run resolved, by name of the environment."""
         return self._read(select(ResolutionRow.id).where(ResolutionRow.run == run))
 
     def names(self) -> list[str]:
-        """Of every environment that has a lock here."""
+        """Return the names of all environments that have a lock here."""
         with Session(self._engine) as session:
             return sorted(session.scalars(select(ResolutionRow.name).distinct()))
 
-    def newest(self, names: Iterable[str], before: int | None = None, told: bool = False) -> dict[str, Lock]:
-        """The newest lock of each environment, of a run older than `before` where that is given; `told`: of a run that
-        has a drift report."""
-        order = (RunRow.started.desc(), RunRow.id.desc())
-        newest = (
-            select(
-                ResolutionRow.id,
-                func.row_number().over(partition_by=ResolutionRow.name, order_by=order).label("place"),
-            )
-            .join(RunRow, ResolutionRow.run == RunRow.id)
-            .where(ResolutionRow.name.in_(sorted(set(names))))
-        )
-        if before is not None:
-            newest = newest.where(older(before))
-        if told:
-            newest = newest.where(RunRow.drift.is_not(null()))
-        ranked = newest.subquery()
-        return self._read(select(ranked.c.id).where(ranked.c.place == 1))
+    def newest(self, names: Iterable[str], before: int | None = None, with_drift: bool = False) -> dict[str, Lock]:
+        """Return the newest lock of each environment.
+
+        `before`: only of runs older than this one; `with_drift`: only of runs that have a drift report.
+        """
+        named = select(ResolutionRow.id).where(ResolutionRow.name.in_(sorted(set(names))))
+        joined = named.join(RunRow, ResolutionRow.run == RunRow.id)
+        return self._read(newest_run(joined, ResolutionRow.name, before=before, drift=with_drift))
 
     def _read(self, ids: Select[Any]) -> dict[str, Lock]:
         query = (
@@ -93,19 +69,8 @@ class Resolutions:
 
 
 def _lock(row: ResolutionRow, lock: LockRow) -> Lock:
-    # Not above: a store is opened by commands that never see a lock.
+    # Imported here: most commands that open a store need no lock.
     from matrix.packages.lock import Lock
 
-    return Lock(
-        name=row.name,
-        role=cast(Role, lock.role),
-        request=row.request,
-        python=lock.python,
-        as_of=row.as_of,
-        newest_pin=None,
-        resolver=row.resolver,
-        outcome=cast(Literal["resolved", "unsatisfiable"], lock.outcome),
-        body=lock.body,
-        explanation=lock.explanation,
-        find_links=row.find_links,
-    )
+    facts: dict[str, Any] = {name: getattr(lock, name) for name in _LOCK}
+    return Lock(newest_pin=None, **facts, **{name: getattr(row, name) for name in _RESOLUTION})

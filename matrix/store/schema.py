@@ -1,4 +1,4 @@
-"""The tables. Only what SQLAlchemy offers on every database; the history of changes is in migrations/."""
+"""The tables, in types that SQLAlchemy has for every database. Migrations are in migrations/."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class RunRow(Base):
     jobs_run: Mapped[int] = mapped_column(Integer, default=0)
     jobs_cached: Mapped[int] = mapped_column(Integer, default=0)
     host: Mapped[dict[str, Any]] = mapped_column(JSON)
-    # then, now or both; and the day that now was, None where nothing was resolved as of it.
+    # then, now or both; and the date of `now`, None where nothing was resolved as of it.
     resolution: Mapped[str] = mapped_column(String(10), default="then", server_default="then")
     as_of: Mapped[dt.date | None] = mapped_column(Date)
-    # What became of every row since the last run of now, with what the index said on that day.
+    # The drift report: changes of every row since the previous run of `now`, with the index's data of that day.
     drift: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    # Its name on every machine; the number is this database's own.
+    # Its id on every machine; the number is only valid in this database.
     uid: Mapped[str] = mapped_column(String(64))
-    # The executions it consists of (parts.py); null: it is its own only part.
+    # The parts it consists of (runs.py); null: it was not split.
     parts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
 
 
@@ -61,7 +61,7 @@ class ObservationRow(Base):
     finding: Mapped[bool] = mapped_column()
     limits_seconds: Mapped[float] = mapped_column()
     limits_memory_mb: Mapped[int] = mapped_column(Integer)
-    # Set for a timeout or oom: a finding only under limits no wider than these.
+    # Set for a timeout or oom: the finding is only valid under limits no wider than these.
     bounded: Mapped[str | None] = mapped_column(String(20))
     created: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -83,12 +83,12 @@ class CellRow(Base):
     reference: Mapped[int | None] = mapped_column(ForeignKey("observation.id"))
     convert: Mapped[int | None] = mapped_column(ForeignKey("observation.id"))
     base: Mapped[str | None] = mapped_column(String(500))
-    # What only a search adds: changes, alter, expose, trace.
+    # Set only for records of a search: changes, alter, expose, trace.
     further: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
 class RepeatRow(Base):
-    """A run that came to the same as an earlier one did of a cell: `cell` is the row of that one."""
+    """A run that had the same result for a cell as an earlier run: `cell` is the row of that run."""
 
     __tablename__ = "repeat"
     __table_args__ = (Index(None, "cell"),)
@@ -98,7 +98,7 @@ class RepeatRow(Base):
 
 
 class LockRow(Base):
-    """What an environment consists of. Many resolutions come to the same, and it is long."""
+    """The packages of an environment, stored once for all resolutions with the same result, because they are long."""
 
     __tablename__ = "lock"
 
@@ -111,7 +111,7 @@ class LockRow(Base):
 
 
 class ResolutionRow(Base):
-    """A lock that a run made for an environment of its own, which no file holds."""
+    """A lock that a run resolved and that is in no lock file."""
 
     __tablename__ = "resolution"
     __table_args__ = (Index(None, "run", "name", unique=True), Index(None, "name"))
@@ -127,7 +127,7 @@ class ResolutionRow(Base):
 
 
 class BlameRow(Base):
-    """What a search for the culprit concluded about a cell. The runs it made are cells of `run`."""
+    """The result of `blame` for a cell. What it measured are cells of `run`."""
 
     __tablename__ = "blame"
     __table_args__ = (Index(None, "cell"),)
@@ -141,7 +141,7 @@ class BlameRow(Base):
 
 
 class DerivedRow(Base):
-    """Results of pure functions over stored facts; may be emptied at any time."""
+    """A cache of pure functions over stored facts; may be emptied at any time."""
 
     __tablename__ = "derived"
 
@@ -150,7 +150,7 @@ class DerivedRow(Base):
 
 
 class ComparisonRow(Base):
-    """What comparing two files of arrays gave, for machines that do not have the arrays."""
+    """Results of comparing two files of arrays, for machines that do not have the arrays."""
 
     __tablename__ = "comparison"
 

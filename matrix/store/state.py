@@ -1,4 +1,4 @@
-"""The folder a run leaves everything in, and the lock that keeps a second driver out of it."""
+"""The state folder of a driver, and the lock that keeps a second driver out of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.core.errors import ConfigError, StateInUse
-from matrix.core.untrusted import remove_tree
+from matrix.core.files import remove_tree
 
 if TYPE_CHECKING:
     from matrix.store import Store
@@ -38,33 +38,33 @@ class State:
 
     @property
     def locks(self) -> Path:
-        """Locks of combinations that are no row of the table."""
+        """Locks of variants, which are not rows of the table."""
         return self.root / "locks"
 
     @property
     def code(self) -> Path:
-        """Copies of converter/ with families from outside in them."""
+        """Copies of converter/ that include external families."""
         return self.root / "code"
 
     @property
     def mark(self) -> str:
-        """Which state folder this is, without saying where it lies."""
+        """A hash that identifies this folder without revealing its path."""
         return hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]
 
     @property
     def work(self) -> Path:
-        """Inboxes and outboxes of the workers; worth nothing once the driver is gone."""
+        """Inboxes and outboxes of the workers; worthless once the driver has ended."""
         return self.root / "work"
 
     def create(self) -> None:
-        """Raises ConfigError where the folder cannot be made or written."""
+        """Create the folder. Raises ConfigError where that fails."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"--state {self.root}: {error.strerror}; name a folder that can be written") from error
+            raise ConfigError(f"--state {self.root}: {error.strerror}; choose a writable folder") from error
 
     def open_store(self, url: str | None = None) -> Store:
-        """The store at `url`, a SQLAlchemy URL, or the SQLite file of this folder."""
+        """Open the store at `url`, a SQLAlchemy URL, by default the SQLite file of this folder. Raises ConfigError."""
         from matrix.store import Store
 
         self.create()
@@ -72,9 +72,10 @@ class State:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder for one driver. Raises StateInUse at once, naming the other driver's pid.
+        """Lock the folder for one driver.
 
-        The kernel gives the lock back however a driver ends, so nothing needs cleaning up after a kill.
+        Raises StateInUse at once, naming the other driver's pid, and ConfigError where the folder cannot be created.
+        The kernel releases the lock however a driver ends, so a kill leaves nothing to clean up.
         """
         self.create()
         descriptor = os.open(self.root / "driver.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -89,7 +90,7 @@ class State:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             remove_tree(self.work)
-            # Private as a whole, so that what a container's user must be able to write may be open to all inside.
+            # Private as a whole, so that folders inside may be writable for all, as a container's user needs.
             self.work.mkdir(mode=0o700, exist_ok=True)
             yield
         finally:

@@ -24,11 +24,10 @@ from docker.errors import DockerException, ImageNotFound
 from product import wait_for
 
 from matrix.core.errors import Indeterminate, MatrixError
-from matrix.environments.docker import base_names as names
 from matrix.environments.docker import base_pins as pins
+from matrix.environments.docker import names
 from matrix.environments.docker.bases import BaseMissing, choose
 from matrix.environments.docker.client import connect
-from matrix.environments.docker.names import LABEL
 from matrix.packages import interpreters
 from matrix.packages.interpreters import Interpreter
 from tools.bases import debian
@@ -37,7 +36,7 @@ from tools.bases.make import ImageMaker
 from tools.bases.tree import CannotCopy, examine
 
 PYTHON = "3.9"
-NAME = names.local(PYTHON)
+NAME = names.local_base(PYTHON)
 # The container in which it is made.
 CONTAINER = f"torch-tf-matrix-base-{PYTHON}"
 
@@ -110,9 +109,9 @@ def test_a_base_is_like_the_official_one(client: docker.DockerClient, base: str)
     assert "asyncio" in found["folders"]
     assert found["env"]["PYTHON_VERSION"] == interpreter.version
     image = client.images.get(base)
-    assert image.labels[LABEL] == "base" and image.labels[names.PYTHON] == interpreter.version
+    assert image.labels[names.LABEL] == "base" and image.labels[names.PYTHON] == interpreter.version
     # One shared layer, and one of its own.
-    root = client.images.get(names.debian(debian.codename()))
+    root = client.images.get(names.debian_root(debian.codename()))
     assert image.attrs["RootFS"]["Layers"][:-1] == root.attrs["RootFS"]["Layers"]
     assert not [tag for tag in image.tags if tag.startswith("python:")]
 
@@ -133,7 +132,7 @@ def test_made_again_it_is_the_same(client: docker.DockerClient, base: str, tmp_p
     said: list[str] = []
     # Remains of a killed call do not matter.
     client.containers.create(base, "true", name=CONTAINER)
-    root = client.images.get(names.debian(debian.codename()))
+    root = client.images.get(names.debian_root(debian.codename()))
     ImageMaker(client, tmp_path, said.append).base(tree, needed(tree), root, again=True)
     assert said[-1].endswith(" as before")
     assert client.images.get(NAME).id == base
@@ -144,7 +143,7 @@ def test_nobody_is_disturbed_who_is_making_the_same(client: docker.DockerClient,
     interpreter = interpreters.find(PYTHON)
     assert interpreter
     tree = examine(interpreter)
-    root = client.images.get(names.debian(debian.codename()))
+    root = client.images.get(names.debian_root(debian.codename()))
     other = client.containers.run(base, ["sleep", "600"], name=CONTAINER, detach=True, init=True)
     try:
         with pytest.raises(Indeterminate, match="is being made already"):
@@ -163,7 +162,7 @@ def test_an_interpreter_that_does_not_work_there_is_refused(
     assert interpreter
     tree = examine(interpreter)
     broken = type(tree)(tree.prefix, tree.stdlib, tree.version, (*tree.modules, "no_such_module"))
-    root = client.images.get(names.debian(debian.codename()))
+    root = client.images.get(names.debian_root(debian.codename()))
     with pytest.raises(CannotCopy, match="No module named 'no_such_module'"):
         ImageMaker(client, tmp_path, print).base(broken, needed(tree), root, again=False)
     assert client.images.get(NAME).id == base
@@ -174,7 +173,7 @@ def test_the_systems_own_python_is_refused() -> None:
     system = Path("/usr/bin/python3")
     if not system.exists():
         missing("the system's own Python is needed; get it with: apt-get install python3")
-    with pytest.raises(CannotCopy, match="part of this machine's own system"):
+    with pytest.raises(CannotCopy, match="part of this machine's operating system"):
         examine(Interpreter(system, "3"))
 
 

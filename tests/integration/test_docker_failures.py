@@ -170,4 +170,4 @@ def test_with_an_engine_auto_takes_it_and_says_so(caged: Project) -> None:
     write_table(caged.folder, [small_model("good")])
     done = caged.run("--engine", "auto")
     assert done.code == 0, done.err
-    assert done.err.startswith("engine docker, because it answers: ")
+    assert done.err.startswith("engine docker, because it is running: ")

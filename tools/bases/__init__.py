@@ -1,1 +1,1 @@
-"""Base images: `python:X.Y-slim` pinned by digest, or made on this machine where no registry can be reached."""
+"""Make base images from Debian packages and a local Python, for machines that reach no registry."""

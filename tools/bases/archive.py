@@ -1,7 +1,7 @@
-"""Layers and images as files: the same content gives the same bytes, and so the same image id everywhere.
+"""Write layers and images reproducibly: equal content gives equal bytes, and so the same image id everywhere.
 
-An image is handed to the engine as an archive of the kind `docker save` writes (Docker image specification 1.2): unlike
-what a builder or `docker commit` makes, nothing in it depends on the time or the machine it was made on.
+An image is an archive as `docker save` writes it (Docker image specification 1.2): unlike the results of a builder or
+`docker commit`, it does not depend on the time or the machine it was made on.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-# 1980-01-01, the first day that a zip archive (and so a wheel made in an image) can name.
+# 1980-01-01, the earliest date in a zip archive, and so in a wheel built in an image.
 EPOCH = 315532800
 _CREATED = "1980-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """An uncompressed tar file; `digest` is what the image format calls its diff id."""
+    """An uncompressed tar file; `digest` is its diff id in the image format."""
 
     path: Path
     digest: str
 
 
 def layer(path: Path) -> Layer:
-    """The layer that a tar file is."""
+    """Return a tar file as a layer. Raises OSError."""
     with path.open("rb") as stream:
         return Layer(path, f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}")
 
 
 class TarWriter:
-    """Writes a tar whose bytes depend on names, content and permissions alone, and on the order of calls."""
+    """Writes a tar whose bytes depend only on names, content, permissions and the order of calls."""
 
     def __init__(self, path: Path) -> None:
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 closed in __exit__
@@ -66,7 +66,7 @@ class TarWriter:
 
 
 def copy_sorted(source: Path, target: TarWriter, name_of: Callable[[str], str | None]) -> None:
-    """Write files and links of another tar under new names, None leaves one out."""
+    """Write files and links of another tar, sorted, under the names that `name_of` returns; None skips one."""
     with tarfile.open(source) as tar:
         for name, member in sorted((name, m) for m in tar if (name := name_of(m.name)) is not None):
             if member.issym():
@@ -77,7 +77,7 @@ def copy_sorted(source: Path, target: TarWriter, name_of: Callable[[str], str | 
 
 @dataclass(frozen=True)
 class Description:
-    """What an image says of itself; `made_by` tells in words where each layer comes from, lowest first."""
+    """The metadata of an image; `made_by` describes the origin of each layer, lowest first."""
 
     name: str
     variables: Mapping[str, str]
@@ -87,7 +87,7 @@ class Description:
 
 
 def write_image(path: Path, image: Description, layers: list[Layer], architecture: str) -> None:
-    """Write the archive that an engine loads as `image.name`."""
+    """Write an archive that an engine loads as `image.name`."""
     config = _json(
         {
             "architecture": architecture,
@@ -116,7 +116,10 @@ def write_image(path: Path, image: Description, layers: list[Layer], architectur
 
 
 def extract_layers(stream: Iterator[bytes], scratch: Path) -> list[Layer]:
-    """The layers of an image, lowest first, from what the engine's `save` sends."""
+    """Extract the layers of an image, lowest first, from the stream of the engine's `save`.
+
+    Raises ValueError, KeyError or TarError for an unexpected archive.
+    """
     archive = scratch / "saved.tar"
     with archive.open("wb") as out:
         out.writelines(stream)
@@ -138,7 +141,7 @@ def extract_layers(stream: Iterator[bytes], scratch: Path) -> list[Layer]:
 def _open(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     stream = tar.extractfile(name)
     if stream is None:
-        raise ValueError(f"{name} is no file in what the engine sent")
+        raise ValueError(f"{name} is not a file in the engine's archive")
     return stream
 
 

@@ -1,6 +1,6 @@
-"""A minimal Debian of this machine's own release, as a tar file.
+"""Make a minimal Debian root of this machine's release, as a tar file.
 
-Of its own release, because an interpreter built on this machine runs only with a C library that is not older.
+It has to be the same release, because an interpreter built on this machine needs a C library that is not older.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matrix.core.errors import EngineUnavailable, Indeterminate
 from matrix.core.text import redact
 from tools.bases.archive import EPOCH
 
-# What the official slim images have beyond the essential packages.
+# The packages of the official slim images beyond the essential ones.
 _ALWAYS = frozenset({"ca-certificates", "netbase", "tzdata"})
 _ELSEWHERE = (
     "pull python:X.Y-slim on a machine that reaches a registry, carry it over with docker save and docker load, "
@@ -27,35 +27,34 @@ _WHAT_IT_NEEDS = "it needs root, or user namespaces: the package uidmap, and ent
 
 
 def codename() -> str:
-    """The name of this machine's Debian release. Raises EngineUnavailable where it runs something else."""
+    """Return the name of this machine's Debian release. Raises EngineUnavailable on other systems."""
     try:
         system = platform.freedesktop_os_release()
     except OSError:
         system = {}
     if system.get("ID") != "debian" or "VERSION_CODENAME" not in system:
         name = system.get("PRETTY_NAME", platform.system())
-        raise EngineUnavailable(f"bases are made on Debian from its own packages, and this is {name}; {_ELSEWHERE}")
+        raise EngineUnavailable(f"bases can only be made on Debian, and this is {name}; {_ELSEWHERE}")
     return system["VERSION_CODENAME"]
 
 
 def packages(needed: Iterable[str]) -> frozenset[str]:
-    """What a root must have for interpreters that load libraries from the packages `needed`."""
+    """Return the packages of a root for interpreters that load libraries from the packages `needed`."""
     return _ALWAYS | frozenset(needed)
 
 
 def make(codename: str, packages: frozenset[str], scratch: Path) -> Path:
-    """Make the root in `scratch` (about half a minute, 150 MB).
+    """Make the root in `scratch` (about 30 s, 150 MB) and return its path.
 
-    Raises EngineUnavailable where this machine lacks what it takes, Indeterminate where mmdebstrap fails.
+    Raises EngineUnavailable where mmdebstrap or a Debian mirror is missing, Indeterminate where mmdebstrap fails.
     """
     if shutil.which("mmdebstrap") is None:
         raise EngineUnavailable(
-            "mmdebstrap is missing, which makes the Debian below a base; get it: apt-get install mmdebstrap "
+            "mmdebstrap, which makes the Debian root of a base, is missing; install it: apt-get install mmdebstrap "
             f"({_WHAT_IT_NEEDS})"
         )
     sources = _sources(codename)
-    # Everything its working folder is reached through must be passable for the unprivileged user that apt and a user
-    # namespace work as.
+    # apt and user namespaces work as an unprivileged user, who must be able to reach the folder.
     scratch.chmod(0o755)
     target = scratch / "root.tar"
     command = [
@@ -63,16 +62,16 @@ def make(codename: str, packages: frozenset[str], scratch: Path) -> Path:
         "--variant=minbase",
         "--format=tar",
         f"--include={','.join(sorted(packages))}",
-        # Device nodes are the engine's business, and a rootless one cannot make them.
+        # The engine provides device nodes, and a rootless one cannot create them.
         "--skip=output/dev",
         '--aptopt=Acquire::Languages "none"',
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        # The one names this machine, the other its network; a container gets its own from the engine.
+        # These name this machine and its network; a container gets its own from the engine.
         '--customize-hook=truncate --size=0 "$1/etc/hostname" "$1/etc/resolv.conf"',
-        # A mirror's password is not for everybody who gets the image.
+        # A mirror's password must not be in the image.
         """--customize-hook=sed -E -i 's#//[^/@ ]+@#//#' "$1/etc/apt/sources.list\"""",
         codename,
         "-",
@@ -92,7 +91,7 @@ def make(codename: str, packages: frozenset[str], scratch: Path) -> Path:
 
 
 def _sources(codename: str) -> tuple[str, ...]:
-    """What apt on this machine is set up to take this release from, without what else it is set up for."""
+    """Return the apt sources of this release that this machine is configured for. Raises EngineUnavailable."""
     form = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
     command = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -105,14 +104,14 @@ def _sources(codename: str) -> tuple[str, ...]:
                 components.append(component)
     if not suites:
         raise EngineUnavailable(
-            f"apt on this machine knows no packages of Debian {codename}; set up a mirror in /etc/apt and call: "
+            f"apt on this machine has no packages of Debian {codename}; configure a mirror in /etc/apt and run: "
             "apt-get update"
         )
     return tuple(f"deb {address} {suite} {' '.join(parts)}" for (address, suite), parts in suites.items())
 
 
 def _proxy() -> dict[str, str]:
-    """The proxy that apt on this machine is set up for, as the variables that apt elsewhere reads."""
+    """Return apt's configured proxies as environment variables."""
     found = {}
     for kind in ("http", "https"):
         done = subprocess.run(
@@ -121,7 +120,7 @@ def _proxy() -> dict[str, str]:
             text=True,
             check=False,
         )
-        # DIRECT says that there is none.
+        # DIRECT: no proxy.
         if (address := done.stdout.strip()) and address != "DIRECT":
             found[f"{kind}_proxy"] = address
     return found

@@ -1,4 +1,4 @@
-"""Base images made on this machine: a Debian root that all share, and one layer for each Python."""
+"""Make base images: a Debian root that all share, and one layer for each Python."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from docker.models.images import Image
 
 from matrix.core.errors import Indeterminate
 from matrix.core.text import redact
-from matrix.environments.docker import base_names as names
-from matrix.environments.docker.names import LABEL
+from matrix.environments.docker import names
 from matrix.packages import interpreters
 from tools.bases import debian
 from tools.bases.archive import Description, Layer, TarWriter, copy_sorted, extract_layers, layer, write_image
 from tools.bases.libraries import Libraries, needed
 from tools.bases.tree import CannotCopy, Tree, examine
 
-# Part of every recipe: raise it when bases made before are not what this code would make.
+# Part of every recipe: increase it when this code would make other bases than before.
 _SCHEMA = 1
 # As in the official images.
 _VARIABLES = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _ROOT_MADE_BY = "mmdebstrap --variant=minbase"
 _WAIT_SECONDS = 600
 
-# In a container without network, on the root with the tree put in. What it leaves in /usr/local becomes the layer.
+# Run in a container without network, on the root and the tree. The resulting /usr/local becomes the layer.
 _FINISH = """
 ldconfig
 /usr/local/bin/python{python} -m ensurepip --default-pip
@@ -43,7 +42,7 @@ ldconfig
 
 @dataclass
 class ImageMaker:
-    """Makes bases in one engine. `scratch` takes about 500 MB, `say` gets a line for everything worth telling."""
+    """Makes bases in one engine. `scratch` needs about 500 MB; `say` receives lines of progress."""
 
     client: docker.DockerClient
     scratch: Path
@@ -51,14 +50,17 @@ class ImageMaker:
     _root: tuple[Image, list[Layer]] | None = field(default=None, init=False)
 
     def root(self, codename: str, wanted: frozenset[str], again: bool) -> Image:
-        """The Debian root, made where it is missing or lacks a wanted package. Raises what `debian.make` does."""
-        name = names.debian(codename)
+        """Return the Debian root, made where it is missing or lacks a wanted package.
+
+        Raises EngineUnavailable and Indeterminate as `debian.make` does, and docker-py's errors.
+        """
+        name = names.debian_root(codename)
         old = _image(self.client, name)
         has = frozenset(old.labels.get(names.PACKAGES, "").split()) if old else frozenset()
         if old and not again and old.labels.get(names.RECIPE) == str(_SCHEMA) and wanted <= has:
             self.say(f"{name} is current")
             return old
-        # What any Python of this machine needs, so that the next one finds its libraries there.
+        # The libraries of every Python of this machine, so that the next one needs no new root.
         everything = wanted | has | _needed_by_all()
         self.say(f"{name}: making it with mmdebstrap …")
         root = layer(debian.make(codename, everything, self.scratch))
@@ -73,8 +75,12 @@ class ImageMaker:
         return image
 
     def base(self, tree: Tree, libraries: Libraries, root: Image, again: bool) -> None:
-        """The base for one interpreter. Raises CannotCopy where the interpreter does not work in it."""
-        name = names.local(tree.python)
+        """Make the base for one interpreter, unless it is current.
+
+        Raises CannotCopy where the interpreter does not work in it, Indeterminate where another process is making it,
+        and docker-py's errors.
+        """
+        name = names.local_base(tree.python)
         path = self.scratch / "tree.tar"
         with TarWriter(path) as tar:
             tree.write(tar, libraries.own)
@@ -102,13 +108,13 @@ class ImageMaker:
         return self._root[1]
 
     def _finished(self, tree: Tree, root: Image, path: Path) -> Layer:
-        """The layer of an interpreter: its tree, pip, and the linker's cache that finds its libraries."""
+        """Return the layer of an interpreter: its tree, pip, and the linker's cache for its libraries."""
         check = f"import {', '.join(tree.modules)}"
         script = _FINISH.format(python=tree.python, check=shlex.quote(check))
         name = f"torch-tf-matrix-base-{tree.python}"
         self._remove_leftover(name)
         container: Container = self.client.containers.create(
-            str(root.id), ["sh", "-ec", script], name=name, network_disabled=True, labels={LABEL: names.MAKER}
+            str(root.id), ["sh", "-ec", script], name=name, network_disabled=True, labels={names.LABEL: names.MAKER}
         )
         try:
             with path.open("rb") as stream:
@@ -117,7 +123,7 @@ class ImageMaker:
             status = container.wait(timeout=_WAIT_SECONDS)["StatusCode"]
             if status != 0:
                 said = redact(container.logs(tail=5).decode(errors="replace")).strip()
-                raise CannotCopy(f"Python {tree.version} at {tree.prefix} does not work on a bare Debian: {said}")
+                raise CannotCopy(f"Python {tree.version} at {tree.prefix} does not work on a minimal Debian: {said}")
             target = self.scratch / "layer.tar"
             with TarWriter(target) as tar:
                 copy_sorted(self._fetched(container, "/etc/ld.so.cache"), tar, lambda name: f"etc/{name}")
@@ -127,13 +133,13 @@ class ImageMaker:
             container.remove(force=True, v=True)
 
     def _remove_leftover(self, name: str) -> None:
-        """A container that a killed call left behind. Raises Indeterminate where one is at work."""
+        """Remove a container that a killed process left. Raises Indeterminate where it is still running."""
         try:
             container = self.client.containers.get(name)
         except NotFound:
             return
         if container.status == "running":
-            raise Indeterminate(f"container {name} is at work: this base is being made already; wait for that")
+            raise Indeterminate(f"container {name} is running: this base is already being made; wait for it")
         container.remove(force=True, v=True)
 
     def _fetched(self, container: Container, place: str) -> Path:
@@ -144,7 +150,7 @@ class ImageMaker:
         return path
 
     def _load(self, what: Description, layers: list[Layer], old: Image | None) -> Image:
-        labels = {LABEL: names.BASE, **what.labels}
+        labels = {names.LABEL: names.BASE, **what.labels}
         archive = self.scratch / "image.tar"
         write_image(archive, replace(what, labels=labels), layers, self.client.version()["Arch"])
         with archive.open("rb") as stream:
@@ -158,8 +164,8 @@ class ImageMaker:
         return image
 
     def _remove_nameless(self, identity: str) -> None:
-        """The image that a new one took the name from, unless somebody has given it another."""
-        # Refused while images of the classic builder stand on it; the engine removes it with the last of them.
+        """Remove an image whose name a new one got, unless it has another name."""
+        # Refused while images of the classic builder use it; the engine removes it with the last of them.
         with suppress(DockerException):
             if not self.client.images.get(identity).tags:
                 self.client.images.remove(identity)
@@ -168,10 +174,10 @@ class ImageMaker:
 def make(
     client: docker.DockerClient, pythons: Sequence[str], again: bool, say: Callable[[str], None]
 ) -> dict[str, str]:
-    """Make the bases of `pythons` (`X.Y`) that are missing or outdated, all with `again`.
+    """Make the bases of `pythons` (`X.Y`) that are missing or outdated, or all with `again`.
 
-    Returns those that could not be made, and why. Raises EngineUnavailable where this machine is no Debian or lacks
-    mmdebstrap, Indeterminate where mmdebstrap fails.
+    Returns the Pythons that failed, with the reasons. Raises EngineUnavailable where this machine is not a Debian or
+    lacks mmdebstrap, Indeterminate where mmdebstrap fails or another process is making a base, and docker-py's errors.
     """
     codename = debian.codename()
     problems: dict[str, str] = {}
@@ -185,11 +191,11 @@ def make(
         return problems
     wanted = debian.packages(name for _, libraries in trees for name in libraries.packages)
     with tempfile.TemporaryDirectory(prefix="torch-tf-matrix-bases-") as folder:
-        workshop = ImageMaker(client, Path(folder), say)
-        root = workshop.root(codename, wanted, again)
+        maker = ImageMaker(client, Path(folder), say)
+        root = maker.root(codename, wanted, again)
         for tree, libraries in trees:
             try:
-                workshop.base(tree, libraries, root, again)
+                maker.base(tree, libraries, root, again)
             except CannotCopy as error:
                 problems[tree.python] = str(error)
     return problems
@@ -198,7 +204,7 @@ def make(
 def _examined(python: str) -> tuple[Tree, Libraries]:
     interpreter = interpreters.find(python)
     if interpreter is None:
-        raise CannotCopy(f"Python {python} is not on this machine; get it: {interpreters.how_to_get(python)}")
+        raise CannotCopy(f"Python {python} is not on this machine; install it: {interpreters.how_to_get(python)}")
     tree = examine(interpreter)
     return tree, needed(tree)
 
@@ -212,7 +218,7 @@ def _needed_by_all() -> frozenset[str]:
 
 
 def _kept(name: str) -> str | None:
-    """The place in the layer of a file of the container's /usr/local."""
+    """Return the path in the layer of a file of the container's /usr/local, None to leave it out."""
     if not name.startswith(("local/bin/", "local/lib/")) or "/__pycache__/" in name:
         return None
     return f"usr/{name}"

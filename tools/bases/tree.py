@@ -1,4 +1,4 @@
-"""An interpreter of this machine as a set of files for /usr/local of an image."""
+"""Collect the files of an interpreter of this machine for /usr/local of an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matrix.packages.interpreters import Interpreter
 from matrix.packages.versions import minor
 from tools.bases.archive import TarWriter
 
-# Run by the interpreter itself: where it really lies, and which of its compiled modules work on this machine.
+# Run by the interpreter: its real location, and which of its compiled modules work on this machine.
 _ASK = """
 import importlib, json, os, sys, sysconfig
 found = {"prefix": sys.base_prefix, "stdlib": sysconfig.get_path("stdlib")}
@@ -30,7 +30,7 @@ found["modules"] = works
 print(json.dumps(found))
 """
 
-# What the official slim images leave out too: test suites, Tk and what draws with it, what one needs to embed Python.
+# Left out as in the official slim images: test suites, Tk and what uses it, files for embedding Python.
 _LEFT_OUT_FOLDERS = {
     "__pycache__",
     "idlelib",
@@ -43,17 +43,17 @@ _LEFT_OUT_FOLDERS = {
     "turtledemo",
 }
 _LEFT_OUT_MODULES = ("_tkinter", "_test", "_ctypes_test", "_xxtestfuzz", "xxlimited")
-# EXTERNALLY-MANAGED: a mark of interpreters whose packages belong to somebody else; in the image they are its own.
+# EXTERNALLY-MANAGED marks an interpreter whose packages another program manages, which is not so in the image.
 _LEFT_OUT_FILES = ("EXTERNALLY-MANAGED",)
 
 
 class CannotCopy(Exception):
-    """Why this interpreter cannot become part of an image, and what to do."""
+    """An interpreter cannot be copied into an image; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """`modules` are those that can be imported on this machine, and therefore must be importable in the image."""
+    """An interpreter. Its `modules` can be imported on this machine, so they must be importable in the image."""
 
     prefix: Path
     stdlib: Path
@@ -62,7 +62,7 @@ class Tree:
 
     @property
     def python(self) -> str:
-        """`X.Y`."""
+        """The version as `X.Y`."""
         return minor(self.version)
 
     @property
@@ -70,7 +70,7 @@ class Tree:
         return self.prefix / "bin" / f"python{self.python}"
 
     def files(self) -> dict[str, Path]:
-        """Path below /usr/local to the file of this machine that belongs there."""
+        """Map paths below /usr/local to files of this machine. Raises OSError."""
         found = {f"bin/python{self.python}": self.binary.resolve()}
         for library in (self.prefix / "lib").glob("libpython*.so*"):
             found[f"lib/{library.name}"] = library
@@ -84,11 +84,11 @@ class Tree:
         return found
 
     def binaries(self) -> list[Path]:
-        """Everything the dynamic linker has to load at some time."""
+        """Return all files that the dynamic linker may load."""
         return [path for name, path in self.files().items() if name.startswith("bin/") or ".so" in path.suffixes]
 
     def write(self, tar: TarWriter, libraries: tuple[Path, ...]) -> None:
-        """Write it for extraction at /, together with libraries of its own that it cannot do without."""
+        """Write the tree for extraction at /, together with `libraries` of its own. Raises OSError."""
         files = self.files() | {f"lib/{path.name}": path for path in libraries}
         for name, path in sorted(files.items()):
             if path.is_symlink() and path.readlink() == Path(path.readlink().name):
@@ -96,7 +96,7 @@ class Tree:
                 continue
             data = path.read_bytes()
             if Path(name).name.startswith("_sysconfigdata"):
-                # How it was configured names the place it was built for.
+                # The build configuration contains the original prefix.
                 data = data.replace(os.fsencode(self.prefix), b"/usr/local")
             tar.file(f"usr/local/{name}", data, os.access(path, os.X_OK))
         for link, target in (("python", "python3"), ("python3", f"python{self.python}")):
@@ -104,7 +104,7 @@ class Tree:
 
 
 def examine(interpreter: Interpreter) -> Tree:
-    """Ask the interpreter where it lies. Raises CannotCopy."""
+    """Query an interpreter. Raises CannotCopy."""
     done = subprocess.run([interpreter.path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CannotCopy(f"Python {interpreter.version} at {interpreter.path} does not start: {done.stderr.strip()}")
@@ -113,11 +113,15 @@ def examine(interpreter: Interpreter) -> Tree:
     tree = Tree(Path(found["prefix"]), Path(found["stdlib"]), found["version"], modules)
     if tree.prefix == Path("/usr"):
         raise CannotCopy(
-            f"Python {tree.version} at {interpreter.path} is part of this machine's own system and cannot be copied "
-            f"into an image; get one that stands alone: uv python install {tree.python}, or pyenv install {tree.python}"
+            f"Python {tree.version} at {interpreter.path} is part of this machine's operating system and cannot be "
+            f"copied into an image; install a separate one: uv python install {tree.python}, "
+            f"or pyenv install {tree.python}"
         )
     if not tree.binary.exists() or not tree.stdlib.is_dir():
-        raise CannotCopy(f"Python {tree.version} at {tree.prefix} is laid out in a way this program does not know")
+        raise CannotCopy(
+            f"Python {tree.version} at {tree.prefix} has an unknown layout; install another: "
+            f"uv python install {tree.python}"
+        )
     return tree
 
 

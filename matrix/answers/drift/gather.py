@@ -55,7 +55,7 @@ class Past:
             if not left:
                 break
             latest = min(left, key=order.__getitem__)
-            for run, records in self.store.newest_cells(left.pop(latest), before=latest, told=True).items():
+            for run, records in self.store.newest_cells(left.pop(latest), before=latest, with_drift=True).items():
                 for result in self.judge.cells(records, self.project.locks, run):
                     if result.finding.indeterminate:
                         left.setdefault(run, set()).add(result.record.cell)
@@ -95,7 +95,7 @@ def drifts(
     the index does not answer.
     """
     project = past.project
-    before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run, told=True)
+    before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run, with_drift=True)
     after = {result.record.cell: result for result in results}
     were = past.decided(after)
     own = {EnvironmentName.parse(name).row.stem for name in (*(lock.name for lock in locks), *unresolved)}

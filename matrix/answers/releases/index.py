@@ -33,11 +33,11 @@ class IndexReleases:
 
     def read(self, name: str, version: Version, members: tuple[str, ...]) -> dict[str, str]:
         files = self._releases.of(name).versions.get(version, ())
-        names = {file.filename for file in files if file.kind == "wheel" and not file.yanked}
-        if not names:
+        wheels = [file for file in files if file.kind == "wheel" and not file.yanked]
+        if not wheels:
             raise Indeterminate(f"{name} {version} has no wheel to read")
         self.tell(f"{name} {version}: reading {', '.join(members)}")
-        return Wheels(self.settings).read(name, names, members)
+        return Wheels(self.settings).read(name, wheels, members)
 
     def lock(self, request: Request) -> Lock:
         return resolve(request, self.settings, self._dates, self.tell)

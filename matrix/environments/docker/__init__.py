@@ -1,1 +1,1 @@
-"""The Docker engine: one image for every environment, every job in a cage."""
+"""The Docker engine: an image for each environment, a sandboxed container for each worker."""

@@ -1,4 +1,4 @@
-"""Which base image an environment's image stands on: what the option --base means for a Python."""
+"""Choose the base image of an environment's image: the meaning of --base for a Python."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from docker.models.images import Image
 from docker.utils import parse_repository_tag
 from requests.exceptions import RequestException
 
-from matrix.environments.docker import base_names as names
 from matrix.environments.docker import base_pins as pins
+from matrix.environments.docker import names
 from matrix.environments.docker.base_pins import BasePins
 from matrix.environments.docker.client import explanation
-from matrix.environments.docker.names import LABEL
 
 Origin = Literal["local", "registry"]
 
 
 @dataclass(frozen=True)
 class BaseImage:
-    """`reference` is what FROM takes, `id` what it stands for in this engine, `python` the full version, as 3.9.18."""
+    """`reference` is the argument of FROM, `id` the image it refers to in this engine, `python` the full version, such
+    as 3.9.18, `size` in bytes."""
 
     reference: str
     id: str
@@ -33,11 +33,11 @@ class BaseImage:
 
 
 class BaseMissing(Exception):
-    """No base image for a Python; the text says what to do."""
+    """There is no base image for a Python; the message says what to do."""
 
 
 def check_option(option: str) -> str | None:
-    """What is wrong with a value of --base, or None."""
+    """Return what is wrong with a value of --base, or None."""
     if option in ("auto", "local", "registry"):
         return None
     try:
@@ -50,17 +50,20 @@ def check_option(option: str) -> str | None:
 
 
 def candidates(python: str, option: str, pinned: BasePins) -> list[str]:
-    """The references that would do for Python `X.Y`, best first."""
+    """Return the references that `option` permits for Python `X.Y`, best first."""
     if option == "local":
-        return [names.local(python)]
+        return [names.local_base(python)]
     if option not in ("auto", "registry"):
         return [option.format(python=python)]
     registry = _pinned(python, pinned)
-    return [registry, names.local(python)] if option == "auto" else [registry]
+    return [registry, names.local_base(python)] if option == "auto" else [registry]
 
 
 def find(client: docker.DockerClient, python: str, option: str, pinned: BasePins | None = None) -> list[BaseImage]:
-    """The bases for Python `X.Y` that the engine has, best first. Raises BaseMissing where one is of another Python."""
+    """Return the bases for Python `X.Y` that the engine has, best first.
+
+    Raises BaseMissing where one holds another Python, and docker-py's errors.
+    """
     there = [_present(client, name) for name in candidates(python, option, pins.read() if pinned is None else pinned)]
     return [_base(client, *image, python) for image in there if image]
 
@@ -68,28 +71,27 @@ def find(client: docker.DockerClient, python: str, option: str, pinned: BasePins
 def choose(
     client: docker.DockerClient, python: str, option: str, pinned: BasePins | None = None, download: bool = True
 ) -> BaseImage:
-    """The base for Python `X.Y`. `option` is `auto`, `local`, `registry` or a name with {python} in it.
+    """Return the base for Python `X.Y`. `option` is `auto`, `local`, `registry` or a name with {python} in it.
 
-    `auto` takes what the engine has, first a registry's image, then our own; only where there is neither does it
-    download, unless `download` is False. For `auto` and `registry` the digests of `pinned` hold, which is what
-    docker/bases.yml says if nothing else is given; a name of the user's own is taken as it stands.
-    Raises BaseMissing.
+    `auto` prefers what the engine has: a registry's image, else one made here; only where there is neither does it
+    download, unless `download` is False. With `auto` and `registry` the digests of `pinned` apply, by default those of
+    docker/bases.yml; a name that the user gave is taken unchanged. Raises BaseMissing, and docker-py's errors.
     """
     pinned = pins.read() if pinned is None else pinned
     if there := find(client, python, option, pinned):
         return there[0]
     wanted = candidates(python, option, pinned)[0]
     if option == "local" or not download:
-        raise BaseMissing(f"no base image for Python {python}: {wanted} is not there; {_how_to_make(python)}")
+        raise BaseMissing(f"no base image for Python {python}: {wanted} does not exist; {_how_to_make(python)}")
     return _base(client, wanted, pull(client, wanted, python), python)
 
 
 def pull(client: docker.DockerClient, reference: str, python: str) -> Image:
-    """Download an image. Raises BaseMissing where no registry has it or none answers, and what docker-py raises where
-    it is the engine that does not answer."""
+    """Download an image. Raises BaseMissing where no registry has it or answers, docker-py's errors where the engine
+    does not answer."""
     repository, tag = parse_repository_tag(reference)
     try:
-        # What goes wrong after the first byte is part of the answer.
+        # Errors after the first byte are part of the response.
         for event in client.api.pull(repository, tag or "latest", stream=True, decode=True):
             if "error" in event:
                 raise DockerException(event["error"])
@@ -103,7 +105,7 @@ def pull(client: docker.DockerClient, reference: str, python: str) -> Image:
 
 
 def _pinned(python: str, pins: BasePins) -> str:
-    """The registry's image, by digest where one is pinned: a tag may stand for something else tomorrow."""
+    """Return the registry's image, by digest where one is pinned: a tag may be moved."""
     name = pins.template.format(python=python)
     digest = pins.digests.get(python)
     return f"{parse_repository_tag(name)[0]}@{digest}" if digest else name
@@ -120,13 +122,13 @@ def _base(client: docker.DockerClient, reference: str, image: Image, python: str
     version = _version(client, image)
     if not version.startswith(f"{python}."):
         found = f"Python {version}" if version else "no Python"
-        raise BaseMissing(f"{reference} holds {found} where {python} is needed; name another with --base")
-    origin: Origin = "local" if image.labels.get(LABEL) == names.BASE else "registry"
+        raise BaseMissing(f"{reference} holds {found} where {python} is needed; choose another with --base")
+    origin: Origin = "local" if image.labels.get(names.LABEL) == names.BASE else "registry"
     return BaseImage(reference, str(image.id), version, origin, int(image.attrs["Size"]))
 
 
 def _version(client: docker.DockerClient, image: Image) -> str:
-    """Full version of the Python in an image, '' if it has none."""
+    """Return the full version of the Python in an image, '' where it has none."""
     variables = dict(entry.split("=", 1) for entry in image.attrs["Config"].get("Env") or [] if "=" in entry)
     said = variables.get("PYTHON_VERSION") or image.labels.get(names.PYTHON)
     if not said:
@@ -138,7 +140,7 @@ def _version(client: docker.DockerClient, image: Image) -> str:
                 remove=True,
                 network_disabled=True,
                 read_only=True,
-                labels={LABEL: names.MAKER},
+                labels={names.LABEL: names.MAKER},
             )
         except DockerException:
             return ""
@@ -148,4 +150,4 @@ def _version(client: docker.DockerClient, image: Image) -> str:
 
 
 def _how_to_make(python: str) -> str:
-    return f"make one on this machine: python -m matrix bases {python}; or name one you have with --base"
+    return f"make one on this machine: python -m matrix bases {python}; or choose one you have with --base"

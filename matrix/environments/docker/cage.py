@@ -1,4 +1,4 @@
-"""What a job's container may do: as little as a conversion needs. Pure."""
+"""Restrictions of a job's container: it may do only what a conversion needs. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPEN_FILES = 4096
 
 
 def job_user(facts: Facts) -> str:
-    """Never root: the driver's own user, or nobody where that is root or where the engine maps users anyway."""
+    """Return a job's user, never root: the driver's user, or nobody where that is root or the engine maps users."""
     user = os.getuid()
     return _NOBODY if user == 0 or facts.rootless else f"{user}:{os.getgid()}"
 
@@ -35,21 +35,21 @@ def job_user(facts: Facts) -> str:
 def _ulimits(facts: Facts) -> dict[str, int]:
     limits = {"core": 0, "fsize": _FILE_BYTES, "nofile": _OPEN_FILES}
     if facts.podman:
-        # Left alone it asks for millions of processes, which it may not grant where its own limit is lower. What counts
-        # in the cage is the limit on pids: this one counts all containers of the user together.
+        # Podman's default of millions is refused where its own limit is lower. Processes are limited by `pids_limit`:
+        # this limit is for all containers of the user together.
         limits["nproc"] = 8 * _pids(facts)
     return limits
 
 
 def _pids(facts: Facts) -> int:
-    """A bomb of processes hits this; a framework's pools of threads, a few for every core, do not."""
+    """Return the limit on processes: it stops a fork bomb, but not a framework's thread pools, a few for each core."""
     return min(_MOST_PIDS, max(_FEWEST_PIDS, _PIDS_A_CORE * facts.cpus))
 
 
 def restrictions(
     facts: Facts, limits: Limits, inbox: Path, outbox: Path, converter: Path, wrapper: Path
 ) -> dict[str, Any]:
-    """Keyword arguments for docker-py's `create_host_config`."""
+    """Return keyword arguments for docker-py's `create_host_config`."""
     memory = f"{limits.memory_mb}m"
     return {
         "network_mode": "none",
@@ -59,10 +59,10 @@ def restrictions(
         "security_opt": ["no-new-privileges"],
         "init": True,
         "mem_limit": memory,
-        # The same figure for memory and swap together: no swap, or the limit would only make the machine slow.
+        # Equal to the memory limit, so no swap: with swap, the limit would only make the machine slow.
         "memswap_limit": memory,
         "pids_limit": _pids(facts),
-        # One conversion has no use for more, and the others want some too.
+        # A conversion cannot use more, and others run beside it.
         "nano_cpus": min(facts.cpus, _MOST_CPUS) * 10**9 if facts.limits_cpus else None,
         "ulimits": [Ulimit(name=name, soft=limit, hard=limit) for name, limit in _ulimits(facts).items()],
         "log_config": LogConfig(type="json-file", config={"max-size": "1m"}),

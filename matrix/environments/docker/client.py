@@ -1,4 +1,4 @@
-"""The connection to a container engine, and what kind of engine answers."""
+"""Connect to a container engine and query its properties."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from matrix.core.errors import EngineUnavailable
 from matrix.core.text import redact
 
-# What docker-py raises: its own errors, all of which are DockerExceptions, and those of the connection.
+# The errors of docker-py: its own, all of which are DockerExceptions, and those of the connection.
 UNREACHABLE = (DockerException, RequestException, HTTPError, ConnectionError)
 
 _ANSWER_SECONDS = 120
@@ -27,7 +27,7 @@ _HELP = "start one (on Debian: apt-get install docker.io), point DOCKER_HOST at 
 
 @dataclass(frozen=True)
 class Facts:
-    """What an engine says of itself. `root` is where it keeps images, None where that is not on this machine."""
+    """Properties of an engine. `root` is its folder of images, None where that is not on this machine."""
 
     version: str
     podman: bool
@@ -45,14 +45,14 @@ class Facts:
 
 
 def connect() -> docker.DockerClient:
-    """A client for the engine that DOCKER_HOST or the docker context names. Raises EngineUnavailable."""
+    """Connect to the engine that DOCKER_HOST or the docker context names. Raises EngineUnavailable."""
     try:
         client = docker.from_env(timeout=_ANSWER_SECONDS, max_pool_size=32)
         client.ping()
     except (*UNREACHABLE, OSError) as error:
         if "Permission denied" in str(error):
             raise EngineUnavailable(
-                "engine docker: the engine's socket may not be used by this user; join the group docker, "
+                "engine docker: this user has no permission for the engine's socket; join the group docker, "
                 "or point DOCKER_HOST at a rootless engine"
             ) from error
         raise EngineUnavailable(f"engine docker: no engine answers ({_cause(error)}); {_HELP}") from error
@@ -60,12 +60,12 @@ def connect() -> docker.DockerClient:
 
 
 def facts(client: docker.DockerClient) -> Facts:
-    """Ask the engine. Raises EngineUnavailable where it went away, or cannot run Linux x86-64 containers."""
+    """Query the engine. Raises EngineUnavailable where it is gone, runs Windows containers, or cannot limit jobs."""
     try:
         info: dict[str, Any] = client.info()
         version: dict[str, Any] = client.version()
     except UNREACHABLE as error:
-        raise EngineUnavailable(f"engine docker: no engine answers any more ({_cause(error)}); {_HELP}") from error
+        raise EngineUnavailable(f"engine docker: the engine no longer answers ({_cause(error)}); {_HELP}") from error
     components = [str(part.get("Name", "")) for part in version.get("Components") or []]
     security = " ".join(info.get("SecurityOptions") or [])
     url = str(client.api.base_url)
@@ -75,9 +75,9 @@ def facts(client: docker.DockerClient) -> Facts:
         raise EngineUnavailable("engine docker: it runs Windows containers; switch it to Linux containers")
     lacking = [what for what in ("MemoryLimit", "PidsLimit") if info.get(what) is False]
     if lacking:
-        # It would take the limits and drop them in silence.
+        # It would ignore the limits silently.
         raise EngineUnavailable(
-            f"engine docker: it cannot limit what a job takes ({', '.join(lacking)} is false in `docker info`); "
+            f"engine docker: it cannot limit the resources of a job ({', '.join(lacking)} is false in `docker info`); "
             "delegate the cgroup controllers memory and pids to it, or use --engine venv"
         )
     return Facts(
@@ -95,10 +95,10 @@ def facts(client: docker.DockerClient) -> Facts:
 
 @cache
 def buildkit_cli() -> str | None:
-    """The first `docker` on PATH that builds with BuildKit, or None: docker-py itself has only the classic builder.
+    """Return the first `docker` on PATH that builds with BuildKit, or None: docker-py has only the classic builder.
 
-    From version 23 on the command needs its buildx component for that; up to 20.10 BuildKit is part of it. As for the
-    command itself, DOCKER_BUILDKIT=0 asks for the classic builder.
+    From version 23 on the command needs its buildx component; up to 20.10 BuildKit is part of it. DOCKER_BUILDKIT=0
+    selects the classic builder, as for the command itself.
     """
     if os.environ.get("DOCKER_BUILDKIT") == "0":
         return None
@@ -108,7 +108,10 @@ def buildkit_cli() -> str | None:
         if found is None or (real := Path(found).resolve()) in seen:
             continue
         seen.add(real)
-        if _says(found, "buildx", "version") or _major(_says(found, "version", "--format", "{{.Client.Version}}")) < 23:
+        if (
+            _output(found, "buildx", "version")
+            or _major(_output(found, "version", "--format", "{{.Client.Version}}")) < 23
+        ):
             return found
     return None
 
@@ -117,7 +120,7 @@ def _path() -> list[str]:
     return [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
 
 
-def _says(*command: str) -> str:
+def _output(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -131,12 +134,12 @@ def _major(version: str) -> int:
 
 
 def explanation(error: Exception) -> str:
-    """What the engine said of an error, or else the error's own text."""
+    """Return the engine's explanation of an error, else the error's text; redacted."""
     return redact(error.explanation if isinstance(error, APIError) and error.explanation else str(error))
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost cause in a few words: docker-py wraps it four times."""
+    """Return the innermost cause in a few words: docker-py wraps it four times."""
     text = str(error)
     for known, words in (
         ("No such file or directory", "its socket does not exist"),

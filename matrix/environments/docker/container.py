@@ -1,4 +1,4 @@
-"""A worker in a container of its own."""
+"""A worker in a container."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _POLL_SECONDS = 0.005
 _LOG_LINES = 4000
 _END_SECONDS = 30
 
-# What docker/job.sh says last.
+# The last lines of output, by docker/job.sh.
 _COUNTED = re.compile(r"^matrix-job: (oom|oom_kill) (\d+)\n?", re.MULTILINE)
 
 
 class Container:
-    """Holds the container's standard input open: when the driver dies, it ends, and with it the worker
-    (converter/lifeline.py). Its end is waited for in a thread, because docker-py blocks."""
+    """Holds the container's standard input open: when the driver dies, it is closed, and the worker ends
+    (converter/lifeline.py). A thread waits for the end, because docker-py blocks."""
 
     def __init__(self, client: docker.DockerClient, options: dict[str, Any]) -> None:
-        """Create and start it. Raises what docker-py raises; then nothing of it is left."""
+        """Create and start it. Raises docker-py's errors, after removing the container."""
         self._api = client.api
         self._exit: Exit | None = None
         self._lost: str | None = None
@@ -40,7 +40,7 @@ class Container:
         self._id: str = self._api.create_container(
             stdin_open=True,
             detach=False,
-            # The user's proxies, with their passwords, are nothing for a job without a network.
+            # A job has no network, so it must not get the user's proxies and their passwords.
             use_config_proxy=False,
             **options,
         )["Id"]
@@ -58,7 +58,7 @@ class Container:
         return self._exit
 
     def resident_mb(self) -> float:
-        return 0.0  # the kernel watches over the cage
+        return 0.0  # the kernel enforces the limit
 
     def log(self) -> str:
         return self._log
@@ -81,7 +81,7 @@ class Container:
             flag = bool(self._api.inspect_container(self._id)["State"].get("OOMKilled"))
             said = self._api.logs(self._id, tail=_LOG_LINES).decode(errors="replace")
         except Exception as error:
-            # Whatever it was, nobody else would learn of it.
+            # An error of this thread would be reported nowhere else.
             self._lost = f"the engine was lost while a job ran: {redact(str(error))[:300]}"
             return
         counted = {name: int(count) for name, count in _COUNTED.findall(said)}
@@ -98,11 +98,11 @@ class Container:
 
 
 def _for_memory(flag: bool, counted: Mapping[str, int], number: int | None) -> bool:
-    """Whether it ended because it wanted more memory than the cage has.
+    """Return whether a container ended because it exceeded its memory limit.
 
-    `flag` is the engine's, which Podman never sets and Docker sets a moment late. `counted` is the kernel's, written
-    down by job.sh: `oom_kill` processes ended, and where it tells (cgroup v2) `oom` times the cage's own limit was hit:
-    never, where the whole machine ran short, which says nothing about the job.
+    `flag` is the engine's, which Podman never sets and Docker sets a moment late. `counted` is the kernel's, printed by
+    job.sh: `oom_kill` processes killed, and with cgroup v2 the container's limit reached `oom` times: 0 where the whole
+    machine ran out of memory, which is not a finding about the job.
     """
     if counted.get("oom") == 0:
         return False

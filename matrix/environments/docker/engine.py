@@ -1,4 +1,4 @@
-"""The Docker engine: an image for every environment, a container for every worker."""
+"""The Docker engine: an image for each environment, a container for each worker."""
 
 from __future__ import annotations
 
@@ -26,16 +26,21 @@ from matrix import __version__
 from matrix.core.errors import EngineUnavailable
 from matrix.core.text import redact
 from matrix.environments.docker import bases, names
-from matrix.environments.docker.buildcache import drop_unused
-from matrix.environments.docker.builders import BuildKit, Classic, ImageBuilder, ImageNotBuilt, forget_stages
+from matrix.environments.docker.builders import (
+    BuildKit,
+    Classic,
+    ImageBuilder,
+    ImageNotBuilt,
+    drop_unused,
+    forget_stages,
+)
 from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, job_user, restrictions
 from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
 from matrix.environments.docker.container import Container
-from matrix.environments.docker.context import fill
-from matrix.environments.docker.layers import shared_part
+from matrix.environments.docker.context import fill, shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
-from matrix.environments.failures import check_installed, install_failed, machine_fault
+from matrix.environments.installation import check_installed, install_failed, machine_fault
 from matrix.environments.worker_env import WORKER
 from matrix.families.registry import row_packages
 from matrix.packages.index import IndexSettings
@@ -50,19 +55,20 @@ _SOURCE = "torch-tf-matrix"
 
 @contextlib.contextmanager
 def _answering() -> Iterator[None]:
-    """Around what a command asks of the engine outside of builds and jobs."""
+    """Raise EngineUnavailable where the engine is lost while a command queries it outside of builds and jobs."""
     try:
         yield
     except UNREACHABLE as error:
-        raise EngineUnavailable(f"engine docker: it went away ({redact(str(error))[:200]}); try again") from error
+        raise EngineUnavailable(
+            f"engine docker: the connection was lost ({redact(str(error))[:200]}); try again"
+        ) from error
 
 
 class DockerEngine:
-    """Images `torch-tf-matrix/env:<id>`, valid only under that name.
+    """Builds images `torch-tf-matrix/env:<id>`, valid only under that name.
 
-    `scratch` is a folder for build contexts, `state` a name for the state folder, `recipe` is docker/, `base` the
-    option that says which base images to use (bases.py), `committed` the folder of the locks whose images may share
-    layers.
+    `scratch` is a folder for build contexts, `state` an id of the state folder, `recipe` is docker/, `base` the value
+    of --base (bases.py), `committed` the folder of the locks whose images may share layers.
     """
 
     name = "docker"
@@ -86,8 +92,8 @@ class DockerEngine:
         self.base_option = base
         self._committed = committed
         self._bases: dict[str, bases.BaseImage | str] = {}
-        self._carrying = threading.Lock()
-        self._is_carried = False
+        self._copying = threading.Lock()
+        self._is_copied = False
 
     @cached_property
     def client(self) -> docker.DockerClient:
@@ -107,7 +113,7 @@ class DockerEngine:
         return Room(self.facts.root)
 
     def check(self) -> None:
-        """Raises EngineUnavailable where no engine answers."""
+        """Raise EngineUnavailable where no engine answers."""
         _ = self.facts
 
     def describe(self) -> str:
@@ -118,8 +124,11 @@ class DockerEngine:
 
     @_answering()
     def recover(self) -> None:
-        """A killed driver's containers end by themselves; what is left of them and of its builds goes here."""
-        # Credentials of an index may lie there.
+        """Remove what a killed driver's builds and containers left; its containers end by themselves.
+
+        Raises EngineUnavailable.
+        """
+        # It may hold credentials of an index.
         shutil.rmtree(self._scratch, ignore_errors=True)
         mine: dict[str, Any] = {"label": [f"{names.LABEL}={names.JOB}", f"{names.STATE}={self._state}"]}
         for container in self.client.containers.list(all=True, filters=mine, ignore_removed=True):
@@ -129,7 +138,7 @@ class DockerEngine:
                 if f"{names.ATTEMPTS}:{self._state}-" in tag:
                     _quietly(self.client.images.remove, tag)
         _quietly(forget_stages, self.client, self._state)
-        # An image loses its name when a newer one is given it.
+        # An image loses its name when a newer one gets it.
         nameless: Any = {"dangling": True, "label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"}
         _quietly(self.client.images.prune, filters=nameless)
 
@@ -150,7 +159,7 @@ class DockerEngine:
         )
 
     def base(self, python: str, download: bool = False) -> bases.BaseImage:
-        """The base image for a Python. Raises BuildFailed (unavailable)."""
+        """Return the base image for a Python. Raises BuildFailed, `infra` where the engine is lost."""
         if python not in self._bases:
             try:
                 self._bases[python] = bases.choose(self.client, python, self.base_option, download=download)
@@ -167,12 +176,12 @@ class DockerEngine:
 
     @cached_property
     def _rows(self) -> list[Lock]:
-        # A damaged lock of another row only means one layer less to share.
+        # A damaged lock of another row only means that one layer less is shared.
         return [*read_locks(self._committed, {}).values()]
 
     @cached_property
     def _recipe_digest(self) -> str:
-        """Hash over what decides about an image's content, beside lock and base."""
+        """A hash over everything that determines an image beside lock and base."""
         total = hashlib.sha256()
         for name in ("Dockerfile", "install.sh", "compile.py"):
             total.update(hashlib.sha256((self._recipe / name).read_bytes()).digest())
@@ -201,7 +210,10 @@ class DockerEngine:
         return Environment(name, lock, tag, base.python, lock.packages, new)
 
     async def _build(self, lock: Lock, base: bases.BaseImage, name: str, tag: str) -> None:
-        """Build under another name first: an image is valid once it is called `tag`."""
+        """Build under a temporary name, check, and name it `tag`, which makes it valid.
+
+        Raises ImageNotBuilt, BuildFailed and docker-py's errors.
+        """
         attempt = names.attempt_image(self._state, name)
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix="context-") as folder:
@@ -216,13 +228,13 @@ class DockerEngine:
             await asyncio.to_thread(_quietly, self.client.images.remove, attempt)
 
     def _check_base(self, image: str, lock: Lock, base: bases.BaseImage) -> None:
-        """Raises BuildFailed (infra) where the base's name stood for something else by the time of the build."""
+        """Raise BuildFailed (infra) where the base's name referred to another image by the time of the build."""
         below, there = (self.client.images.get(name).attrs["RootFS"]["Layers"] for name in (base.id, image))
         if there[: len(below)] != below:
             raise BuildFailed("infra", "base-changed", f"{lock.name}: {base.reference} was replaced while building")
 
     def _labels(self, lock: Lock, name: str, base: bases.BaseImage) -> dict[str, str]:
-        """OCI's own, and those by which we find it again."""
+        """Return the labels of an image: those of the OCI, and ours."""
         named = dict.fromkeys(("torch", *row_packages(), "onnxruntime"))
         versions = " ".join(f"{package}=={lock.packages[package]}" for package in named if package in lock.packages)
         return {
@@ -246,9 +258,9 @@ class DockerEngine:
         return True
 
     def _still_there(self, lock: Lock) -> None:
-        """Raises BuildFailed (infra) where something went wrong because the engine is gone."""
+        """Raise BuildFailed (infra) where the engine is gone."""
         if not self._answers():
-            raise BuildFailed("infra", "engine-lost", f"{lock.name}: the engine went away while building")
+            raise BuildFailed("infra", "engine-lost", f"{lock.name}: the engine was lost while building")
 
     def _answers(self) -> bool:
         try:
@@ -257,7 +269,7 @@ class DockerEngine:
             return False
 
     def _installed(self, image: str) -> Mapping[str, str]:
-        """Normalised name to version of every distribution in the image, without running anything of it."""
+        """Map every distribution in an image to its version, without running the image. Raises BuildFailed."""
         labels = {names.LABEL: names.JOB, names.STATE: self._state}
         container = self.client.api.create_container(image, ["true"], labels=labels, use_config_proxy=False)
         try:
@@ -274,8 +286,8 @@ class DockerEngine:
             _quietly(self.client.api.remove_container, container["Id"], v=True, force=True)
 
     async def start(self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits) -> Container:
-        carried = await asyncio.to_thread(self._carried)
-        cage = restrictions(self.facts, limits, inbox, outbox, carried / "converter", carried / "job.sh")
+        copied = await asyncio.to_thread(self._copied)
+        cage = restrictions(self.facts, limits, inbox, outbox, copied / "converter", copied / "job.sh")
         options: dict[str, Any] = {
             "image": environment.place,
             "entrypoint": ["sh", WRAPPER],
@@ -296,12 +308,12 @@ class DockerEngine:
         try:
             return await self._container(options)
         except ImageNotFound:
-            # Somebody removed it meanwhile, such as `clean` in another checkout.
+            # Removed meanwhile, for example by `clean` in another checkout.
             await self._again(environment)
             return await self._container(options)
 
     async def _again(self, environment: Environment) -> None:
-        """Build an environment that was there before. Raises EngineFault."""
+        """Rebuild an environment whose image was removed. Raises EngineFault."""
         try:
             await self.prepare(environment.lock)
         except BuildFailed as failure:
@@ -310,12 +322,12 @@ class DockerEngine:
             ) from failure
 
     async def _container(self, options: dict[str, Any]) -> Container:
-        """Raises ImageNotFound and EngineFault."""
+        """Start a container. Raises ImageNotFound and EngineFault."""
         started = asyncio.ensure_future(asyncio.to_thread(Container, self.client, options))
         try:
             return await asyncio.shield(started)
         except asyncio.CancelledError:
-            # The thread goes on, and what it starts must not be left behind.
+            # The thread continues, and the container it starts must not be left running.
             with contextlib.suppress(*UNREACHABLE):
                 await (await started).kill()
             raise
@@ -325,20 +337,20 @@ class DockerEngine:
             reason: Literal["engine-error", "engine-lost"] = "engine-error" if self._answers() else "engine-lost"
             text = f"the engine did not start a container: {redact(str(error))[:300]}"
             if "bind source path does not exist" in text:
-                text += "; it does not see this machine's files: run matrix where the engine runs"
+                text += "; it cannot see this machine's files: run matrix on the machine of the engine"
             raise EngineFault(reason, text) from error
 
-    def _carried(self) -> Path:
-        """What every container is given, in a place that any user of it can read, whatever the rights of ours are."""
-        with self._carrying:
-            place = self._scratch / "carried"
-            if not self._is_carried:
+    def _copied(self) -> Path:
+        """Return a folder with converter/ and job.sh for all containers, readable for any user of a container."""
+        with self._copying:
+            place = self._scratch / "copied"
+            if not self._is_copied:
                 shutil.rmtree(place, ignore_errors=True)
                 shutil.copytree(self._converter, place / "converter", ignore=shutil.ignore_patterns("__pycache__"))
                 shutil.copyfile(self._recipe / "job.sh", place / "job.sh")
                 for path in (place, *place.rglob("*")):
                     path.chmod(0o755 if path.is_dir() else 0o644)
-                self._is_carried = True
+                self._is_copied = True
             return place
 
     @_answering()
@@ -367,7 +379,10 @@ class DockerEngine:
 
 
 def layers(image: Image) -> dict[str, int]:
-    """Layer to bytes. A layer is another one where another lies below it; steps that changed no file have none."""
+    """Map each layer of an image, identified together with those below it, to its size in bytes.
+
+    Raises docker-py's errors.
+    """
     sizes = [int(step["Size"]) for step in reversed(image.history()) if step["Size"]]
     chain, parts = hashlib.sha256(), {}
     for number, digest in enumerate(image.attrs["RootFS"]["Layers"]):
@@ -377,11 +392,11 @@ def layers(image: Image) -> dict[str, int]:
 
 
 def _second(time: str) -> str:
-    """An engine's time to the second: it gives nine digits after it, Python reads six."""
+    """Return an engine's time without its fraction: it has nine digits, and Python reads six."""
     return time[:19] + "+00:00"
 
 
 def _quietly(action: Any, *arguments: Any, **options: Any) -> None:
-    """Clearing up must not hide why we do it."""
+    """Call a clean-up whose failure must not hide the original error."""
     with contextlib.suppress(*UNREACHABLE):
         action(*arguments, **options)

@@ -1,4 +1,4 @@
-"""Room on the engine's disk: estimated before a build begins, because one that fills the disk takes all with it."""
+"""Disk space for builds, estimated in advance: a build that fills the engine's disk makes all others fail."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from matrix.environments.engine import BuildFailed
 from matrix.families.registry import heavy_packages
 from matrix.packages.lock import Lock
 
-# Megabytes a package takes on the engine at most while its image is built: unpacked in the package cache, and again in
-# the layer with its .pyc files. Measured over the committed locks, rounded up; the first line that fits counts, after
-# those of the families.
+# Upper bound of the megabytes a package takes on the engine while its image is built: once unpacked in the package
+# cache, and once with its .pyc files in the layer. Measured over the committed locks, rounded up; the first match
+# counts, after those of the families.
 _MEGABYTES: tuple[tuple[str, str, int], ...] = (
     ("torch", "", 3300),
     ("nvidia-*", "", 700),
@@ -32,12 +32,12 @@ _MEGABYTES: tuple[tuple[str, str, int], ...] = (
     ("*", "", 9),
 )
 
-# The engine, the store and everybody else on this disk need to go on when all builds are done.
+# Left free for the engine, the store and everything else on this disk.
 FLOOR_MEGABYTES = 2000
 
 
 def megabytes(lock: Lock) -> int:
-    """An upper estimate of what building an image of this lock takes, nothing of it being there yet."""
+    """Return an upper estimate of the megabytes that building an image of a lock takes, with nothing cached."""
     return sum(_of(name, version) for name, version in lock.packages.items())
 
 
@@ -51,7 +51,7 @@ def _of(name: str, version: str) -> int:
 
 
 class Room:
-    """Room below `root`, shared by builds that run at once; None where the engine's disk cannot be seen."""
+    """Free space below `root`, shared by parallel builds. `root` None: the engine's disk is not on this machine."""
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
@@ -63,8 +63,10 @@ class Room:
 
     @contextlib.asynccontextmanager
     async def claimed(self, lock: Lock) -> AsyncIterator[None]:
-        """Hold room for one build, waiting for others to end where it would only fit after them. Raises BuildFailed
-        (infra) where it would not fit even alone."""
+        """Reserve space for a build, waiting until others end where it does not fit beside them.
+
+        Raises BuildFailed (infra) where it would not fit alone.
+        """
         need = megabytes(lock)
         async with self._given_back:
             while (short := self._short_of(need)) and self._claims:
@@ -74,7 +76,7 @@ class Room:
                     "infra",
                     "disk-full",
                     f"{lock.name}: its image may need {need} MB, and the engine has {self.free_mb()} MB free, of which "
-                    f"{FLOOR_MEGABYTES} stay free. Make room: python -m matrix clean --engine docker",
+                    f"{FLOOR_MEGABYTES} must stay free. Make room: python -m matrix clean --engine docker",
                 )
             self._claims += need
         try:

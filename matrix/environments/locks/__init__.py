@@ -1,1 +1,1 @@
-"""From a row to a lock: what is asked of the resolver, what it answered, and where that is kept."""
+"""From a row to a lock: the request to the resolver, the resolution, and the lock folders."""

@@ -1,4 +1,4 @@
-"""Locks on disk brought up to date: only what is missing or stale is resolved again."""
+"""Update locks on disk: only missing and stale ones are resolved."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.core import files as durable
 from matrix.core.errors import LockStale
+from matrix.core.files import write_bytes
 from matrix.environments.locks.request import Request
 from matrix.packages.index import IndexSettings, UploadDates
 from matrix.packages.lock import Groups, Lock, read_locks
@@ -15,28 +15,29 @@ from matrix.packages.lock import Groups, Lock, read_locks
 
 @dataclass
 class LockFolders:
-    """Where locks lie: the committed ones of the table's rows, and those of variants in the state folder. `exclusive`
-    is for `parse_lock`."""
+    """The folders of locks: the committed ones of the table's rows, and those of variants in the state folder.
+    `exclusive` is for `parse_lock`."""
 
     committed: Path
     variants: Path
     exclusive: Groups = ()
 
     def read(self, damaged: dict[str, str] | None = None) -> dict[str, Lock]:
-        """All locks; what cannot be read goes into `damaged`, name to reason, or raises ConfigError without it."""
+        """Return all locks. Unreadable ones go into `damaged`, name to reason, or raise ConfigError without it."""
         folders = (self.variants, self.committed)
         return {name: lock for place in folders for name, lock in read_locks(place, damaged, self.exclusive).items()}
 
     def write(self, lock: Lock, variant: bool) -> Path:
+        """Write a lock and return its path. Raises OSError."""
         folder = self.variants if variant else self.committed
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{lock.name}.lock"
-        durable.write_bytes(path, lock.text().encode())
+        write_bytes(path, lock.text().encode())
         return path
 
 
 def stale(requests: Iterable[Request], locks: Mapping[str, Lock]) -> list[Request]:
-    """Requests without a lock, or whose lock answers an older form of them."""
+    """Return the requests that have no lock, or the lock of an older form of the request."""
     return [r for r in requests if r.name not in locks or locks[r.name].request != r.digest]
 
 
@@ -48,9 +49,10 @@ def refresh(
     tell: Callable[[str], None],
     allowed: bool = True,
 ) -> list[Lock]:
-    """Resolve each request and write its lock, one by one: an index that fails later loses nothing.
+    """Resolve each request and write its lock at once, so that a later failure loses nothing.
 
-    Raises LockStale where resolving is not `allowed`, otherwise what `resolve` raises.
+    Raises LockStale where resolving is not `allowed`, ConfigError where a pin is not on the index, Indeterminate where
+    the index cannot be reached or uv fails.
     """
     wanted = list(requests)
     if wanted and not allowed:

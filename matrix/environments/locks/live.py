@@ -1,4 +1,4 @@
-"""Locks made for the moment, several at once: nothing is written."""
+"""Resolve several requests in parallel, without writing locks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from matrix.environments.locks.resolve import resolve
 from matrix.packages.index import IndexSettings, UploadDates
 from matrix.packages.lock import Lock
 
-# A resolver waits for the index as often as it computes.
+# A resolver spends half its time waiting for the index.
 _AT_ONCE = 8
 
 
 @dataclass
 class LiveResolver:
-    """Resolves batches of requests. `fresh`: pages of the index read less than so many seconds ago are as good as
-    new, which spares a question for every package of every environment."""
+    """Resolves batches of requests. `fresh`: index pages younger than this many seconds are reused, which saves one
+    query for every package of every environment."""
 
     settings: IndexSettings
     fresh: int = 600
@@ -29,7 +29,7 @@ class LiveResolver:
         self._dates = UploadDates(self.settings)
 
     def resolve(self, requests: Sequence[Request]) -> list[Lock]:
-        """In the order of the requests. Raises what `matrix.environments.locks.resolve.resolve` does."""
+        """Return the locks in the order of the requests. Raises ConfigError and Indeterminate, as `resolve` does."""
         answers = self.answers(requests)
         for answer in answers:
             if isinstance(answer, MatrixError):
@@ -37,7 +37,7 @@ class LiveResolver:
         return [answer for answer in answers if isinstance(answer, Lock)]
 
     def answers(self, requests: Sequence[Request]) -> list[Lock | MatrixError]:
-        """The same, with what went wrong with one in its place, so that it takes nothing from the others."""
+        """Return the locks in the order of the requests, with the error of a failed one in its place."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(self._one, requests))
 

@@ -1,4 +1,4 @@
-"""What is asked of the resolver for one environment. Pure: a row and the table's rules in, a Request out."""
+"""Derive the request to the resolver for one environment from a row and the rules of the table. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matrix.table.model import Config, ConverterRow, ExporterRow, ReferenceRow, 
 
 
 class ImpossiblePin(ConfigError):
-    """A row pins a version that was never released. It carries what is needed to say where that is written."""
+    """A row pins a version that was never released. `row` and `package` locate the pin in the table."""
 
     def __init__(self, row: str, package: str, version: str) -> None:
         super().__init__(f"{row}: impossible pin: the index has {package}, but no version {version}")
@@ -27,12 +27,12 @@ class ImpossiblePin(ConfigError):
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that decides a lock, and nothing else.
+    """Everything that determines a lock, and nothing else.
 
-    `requirements` are `name<specifier>` texts, sorted; `constraints` are the same, but hold only where something
-    needs the package. `pinned` are the requirements of exactly one version, companions included: their upload dates
-    give the default `as_of`. `python` or `as_of` None means: left open, `lock` chooses and records. `find_links` False
-    keeps the user's own wheels out, where a row has a build of its own for them.
+    `requirements` are sorted `name<specifier>` texts; `constraints` likewise, but apply only where something depends on
+    the package. `pinned` are the requirements of exactly one version, companions included: their upload dates give the
+    default `as_of`. Where `python` or `as_of` is None, `lock` chooses and records it. `find_links` False excludes the
+    user's own wheels, where a row has a separate build for them.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Request:
 
     @property
     def digest(self) -> str:
-        """Hash of all that decides the lock; a lock with another digest is stale."""
+        """A hash of all that determines the lock; a lock with another digest is stale."""
         parts: dict[str, Any] = {
             "role": self.role,
             "requirements": self.requirements,
@@ -66,6 +66,7 @@ class Request:
 
 
 def role_of(row: Row) -> Role:
+    """Return the role of a row's environment."""
     match row:
         case ExporterRow():
             return "exporter"
@@ -77,7 +78,10 @@ def role_of(row: Row) -> Role:
 
 
 def make_request(config: Config, row: Row, build: str | None = None) -> Request:
-    """The request of `row`, or of one of an exporter's `builds`."""
+    """Return the request of a row, or of one of an exporter's `builds`.
+
+    Raises ConfigError where a pin contradicts a companion rule.
+    """
     pins = dict(row.pins)
     name = row.id
     if build is not None:
@@ -92,7 +96,7 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
                     wanted[package] = wanted.get(package, SpecifierSet()) & SpecifierSet(spec)
                 elif not SpecifierSet(spec).contains(pins[package], prereleases=True):
                     raise ConfigError(
-                        f"{name}: impossible pin: {package}=={pins[package]}, a companion rule asks for {spec}"
+                        f"{name}: impossible pin: {package}=={pins[package]}; a companion rule requires {spec}"
                     )
     requirements = {package: f"=={version}" for package, version in pins.items()}
     requirements |= {package: str(spec) for package, spec in wanted.items()}
@@ -114,7 +118,7 @@ def make_request(config: Config, row: Row, build: str | None = None) -> Request:
 
 
 def _exact(wanted: dict[str, SpecifierSet]) -> dict[str, str]:
-    """The companions that are pinned to one version."""
+    """Return the companions that are pinned to one version."""
     found = {}
     for package, specifiers in wanted.items():
         for specifier in specifiers:
@@ -124,7 +128,10 @@ def _exact(wanted: dict[str, SpecifierSet]) -> dict[str, str]:
 
 
 def all_requests(config: Config) -> list[Request]:
-    """One request per environment of the table: rows in order, each exporter followed by its other builds."""
+    """Return a request for each environment of the table: rows in order, each exporter followed by its builds.
+
+    Raises ConfigError where a pin contradicts a companion rule.
+    """
     requests = []
     for exporter in config.exporters:
         requests.append(make_request(config, exporter))

@@ -1,4 +1,4 @@
-"""One Request resolved with uv into one Lock."""
+"""Resolve a Request into a Lock with uv."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from matrix.packages.lock import Lock
 PLATFORM = "x86_64-manylinux_2_28"
 _EXPLANATION_LINES = 60
 
-# A pinned source package is built for its metadata before wheels of the other pins are looked at, so a build that
-# fails on too new a Python means the same as no solution: try the next one.
+# uv builds a pinned source package for its metadata before it considers the other pins, so a build that fails on a
+# Python that is too new means the same as no solution: the next Python is tried.
 _REFUSAL = re.compile(r"No solution found|Failed to (download and )?build")
 
 
@@ -35,18 +35,18 @@ def resolve(
     tell: Callable[[str], None] = lambda _: None,
     fresh: int | None = None,
 ) -> Lock:
-    """Resolve for the row's Python, or the newest for which a solution exists. Pages of the index that were read less
-    than `fresh` seconds ago are not asked for again; None: as the index says.
+    """Resolve for the row's Python, or the newest for which a solution exists.
 
-    No solution is a result (`outcome: unsatisfiable`). Raises Indeterminate where the index cannot be reached,
-    ConfigError where a pin is not on the index.
+    Index pages younger than `fresh` seconds are reused; None: as the index's cache headers say. No solution is a
+    result (`outcome: unsatisfiable`). Raises Indeterminate where the index cannot be reached or uv fails, ConfigError
+    where a pin is not on the index (ImpossiblePin) or has no upload date.
     """
     newest: dt.date | None = None
     as_of = request.as_of
     _refuse_unknown_pins(request, dates)
     if as_of is None:
         newest = _newest_pin(request, dates)
-        # A date to come would let the lock change until it has passed.
+        # With a date in the future, the lock could change until then.
         as_of = min(newest + dt.timedelta(days=request.margin_days), dt.datetime.now(dt.UTC).date())
     if not request.find_links:
         settings = settings.without_find_links()
@@ -62,23 +62,24 @@ def resolve(
                 return _lock(request, python, as_of, newest, outcome.out, "")
             known = match(request.role, "lock", ErrorText(message=outcome.text))
             if known is not None and known.verdict == "infra":
-                raise Indeterminate(f"{request.name}: {known.title}; nothing was decided, run again later")
+                raise Indeterminate(f"{request.name}: {known.title}; nothing was recorded, try again later")
             if not _REFUSAL.search(outcome.text):
-                raise Indeterminate(f"{request.name}: uv failed, which says nothing about the row: {outcome.text}")
+                raise Indeterminate(f"{request.name}: uv failed, which is not a finding about the row: {outcome.text}")
         refusals.append((python, outcome.text))
         if "No solution found" not in outcome.text and interpreters.find(python) is None:
             unsure = python
     if unsure is not None:
-        # Source packages are built to learn what they need, and another Python than theirs proves nothing by failing.
+        # Source packages are built for their metadata; where another Python than theirs fails, that proves nothing.
         raise Indeterminate(
-            f"{request.name}: whether Python {unsure} has a solution cannot be told without it; "
+            f"{request.name}: resolving for Python {unsure} needs that Python, to build source packages; "
             f"get it with: {interpreters.how_to_get(unsure)}"
         )
     return _lock(request, candidates[0] or "", as_of, newest, "", _explain(refusals))
 
 
 def _refuse_unknown_pins(request: Request, dates: UploadDates) -> None:
-    """A version that was never released is a slip of the pen, not a finding about a toolchain."""
+    """Raise ImpossiblePin for a version that was never released: a typo, not a finding about a toolchain. Raises
+    Indeterminate where the index gives no dates."""
     for package, version in request.pinned:
         if Version(version) not in dates.needed(package):
             raise ImpossiblePin(request.name, package, version)
@@ -90,14 +91,16 @@ def _newest_pin(request: Request, dates: UploadDates) -> dt.date:
         known = dates.of(package)
         uploaded = known.get(Version(version))
         if uploaded is None:
-            raise ConfigError(f"{request.name}: the index gives no upload date for {package} {version}; state as_of")
+            raise ConfigError(
+                f"{request.name}: the index gives no upload date for {package} {version}; set as_of in the row"
+            )
         newest = max(newest, uploaded)
     return newest
 
 
 def _replacements(request: Request, dates: UploadDates) -> list[dict[str, str]]:
-    """The overrides to try, best first: what goes in a package's place where the index has that version, then the
-    package itself."""
+    """Return the overrides to try, best first: the substitute where the index has that version, then the package
+    itself."""
     wanted = {}
     for original, substitute in request.replace:
         try:
@@ -115,7 +118,7 @@ def _compile(
     with tempfile.TemporaryDirectory() as folder:
         overrides, constraints = Path(folder) / "overrides.txt", Path(folder) / "constraints.txt"
         constraints.write_text("".join(f"{_replaced(text, replace)}\n" for text in request.constraints))
-        # A marker that never holds removes a package wherever another depends on it.
+        # A marker that is never true removes a package from the dependencies of others.
         overrides.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in replace))
         interpreter = interpreters.find(python)
         return uv.call(
@@ -123,7 +126,7 @@ def _compile(
                 "pip",
                 "compile",
                 "-",
-                # Old packages that exist only as source are built to learn what they need, by their own Python.
+                # Old packages that exist only as source are built for their metadata, with their Python.
                 *(["--python", str(interpreter.path)] if interpreter else ["--python-version", python]),
                 *["--python-platform", PLATFORM],
                 *["--exclude-newer", f"{as_of.isoformat()}T00:00:00Z"],
@@ -143,7 +146,7 @@ def _compile(
 
 
 def _replaced(text: str, replace: Mapping[str, str]) -> str:
-    """A requirement of what is installed in the package's place."""
+    """Return the requirement with its package replaced by the substitute."""
     name = canonicalize_name(Requirement(text).name)
     return text.replace(name, replace[name], 1) if name in replace else text
 
@@ -165,7 +168,7 @@ def _lock(request: Request, python: str, as_of: dt.date, newest: dt.date | None,
 
 
 def _explain(refusals: list[tuple[str, str]]) -> str:
-    """The resolver's words, once per distinct explanation, with the Pythons they hold for."""
+    """Return each distinct explanation of the resolver once, with the Pythons it is for."""
     grouped: dict[str, list[str]] = {}
     for python, text in refusals:
         lines = [line.rstrip() for line in text.strip().splitlines() if not line.startswith("warning:")]

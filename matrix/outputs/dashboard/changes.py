@@ -13,7 +13,7 @@ from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.schema import SCHEMA, ChangeShape, RegressionShape, RunChanges
 from matrix.outputs.dashboard.shards import Shards
 from matrix.store import RunRecord, Store
-from matrix.store.parts import utc
+from matrix.store.runs import utc
 from matrix.table.ids import CellId
 
 # The observations of so many changes are in memory together.

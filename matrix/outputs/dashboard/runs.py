@@ -58,7 +58,7 @@ def jobs_of(store: Store, history: History, public: Public) -> dict[int, tuple[i
         return {run: (record.jobs_run, record.jobs_cached) for run, record in enumerate(history.runs)}
     positions = {record.id: run for run, record in enumerate(history.runs)}
     used: dict[int, set[int]] = {}
-    for rest in store.decisions.together(list(positions)):
+    for rest in store.cell_history.grouped(list(positions)):
         if rest.cell in history.timelines:
             parts = {part for part in (rest.export, rest.reference, rest.convert) if part is not None}
             for number in rest.runs:

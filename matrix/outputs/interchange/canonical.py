@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from matrix.store.parts import utc
+from matrix.store.runs import utc
 
 
 def line(value: Any) -> bytes:

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from matrix.core import files as durable
 from matrix.core.errors import ConfigError, UsageError
-from matrix.core.untrusted import remove_tree
+from matrix.core.files import remove_tree
 from matrix.outputs.interchange import canonical
 from matrix.outputs.interchange.documents import (
     BLAME,
@@ -31,7 +31,7 @@ from matrix.outputs.interchange.documents import (
     LockDocument,
     Marker,
 )
-from matrix.store.parts import UID
+from matrix.store.runs import UID
 
 MARKER_FILE = "history.json"
 PARTS = ("runs", "locks", "comparisons", "blobs")

@@ -7,8 +7,8 @@ from typing import Any
 
 from matrix.outputs.interchange.canonical import moment
 from matrix.outputs.interchange.privacy import Cleaner
-from matrix.store import parts
 from matrix.store.records import CellRecord, RunPart
+from matrix.store.runs import part_to_json, parts_of
 from matrix.store.schema import RunRow
 
 Name = Callable[[int | None], str | None]
@@ -20,7 +20,7 @@ def run_form(row: RunRow, command: Callable[[str], str], drift: Mapping[str, Any
         "resolution": row.resolution,
         "as_of": row.as_of.isoformat() if row.as_of else None,
         "drift": drift,
-        "parts": sorted((part_form(part, command) for part in parts.of_run(row)), key=lambda part: str(part["uid"])),
+        "parts": sorted((part_form(part, command) for part in parts_of(row)), key=lambda part: str(part["uid"])),
     }
 
 
@@ -28,12 +28,12 @@ def part_form(part: RunPart, command: Callable[[str], str]) -> dict[str, Any]:
     host = {name: value for name, value in part.host.items() if name != "state"}
     # On another machine nobody would ever close it.
     status = "killed" if part.status == "running" else part.status
-    return {**parts.to_json(part), "host": host, "command": command(part.command), "status": status}
+    return {**part_to_json(part), "host": host, "command": command(part.command), "status": status}
 
 
 def is_ours(row: RunRow) -> bool:
     """Whether a driver that writes to this store made it, so that its words may name folders of this machine."""
-    return any("state" in part.host for part in parts.of_run(row))
+    return any("state" in part.host for part in parts_of(row))
 
 
 def observation_form(columns: Mapping[str, Any], clean: Cleaner) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from matrix.outputs.interchange import drift_reports as drifted
 from matrix.outputs.interchange.documents import BLAME, CELL, COMPARISON, OBSERVATION, RESOLUTION
 from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOLUTIONS, Folder, damaged, open_plain
 from matrix.outputs.interchange.privacy import AsItIs, Cleaner
-from matrix.store import CellRecord, Store, parts
-from matrix.store.exchange import Writer
+from matrix.store import CellRecord, Store
+from matrix.store.runs import part_from_json, parts_of
 from matrix.store.schema import RunRow
+from matrix.store.transfer import StoreWriter
 
 # So many rows are written at once.
 _TOGETHER = 500
@@ -63,7 +64,7 @@ class Import:
 
     def take_in(self, folders: Iterable[Folder]) -> Taken:
         """Raises ConfigError, and leaves the store as it was, for anything that no export holds."""
-        with self.store.exchange.writing() as writer:
+        with self.store.writing() as writer:
             for folder in folders:
                 try:
                     self._folder(writer, folder)
@@ -74,7 +75,7 @@ class Import:
                 os.sync()
         return self.taken
 
-    def _folder(self, writer: Writer, folder: Folder) -> None:
+    def _folder(self, writer: StoreWriter, folder: Folder) -> None:
         for name, path in folder.blobs():
             with open_plain(path) as stream:
                 if os.fstat(stream.fileno()).st_size > _BLOB_CAP:
@@ -105,10 +106,10 @@ class Import:
         for place in folder.comparisons():
             self._comparisons(writer, folder, place)
 
-    def _run(self, writer: Writer, row: RunRow | None, form: dict[str, Any], created: dict[str, str]) -> StoredRun:
+    def _run(self, writer: StoreWriter, row: RunRow | None, form: dict[str, Any], created: dict[str, str]) -> StoredRun:
         """The run's row, new or brought up to date."""
         if row is None:
-            of_run = [parts.from_json(part) for part in form["parts"]]
+            of_run = [part_from_json(part) for part in form["parts"]]
             number = writer.add_run(form["uid"], of_run, form["resolution"], _day(form["as_of"]), form["drift"])
             self.taken.runs += 1
             return StoredRun(RunRow(id=number, uid=form["uid"]), {}, AsItIs())
@@ -123,11 +124,10 @@ class Import:
                 part["command"] = command
         united = union.run(mine, form)
         if united != mine:
-            ours = {part.uid: part for part in parts.of_run(row)}
+            ours = {part.uid: part for part in parts_of(row)}
             kept = {part["uid"]: part for part in mine["parts"]}
             merged = [
-                ours[part["uid"]] if kept.get(part["uid"]) == part else parts.from_json(part)
-                for part in united["parts"]
+                ours[part["uid"]] if kept.get(part["uid"]) == part else part_from_json(part) for part in united["parts"]
             ]
             report = row.drift if united["drift"] == mine["drift"] else united["drift"]
             self.taken.more += 1
@@ -148,7 +148,7 @@ class Import:
         return name
 
     def _observations(
-        self, writer: Writer, folder: Folder, known: StoredRun, numbers: dict[str, int], created: dict[str, str]
+        self, writer: StoreWriter, folder: Folder, known: StoredRun, numbers: dict[str, int], created: dict[str, str]
     ) -> None:
         place = f"runs/{known.row.uid}/{OBSERVATIONS}"
         there = {name: number for number, name in known.names.items()}
@@ -178,7 +178,7 @@ class Import:
         flush()
 
     def _cells(
-        self, writer: Writer, folder: Folder, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
+        self, writer: StoreWriter, folder: Folder, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
     ) -> None:
         place = f"runs/{known.row.uid}/{CELLS}"
         there = self._there(writer, known, numbers, created)
@@ -187,7 +187,7 @@ class Import:
         before = ""
 
         def flush() -> None:
-            writer.forget_cells(known.row.id, outdated)
+            writer.remove_cells(known.row.id, outdated)
             writer.add_cells(known.row.id, waiting)
             waiting.clear()
             outdated.clear()
@@ -215,7 +215,7 @@ class Import:
         flush()
 
     def _there(
-        self, writer: Writer, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
+        self, writer: StoreWriter, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
     ) -> dict[str, dict[str, Any]]:
         """The cells that the store has of the run, in the form of the files."""
         records = writer.records(known.row.id)
@@ -233,7 +233,7 @@ class Import:
 
         return {cell: forms.cell_form(cell, of_cell, name) for cell, of_cell in forms.units(records).items()}
 
-    def _resolutions(self, writer: Writer, folder: Folder, known: StoredRun, digests: set[str]) -> None:
+    def _resolutions(self, writer: StoreWriter, folder: Folder, known: StoredRun, digests: set[str]) -> None:
         place = f"runs/{known.row.uid}/{RESOLUTIONS}"
         there = {str(item["name"]): forms.resolution_form(item) for item in writer.resolutions(known.row.id)}
         for number, line, read in folder.lines(place, RESOLUTION):
@@ -247,7 +247,7 @@ class Import:
             there[form["name"]] = form
             self.taken.more += 1
 
-    def _blames(self, writer: Writer, folder: Folder, known: StoredRun) -> None:
+    def _blames(self, writer: StoreWriter, folder: Folder, known: StoredRun) -> None:
         there = {canonical.line(forms.blame_form(item, known.clean)) for item in writer.blames(known.row.id)}
         for _, line, read in folder.lines(f"runs/{known.row.uid}/{BLAMES}", BLAME):
             if line in there:
@@ -259,7 +259,7 @@ class Import:
                 known.row.id, {**form, "created": created, "story": {**form["story"], "run": known.row.id}}
             )
 
-    def _comparisons(self, writer: Writer, folder: Folder, place: str) -> None:
+    def _comparisons(self, writer: StoreWriter, folder: Folder, place: str) -> None:
         for chunk in _chunks((line, read) for _, line, read in folder.lines(place, COMPARISON)):
             new = {read.key: read.value.model_dump() for _, read in chunk}
             there = writer.comparisons(new.keys())

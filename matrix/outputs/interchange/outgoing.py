@@ -17,8 +17,8 @@ from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOL
 from matrix.outputs.interchange.privacy import AsItIs, Cleaner, Declared, command
 from matrix.outputs.interchange.sorting import sorted_lines
 from matrix.store import CellRecord, Store
-from matrix.store.exchange import StoreReader
 from matrix.store.schema import RunRow
+from matrix.store.transfer import StoreReader
 from matrix.table.model import Config
 
 # So many cells are judged at once.
@@ -75,7 +75,7 @@ class Export:
 
     def write(self, out: FolderWriter) -> Sent:
         """Raises UsageError for a run that is not there, NothingSelected where nothing is left to go."""
-        with self.store.exchange.reading() as reader:
+        with self.store.reading() as reader:
             runs = reader.runs()
             chosen = self._chosen(runs)
             self._private = sorted(name for name in reader.models() if not self.declared.model(name))

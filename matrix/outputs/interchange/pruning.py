@@ -12,8 +12,8 @@ from matrix.history.timelines import Conclusion
 from matrix.judging.cells import Judge
 from matrix.packages.lock import Lock
 from matrix.store import RunRecord, Store
-from matrix.store.parts import utc
-from matrix.store.thinning import Duplicate
+from matrix.store.pruning import Duplicate
+from matrix.store.runs import utc
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def prune(store: Store, judge: Judge, locks: Mapping[str, Lock], before: dt.date
     history = read_history(store, judge, locks)
     old = {run.id for run in store.runs() if _is_old(run, before)}
     found = list(_duplicates(history, store, old))
-    with store.thinning(for_good) as thin:
+    with store.pruning(for_good) as thin:
         thin.fold(found)
         gone = thin.forget_observations(old)
     return Pruned(len(old), len(found), gone)
@@ -64,10 +64,10 @@ def superfluous(
 def _duplicates(history: History, store: Store, old: set[int]) -> Iterator[Duplicate]:
     is_old = {position: run.id in old for position, run in enumerate(history.runs)}
     runs = [run.id for run in history.runs]
-    searched = store.decisions.searched(runs)
+    searched = store.cell_history.searched(runs)
     rows: dict[str, array[int]] = {cell: array("q") for cell in history.timelines}
     of_search: dict[int, tuple[int, ...]] = {}
-    for item in store.decisions.each(runs):
+    for item in store.cell_history.each(runs):
         if item.cell in rows:
             rows[item.cell].append(item.row if item.run == item.origin else -item.row)
             if found := searched.get((item.origin, item.cell)):

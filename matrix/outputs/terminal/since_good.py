@@ -10,7 +10,7 @@ from matrix.history.since_good import SinceGood
 from matrix.outputs.ci.markdown import code, prose
 from matrix.outputs.documents.markdown import grid
 from matrix.outputs.wording.words import counted
-from matrix.store.parts import utc
+from matrix.store.runs import utc
 
 SCHEMA = 1
 

@@ -1,10 +1,8 @@
-"""The package index: which one the user means, and what it says of releases (PEP 691/700)."""
+"""The package index: which one the user configured, and the releases on it (PEP 691, PEP 700)."""
 
-from matrix.packages.index.dates import UploadDates
-from matrix.packages.index.package import Package, ReleasedFile
-from matrix.packages.index.releases import DatesUnknown, PackageUnknown, PageUnreadable, Releases
+from matrix.packages.index.package import Package, ReleasedFile, usable
+from matrix.packages.index.releases import DatesUnknown, PackageUnknown, PageUnreadable, Releases, UploadDates
 from matrix.packages.index.settings import DEFAULT_INDEX, IndexSettings, local_folder
-from matrix.packages.index.usable import usable
 
 __all__ = [
     "DEFAULT_INDEX",

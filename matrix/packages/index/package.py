@@ -1,16 +1,16 @@
-"""One package as the page of an index shows it: every file with its version, tags, upload time and yank."""
+"""A package as a project page of an index describes it: files with versions, tags, upload times and yanks."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag
+from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -20,14 +20,22 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-# Not allowed by PEP 440, but old releases say `>=3.6.*`, and uv takes it for `>=3.6`.
+# Not allowed by PEP 440, but old releases declare `>=3.6.*`, and uv reads it as `>=3.6`.
 _STAR_IN_ORDER = re.compile(r"((?:>=|<=|>|<|~=)\s*[0-9.]*[0-9])\.\*")
+
+# manylinux_2_28 is the platform that `locks/resolve.py` asks uv for.
+_GLIBC = 28
+_OLDEST_GLIBC = 5
+_OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
 @dataclass(frozen=True)
 class ReleasedFile:
-    """A wheel or a source package. `uploaded` is None where the index does not say; `sha256` likewise. A source
-    package has no tags. `yanked_reason` may be empty though the file is yanked (PEP 592)."""
+    """A wheel, or a source package, which has no tags.
+
+    `uploaded` and `sha256` are None, `size` (bytes) is 0 where the index does not give them. `yanked_reason` may be
+    empty for a yanked file (PEP 592). `url` may be relative to the project page.
+    """
 
     filename: str
     version: Version
@@ -38,9 +46,11 @@ class ReleasedFile:
     yanked: bool = False
     yanked_reason: str = ""
     sha256: str | None = None
+    url: str = ""
+    size: int = 0
 
     def allows(self, python: str) -> bool:
-        """Whether Requires-Python lets some patch release of Python `X.Y` in; what cannot be read lets all in."""
+        """Return whether Requires-Python admits some patch release of Python `X.Y`. If unreadable, it admits all."""
         try:
             wanted = SpecifierSet(_STAR_IN_ORDER.sub(r"\1", self.requires_python or ""))
         except InvalidSpecifier:
@@ -50,8 +60,10 @@ class ReleasedFile:
 
 @dataclass(frozen=True)
 class Package:
-    """All files of a package that have a wheel's or a source package's name, as on the page. `hashes` are the sha256
-    of all files, those of other kinds (eggs, installers) too."""
+    """The files of a package whose names are those of a wheel or a source package, in the order of the page.
+
+    `hashes` are the sha256 of all files, of eggs and installers too.
+    """
 
     name: str
     files: tuple[ReleasedFile, ...] = ()
@@ -59,12 +71,12 @@ class Package:
 
     @cached_property
     def dated(self) -> bool:
-        """Whether the index gives upload times (PEP 700): for no file at all means that it does not."""
+        """Whether the index gives upload times (PEP 700): an index that has them gives one for some file."""
         return not self.files or any(file.uploaded for file in self.files)
 
     @cached_property
     def versions(self) -> Mapping[Version, tuple[ReleasedFile, ...]]:
-        """The files of every version, in the order of versions."""
+        """The files of every version, in ascending order of versions."""
         found: dict[Version, list[ReleasedFile]] = {}
         for file in self.files:
             found.setdefault(file.version, []).append(file)
@@ -72,7 +84,7 @@ class Package:
 
     @cached_property
     def first_uploads(self) -> Mapping[Version, dt.date]:
-        """The day (UTC) of the first upload of every version that has one."""
+        """The day (UTC) of the first upload of every version that has an upload time."""
         dates: dict[Version, dt.date] = {}
         for file in self.files:
             if file.uploaded:
@@ -81,17 +93,17 @@ class Package:
         return dates
 
     def yanked(self, version: Version) -> bool:
-        """Whether all files of this version are yanked. A version that is not there is not yanked."""
+        """Return whether a version exists and all its files are yanked."""
         files = self.versions.get(version, ())
         return bool(files) and all(file.yanked for file in files)
 
     def yanked_reason(self, version: Version) -> str:
-        """What the maintainers gave as the reason, '' where they gave none."""
+        """Return the reason the maintainers gave for yanking a version, '' where they gave none."""
         return next((file.yanked_reason for file in self.versions.get(version, ()) if file.yanked_reason), "")
 
 
 def parse_page(name: str, page: Mapping[str, Any]) -> Package:
-    """The Package of a PEP 691 project page. Raises ValueError, KeyError or TypeError where it is none."""
+    """Parse a project page (PEP 691). Raises ValueError, KeyError or TypeError for anything else."""
     files, hashes = [], set()
     for item in page["files"]:
         sha256 = (item.get("hashes") or {}).get("sha256")
@@ -125,14 +137,38 @@ def _file(item: Mapping[str, Any], sha256: str | None) -> ReleasedFile | None:
         yanked=yanked is not False and yanked is not None,
         yanked_reason=yanked if isinstance(yanked, str) else "",
         sha256=sha256,
+        url=str(item.get("url") or ""),
+        size=item.get("size") or 0,
     )
 
 
 def _time(text: object) -> dt.datetime | None:
-    if not isinstance(text, str) or not text:
-        return None
     try:
-        time = dt.datetime.fromisoformat(text)
+        time = dt.datetime.fromisoformat(text if isinstance(text, str) else "")
     except ValueError:
         return None
     return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+
+
+def usable(file: ReleasedFile, python: str) -> bool:
+    """Return whether a file is a wheel, yanked or not, that CPython `X.Y` on Linux x86-64 with glibc 2.28 installs."""
+    return file.kind == "wheel" and file.allows(python) and not file.tags.isdisjoint(wheel_tags(python))
+
+
+@cache
+def wheel_tags(python: str) -> frozenset[Tag]:
+    """Return the tags of all wheels that CPython `X.Y` accepts on the platform that locks are made for."""
+    major, minor = map(int, python.split("."))
+    interpreter = f"cp{major}{minor}"
+    # PEP 3149's `m` was dropped with Python 3.8.
+    abi = f"{interpreter}m" if (major, minor) < (3, 8) else interpreter
+    platforms = [*_platforms()]
+    compatible = compatible_tags((major, minor), interpreter, platforms)
+    return frozenset([*cpython_tags((major, minor), [abi], platforms), *compatible])
+
+
+def _platforms() -> Iterator[str]:
+    for glibc in range(_GLIBC, _OLDEST_GLIBC - 1, -1):
+        yield f"manylinux_2_{glibc}_x86_64"
+        if old := _OLD_NAMES.get(glibc):
+            yield f"{old}_x86_64"

@@ -1,4 +1,4 @@
-"""Where packages come from: the user's index settings."""
+"""The sources of packages: the user's index settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_INDEX = "https://pypi.org/simple"
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """Index, further indexes and folders or pages with wheels; options win over UV_*, UV_* over PIP_*."""
+    """The index, extra indexes, and folders or pages with wheels. Options override UV_*, UV_* overrides PIP_*."""
 
     index: str = DEFAULT_INDEX
     extra: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class IndexSettings:
         index: str | None = None,
         find_links: tuple[str, ...] = (),
     ) -> IndexSettings:
-        """From options and the variables uv and pip read; pip's are honoured because most machines have them."""
+        """Derive the settings from options and the environment variables of uv and pip."""
         env = os.environ if environ is None else environ
         return cls(
             index=index or _first(env, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL") or DEFAULT_INDEX,
@@ -37,10 +37,11 @@ class IndexSettings:
         )
 
     def without_find_links(self) -> IndexSettings:
+        """Return these settings without the user's own wheels."""
         return replace(self, find_links=())
 
     def variables(self) -> dict[str, str]:
-        """Environment variables for uv: credentials in an address stay off the command line."""
+        """Return environment variables for uv, to keep credentials in URLs off the command line."""
         env = {"UV_DEFAULT_INDEX": self.index}
         if self.extra:
             env["UV_INDEX"] = " ".join(self.extra)
@@ -51,7 +52,7 @@ class IndexSettings:
         return env
 
     def offers(self, distribution: str, version: str) -> bool:
-        """Whether a wheel of exactly this version lies in a find-links folder; a remote page is taken on trust."""
+        """Return whether find-links have a wheel of exactly this version; a remote page is assumed to have it."""
         name = distribution.replace("-", "_")
         for place in self.find_links:
             folder = local_folder(place)
@@ -60,12 +61,12 @@ class IndexSettings:
         return False
 
     def elsewhere(self, distribution: str, version: str) -> bool:
-        """Whether files of this version may come from another place than `index`, whose page says nothing of those."""
+        """Return whether files of this version may come from elsewhere than `index`, whose page does not list those."""
         return bool(self.extra) or self.offers(distribution, version)
 
 
 def local_folder(place: str) -> Path | None:
-    """The folder that a find-links entry names, None where it is a page."""
+    """Return the folder of a find-links entry, None for a page."""
     parts = urlsplit(place)
     if parts.scheme in ("http", "https"):
         return None

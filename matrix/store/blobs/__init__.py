@@ -1,4 +1,4 @@
-"""Files by the hash of their content: arrays, models and logs. Equal content is stored once."""
+"""Content-addressed files: arrays, models and logs. Equal content is stored once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["BlobStore", "FolderBlobs"]
 
 
 class BlobStore(Protocol):
-    """Where blobs are kept. A blob's name is the sha256 of its content, in hex; what is stored never changes."""
+    """Stores immutable blobs. A blob's name is the sha256 of its content, in hex."""
 
     def put(self, data: bytes) -> str:
         """Store bytes and return their name."""
@@ -23,12 +23,12 @@ class BlobStore(Protocol):
         ...
 
     def take(self, source: Path) -> str:
-        """Move a file in and return its name; it is hashed once nobody else can write to it."""
+        """Move a file in and return its name. It is hashed after the move, when no worker can write to it."""
         ...
 
     def add(self, name: str, stream: BinaryIO) -> bool | None:
-        """Store what came from elsewhere under a name. Returns False where it is there already, None where its content
-        is not what the name says."""
+        """Store content from another machine under its name. Returns False where it is there already, None where the
+        content does not have that hash."""
         ...
 
     def open(self, name: str) -> BinaryIO:
@@ -40,29 +40,29 @@ class BlobStore(Protocol):
         ...
 
     def text(self, name: str) -> str:
-        """Return a log; '' where the blob is gone."""
+        """Return a blob as text, '' where it is missing."""
         ...
 
     def local(self, name: str) -> Path:
-        """Return where a blob can be read as a file of this machine; there is no file where there is no such blob."""
+        """Return a path on this machine where a blob can be read; no file is there where the blob is missing."""
         ...
 
     def existing(self, names: Collection[str]) -> set[str]:
-        """Return which of these there are, in one question."""
+        """Return those of these names that exist, in one query."""
         ...
 
     def delete(self, names: Collection[str]) -> None:
-        """Remove blobs; what is not there is left out."""
+        """Remove blobs; missing ones are ignored."""
         ...
 
     def used_by(self, store: str) -> None:
-        """Take note that a database, known by a hash of its address, names blobs here."""
+        """Record that a database, identified by a hash of its URL, refers to blobs here."""
         ...
 
     def users(self) -> set[str]:
-        """Return every database ever noted."""
+        """Return every database ever recorded."""
         ...
 
     def collect(self, named: Set[str]) -> tuple[int, int]:
-        """Remove every blob that is not named; returns how many and their bytes."""
+        """Remove every blob that is not `named`; return their number and bytes."""
         ...

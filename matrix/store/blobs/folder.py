@@ -9,14 +9,14 @@ from collections.abc import Collection, Set
 from pathlib import Path
 from typing import BinaryIO
 
-from matrix.core import files as durable
+from matrix.core.files import sync_folder, write_bytes
 
-# Beside the folders ab/: which databases name these files, so that none of them is collected behind another's back.
+# Beside the folders ab/: the databases that refer to these files, so that no one of them collects another's.
 _STORES = "stores"
 
 
 class FolderBlobs:
-    """`<root>/ab/cdef…`; a name is the sha256 of the content, in hex."""
+    """Stores blobs as `<root>/ab/cdef…`; implements BlobStore."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -25,32 +25,25 @@ class FolderBlobs:
         return self._root / name[:2] / name[2:]
 
     def put(self, data: bytes) -> str:
-        """Store bytes and return their name."""
         name = hashlib.sha256(data).hexdigest()
         path = self.local(name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            durable.write_bytes(path, data)
-            # Workers are given hard links to it.
+            write_bytes(path, data)
+            # Workers get hard links to it.
             path.chmod(0o444)
         return name
 
     def put_file(self, source: Path) -> str:
-        """Store a file's content, however large, and return its name; OSError where it cannot be read."""
-        incoming = self._root / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        copy = incoming / f"{os.getpid()}-copy"
+        copy = self._incoming("copy")
         shutil.copyfile(source, copy)
         return self.take(copy)
 
     def take(self, source: Path) -> str:
-        """Move a file in and return its name; it is hashed after the move, out of a worker's folder."""
-        incoming = self._root / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        held = incoming / f"{os.getpid()}-{source.name}"
+        held = self._incoming(source.name)
         shutil.move(source, held)
         if os.geteuid() not in (0, held.stat().st_uid):
-            # Made by a container's user, of whom we may read the file but not own it.
+            # Owned by a container's user: readable, but its permissions cannot be changed.
             theirs = held.rename(held.with_suffix(".theirs"))
             shutil.copyfile(theirs, held)
             theirs.unlink()
@@ -61,33 +54,34 @@ class FolderBlobs:
         if path.exists():
             held.unlink()
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            held.chmod(0o444)
-            held.rename(path)
-            durable.sync_folder(path.parent)
+            self._place(held, path)
+            sync_folder(path.parent)
         return name
 
     def add(self, name: str, stream: BinaryIO) -> bool | None:
-        """Copy in a file that came from elsewhere under this name, not yet flushed to disk; False where it is there
-        already, None where its content is not what the name says."""
+        # Not flushed to disk here.
         path = self.local(name)
         if path.exists():
             return False if _digest(stream) == name else None
-        incoming = self._root / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        held = incoming / f"{os.getpid()}-added"
-        total = hashlib.sha256()
+        held = self._incoming("added")
         with held.open("wb") as copy:
-            while piece := stream.read(2**20):
-                total.update(piece)
-                copy.write(piece)
-        if total.hexdigest() != name:
+            digest = _digest(stream, copy)
+        if digest != name:
             held.unlink()
             return None
+        self._place(held, path)
+        return True
+
+    def _incoming(self, name: str) -> Path:
+        """Return a path for a file that is not stored yet."""
+        folder = self._root / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{os.getpid()}-{name}"
+
+    def _place(self, held: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         held.chmod(0o444)
         held.rename(path)
-        return True
 
     def open(self, name: str) -> BinaryIO:
         return self.local(name).open("rb")
@@ -103,25 +97,21 @@ class FolderBlobs:
             self.local(name).unlink(missing_ok=True)
 
     def text(self, name: str) -> str:
-        """A log; '' where the file is gone."""
         try:
             return self.read(name).decode(errors="replace")
         except OSError:
             return ""
 
     def used_by(self, store: str) -> None:
-        """Note that a database, known by a hash of its address, names files here."""
         marks = self._root / _STORES
         if not (marks / store).exists():
             marks.mkdir(parents=True, exist_ok=True)
             (marks / store).touch()
 
     def users(self) -> set[str]:
-        """Every database ever noted."""
         return {path.name for path in (self._root / _STORES).glob("*")}
 
     def collect(self, named: Set[str]) -> tuple[int, int]:
-        """Remove every file that is not named; returns how many and their bytes."""
         files = size = 0
         for path in self._root.glob("*/*"):
             if path.parent.name != _STORES and path.parent.name + path.name not in named:
@@ -131,8 +121,10 @@ class FolderBlobs:
         return files, size
 
 
-def _digest(stream: BinaryIO) -> str:
+def _digest(stream: BinaryIO, copy: BinaryIO | None = None) -> str:
     total = hashlib.sha256()
     while piece := stream.read(2**20):
         total.update(piece)
+        if copy is not None:
+            copy.write(piece)
     return total.hexdigest()

@@ -26,7 +26,7 @@ from matrix.answers.releases.survey import TRIES, Survey, gist, survey
 from matrix.answers.releases.wheels import Wheels
 from matrix.core.errors import ConfigError, Indeterminate
 from matrix.environments.locks.request import Request
-from matrix.packages.index import IndexSettings, Package, PackageUnknown
+from matrix.packages.index import IndexSettings, Package, PackageUnknown, ReleasedFile
 from matrix.packages.index.package import parse_page
 from matrix.packages.lock import Lock
 from matrix.table import Config
@@ -177,35 +177,36 @@ def test_torch_says_its_opsets() -> None:
 
 # --- files out of a wheel ---------------------------------------------------------------------------------------------
 
-PAGE = {
-    "files": [
-        {"filename": "big.whl", "size": 2, "url": "https://files/big.whl"},
-        {"filename": "small.whl", "size": 1, "url": "../../small.whl"},
-        {"filename": "other.whl", "size": 0, "url": "../../other.whl"},
-    ]
-}
+BIG, SMALL = (
+    ReleasedFile(name, Version("1.0"), "wheel", url=url, size=size)
+    for name, size, url in (("big.whl", 2, "https://files/big.whl"), ("small.whl", 1, "../../small.whl"))
+)
 
 
 class Server:
-    """In the place of requests: the page of a package and one wheel, in parts or whole."""
+    """In the place of requests: one wheel, in parts or whole."""
 
     def __init__(self, wheel: bytes, parts: bool) -> None:
         self.wheel = wheel
         self.parts = parts
         self.addresses: list[str] = []
         self.sent = 0
+        self.gone = ""
 
-    def get(self, session: Any, url: str, headers: Mapping[str, str], **_: Any) -> requests.Response:
+    def get(self, session: Any, url: str, headers: Mapping[str, str] | None = None, **_: Any) -> requests.Response:
         self.addresses.append(url)
         answer = requests.Response()
         answer.status_code = 200
-        body = json.dumps(PAGE).encode() if url.endswith("/onnx/") else self.wheel
-        if self.parts and "Range" in headers:
-            numbers = re.fullmatch(r"bytes=(\d+)-(\d+)", headers["Range"])
-            assert numbers is not None
+        body = self.wheel
+        if url == self.gone:
+            answer.status_code = 404
+        # A range that is malformed is ignored (RFC 9110).
+        elif self.parts and (asked := re.fullmatch(r"bytes=(\d*)-(\d+)", (headers or {}).get("Range", ""))):
+            last = min(int(asked[2]), len(body) - 1) if asked[1] else len(body) - 1
+            first = int(asked[1] or max(0, len(body) - int(asked[2])))
             answer.status_code = 206
-            answer.headers["Content-Range"] = f"bytes {numbers[1]}-{numbers[2]}/{len(body)}"
-            body = body[int(numbers[1]) : int(numbers[2]) + 1]
+            answer.headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
+            body = body[first : last + 1]
         answer.raw = io.BytesIO(body)
         self.sent += len(body)
         return answer
@@ -235,33 +236,35 @@ def test_members_of_the_smallest_wheel(monkeypatch: pytest.MonkeyPatch, parts: b
     wheel = zipped(library=bytes(8 << 20), zlast=bytes(1 << 20))
     with served(monkeypatch, wheel, parts) as server:
         settings = IndexSettings("https://anna:secret@host/simple")
-        assert Wheels(settings).read("onnx", {"big.whl", "small.whl"}, READ) == {"onnx/helper.py": "é = 1\n"}
-    assert set(server.addresses) == {"https://anna:secret@host/simple/onnx/", "https://anna:secret@host/small.whl"}
+        assert Wheels(settings).read("onnx", [BIG, SMALL], READ) == {"onnx/helper.py": "é = 1\n"}
+    assert set(server.addresses) == {"https://anna:secret@host/small.whl"}
     # In parts, little of the wheel is fetched.
     assert (server.sent < len(wheel) / 4) is parts
 
 
 def test_credentials_of_the_index_go_to_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(monkeypatch, zipped(), parts=True) as server:
-        Wheels(IndexSettings("https://anna:secret@host/simple")).read("onnx", {"big.whl"}, READ)
-    assert server.addresses[1] == "https://files/big.whl"
+        Wheels(IndexSettings("https://anna:secret@host/simple")).read("onnx", [BIG], READ)
+    assert set(server.addresses) == {"https://files/big.whl"}
 
 
 @pytest.mark.parametrize("parts", [True, False])
 @pytest.mark.parametrize("wheel", [b"", b"no wheel at all", zipped()[:-30]])
 def test_what_is_no_wheel(monkeypatch: pytest.MonkeyPatch, wheel: bytes, parts: bool) -> None:
     with served(monkeypatch, wheel, parts), pytest.raises(Indeterminate, match=r"small\.whl"):
-        Wheels(IndexSettings("https://host/simple")).read("onnx", {"small.whl"}, READ)
+        Wheels(IndexSettings("https://host/simple")).read("onnx", [SMALL], READ)
 
 
 def test_a_member_too_large_for_a_source_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(monkeypatch, zipped(huge=bytes(5 << 20)), parts=True):
-        assert Wheels(IndexSettings("https://host/simple")).read("onnx", {"small.whl"}, ("huge",)) == {}
+        assert Wheels(IndexSettings("https://host/simple")).read("onnx", [SMALL], ("huge",)) == {}
 
 
-def test_a_page_that_does_not_list_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    with served(monkeypatch, zipped(), parts=True), pytest.raises(Indeterminate, match="onnx: the index did not"):
-        Wheels(IndexSettings("https://host/simple")).read("onnx", {"gone.whl"}, READ)
+def test_a_wheel_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(monkeypatch, zipped(), parts=True) as server, pytest.raises(Indeterminate) as error:
+        server.gone = "https://anna:secret@host/small.whl"
+        Wheels(IndexSettings("https://anna:secret@host/simple")).read("onnx", [SMALL], READ)
+    assert str(error.value) == "small.whl: the index did not answer (HTTPError); try again later"
 
 
 # --- a refusal in one line --------------------------------------------------------------------------------------------
@@ -451,7 +454,7 @@ def test_a_companion_rule_that_contradicts_a_pin_is_a_refusal(tmp_path: Path) ->
     (proposal,) = look(tmp_path, offered, text).proposals
     assert [refusal.why for refusal in proposal.refused] == [
         "no",
-        "onnxtf1.10.0-onnx1.5.0-tf2.9.0: impossible pin: onnx==1.5.0, a companion rule asks for >=1.10",
+        "onnxtf1.10.0-onnx1.5.0-tf2.9.0: impossible pin: onnx==1.5.0; a companion rule requires >=1.10",
     ]
     assert len(offered.asked) == 1
 

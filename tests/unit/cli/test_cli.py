@@ -25,8 +25,7 @@ from matrix.core import errors, paths
 from matrix.environments.choose import choose
 from matrix.environments.engine import BuildFailed, Engine
 from matrix.environments.locks.keep import LockFolders
-from matrix.environments.stamp import write_stamp
-from matrix.environments.venv import VenvEngine
+from matrix.environments.venv import VenvEngine, write_stamp
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings, UploadDates
 from matrix.packages.interpreters import Interpreter
@@ -439,7 +438,7 @@ def test_doctor_says_what_is_missing(project: Project, monkeypatch: pytest.Monke
         asked.append(package)
         raise errors.Indeterminate("the package index did not answer")
 
-    monkeypatch.setattr(UploadDates, "_ask", unreachable)
+    monkeypatch.setattr(UploadDates, "of", unreachable)
     code, out, _ = project("doctor", "--index-url", "https://u:s3cret@host/simple")
     assert code == 0 and asked
     assert "ok     Python 3.9: 3.9.2" in out
@@ -456,7 +455,7 @@ def test_doctor_on_a_bare_machine(project: Project, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(uv, "binary", nowhere)
     monkeypatch.setattr(uv, "version", nowhere)
-    monkeypatch.setattr(UploadDates, "_ask", lambda *_: {})
+    monkeypatch.setattr(UploadDates, "of", lambda *_: {})
     monkeypatch.setattr(doctoring, "_CPUINFO", project.root / "cpuinfo")
     (project.root / "cpuinfo").write_text("flags\t\t: fpu sse4_2 avx2\n")
     small.table(project.root, small.changed("tiers:", "limits: {memory_mb: 999999999}\ntiers:"))

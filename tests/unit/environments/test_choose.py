@@ -50,7 +50,7 @@ def chosen(tmp_path: Path, name: str, probe: str | None = "3.11") -> tuple[objec
     return choose(name, State(tmp_path), IndexSettings(), "auto", tmp_path, probe)
 
 
-def test_auto_without_an_engine_is_venv_and_says_why(nobody: None, tmp_path: Path) -> None:
+def test_auto_without_an_engine_is_venv_with_the_reason(nobody: None, tmp_path: Path) -> None:
     engine, why = chosen(tmp_path, "auto")
     assert isinstance(engine, VenvEngine)
     assert "engine venv" in why and "no engine answers (its socket does not exist)" in why
@@ -64,12 +64,12 @@ def test_docker_without_an_engine_ends_with_what_to_do(nobody: None, tmp_path: P
 
 def test_venv_asks_no_engine(answering: type[Answering], tmp_path: Path) -> None:
     engine, why = chosen(tmp_path, "venv")
-    assert isinstance(engine, VenvEngine) and "as asked for" in why and not answering.probed
+    assert isinstance(engine, VenvEngine) and "as requested" in why and not answering.probed
 
 
 def test_auto_takes_an_engine_that_answers_and_has_base_images(answering: type[Answering], tmp_path: Path) -> None:
     engine, why = chosen(tmp_path, "auto")
-    assert isinstance(engine, answering) and why == "engine docker, because it answers: Docker 99"
+    assert isinstance(engine, answering) and why == "engine docker, because it is running: Docker 99"
     assert answering.probed == [("3.11", True)]
 
 

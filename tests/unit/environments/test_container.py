@@ -181,7 +181,7 @@ def build(program: str, folder: Path) -> None:
     asyncio.run(BuildKit(program).build(folder, "python:x", "name:tag", {"a": "b c"}))
 
 
-def test_a_failed_build_tells_what_the_step_said_without_decoration_and_credentials(tmp_path: Path) -> None:
+def test_a_failed_build_reports_its_output_without_progress_marks_and_credentials(tmp_path: Path) -> None:
     (tmp_path / "out").write_text(OUTPUT)
     program = command(tmp_path, f'cat "{tmp_path}/out" >&2', "exit 1")
     with pytest.raises(ImageNotBuilt) as failed:

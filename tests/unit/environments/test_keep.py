@@ -163,7 +163,7 @@ def test_a_damaged_lock_names_its_file(tmp_path: Path, damage: object) -> None:
     with pytest.raises(ConfigError) as caught:
         read_locks(tmp_path)
     assert str(caught.value).startswith(f"{path}:1: ")
-    assert "again" in str(caught.value)
+    assert "python -m matrix lock" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -188,10 +188,10 @@ def test_a_damaged_lock_names_its_file(tmp_path: Path, damage: object) -> None:
         ("# Written by", "#: # Written by", 1),
     ],
 )
-def test_what_is_no_line_of_a_lock_is_named(old: str, new: str, line: int) -> None:
+def test_an_invalid_line_of_a_lock_is_named(old: str, new: str, line: int) -> None:
     text = RESOLVED.text()
     assert text.count(old) == 1
-    with pytest.raises(ConfigError, match="make it again") as caught:
+    with pytest.raises(ConfigError, match="run: python -m matrix lock") as caught:
         parse_lock(text.replace(old, new), Path("x.lock"), [frozenset(("tensorflow", "tensorflow-cpu"))])
     assert str(caught.value).startswith(f"x.lock:{line}: ")
 

@@ -65,7 +65,7 @@ def solved(monkeypatch: pytest.MonkeyPatch, request: Request, resolver: Resolver
         name: {Version(v): dt.date.fromisoformat(day) for v, day in found.items()} for name, found in UPLOADS.items()
     }
     dates = UploadDates(SETTINGS)
-    monkeypatch.setattr(dates, "_ask", lambda package: known.get(package, {}))
+    monkeypatch.setattr(dates, "of", lambda package: known.get(package, {}))
     return resolve(request, SETTINGS, dates)
 
 
@@ -158,7 +158,7 @@ def test_a_pin_that_is_not_on_the_index(monkeypatch: pytest.MonkeyPatch, request
             solved(monkeypatch, wrong, Resolver(yes))
 
 
-def test_what_decides_the_answer_is_said_to_uv(monkeypatch: pytest.MonkeyPatch, request_of: Asked) -> None:
+def test_all_that_determines_a_lock_is_passed_to_uv(monkeypatch: pytest.MonkeyPatch, request_of: Asked) -> None:
     resolver = Resolver(yes)
     solved(monkeypatch, request_of("old"), resolver)
     _, _, arguments, settings = resolver.asked[0]
@@ -224,7 +224,7 @@ def test_a_fault_of_ours_is_no_answer(monkeypatch: pytest.MonkeyPatch, request_o
         live.LiveResolver(SETTINGS).answers([request_of("new")])
 
 
-def test_how_long_a_page_stays_fresh_is_said_of_every_index(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_age_limit_of_pages_is_set_for_every_index(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[list[str], dict[str, str], dict[str, object]]] = []
 
     def run(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:

@@ -36,7 +36,7 @@ from matrix.answers.remedies.apply import Table, applied
 from matrix.cli.coverage import chosen
 from matrix.core.errors import ConfigError, UsageError
 from matrix.core.paths import CONVERTER
-from matrix.environments.docker.layers import shared_part
+from matrix.environments.docker.context import shared_part
 from matrix.environments.docker.room import megabytes
 from matrix.families import family_named, registry
 from matrix.families.converter_folder import converter_folder

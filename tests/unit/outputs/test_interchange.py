@@ -187,7 +187,7 @@ def test_older_runs_that_come_later_are_older(source: World, tmp_path: Path) -> 
     assert [run for run, _ in elsewhere.store.history(NEW)] == [own, 2]
     assert list(elsewhere.store.newest_cells([NEW])) == [own]
     assert list(elsewhere.store.newest_cells([NEW], before=own)) == [2]
-    assert [item.run for item in elsewhere.store.decisions.each([own, 2])][-1] == own
+    assert [item.run for item in elsewhere.store.cell_history.each([own, 2])][-1] == own
 
 
 # --- what stays here -------------------------------------------------------------------------------------------------
@@ -423,7 +423,7 @@ def test_a_run_without_parts_is_continued_too(tmp_path: Path) -> None:
 def test_the_same_part_is_not_under_way_twice(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.run(uid="mine")
-    with pytest.raises(StateInUse, match="run mine is under way"):
+    with pytest.raises(StateInUse, match="run mine is running"):
         world.store.begin_run("quick", "venv", "run", 1, {"state": "another"}, uid="mine")
     with pytest.raises(UsageError, match="--run-id"):
         world.run(uid="../mine")
@@ -502,9 +502,9 @@ def test_lines_are_sorted_whatever_fits_into_memory(lines: list[bytes], budget: 
 
 
 def test_a_part_goes_into_the_database_and_back() -> None:
-    from matrix.store import parts
+    from matrix.store.runs import part_from_json, part_to_json
 
     part = RunPart(
         "u", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, "running", "quick", "venv", "run", 3, host={"a": "b"}
     )
-    assert parts.from_json(json.loads(json.dumps(parts.to_json(part)))) == part
+    assert part_from_json(json.loads(json.dumps(part_to_json(part)))) == part

@@ -64,7 +64,7 @@ def shown(world: World) -> dict[tuple[str, str], Any]:
 
 def own_rows(world: World, cell: str) -> list[int]:
     """The runs that have a row of their own of a cell."""
-    return [item.run for item in world.store.decisions.each([run.id for run in world.store.runs()])
+    return [item.run for item in world.store.cell_history.each([run.id for run in world.store.runs()])
             if item.cell == cell and item.run == item.origin]  # fmt: skip
 
 

@@ -24,8 +24,7 @@ from matrix.packages.index import (
     UploadDates,
     usable,
 )
-from matrix.packages.index.package import parse_page
-from matrix.packages.index.usable import wheel_tags
+from matrix.packages.index.package import parse_page, wheel_tags
 
 SETTINGS = IndexSettings("https://anna:s3cret@host/simple/")
 V = Version
@@ -52,13 +51,14 @@ def wheel(tags: str, **more: Any) -> ReleasedFile:
     return parsed(item(f"lib_a-1.0-{tags}.whl", **more)).files[0]
 
 
-def test_every_file_with_all_that_is_said_of_it() -> None:
+def test_all_attributes_of_every_file() -> None:
     found = parsed(
         item(
             "lib_a-1.0-cp39-cp39-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
             requires_python=">=3.8",
             upload_time="2022-02-01T23:30:00.5-02:00",
             yanked="does not import",
+            size=7,
         ),
         item("lib-a-1.0.tar.gz", upload_time="2022-02-01T10:00:00Z", requires_python=None, yanked=False),
     )
@@ -68,6 +68,7 @@ def test_every_file_with_all_that_is_said_of_it() -> None:
     assert binary.version == source.version == V("1.0")
     assert {tag.platform for tag in binary.tags} == {"manylinux2014_x86_64", "manylinux_2_17_x86_64"}
     assert source.tags == frozenset()
+    assert (binary.url, binary.size, source.size) == ("…", 7, 0)
     assert (binary.requires_python, source.requires_python) == (">=3.8", None)
     assert binary.uploaded == dt.datetime(2022, 2, 2, 1, 30, 0, 500000, dt.UTC)
     assert (binary.yanked, binary.yanked_reason) == (True, "does not import")
@@ -215,7 +216,7 @@ def test_a_package_is_asked_for_once_whatever_its_spelling(monkeypatch: pytest.M
     assert index.asked == ["lib-a"]
 
 
-def test_dates_are_empty_where_the_index_gives_none_and_who_needs_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_without_dates_gives_none_and_raises_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     served(monkeypatch, {"lib-a": UNDATED, "lib-b": DATED})
     dates, releases = UploadDates(SETTINGS), Releases(SETTINGS)
     assert dates.of("lib-a") == {}
@@ -234,14 +235,14 @@ def test_dates_are_empty_where_the_index_gives_none_and_who_needs_them_is_told(m
         ({"message": "hello"}, "application/json", "application/json"),
         ([1], "application/json", "application/json"),
         ({"files": None}, "application/json", "application/json"),
-        (b"", "", "something else"),
+        (b"", "", "an unknown type"),
     ],
 )
 def test_a_page_that_is_no_json_of_pep_691(
     monkeypatch: pytest.MonkeyPatch, answer: object, kind: str, said: str
 ) -> None:
     served(monkeypatch, {"lib-a": answer}, kind)
-    with pytest.raises(PageUnreadable, match=f"answers about lib-a with {said} instead of the JSON") as error:
+    with pytest.raises(PageUnreadable, match=f"answers about lib-a with {said} instead of JSON") as error:
         UploadDates(SETTINGS).of("lib-a")
     assert "s3cret" not in str(error.value) and "--index-url" in str(error.value)
 

@@ -62,7 +62,7 @@ def test_a_lock_comes_back_as_it_went_in(store: Store) -> None:
     assert store.resolutions.of_run(run + 1) == {}
 
 
-def test_what_came_out_again_is_stored_once(store: Store, tmp_path: Path) -> None:
+def test_equal_locks_are_stored_once(store: Store, tmp_path: Path) -> None:
     for number in range(3):
         store.resolutions.keep(begin(store), [lock("new~now", as_of=DAY + dt.timedelta(number)), lock("other~now")])
     assert (count(tmp_path, "lock"), count(tmp_path, "resolution")) == (1, 6)
@@ -140,7 +140,7 @@ def test_very_many_cells_at_once(store: Store) -> None:
 # --- culprits --------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_found_out_stays_and_the_newest_is_told(store: Store, tmp_path: Path) -> None:
+def test_all_results_of_blame_are_kept_and_the_newest_is_returned(store: Store, tmp_path: Path) -> None:
     first, second = begin(store), begin(store)
     store.blames.add(first, "a~now", {"answer": "protobuf", "now": {"digest": "1"}}, "<svg/>")
     store.blames.add(first, "b~now", {"answer": "numpy"}, "<svg>b</svg>")

@@ -191,7 +191,7 @@ class TimeProject(Project):
         monkeypatch.setattr(live, "resolve", self.index.resolve)
         # It is read anew for every plan, and a search makes many.
         monkeypatch.setattr(workshop, "ConverterCode", _CODE)
-        monkeypatch.setattr(UploadDates, "_ask", lambda _, package: self.index.dates(package))
+        monkeypatch.setattr(UploadDates, "of", lambda _, package: self.index.dates(package))
         monkeypatch.setattr(gather, "Releases", lambda settings: _Pages(self.index))
 
     def write(self, text: str) -> None:

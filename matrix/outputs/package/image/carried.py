@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parents[3]
 _MODULES = (
     "core/errors.py",
     "core/text.py",
-    "core/untrusted.py",
+    "core/files.py",
     "environments/worker_env.py",
     "execution/inputs.py",
     "families/scheme.py",

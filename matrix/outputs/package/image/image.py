@@ -18,11 +18,10 @@ from matrix.core.errors import Indeterminate, UsageError
 from matrix.core.paths import DOCKER
 from matrix.core.text import redact
 from matrix.environments.docker import names
-from matrix.environments.docker.builders import PLATFORM
+from matrix.environments.docker.builders import PLATFORM, in_daemon
 from matrix.environments.docker.client import UNREACHABLE
 from matrix.environments.docker.engine import DockerEngine
 from matrix.environments.docker.room import FLOOR_MEGABYTES, Room
-from matrix.environments.docker.threads import in_daemon
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.families import Family
 from matrix.outputs.package.image.carried import write_program

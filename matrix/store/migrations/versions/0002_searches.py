@@ -1,4 +1,4 @@
-"""What a search did for a cell is a record of its own."""
+"""Records of searches for a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolutions that live in the store, and who broke a cell."""
+"""Locks that are in no lock file, drift reports, and results of `blame`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A name of every run that holds on every machine, the parts it was executed in, comparisons without their arrays, and
-runs that came to the same as before."""
+"""Ids of runs that are valid on every machine, the parts of runs, comparisons without their arrays, and repeated
+results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def upgrade() -> None:
 
 
 def _name_runs(connection: sa.Connection) -> None:
-    """From what the row itself says, so that copies of one database agree on the names."""
+    """Derive the ids from the rows, so that copies of one database agree on them."""
     taken: set[str] = set()
     for row in connection.execute(sa.select(_RUN).order_by(_RUN.c.id)).all():
         said = json.dumps([row.started.isoformat(), row.command, row.host], sort_keys=True)

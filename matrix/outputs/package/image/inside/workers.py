@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matrix.core.files import tail
 from matrix.core.text import plain
-from matrix.core.untrusted import tail
 from matrix.environments.worker_env import WORKER
 from matrix.outputs.package.image.inside import memory
 from matrix.store.records import Exit, PassRecord

@@ -1,4 +1,4 @@
-"""Rows that say the same again, and observations that nobody speaks of any more, taken out in one transaction."""
+"""Remove duplicate rows of cells, and observations that no cell refers to, in one transaction."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
+from matrix.store.queries import chunked
 from matrix.store.schema import CellRow, ObservationRow, RepeatRow
-
-_CHUNK = 500
 
 
 class Duplicate(NamedTuple):
-    """A row of a cell that came to the same as an older one, `kept`; each with the rows of what a search did."""
+    """A row of a cell with the same result as an older one, `kept`; each with the rows of its searches."""
 
     row: int
     searched: tuple[int, ...]
@@ -23,20 +22,18 @@ class Duplicate(NamedTuple):
     kept_searched: tuple[int, ...]
 
 
-class Thinning:
-    """Over one connection."""
+class Pruner:
+    """Removes rows over one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def fold(self, duplicates: Sequence[Duplicate]) -> None:
-        """Let every run that shows a duplicate repeat the older row."""
-        for start in range(0, len(duplicates), _CHUNK):
-            part = duplicates[start : start + _CHUNK]
+        """Replace duplicates: every run that shows one repeats the older row instead."""
+        for part in chunked(duplicates):
             shown = self._shown([item.row for item in part])
             gone = [row for item in part for row in (item.row, *item.searched)]
-            for place in range(0, len(gone), _CHUNK):
-                rows = gone[place : place + _CHUNK]
+            for rows in chunked(gone):
                 self._connection.execute(delete(RepeatRow).where(RepeatRow.cell.in_(rows)))
                 self._connection.execute(delete(CellRow).where(CellRow.id.in_(rows)))
             repeats = [
@@ -48,8 +45,10 @@ class Thinning:
             self._connection.execute(insert(RepeatRow), repeats)
 
     def forget_observations(self, runs: Collection[int]) -> int:
-        """Remove what these runs observed where no cell speaks of it and it is not the newest finding of its job; how
-        many that were."""
+        """Remove observations of these runs that no cell refers to and that are not the newest finding of their job.
+
+        Returns their number.
+        """
         named = self._named()
         columns = (
             ObservationRow.id,
@@ -66,13 +65,12 @@ class Thinning:
             if number not in named and run in runs:
                 idle.append((job, number))
         gone = [number for job, number in idle if job not in newest or newest[job][1] != number]
-        for start in range(0, len(gone), _CHUNK):
-            chunk = gone[start : start + _CHUNK]
+        for chunk in chunked(gone):
             self._connection.execute(delete(ObservationRow).where(ObservationRow.id.in_(chunk)))
         return len(gone)
 
     def _shown(self, rows: Collection[int]) -> Mapping[int, set[int]]:
-        """By row the runs that show it."""
+        """Map each row to the runs that show it."""
         shown: dict[int, set[int]] = {}
         for run, row in self._connection.execute(select(CellRow.run, CellRow.id).where(CellRow.id.in_(rows))):
             shown[row] = {run}
@@ -91,9 +89,9 @@ class Thinning:
 
 
 @contextmanager
-def thinning(engine: Engine, for_good: bool) -> Iterator[Thinning]:
-    """All that the block takes out, or nothing: where it fails, and where it is not `for_good`."""
+def pruning(engine: Engine, permanent: bool) -> Iterator[Pruner]:
+    """Commit everything the block removes, or nothing: where it fails, and where it is not `permanent`."""
     with engine.connect() as connection, connection.begin() as transaction:
-        yield Thinning(connection)
-        if not for_good:
+        yield Pruner(connection)
+        if not permanent:
             transaction.rollback()

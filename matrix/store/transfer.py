@@ -1,75 +1,65 @@
-"""The rows of a store, read in one go and written in one transaction, for those who carry a history elsewhere."""
+"""Read whole runs, and write them in one transaction: for export, import and merge."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.orm import Session
 
-from matrix.store import parts, repeats
-from matrix.store.cell_rows import cell_columns, cell_record
+from matrix.store.cells import cell_columns, cell_record, of_run, remove_cells
+from matrix.store.queries import chunked
 from matrix.store.records import CellRecord, RunPart
+from matrix.store.runs import combined, part_to_json
 from matrix.store.schema import BlameRow, CellRow, ComparisonRow, LockRow, ObservationRow, ResolutionRow, RunRow
 
-_CHUNK = 500
 _FETCHED = 1_000
 
-_OBSERVED = (
-    ObservationRow.id,
-    ObservationRow.job,
-    ObservationRow.kind,
-    ObservationRow.role,
-    ObservationRow.environment,
-    ObservationRow.environment_id,
-    ObservationRow.finding,
-    ObservationRow.limits_seconds,
-    ObservationRow.limits_memory_mb,
-    ObservationRow.bounded,
-    ObservationRow.created,
-    ObservationRow.payload,
+# Columns that other stores take over; numbers are only valid in one database.
+_RESOLUTION, _BLAME = (
+    [column for column in table.__table__.columns if column.name not in ("id", "run")]
+    for table in (ResolutionRow, BlameRow)
 )
+_LOCK = [column for column in LockRow.__table__.columns if column.name != "digest"]
+_OBSERVED = [column for column in ObservationRow.__table__.columns if column.name != "run"]
 
 
 class StoreReader:
-    """Over one connection."""
+    """Reads over one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def runs(self) -> list[RunRow]:
-        """Oldest first."""
+        """Return all runs, oldest first."""
         with Session(self._connection) as session:
             found = [*session.scalars(select(RunRow).order_by(RunRow.started, RunRow.id))]
             session.expunge_all()
         return found
 
     def models(self) -> set[str]:
-        """Of all cells."""
+        """Return the models of all cells."""
         return set(self._connection.scalars(select(CellRow.model).distinct()))
 
     def records(self, run: int) -> list[CellRecord]:
-        """The cells of a run, in the order they were decided."""
+        """Return the cells of a run, in the order they were decided."""
         columns = [column for column in CellRow.__table__.columns if column.name != "id"]
-        query = select(*columns).where(repeats.of_run(run)).order_by(CellRow.id)
+        query = select(*columns).where(of_run(run)).order_by(CellRow.id)
         return [cell_record(row) for row in self._connection.execute(query)]
 
     def makers(self, observations: Collection[int]) -> dict[int, set[int]]:
-        """The runs that made these observations."""
+        """Group these observations by the run that made them."""
         found: dict[int, set[int]] = {}
-        wanted = sorted(observations)
-        for start in range(0, len(wanted), _CHUNK):
-            chunk = wanted[start : start + _CHUNK]
+        for chunk in chunked(observations):
             query = select(ObservationRow.run, ObservationRow.id).where(ObservationRow.id.in_(chunk))
             for run, number in self._connection.execute(query):
                 found.setdefault(run, set()).add(number)
         return found
 
     def observed(self, runs: Collection[int], kind: str) -> dict[int, set[int]]:
-        """By run the observations of a kind that it made."""
+        """Group the observations of a kind by the run that made them."""
         query = select(ObservationRow.run, ObservationRow.id).where(ObservationRow.kind == kind)
         found: dict[int, set[int]] = {}
         for run, number in self._connection.execute(query):
@@ -78,12 +68,8 @@ class StoreReader:
         return found
 
     def observations(self, run: int, only: Collection[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Number and columns of what a run observed."""
-        chunks: Iterable[Any] = [None]
-        if only is not None:
-            wanted = sorted(only)
-            chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
-        for chunk in chunks:
+        """Yield number and columns of a run's observations."""
+        for chunk in [None] if only is None else chunked(only):
             query = select(*_OBSERVED).where(ObservationRow.run == run)
             if chunk is not None:
                 query = query.where(ObservationRow.id.in_(chunk))
@@ -93,19 +79,17 @@ class StoreReader:
                 yield columns.pop("id"), columns
 
     def resolutions(self, run: int) -> list[dict[str, Any]]:
-        columns = ("name", "as_of", "request", "resolver", "find_links", "lock")
-        query = select(*(getattr(ResolutionRow, name) for name in columns)).where(ResolutionRow.run == run)
-        return [dict(row._mapping) for row in self._connection.execute(query)]
+        return self._rows(_RESOLUTION, ResolutionRow.run == run)
 
     def lock(self, digest: str) -> dict[str, Any]:
-        columns = ("role", "python", "outcome", "body", "explanation")
-        query = select(*(getattr(LockRow, name) for name in columns)).where(LockRow.digest == digest)
-        return dict(self._connection.execute(query).one()._mapping)
+        (found,) = self._rows(_LOCK, LockRow.digest == digest)
+        return found
 
     def blames(self, run: int) -> list[dict[str, Any]]:
-        columns = ("cell", "created", "story", "picture")
-        query = select(*(getattr(BlameRow, name) for name in columns)).where(BlameRow.run == run)
-        return [dict(row._mapping) for row in self._connection.execute(query)]
+        return self._rows(_BLAME, BlameRow.run == run)
+
+    def _rows(self, columns: Iterable[ColumnElement[Any]], condition: ColumnElement[bool]) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._connection.execute(select(*columns).where(condition)).mappings()]
 
     def all_comparisons(self) -> Iterator[tuple[str, dict[str, Any]]]:
         query = select(ComparisonRow.key, ComparisonRow.value)
@@ -113,20 +97,20 @@ class StoreReader:
             yield row.key, row.value
 
 
-class Writer(StoreReader):
-    """Adds to a store what came from elsewhere."""
+class StoreWriter(StoreReader):
+    """Adds runs of another store."""
 
     def add_run(
         self,
         uid: str,
-        of_run: Sequence[RunPart],
+        parts: Sequence[RunPart],
         resolution: str,
         as_of: dt.date | None,
         drift: Mapping[str, Any] | None,
     ) -> int:
         number = self._connection.scalar(
             insert(RunRow).returning(RunRow.id),
-            {"uid": uid, **_run_columns(of_run, resolution, as_of, drift)},
+            {"uid": uid, **_run_columns(parts, resolution, as_of, drift)},
         )
         assert isinstance(number, int)
         return number
@@ -134,30 +118,30 @@ class Writer(StoreReader):
     def set_run(
         self,
         number: int,
-        of_run: Sequence[RunPart],
+        parts: Sequence[RunPart],
         resolution: str,
         as_of: dt.date | None,
         drift: Mapping[str, Any] | None,
     ) -> None:
-        columns = _run_columns(of_run, resolution, as_of, drift)
+        columns = _run_columns(parts, resolution, as_of, drift)
         self._connection.execute(update(RunRow).where(RunRow.id == number).values(**columns))
 
     def add_observations(self, run: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Their numbers, in the same order."""
+        """Add observations; return their numbers, in the same order."""
         if not rows:
             return []
         query = insert(ObservationRow).returning(ObservationRow.id, sort_by_parameter_order=True)
         return [*self._connection.scalars(query, [{"run": run, **row} for row in rows])]
 
-    def add_cells(self, run: int, cells: Sequence[CellRecord]) -> None:
-        if cells:
-            self._connection.execute(insert(CellRow), [cell_columns(run, item) for item in cells])
+    def add_cells(self, run: int, records: Sequence[CellRecord]) -> None:
+        if records:
+            self._connection.execute(insert(CellRow), [cell_columns(run, item) for item in records])
 
-    def forget_cells(self, run: int, cells: Collection[str]) -> None:
-        repeats.forget(self._connection, run, cells)
+    def remove_cells(self, run: int, ids: Collection[str]) -> None:
+        remove_cells(self._connection, run, ids)
 
     def add_lock(self, digest: str, columns: Mapping[str, Any]) -> None:
-        """Unless it is there."""
+        """Add a lock, unless it is there."""
         if self._connection.scalar(select(LockRow.digest).where(LockRow.digest == digest)) is None:
             self._connection.execute(insert(LockRow), {"digest": digest, **columns})
 
@@ -173,13 +157,9 @@ class Writer(StoreReader):
 
     def comparisons(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
-        wanted = sorted(keys)
-        for start in range(0, len(wanted), _CHUNK):
-            query = select(ComparisonRow.key, ComparisonRow.value)
-            for key, value in self._connection.execute(
-                query.where(ComparisonRow.key.in_(wanted[start : start + _CHUNK]))
-            ):
-                found[key] = value
+        for chunk in chunked(keys):
+            query = select(ComparisonRow.key, ComparisonRow.value).where(ComparisonRow.key.in_(chunk))
+            found.update((key, value) for key, value in self._connection.execute(query))
         return found
 
     def add_comparisons(self, values: Mapping[str, Mapping[str, Any]]) -> None:
@@ -191,28 +171,12 @@ class Writer(StoreReader):
         self._connection.execute(update(ComparisonRow).where(ComparisonRow.key == key).values(value=dict(value)))
 
 
-class Exchange:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @contextmanager
-    def reading(self) -> Iterator[StoreReader]:
-        with self._engine.connect() as connection:
-            yield StoreReader(connection)
-
-    @contextmanager
-    def writing(self) -> Iterator[Writer]:
-        """All that is written in the block, or nothing of it."""
-        with self._engine.begin() as connection:
-            yield Writer(connection)
-
-
 def _run_columns(
-    of_run: Sequence[RunPart], resolution: str, as_of: dt.date | None, drift: Mapping[str, Any] | None
+    parts: Sequence[RunPart], resolution: str, as_of: dt.date | None, drift: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     return {
-        **parts.together(of_run),
-        "parts": [parts.to_json(part) for part in of_run],
+        **combined(parts),
+        "parts": [part_to_json(part) for part in parts],
         "resolution": resolution,
         "as_of": as_of,
         # A JSON null would count as a report.

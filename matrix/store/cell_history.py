@@ -1,4 +1,4 @@
-"""Which cells came to rest on which observations, run by run: the bones of history, quick to read whole."""
+"""Bulk queries over the cells of many runs, for timelines: row numbers, without what only a view of one cell needs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Engine, String, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from matrix.store import repeats
-from matrix.store.cell_rows import cell_record
+from matrix.store.cells import cell_record, of_run
+from matrix.store.queries import chunked
 from matrix.store.records import CellRecord
 from matrix.store.schema import CellRow, RepeatRow, RunRow
 
-_CHUNK = 500
-# So many rows are fetched at once.
+# Rows fetched at once.
 _FETCHED = 20_000
 
 
-class Decided(NamedTuple):
-    """A cell of a run. `row` is its record in the database, which `origin`, this run or an earlier one, made."""
+class CellOfRun(NamedTuple):
+    """A cell of a run. `row` is its row in the database, made by the run `origin`: this one, or one that it repeats."""
 
     run: int
     origin: int
@@ -27,9 +26,9 @@ class Decided(NamedTuple):
     cell: str
 
 
-class Rest(NamedTuple):
-    """What a cell came to rest on, and the numbers of the runs in which it did. `row` is a record in the database that
-    says so, made by the run `origin`; None: by any of them."""
+class ObservedCell(NamedTuple):
+    """The observations of a cell, and the numbers of the runs that have these same ones. `row` is one such row in the
+    database, made by the run `origin`, or by any of the runs where that is None."""
 
     cell: str
     export: int
@@ -40,26 +39,25 @@ class Rest(NamedTuple):
     origin: int | None
 
 
-class Decisions:
-    """Cells by number of their row, without what only a view of one cell needs."""
+class CellHistory:
+    """The cells of all runs."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def each(self, runs: Collection[int]) -> Iterator[Decided]:
-        """Every cell that these runs decided, older runs first."""
+    def each(self, runs: Collection[int]) -> Iterator[CellOfRun]:
+        """Yield every cell that these runs decided, older runs first."""
         with self._engine.connect() as connection:
             ordered = select(RunRow.id).where(RunRow.id.in_(sorted(runs))).order_by(RunRow.started, RunRow.id)
-            # One by one: an index knows the rows of a run, and none their order in time.
+            # One run at a time: there is an index for the rows of a run, none for their order in time.
             for run in connection.scalars(ordered).all():
-                query = select(CellRow.run, CellRow.id, CellRow.cell).where(CellRow.base.is_(None), repeats.of_run(run))
+                query = select(CellRow.run, CellRow.id, CellRow.cell).where(CellRow.base.is_(None), of_run(run))
                 for origin, row, cell in connection.execution_options(yield_per=_FETCHED).execute(query):
-                    yield Decided(run, origin, row, cell)
+                    yield CellOfRun(run, origin, row, cell)
 
-    def together(self, runs: Collection[int]) -> Iterator[Rest]:
-        """What the cells of these runs rest on: runs with the same observations of a cell at once, for there may be
-        millions. Cells that a search did something for come row by row, because in every run it may have done
-        something else."""
+    def grouped(self, runs: Collection[int]) -> Iterator[ObservedCell]:
+        """Yield the cells of these runs, one item for all runs with the same observations: there may be millions of
+        rows. Cells with records of a search are yielded row by row, because these may differ from run to run."""
         numbers = sorted(runs)
         known = (CellRow.cell, CellRow.export, CellRow.reference, CellRow.convert)
         searched = select(CellRow.base).where(CellRow.base.is_not(None))
@@ -75,34 +73,32 @@ class Decisions:
         repeated = select(*known, CellRow.id, again.c.runs, CellRow.run).where(CellRow.base.is_(None))
         with self._engine.connect() as connection:
             for cell, export, reference, convert, row, run in connection.execute(alone):
-                yield Rest(cell, export, reference, convert, row, (run,), run)
+                yield ObservedCell(cell, export, reference, convert, row, (run,), run)
             for *facts, listed in connection.execute(grouped.where(CellRow.cell.not_in(searched))):
-                yield Rest._make((*facts, _numbers(listed), None))
+                yield ObservedCell._make((*facts, _numbers(listed), None))
             for *facts, listed, origin in connection.execute(repeated.join(again, again.c.cell == CellRow.id)):
-                yield Rest._make((*facts, _numbers(listed), origin))
+                yield ObservedCell._make((*facts, _numbers(listed), origin))
 
     def searched(self, runs: Collection[int]) -> dict[tuple[int, str], tuple[int, ...]]:
-        """By run and cell the rows of what a search did for it; the run is the one that made those rows."""
+        """Map run and cell to the rows of the searches for it; the run is the one that made those rows."""
         shown = set(runs)
         repeated = select(RepeatRow.cell).where(RepeatRow.run.in_(sorted(runs)))
         query = select(CellRow.run, CellRow.base, CellRow.id).where(CellRow.base.is_not(None)).order_by(CellRow.id)
         found: dict[tuple[int, str], tuple[int, ...]] = {}
         with self._engine.connect() as connection:
             again = set(connection.scalars(repeated))
-            # Of few cells of few runs anything was searched: which of them count is quicker to see here.
+            # Searches are few: filtering them here is faster than in the query.
             for run, base, row in connection.execute(query):
                 if base is not None and (run in shown or row in again):
                     found[run, base] = (*found.get((run, base), ()), row)
         return found
 
     def records(self, rows: Iterable[int]) -> dict[int, CellRecord]:
-        """The records of these rows, whole."""
-        wanted = sorted(set(rows))
+        """Map these rows to their complete records."""
         found = {}
         columns = select(*CellRow.__table__.columns)
         with self._engine.connect() as connection:
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
+            for chunk in chunked(rows):
                 for row in connection.execute(columns.where(CellRow.id.in_(chunk))):
                     found[row.id] = cell_record(row)
         return found
