@@ -20,12 +20,12 @@ class SinceGood:
 
     @cached_property
     def regressions(self) -> list[Regression]:
-        """Those that stand, newest first."""
+        """The open regressions, newest first."""
         return self.history.regressions()
 
     @property
     def new(self) -> list[Regression]:
-        """Those that began with this run."""
+        """The regressions that began with this run."""
         return [found for found in self.regressions if found.new]
 
     @property
