@@ -24,7 +24,7 @@ from matrix.core.untrusted import tail
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
 from matrix.environments.stamp import installed_in, read_stamp, write_stamp
-from matrix.environments.worker_env import WORKER
+from matrix.environments.worker_client import WORKER, worker_variables
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock
@@ -33,10 +33,6 @@ from matrix.table.model import Limits
 
 # Raise it when environments built by an older version of this file must not be used any more.
 _RECIPE = "1"
-
-# What a worker may see of the driver's surroundings. PYTHONDONTWRITEBYTECODE is left out on purpose: without .pyc
-# files importing TensorFlow takes three times as long, every time.
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
 # Address space is not memory: TensorFlow maps far more than it touches. The watch on resident memory is the limit
 # proper, the kernel's limit on data only has to stop a single huge allocation before it hurts the machine.
@@ -168,12 +164,6 @@ class VenvEngine:
         # TensorFlow leaves a file behind for every function it traces; here they go with the worker's folder.
         scratch = outbox.with_name("tmp")
         scratch.mkdir(exist_ok=True)
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        env |= {
-            **WORKER,
-            "VIRTUAL_ENV": environment.place,
-            "TMPDIR": str(scratch),
-        }
         # Beside the outbox, not in it: what lies there is the worker's, and may be a link to anywhere.
         printed = outbox.with_name("worker.log")
         with printed.open("wb") as log:
@@ -182,7 +172,7 @@ class VenvEngine:
                     *(str(Path(environment.place) / "bin" / "python"), str(self._worker), work.module),
                     *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
                 ],
-                env=env,
+                env=worker_variables(**WORKER, VIRTUAL_ENV=environment.place, TMPDIR=str(scratch)),
                 cwd=outbox,
                 stdin=subprocess.PIPE,
                 stdout=log,

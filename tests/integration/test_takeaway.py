@@ -253,13 +253,13 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(either: Program) -> None:
     (either.data / "model.tf" / "precious.txt").write_text("mine")
     before = sorted(either.data.rglob("*"))
     for arguments, words in (
-        (["missing.onnx"], "no file"),
-        (["text.onnx"], "no ONNX model"),
-        (["empty.onnx"], "no ONNX model"),
+        (["missing.onnx"], "not a file"),
+        (["text.onnx"], "not an ONNX model"),
+        (["empty.onnx"], "not an ONNX model"),
         (["/etc/hostname"], "outside"),
         (["model.onnx"], "--overwrite"),
         (["model.onnx", "--output", "../elsewhere"], "outside"),
-        (["open.onnx", "--inputs", "text.onnx"], "no .npz"),
+        (["open.onnx", "--inputs", "text.onnx"], "not an .npz"),
     ):
         done = either(*arguments)
         assert done.code == 2 and words in done.err and done.err.count("\n") == 1, (arguments, done.err)

@@ -36,7 +36,7 @@ from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
-from matrix.environments.worker_env import WORKER
+from matrix.environments.worker_client import WORKER
 from matrix.families.packages import telling_packages
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock, read_locks

@@ -12,7 +12,7 @@ from typing import Any
 from packaging.version import Version
 
 from matrix.core.converter_code import ConverterCode
-from matrix.environments.worker_env import WORKER
+from matrix.environments.worker_client import WORKER
 from matrix.execution.declared_inputs import completed_inputs
 from matrix.execution.inputs import make_inputs
 from matrix.execution.job_types import CARRIED, JOB_TYPES

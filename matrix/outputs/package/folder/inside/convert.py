@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Convert the model to TensorFlow as it was measured, and compare the numbers.
 
-The conversion itself is described in toolkit/conversion.json; each of its passes runs in the environment it was
-measured in. Any Python from 3.6 on runs this file, with nothing but the standard library. It exits with 0 for a match
-and nothing else, with 1 for a conversion that failed or differs, with 2 for a mistake in how it was called.
+toolkit/conversion.json describes the conversion; each of its passes runs in the environment it was measured in. This
+file needs Python 3.6 or newer, and nothing but the standard library. It exits with 0 for a match only, with 1 if the
+conversion failed or its numbers differ, with 2 if an option or file has to be corrected first.
 """
 import argparse
 import hashlib
@@ -15,21 +15,22 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOOLKIT = os.path.join(HERE, "toolkit")
+sys.path.insert(0, TOOLKIT)
+
+from worker_client import WorkerJob, worker_variables  # noqa: E402
+
 REPORT, LOG, WORK, GIVEN = "report.json", "log.txt", "work", "given"
 
-# Made by tools, and never what a model is imported from.
+# Made by tools; no model is imported from them.
 LEFT_OUT = ("__pycache__", "node_modules")
 
-# What a pass may see of the surroundings.
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
-
-class Unusable(Exception):
-    """Said in one sentence; nothing was converted."""
+class WrongUsage(Exception):
+    """An option or a file that the user has to correct first; nothing was converted."""
 
 
 class Failed(Exception):
-    """A pass that did not come to its end."""
+    """A pass that failed or crashed, or numbers that cannot be compared."""
 
 
 def main():
@@ -42,11 +43,11 @@ def main():
         check_trust(conversion, options)
         claim(options.output)
         return convert(conversion, options, pythons)
-    except Unusable as mistake:
-        say(str(mistake))
+    except WrongUsage as error:
+        say(str(error))
         return 2
-    except OSError as problem:
-        say("%s: %s" % (problem.filename or "a file", problem.strerror or problem))
+    except OSError as error:
+        say("%s: %s" % (error.filename or "a file", error.strerror or error))
         return 1
     except KeyboardInterrupt:
         say("interrupted")
@@ -80,9 +81,9 @@ def convert(conversion, options, pythons):
 
 
 def conclude(conversion, document):
-    """One sentence; sets `match`."""
+    """Return the result in one sentence, and set `match`."""
     if "failure" in document:
-        return "NOT CONVERTED: %s; what was printed is in %s" % (document["failure"], LOG)
+        return "NOT CONVERTED: %s; see %s" % (document["failure"], LOG)
     wrong = [item for item in document["comparisons"] if item["wrong"]]
     if wrong:
         return "MISMATCH: %s: %s" % (wrong[0]["what"], wrong[0]["wrong"])
@@ -99,23 +100,20 @@ def conclude(conversion, document):
 
 
 def run(step, conversion, python, output, log, notes):
-    """One pass in a process of its own. Raises Failed. Returns what is worth keeping of its report."""
+    """Run one pass in its own process, and return what is worth keeping of its report. Raises Failed."""
     name = step["pass"]
-    inbox, outbox = os.path.join(output, WORK, "inbox"), os.path.join(output, WORK, "outbox")
     shutil.rmtree(os.path.join(output, WORK), ignore_errors=True)
-    os.makedirs(os.path.join(inbox, "job"))
-    os.makedirs(outbox)
+    job = WorkerJob(os.path.join(output, WORK))
     for place, source in step["takes"].items():
-        places = os.path.join(output, GIVEN, source), os.path.join(output, source)
-        copy(places, os.path.join(inbox, "job", place))
-    spec = {"schema": 1, "job": name, "folder": "job", "params": step["params"]}
-    write_json(os.path.join(inbox, "job.json"), spec)
-    open(os.path.join(inbox, "stop"), "w").close()
-    command = [python, os.path.join(TOOLKIT, "converter", "worker.py"), step["module"], "--inbox", inbox, "--outbox", outbox]
-    status = call(command, conversion, outbox, log, name)
-    folder = os.path.join(outbox, "job")
-    add_to(log, os.path.join(folder, name + ".log"))
-    report = read_json(os.path.join(folder, name + ".json")) or {}
+        copy([os.path.join(output, GIVEN, source), os.path.join(output, source)], os.path.join(job.given, place))
+    command = [python, os.path.join(TOOLKIT, "converter", "worker.py"), step["module"]]
+    begin(log, name)
+    try:
+        status = job.run(command, step["params"], variables(conversion, job.scratch), log)
+    except OSError as error:
+        raise Failed("%s did not start: %s" % (python, error.strerror))
+    add_to(log, os.path.join(job.made, name + ".log"))
+    report = job.report(name) or {}
     error = report.get("error")
     if error:
         log.write(error["traceback"].encode("utf-8", "replace"))
@@ -126,37 +124,45 @@ def run(step, conversion, python, output, log, notes):
     found = differing(step["role"], report["versions"], conversion["packages"][step["role"]])
     notes.extend(note for note in found if note not in notes)
     for made, target in step["leaves"].items():
-        move(os.path.join(folder, made), os.path.join(output, target))
+        move(os.path.join(job.made, made), os.path.join(output, target))
     return {"pass": name, "facts": report["facts"], "versions": report["versions"]}
 
 
-def call(command, conversion, folder, log, name):
-    """The exit status. What C code prints before or after the pass is in the log too."""
-    environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
-    environ.update(conversion["environ"], TMPDIR=folder)
-    log.write(("=== %s\n" % name).encode())
-    log.flush()
+def call(words, conversion, python, folder, log, name):
+    """Run compare_numbers.py, and return its exit status. Raises Failed."""
+    begin(log, name)
+    command = [python, os.path.join(TOOLKIT, "compare_numbers.py")] + words
+    environ = variables(conversion, folder)
     try:
         return subprocess.call(command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    except OSError as problem:
-        raise Failed("%s did not start: %s" % (command[0], problem.strerror))
+    except OSError as error:
+        raise Failed("%s did not start: %s" % (python, error.strerror))
+
+
+def begin(log, name):
+    log.write(("=== %s\n" % name).encode())
+    log.flush()
+
+
+def variables(conversion, scratch):
+    return worker_variables(**dict(conversion["environ"], TMPDIR=scratch))
 
 
 def compare(conversion, python, output, log):
-    """What compare_numbers.py says of each file of outputs, in a Python that has numpy."""
+    """Return the comparison of each file of outputs, made in a Python that has numpy. Raises Failed."""
     rule = os.path.join(output, WORK, "rule.json")
     result = os.path.join(output, WORK, "result.json")
     write_json(rule, conversion["tolerances"])
     names = [name for name, _ in conversion["compared"]]
     files = [os.path.join(output, name) for name in ["expected.npz"] + names]
-    command = [python, os.path.join(TOOLKIT, "compare_numbers.py"), "compare", rule, result] + files
-    if call(command, conversion, output, log, "compare") != 0:
+    if call(["compare", rule, result] + files, conversion, python, output, log, "compare") != 0:
         raise Failed("the numbers could not be compared")
-    return [dict(item, what=what) for item, (_, what) in zip(read_json(result), conversion["compared"])]
+    with open(result, encoding="utf-8") as file:
+        return [dict(item, what=what) for item, (_, what) in zip(json.load(file), conversion["compared"])]
 
 
 def lay_out(conversion, options, pythons, log):
-    """Put what the user gave, or what was drawn, where the passes look for it."""
+    """Put the user's files and the drawn inputs where the passes look for them. Raises WrongUsage and Failed."""
     given = os.path.join(options.output, GIVEN)
     if os.path.isdir(os.path.join(TOOLKIT, "given")):
         for name in os.listdir(os.path.join(TOOLKIT, "given")):
@@ -166,9 +172,8 @@ def lay_out(conversion, options, pythons, log):
         target = os.path.join(given, item["place"])
         if item["place"].endswith(".npz"):
             os.makedirs(given, exist_ok=True)
-            command = [pythons["converter"], os.path.join(TOOLKIT, "compare_numbers.py"), "gather", path, target]
-            if call(command, conversion, given, log, option) != 0:
-                raise Unusable("%s is no .npz file of plain arrays, or could not be read" % path)
+            if call(["gather", path, target], conversion, pythons["converter"], given, log, option) != 0:
+                raise WrongUsage("%s is not an .npz file of plain arrays, or cannot be read" % path)
             shutil.copyfile(target, os.path.join(options.output, item["place"]))
         else:
             copy([path], target)
@@ -182,11 +187,11 @@ def check_files(conversion, options):
     for option in conversion["user"]:
         path = given_path(options, option)
         if not os.path.exists(path):
-            raise Unusable("%s is not there; say where it is now: --%s" % (path, option))
+            raise WrongUsage("%s does not exist; say where it is now: --%s" % (path, option))
 
 
 def copy(places, target):
-    """A file or a folder, from the first place where there is one; without any nothing is copied."""
+    """Copy the file or folder at the first of these places that exists; copy nothing if none does."""
     source = next((path for path in places if os.path.exists(path)), None)
     if source is None:
         return
@@ -205,13 +210,13 @@ def copy(places, target):
 
 
 def wanted(place, name):
-    """Whether a folder of source is part of it: neither hidden, nor a cache, nor a virtual environment."""
+    """Whether a folder of source is neither hidden, nor a cache, nor a virtual environment."""
     hidden = name.startswith(".") or name in LEFT_OUT
     return not hidden and not os.path.exists(os.path.join(place, name, "pyvenv.cfg"))
 
 
 def differing(role, installed, locked):
-    """What an environment has that its requirements do not say."""
+    """Return a note on packages whose versions are not those measured, if there are any."""
     wrong = sorted(name for name in locked if installed.get(name) != locked[name])
     if not wrong:
         return []
@@ -225,41 +230,41 @@ def note_another_file(conversion, output, notes):
     with open(os.path.join(output, "model.onnx"), "rb") as file:
         same = hashlib.sha256(file.read()).hexdigest() == conversion["model_onnx_sha256"]
     if not same:
-        notes.append("model.onnx is not byte for byte the one that was measured: other weights, or another machine")
+        notes.append("model.onnx is not byte for byte the one measured: other weights, or another machine")
 
 
 def check_trust(conversion, options):
     for step in conversion["steps"]:
         checkpoint = step["params"].get("checkpoint") or {}
         if checkpoint.get("trusted") and not (options.trust_checkpoint or conversion["trusted"]):
-            raise Unusable(
+            raise WrongUsage(
                 "this torch cannot load a checkpoint without running code that may be in it; "
-                "if you know where the file comes from, say so: --trust-checkpoint"
+                "if you trust the file, use --trust-checkpoint"
             )
 
 
 def interpreter(role, conversion, options):
-    """The Python of an environment: as said, or where it usually lies."""
+    """Return the Python of an environment: as given, or from its usual places. Raises WrongUsage."""
     said = getattr(options, role + "_python")
     if said is not None:
         found = shutil.which(said)
         if found is None:
-            raise Unusable("--%s-python %s: there is no such program" % (role, said))
+            raise WrongUsage("--%s-python %s: no such program" % (role, said))
         return os.path.abspath(found)
     places = [os.path.join(HERE, place, "bin", "python") for place in conversion["pythons"][role]]
     for place in places:
         if os.path.exists(place):
             return place
-    raise Unusable(
+    raise WrongUsage(
         "the %s environment is in none of %s; make it as EVIDENCE.md says, or name it: --%s-python PATH"
         % (role, ", ".join(conversion["pythons"][role]), role)
     )
 
 
 def claim(output):
-    """Raises Mistake where the folder holds what this program did not make."""
+    """Make or empty the folder. Raises WrongUsage if it holds files that this program did not write."""
     if os.path.isdir(output) and os.listdir(output) and not os.path.isfile(os.path.join(output, REPORT)):
-        raise Unusable("%s holds other files; name another folder: --output" % output)
+        raise WrongUsage("%s holds other files; choose another folder: --output" % output)
     if os.path.isdir(output):
         for name in os.listdir(output):
             remove(os.path.join(output, name))
@@ -290,15 +295,6 @@ def write_json(path, content):
         json.dump(content, file, indent=1, sort_keys=True)
 
 
-def read_json(path):
-    """None where there is none, or only half of one."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError):
-        return None
-
-
 def first_line(text):
     lines = text.strip().splitlines()
     return lines[0][:300] if lines else "(no message)"
@@ -322,7 +318,7 @@ def parse(conversion):
         "--output", metavar="DIR", type=os.path.abspath, default=os.path.join(HERE, "converted"), help="%(default)s"
     )
     parser.add_argument(
-        "--trust-checkpoint", action="store_true", help="let a checkpoint run code, where torch knows no other way"
+        "--trust-checkpoint", action="store_true", help="let a checkpoint run code, if this torch has no other way"
     )
     return parser.parse_args()
 
