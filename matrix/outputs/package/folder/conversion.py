@@ -1,4 +1,4 @@
-"""The conversion as data: which pass runs where with which parameters, as it was measured."""
+"""The conversion as data: which pass runs in which environment with which parameters, as it was measured."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ SCHEMA = 1
 
 _KEPT = Path(__file__).with_name("inside") / "tflite_kept.py"
 
-# What a user calls kinds of artifact; any other is a saved model.
+# Kinds of artifact in the user's words; any other is a saved model.
 _ARTIFACTS = {TFLITE: "TensorFlow Lite", "keras": "the Keras model"}
 
-# Of the passes that make TensorFlow Lite of another artifact this one has a sibling that keeps what it makes.
+# The pass that makes a TensorFlow Lite model; the one in _KEPT does the same and keeps the model.
 _TFLITE = "converter.stages.tflite"
 
 
 def _compared(made: Family) -> Iterator[tuple[str, str]]:
-    """The files of arrays that the passes leave, in the order of their comparison, and what each is of."""
+    """Yield the files of arrays that the passes leave, in the order of their comparison, and their sources in words."""
     if made.in_memory:
         yield MEMORY, f"{made.title_of(made.runtime)} in memory"
     for loads in made.loads:
@@ -47,27 +47,25 @@ def _compared(made: Family) -> Iterator[tuple[str, str]]:
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """`document` is conversion.json; `modules` are those that run, of `root`, the folder converter/; `inputs` is the
-    .npz of drawn inputs, None where the model has a file of its own. `keeps_tflite`: what keeps a TensorFlow Lite model
-    is there too."""
+    """`document` is conversion.json; `modules` are those of `root`, the folder converter/, that run; `inputs` is the
+    .npz of drawn inputs, None if the model has its own file."""
 
     document: dict[str, Any]
     modules: tuple[str, ...]
     root: Path
-    keeps_tflite: bool
     inputs: bytes | None
 
     def code(self) -> dict[str, bytes]:
-        """{place below toolkit/: content} of the files of converter/ that are needed."""
+        """Return {place below toolkit/: content} of the files of converter/ that are needed."""
         files = ConverterCode(self.root).closure(self.modules)
         made = {f"converter/{path.relative_to(self.root).as_posix()}": path.read_bytes() for path in files}
-        if self.keeps_tflite:
+        if _TFLITE in self.modules:
             made["converter/stages/tflite_kept.py"] = _KEPT.read_bytes()
         return made
 
 
 def make_conversion(choice: Choice) -> Conversion:
-    """Pure but for reading converter/ and, for its paths, where the user's files are."""
+    """Make the conversion of a choice. Raises OSError if converter/ cannot be read."""
     model = _placed(choice.cell.model, choice.root)
     made = choice.family
     steps: list[dict[str, Any]] = []
@@ -99,7 +97,7 @@ def make_conversion(choice: Choice) -> Conversion:
             continue
         if left is not None:
             if left.isdisjoint(loads.loads):
-                # The converter did not make this one of the model, so nothing of it was measured.
+                # The converter did not make this artifact, so it was not measured.
                 continue
             left |= {loads.makes}
         if loads.module == _TFLITE:
@@ -123,12 +121,11 @@ def make_conversion(choice: Choice) -> Conversion:
         "tolerances": dataclasses.asdict(choice.tolerances),
         "model_onnx_sha256": _sha256(choice),
     }
-    keeps_tflite = any(loads.module == _TFLITE for loads in made.loads)
-    return Conversion(document, tuple(modules), choice.code, keeps_tflite, _inputs(choice, model))
+    return Conversion(document, tuple(modules), choice.code, _inputs(choice, model))
 
 
 def _left(choice: Choice) -> set[str] | None:
-    """The kinds of artifact that the converter left, None where that is not on record."""
+    """Return the kinds of artifact that the converter left, None if that was not recorded."""
     passes = choice.result.convert.passes if choice.result.convert is not None else ()
     named = passes[0].facts.get("artifacts") if passes else None
     return set(named) if isinstance(named, list) else None
@@ -142,19 +139,19 @@ def _export_params(choice: Choice, model: ModelSpec) -> tuple[dict[str, Any], li
 
 
 def _names(choice: Choice) -> list[str] | None:
-    """The inputs in the order of forward(), where they were seen."""
+    """Return the inputs in the order of forward(), None if that was not recorded."""
     return [str(item["name"]) for item in choice.result.export.facts.get("given") or ()] or None
 
 
 def _trusted(choice: Choice, model: ModelSpec) -> bool:
-    """Whether the checkpoint may run code. As it was measured: in a cage torch < 2.6 was let load what may. A
-    handed-over folder is no cage, so there convert.py asks for the user's word."""
+    """Whether the checkpoint may run code, as in the measurement: there a sandbox lets torch < 2.6 load such files. The
+    folder is not one, so convert.py asks the user."""
     torch = choice.cell.exporter.torch or choice.converter.packages.get("torch", "0")
     return model.trust or (model.checkpoint is not None and Version(torch) < Version("2.6"))
 
 
 def _read_file(choice: Choice, model: ModelSpec) -> list[dict[str, Any]]:
-    """A user's .onnx file made one file, and what it computes where the user did not say."""
+    """Return the passes that inline a user's .onnx file and, without given outputs, run it."""
     takes = {"model.onnx": "given.onnx", "beside": "beside"}
     if model.reference is not None:
         inspect = _step("inspect", {}, takes | {GIVEN: GIVEN}, {"model.onnx": "model.onnx"})
@@ -174,8 +171,8 @@ def _step(
     leaves: Mapping[str, str],
     work: Pass | None = None,
 ) -> dict[str, Any]:
-    """One pass of a job of this kind. `takes` and `leaves` map names in the pass's folders to names in the result. What
-    `takes` names and is not there is left out: a zoo model has no source."""
+    """Return one pass of a job of this kind. `takes` and `leaves` map names in the pass's folders to names in the
+    result; files of `takes` that do not exist are left out, such as the source of a zoo model."""
     known = JOB_TYPES[kind]
     work = work or known.passes[0]
     return {
@@ -189,13 +186,13 @@ def _step(
 
 
 def _places(folder: str, name: str) -> list[str]:
-    """Where an environment is looked for, relative to the folder: as uv, pip's handbook and tox name it."""
+    """Return the places of an environment, relative to the folder: as uv, pip's documentation and tox name it."""
     prefix = f"{folder}/" if folder else ""
     return [f"{prefix}{place}" for place in (".venv", "venv", "env")] + [f".tox/{name}-python"]
 
 
 def _user_files(model: ModelSpec, external: object) -> dict[str, dict[str, str]]:
-    """What of the user's convert.py takes: {option: {"default", "place", "about"}}."""
+    """Return the user's files that convert.py takes: {option: {"default", "place", "about"}}."""
     found: dict[str, dict[str, str]] = {}
 
     def add(option: str, path: str | None, place: str, about: str) -> None:
@@ -243,7 +240,6 @@ def _inputs(choice: Choice, model: ModelSpec) -> bytes | None:
 
 
 def _sha256(choice: Choice) -> str | None:
-    """Of the file that was converted, so that a user sees whether theirs is byte for byte the same: blobs are named
-    by it."""
+    """Return the hash of the file that was converted, which is the name of its blob."""
     last = choice.result.altered[-1] if choice.result.altered else choice.result.export
     return last.file("model.onnx")
