@@ -56,12 +56,12 @@ def export(
     from matrix.core.errors import StateInUse, UsageError
     from matrix.outputs.interchange.folder import writing
     from matrix.outputs.interchange.outgoing import Export, ExportSelection
-    from matrix.outputs.interchange.privacy import Cleaner, Declared
+    from matrix.outputs.privacy import ExportCleaner, Public
     from matrix.planning.shards import shard_named
 
     part = shard_named(shard) if shard else None
     project = open_project(**options)
-    declared = Declared(frozenset({*(model.id for model in project.stated.models), *include}))
+    public = Public((model.id for model in project.stated.models), include)
     with contextlib.closing(project.state.open_store(store)) as history:
         if any(run.status == "running" for run in history.runs()):
             # Where nobody is at work, it is what a killed driver left: what that had found goes along.
@@ -73,9 +73,8 @@ def export(
         if strange := [name for name in include if name not in known]:
             raise UsageError(f"--include {strange[0]}: no run has a cell of such a model")
         with writing(folder) as out:
-            sent = Export(
-                history, project.stated, declared, Cleaner.of(project.state.root, project.table, history), wanted
-            ).write(out)
+            cleaner = ExportCleaner.of(project.state.root, project.table, history)
+            sent = Export(history, project.stated, public, cleaner, wanted).write(out)
     for number in sent.open:
         click.echo(f"run {number} is still under way and was left out", err=True)
     if sent.kept_back:

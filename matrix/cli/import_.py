@@ -24,11 +24,11 @@ def import_(folders: tuple[Path, ...], store: str | None, **options: Any) -> Non
 
     from matrix.outputs.interchange.folder import Folder
     from matrix.outputs.interchange.incoming import Import
-    from matrix.outputs.interchange.privacy import Cleaner
+    from matrix.outputs.privacy import ExportCleaner
 
     project = open_project(**options)
     with project.state.held(), contextlib.closing(project.state.open_store(store)) as history:
-        taken = Import(history, Cleaner.of(project.state.root, project.table, history)).take_in(
+        taken = Import(history, ExportCleaner.of(project.state.root, project.table, history)).take_in(
             [Folder(folder) for folder in folders]
         )
     click.echo(

@@ -127,7 +127,7 @@ def run(
     from matrix.answers.use_cases import Bounds, RunOptions, execute
     from matrix.core.errors import UsageError
     from matrix.planning.shards import shard_named
-    from matrix.store.parts import UID
+    from matrix.store.parts import check_uid
 
     if locked and resolution != "then":
         raise UsageError("--locked resolves nothing, and now is what is resolved; leave one of them out")
@@ -135,8 +135,8 @@ def run(
         raise UsageError("--blame-runs and --blame-minutes bound --blame, which is missing")
     if blame and resolution == "then":
         raise UsageError("--blame compares now with then; add --resolution now or both")
-    if run_id is not None and not UID.fullmatch(run_id):
-        raise UsageError(f"--run-id {run_id}: use up to 64 letters, digits, dots, dashes and underscores")
+    if run_id is not None:
+        check_uid(run_id)
     part = shard_named(shard) if shard else None
     if part and run_id is None:
         click.echo("without --run-id, the same for all shards, each stays a run of its own", err=True)

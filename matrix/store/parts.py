@@ -11,16 +11,25 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import aliased
 
+from matrix.core.errors import UsageError
 from matrix.store.records import RunPart
 from matrix.store.schema import RunRow
 
-# A run's name on every machine is the name of a folder too.
+# A run's name on every machine is also the name of a folder in an export.
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _ENGINE_CHARACTERS = 20
 
 # What a run is called that is neither under way nor complete, the gravest first.
 _NOT_COMPLETE = ("running", "failed", "killed", "interrupted")
+
+
+def check_uid(uid: str) -> None:
+    """Raise UsageError for a name that no run can have."""
+    if not UID.fullmatch(uid):
+        raise UsageError(
+            f"--run-id {uid}: use at most 64 letters, digits, dots, dashes and underscores, the first a letter or digit"
+        )
 
 
 def utc(moment: dt.datetime) -> dt.datetime:

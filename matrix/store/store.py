@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import Row, func, insert, null, select, update
 from sqlalchemy.orm import Session
 
-from matrix.core.errors import StateInUse, UsageError
+from matrix.core.errors import StateInUse
 from matrix.store import parts, repeats
 from matrix.store.blames import Blames
 from matrix.store.blobs import BlobStore, FolderBlobs
@@ -79,8 +79,8 @@ class Store:
         what was. `part` says which shard of it this is: `shard`, `partition` and `whole` as in Part. Raises StateInUse
         where the same part of it is under way elsewhere, UsageError for a name that no run can have.
         """
-        if uid is not None and not parts.UID.fullmatch(uid):
-            raise UsageError(f"--run-id {uid}: at most 64 letters, digits, '.', '_' and '-', not beginning with '.'")
+        if uid is not None:
+            parts.check_uid(uid)
         begun = RunPart(
             uid=_part_uid(uid, part),
             started=dt.datetime.now(dt.UTC),

@@ -14,9 +14,9 @@ from typing import Any
 
 from matrix.judging.cells import CellResult
 from matrix.outputs.dashboard.observed import Observed
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards, encode, fnv1a
 from matrix.outputs.documents.run import cell as cell_document
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store import RunRecord
 from matrix.table.ids import CellId, RowId
 

@@ -11,8 +11,8 @@ from typing import Any, get_args
 from matrix.history import CellChange, History, Kind
 from matrix.history.why import Why, explain_all
 from matrix.outputs.dashboard.blames import SiteBlame
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store import RunRecord, Store
 from matrix.store.parts import utc
 from matrix.table.ids import CellId

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.shards import SCHEMA, Shards, encode
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store.blobs import BlobStore
 
 HEAD, TAIL = 32 * 1024, 96 * 1024

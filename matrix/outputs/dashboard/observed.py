@@ -8,7 +8,7 @@ from typing import Any
 
 from matrix.outputs.dashboard.environments import Environments
 from matrix.outputs.dashboard.logs import Logs
-from matrix.outputs.dashboard.privacy import SiteCleaner
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store import Observation, PassRecord
 
 # Cells come in the order of their ids, so that those of one export are neighbours.

@@ -8,7 +8,7 @@ from typing import Any
 from matrix.history import History
 from matrix.outputs.dashboard import counting
 from matrix.outputs.dashboard.changes import Changes, ended, started
-from matrix.outputs.dashboard.privacy import Public
+from matrix.outputs.privacy import Public
 from matrix.store import RunRecord, Store
 
 

@@ -39,12 +39,12 @@ from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.logs import Logs
 from matrix.outputs.dashboard.observed import Observed
 from matrix.outputs.dashboard.pages import SINGLE, Pages, copy_assets
-from matrix.outputs.dashboard.privacy import Public, SiteCleaner
 from matrix.outputs.dashboard.schema import json_schema
-from matrix.outputs.dashboard.shards import SCHEMA, Shards, slug
+from matrix.outputs.dashboard.shards import SCHEMA, Shards, encode, slug
 from matrix.outputs.dashboard.tables import SiteTable
 from matrix.outputs.dashboard.tally import RowTally, Tally, tally
 from matrix.outputs.documents.coverage import beside
+from matrix.outputs.privacy import Public, SiteCleaner
 from matrix.outputs.wording.columns import ordered
 from matrix.outputs.wording.words import VERDICTS
 from matrix.store import Store
@@ -77,7 +77,7 @@ class Built:
 
 def build(project: Project, store: Store, wanted: SiteRequest) -> Built:
     """Raises NothingSelected where there is nothing to show, and UsageError for what cannot be as wanted."""
-    cleaner = SiteCleaner(project.state.root, project.table.parent)
+    cleaner = SiteCleaner(project.state.root, project.table.parent, encode)
     public = Public((model.id for model in project.stated.models), wanted.include)
     with replaced(wanted.out) as folder:
         shards = Shards(folder / "data")
@@ -93,7 +93,7 @@ def build(project: Project, store: Store, wanted: SiteRequest) -> Built:
             seen.take(result)
             table.take(result)
 
-        history = read_history(store, Judge(project.config, store), project.locks, take, public, project.has_row)
+        history = read_history(store, Judge(project.config, store), project.locks, take, public.cell, project.has_row)
         _check(history, public, wanted, project)
         logs.close()
         _write(folder, shards, project, store, wanted, history, cells, seen, table, public, cleaner)

@@ -1,36 +1,36 @@
-"""From folders to a store: files first, then all rows in one transaction, so that nothing is ever half taken in."""
+"""Import exports into a store: files first, then all rows in one transaction, so that nothing is half imported."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from pydantic_core import from_json
 from sqlalchemy.exc import IntegrityError
 
-from matrix.outputs.interchange import canonical, forms, union
-from matrix.outputs.interchange import drift_reports as drifted
+from matrix.outputs.interchange import forms, union
 from matrix.outputs.interchange.documents import BLAME, CELL, COMPARISON, OBSERVATION, RESOLUTION
 from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOLUTIONS, Folder, damaged, open_plain
-from matrix.outputs.interchange.privacy import AsItIs, Cleaner
+from matrix.outputs.privacy import AsItIs, Cleaner
 from matrix.store import CellRecord, Store, parts
 from matrix.store.exchange import Writer
 from matrix.store.schema import RunRow
 
-# So many rows are written at once.
+# The number of rows written at once.
 _TOGETHER = 500
 
-# As much as is ever read of a file of arrays.
+# The most that is read of a file of arrays.
 _BLOB_CAP = 2**30
 
 
 @dataclass
 class Taken:
-    """What was new; `more` counts the rest: locks, blames, comparisons, what searches did, parts of known runs.
-    `lacking` are logs that observations speak of, and that are neither here nor in the export."""
+    """Counts of new rows and files; `more` counts the rest: locks, blames, comparisons, searches, parts of known runs.
+    `lacking` counts logs that observations name and that are neither here nor in the export."""
 
     runs: int = 0
     cells: int = 0
@@ -45,7 +45,8 @@ class Taken:
 
 @dataclass
 class StoredRun:
-    """A run as the store has it. `names` are the observations it had before, by number, `clean` is for their texts."""
+    """A run of the store. `names` are the hashes of the observations it had before, by number; `clean` is for their
+    texts."""
 
     row: RunRow
     names: dict[int, str]
@@ -54,7 +55,7 @@ class StoredRun:
 
 @dataclass
 class Import:
-    """`cleaner` is for what was observed on this machine: what comes back is recognised by what was sent."""
+    """`cleaner` is for observations of this machine, so that they are recognised when they come back."""
 
     store: Store
     cleaner: Cleaner
@@ -62,15 +63,15 @@ class Import:
     _rows: dict[int, RunRow] = field(default_factory=dict)
 
     def take_in(self, folders: Iterable[Folder]) -> Taken:
-        """Raises ConfigError, and leaves the store as it was, for anything that no export holds."""
+        """Import the folders. Raises ConfigError, and leaves the store as it was, for content that no export holds."""
         with self.store.exchange.writing() as writer:
             for folder in folders:
                 try:
                     self._folder(writer, folder)
                 except IntegrityError as error:
-                    raise damaged(folder.root, "its files contradict each other: a cell is there twice") from error
+                    raise damaged(folder.root, "its files contradict each other: a cell occurs twice") from error
             if self.taken.files:
-                # Before any row speaks of them; one flush for all.
+                # Before any row names them; one flush for all.
                 os.sync()
         return self.taken
 
@@ -81,7 +82,7 @@ class Import:
                     raise damaged(path, f"more than {_BLOB_CAP // 2**20} MB")
                 added = self.store.blobs.add(name, stream)
             if added is None:
-                raise damaged(path, "its content is not what its name says")
+                raise damaged(path, "its content does not match its name")
             self.taken.files += added
         known = {row.uid: row for row in writer.runs()}
         self._rows = {row.id: row for row in known.values()}
@@ -89,7 +90,7 @@ class Import:
         numbers: dict[str, int] = {}
         created: dict[str, str] = {}
         of_run: dict[str, StoredRun] = {}
-        # By time, so that numbers tell it too where the store was empty.
+        # By time, so that in an empty store the numbers follow it too.
         order = sorted(found, key=lambda uid: (min(part["started"] for part in found[uid]["parts"]), uid))
         for uid in order:
             of_run[uid] = self._run(writer, known.get(uid), found[uid], created)
@@ -106,7 +107,7 @@ class Import:
             self._comparisons(writer, folder, place)
 
     def _run(self, writer: Writer, row: RunRow | None, form: dict[str, Any], created: dict[str, str]) -> StoredRun:
-        """The run's row, new or brought up to date."""
+        """Add the run, or bring its row up to date."""
         if row is None:
             of_run = [parts.from_json(part) for part in form["parts"]]
             number = writer.add_run(form["uid"], of_run, form["resolution"], _day(form["as_of"]), form["drift"])
@@ -114,10 +115,10 @@ class Import:
             return StoredRun(RunRow(id=number, uid=form["uid"]), {}, AsItIs())
         clean = self._cleaner(row)
         theirs = {part["uid"]: part for part in form["parts"]}
-        report = drifted.of_cells(clean.value(row.drift), lambda _: True) if row.drift is not None else None
+        report = union.drift_of_cells(clean.data(row.drift), lambda _: True) if row.drift is not None else None
         mine = forms.run_form(row, lambda text: text, report)
         for part in mine["parts"]:
-            # Its command line may have lost a private model on the way out; it is the same part all the same.
+            # Its command line may have lost a private model on the way out; it is still the same part.
             command = theirs.get(part["uid"], part)["command"]
             if {**part, "command": command} == theirs.get(part["uid"]):
                 part["command"] = command
@@ -141,9 +142,9 @@ class Import:
         return self.cleaner if forms.is_ours(row) else AsItIs()
 
     def _name(self, columns: Mapping[str, Any], clean: Cleaner, created: dict[str, str]) -> str:
-        """The hash of an observation that the store has."""
+        """Return the hash of an observation that the store has."""
         form = forms.observation_form(columns, clean)
-        name = canonical.content(canonical.line(form))
+        name = forms.content(forms.line(form))
         created[name] = form["created"]
         return name
 
@@ -162,9 +163,9 @@ class Import:
 
         for number, line, _ in folder.lines(place, OBSERVATION):
             form = from_json(line)
-            if canonical.line(form) != line:
-                raise damaged(folder.root / place, "not as an export writes it", number)
-            name = canonical.content(line)
+            if forms.line(form) != line:
+                raise damaged(folder.root / place, "it differs from the form that an export writes", number)
+            name = forms.content(line)
             created[name] = form["created"]
             if name in there:
                 numbers[name] = there[name]
@@ -194,20 +195,21 @@ class Import:
 
         for number, _, read in folder.lines(place, CELL):
             form = read.model_dump()
-            _tuples_to_lists(form)
+            for item in form["searched"]:
+                item["changes"] = [list(change) for change in item["changes"]]
             if form["cell"] == before:
-                raise damaged(folder.root / place, f"{before} is there twice", number)
+                raise damaged(folder.root / place, f"{before} occurs twice", number)
             before = form["cell"]
             if missing := union.observations_of(form) - numbers.keys():
                 raise damaged(folder.root / place, f"no observation {min(missing)} in this folder", number)
             if form["decided"] is None and not form["searched"]:
-                raise damaged(folder.root / place, "nothing is said of this cell", number)
+                raise damaged(folder.root / place, "the cell has neither a decision nor a search", number)
             if (mine := there.get(form["cell"])) is not None:
                 if union.cell(mine, form, created) == mine:
                     continue
                 outdated += [form["cell"]] if mine["decided"] else []
                 outdated += [item["cell"] for item in mine["searched"]]
-            waiting += forms.cell_records(form, numbers.__getitem__)
+            waiting += forms.cell_records(form, numbers)
             self.taken.cells += form["decided"] is not None
             self.taken.more += form["decided"] is None
             if len(waiting) >= _TOGETHER:
@@ -217,7 +219,7 @@ class Import:
     def _there(
         self, writer: Writer, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
     ) -> dict[str, dict[str, Any]]:
-        """The cells that the store has of the run, in the form of the files."""
+        """Return the cells that the store has of the run, in the form of the files."""
         records = writer.records(known.row.id)
         if not records:
             return {}
@@ -227,11 +229,8 @@ class Import:
             clean = self._cleaner(self._rows[run])
             for number, columns in writer.observations(run, missing):
                 names[number] = self._name(columns, clean, created)
-
-        def name(number: int | None) -> str | None:
-            return None if number is None else names[number]
-
-        return {cell: forms.cell_form(cell, of_cell, name) for cell, of_cell in forms.units(records).items()}
+        named = names.__getitem__
+        return {cell: forms.cell_form(cell, of_cell, named) for cell, of_cell in forms.units(records).items()}
 
     def _resolutions(self, writer: Writer, folder: Folder, known: StoredRun, digests: set[str]) -> None:
         place = f"runs/{known.row.uid}/{RESOLUTIONS}"
@@ -241,14 +240,15 @@ class Import:
             if form["lock"] not in digests:
                 raise damaged(folder.root / place, f"no lock {form['lock']} in this folder", number)
             mine = there.get(form["name"])
-            if mine is not None and union.larger(canonical.line(mine), line) == canonical.line(mine):
+            # Of two that cannot both be right, neither is known to be the later one: the larger line counts.
+            if mine is not None and forms.line(mine) >= line:
                 continue
             writer.set_resolution(known.row.id, {**form, "as_of": _day(form["as_of"])}, new=mine is None)
             there[form["name"]] = form
             self.taken.more += 1
 
     def _blames(self, writer: Writer, folder: Folder, known: StoredRun) -> None:
-        there = {canonical.line(forms.blame_form(item, known.clean)) for item in writer.blames(known.row.id)}
+        there = {forms.line(forms.blame_form(item, known.clean)) for item in writer.blames(known.row.id)}
         for _, line, read in folder.lines(f"runs/{known.row.uid}/{BLAMES}", BLAME):
             if line in there:
                 continue
@@ -260,8 +260,9 @@ class Import:
             )
 
     def _comparisons(self, writer: Writer, folder: Folder, place: str) -> None:
-        for chunk in _chunks((line, read) for _, line, read in folder.lines(place, COMPARISON)):
-            new = {read.key: read.value.model_dump() for _, read in chunk}
+        lines = folder.lines(place, COMPARISON)
+        while chunk := [*islice(lines, _TOGETHER)]:
+            new = {read.key: read.value.model_dump() for _, _, read in chunk}
             there = writer.comparisons(new.keys())
             writer.add_comparisons({key: value for key, value in new.items() if key not in there})
             self.taken.more += len(new.keys() - there.keys())
@@ -269,22 +270,6 @@ class Import:
                 if union.comparison(mine, new[key]) != mine:
                     self.taken.more += 1
                     writer.set_comparison(key, new[key])
-
-
-def _tuples_to_lists(form: dict[str, Any]) -> None:
-    for item in form["searched"]:
-        item["changes"] = [list(change) for change in item["changes"]]
-
-
-def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
-    held: list[Any] = []
-    for item in items:
-        held.append(item)
-        if len(held) >= _TOGETHER:
-            yield held
-            held = []
-    if held:
-        yield held
 
 
 def _day(text: str | None) -> dt.date | None:

@@ -26,10 +26,10 @@ from matrix.outputs.dashboard.counting import VerdictCounts
 from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.observed import shortened
 from matrix.outputs.dashboard.pages import Pages
-from matrix.outputs.dashboard.privacy import Public, SiteCleaner
 from matrix.outputs.dashboard.serve import open_server
 from matrix.outputs.dashboard.shards import encode, fnv1a, slug
 from matrix.outputs.dashboard.tally import RowTally
+from matrix.outputs.privacy import Public, SiteCleaner
 from matrix.table import load_config
 
 ENVIRONMENT = "0123456789abcdef0123"
@@ -37,7 +37,7 @@ ENVIRONMENT = "0123456789abcdef0123"
 
 @pytest.fixture
 def cleaner() -> SiteCleaner:
-    return SiteCleaner(Path("/srv/night/.matrix"), Path("/srv/night/checkout"))
+    return SiteCleaner(Path("/srv/night/.matrix"), Path("/srv/night/checkout"), encode)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,12 @@ def test_one_endless_line_takes_no_endless_time(cleaner: SiteCleaner) -> None:
 
 def test_models_of_the_table_and_named_ones_are_public() -> None:
     public = Public(["net"], ["mine"])
-    assert [public(f"{model}/e@9/row") for model in ("net", "mine", "other", "network")] == [True, True, False, False]
+    assert [public.cell(f"{model}/e@9/row") for model in ("net", "mine", "other", "network")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert public.left_out == {"other/e@9/row", "network/e@9/row"}
     assert public.unknown(["mine", "absent"]) == ["absent"]
 
