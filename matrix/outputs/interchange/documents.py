@@ -112,7 +112,7 @@ class Searched(DecidedDocument):
     """A search that was made for a cell."""
 
     cell: Cell
-    changes: list[tuple[str, str]]
+    changes: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     alter: list[Hash]
     expose: Hash | None
     trace: Hash | None

@@ -60,14 +60,13 @@ class Import:
     store: Store
     cleaner: Cleaner
     taken: Taken = field(default_factory=Taken)
-    _rows: dict[int, RunRow] = field(default_factory=dict)
 
     def take_in(self, folders: Iterable[Folder]) -> Taken:
         """Import the folders. Raises ConfigError, and leaves the store as it was, for content that no export holds."""
         with self.store.exchange.writing() as writer:
             for folder in folders:
                 try:
-                    self._folder(writer, folder)
+                    _FolderImport(self.store, self.cleaner, self.taken, writer, folder).take_in()
                 except IntegrityError as error:
                     raise damaged(folder.root, "its files contradict each other: a cell occurs twice") from error
             if self.taken.files:
@@ -75,8 +74,22 @@ class Import:
                 os.sync()
         return self.taken
 
-    def _folder(self, writer: Writer, folder: Folder) -> None:
-        for name, path in folder.blobs():
+
+@dataclass
+class _FolderImport:
+    """One folder. `_numbers` are its observations in the store, `_created` the times of all seen, both by hash."""
+
+    store: Store
+    cleaner: Cleaner
+    taken: Taken
+    writer: Writer
+    folder: Folder
+    _rows: dict[int, RunRow] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _created: dict[str, str] = field(default_factory=dict)
+
+    def take_in(self) -> None:
+        for name, path in self.folder.blobs():
             with open_plain(path) as stream:
                 if os.fstat(stream.fileno()).st_size > _BLOB_CAP:
                     raise damaged(path, f"more than {_BLOB_CAP // 2**20} MB")
@@ -84,33 +97,29 @@ class Import:
             if added is None:
                 raise damaged(path, "its content does not match its name")
             self.taken.files += added
-        known = {row.uid: row for row in writer.runs()}
+        known = {row.uid: row for row in self.writer.runs()}
         self._rows = {row.id: row for row in known.values()}
-        found = {uid: folder.run(uid) for uid in folder.runs()}
-        numbers: dict[str, int] = {}
-        created: dict[str, str] = {}
-        of_run: dict[str, StoredRun] = {}
+        found = [self.folder.run(uid) for uid in self.folder.runs()]
         # By time, so that in an empty store the numbers follow it too.
-        order = sorted(found, key=lambda uid: (min(part["started"] for part in found[uid]["parts"]), uid))
-        for uid in order:
-            of_run[uid] = self._run(writer, known.get(uid), found[uid], created)
-        for uid in order:
-            self._observations(writer, folder, of_run[uid], numbers, created)
-        for digest in folder.locks():
-            writer.add_lock(digest, folder.lock(digest))
-        digests = {*folder.locks()}
-        for uid in order:
-            self._cells(writer, folder, of_run[uid], numbers, created)
-            self._resolutions(writer, folder, of_run[uid], digests)
-            self._blames(writer, folder, of_run[uid])
-        for place in folder.comparisons():
-            self._comparisons(writer, folder, place)
+        found.sort(key=lambda form: (min(part["started"] for part in form["parts"]), form["uid"]))
+        runs = [self._run(known.get(form["uid"]), form) for form in found]
+        for run in runs:
+            self._observations(run)
+        digests = {*self.folder.locks()}
+        for digest in sorted(digests):
+            self.writer.add_lock(digest, self.folder.lock(digest))
+        for run in runs:
+            self._cells(run)
+            self._resolutions(run, digests)
+            self._blames(run)
+        for place in self.folder.comparisons():
+            self._comparisons(place)
 
-    def _run(self, writer: Writer, row: RunRow | None, form: dict[str, Any], created: dict[str, str]) -> StoredRun:
+    def _run(self, row: RunRow | None, form: dict[str, Any]) -> StoredRun:
         """Add the run, or bring its row up to date."""
         if row is None:
             of_run = [parts.from_json(part) for part in form["parts"]]
-            number = writer.add_run(form["uid"], of_run, form["resolution"], _day(form["as_of"]), form["drift"])
+            number = self.writer.add_run(form["uid"], of_run, form["resolution"], _day(form["as_of"]), form["drift"])
             self.taken.runs += 1
             return StoredRun(RunRow(id=number, uid=form["uid"]), {}, AsItIs())
         clean = self._cleaner(row)
@@ -132,144 +141,128 @@ class Import:
             ]
             report = row.drift if united["drift"] == mine["drift"] else united["drift"]
             self.taken.more += 1
-            writer.set_run(row.id, merged, united["resolution"], _day(united["as_of"]), report)
-        names = {}
-        for number, columns in writer.observations(row.id):
-            names[number] = self._name(columns, clean, created)
+            self.writer.set_run(row.id, merged, united["resolution"], _day(united["as_of"]), report)
+        names = {number: self._name(columns, clean) for number, columns in self.writer.observations(row.id)}
         return StoredRun(row, names, clean)
 
     def _cleaner(self, row: RunRow) -> Cleaner:
         return self.cleaner if forms.is_ours(row) else AsItIs()
 
-    def _name(self, columns: Mapping[str, Any], clean: Cleaner, created: dict[str, str]) -> str:
+    def _name(self, columns: Mapping[str, Any], clean: Cleaner) -> str:
         """Return the hash of an observation that the store has."""
         form = forms.observation_form(columns, clean)
         name = forms.content(forms.line(form))
-        created[name] = form["created"]
+        self._created[name] = form["created"]
         return name
 
-    def _observations(
-        self, writer: Writer, folder: Folder, known: StoredRun, numbers: dict[str, int], created: dict[str, str]
-    ) -> None:
+    def _observations(self, known: StoredRun) -> None:
         place = f"runs/{known.row.uid}/{OBSERVATIONS}"
         there = {name: number for number, name in known.names.items()}
         waiting: dict[str, dict[str, Any]] = {}
 
         def flush() -> None:
-            made = writer.add_observations(known.row.id, [*waiting.values()])
+            made = self.writer.add_observations(known.row.id, [*waiting.values()])
             self.taken.observations += len(made)
-            numbers.update(zip(waiting, made, strict=True))
+            self._numbers.update(zip(waiting, made, strict=True))
             waiting.clear()
 
-        for number, line, _ in folder.lines(place, OBSERVATION):
+        for number, line, _ in self.folder.lines(place, OBSERVATION):
             form = from_json(line)
             if forms.line(form) != line:
-                raise damaged(folder.root / place, "it differs from the form that an export writes", number)
+                raise damaged(self.folder.root / place, "it differs from the form that an export writes", number)
             name = forms.content(line)
-            created[name] = form["created"]
+            self._created[name] = form["created"]
             if name in there:
-                numbers[name] = there[name]
+                self._numbers[name] = there[name]
                 continue
-            logs = {record["log"] for record in form["payload"]["passes"]}
-            named = {log for log in logs if log}
-            self.taken.lacking += len(named - self.store.blobs.existing(named))
+            logs = {record["log"] for record in form["payload"]["passes"]} - {""}
+            self.taken.lacking += len(logs - self.store.blobs.existing(logs))
             waiting[name] = {**form, "created": dt.datetime.fromisoformat(form["created"])}
             if len(waiting) >= _TOGETHER:
                 flush()
         flush()
 
-    def _cells(
-        self, writer: Writer, folder: Folder, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
-    ) -> None:
-        place = f"runs/{known.row.uid}/{CELLS}"
-        there = self._there(writer, known, numbers, created)
+    def _cells(self, known: StoredRun) -> None:
+        place = self.folder.root / f"runs/{known.row.uid}/{CELLS}"
+        there = self._there(known)
         waiting: list[CellRecord] = []
         outdated: list[str] = []
         before = ""
 
         def flush() -> None:
-            writer.forget_cells(known.row.id, outdated)
-            writer.add_cells(known.row.id, waiting)
+            self.writer.forget_cells(known.row.id, outdated)
+            self.writer.add_cells(known.row.id, waiting)
             waiting.clear()
             outdated.clear()
 
-        for number, _, read in folder.lines(place, CELL):
+        for number, _, read in self.folder.lines(f"runs/{known.row.uid}/{CELLS}", CELL):
             form = read.model_dump()
-            for item in form["searched"]:
-                item["changes"] = [list(change) for change in item["changes"]]
             if form["cell"] == before:
-                raise damaged(folder.root / place, f"{before} occurs twice", number)
+                raise damaged(place, f"{before} occurs twice", number)
             before = form["cell"]
-            if missing := union.observations_of(form) - numbers.keys():
-                raise damaged(folder.root / place, f"no observation {min(missing)} in this folder", number)
+            if missing := union.observations_of(form) - self._numbers.keys():
+                raise damaged(place, f"no observation {min(missing)} in this folder", number)
             if form["decided"] is None and not form["searched"]:
-                raise damaged(folder.root / place, "the cell has neither a decision nor a search", number)
+                raise damaged(place, "the cell has neither a decision nor a search", number)
             if (mine := there.get(form["cell"])) is not None:
-                if union.cell(mine, form, created) == mine:
+                if union.cell(mine, form, self._created) == mine:
                     continue
                 outdated += [form["cell"]] if mine["decided"] else []
                 outdated += [item["cell"] for item in mine["searched"]]
-            waiting += forms.cell_records(form, numbers)
+            waiting += forms.cell_records(form, self._numbers)
             self.taken.cells += form["decided"] is not None
             self.taken.more += form["decided"] is None
             if len(waiting) >= _TOGETHER:
                 flush()
         flush()
 
-    def _there(
-        self, writer: Writer, known: StoredRun, numbers: Mapping[str, int], created: dict[str, str]
-    ) -> dict[str, dict[str, Any]]:
+    def _there(self, known: StoredRun) -> dict[str, dict[str, Any]]:
         """Return the cells that the store has of the run, in the form of the files."""
-        records = writer.records(known.row.id)
-        if not records:
-            return {}
-        names = {**{number: name for name, number in numbers.items()}, **known.names}
+        records = self.writer.records(known.row.id)
+        names = {**{number: name for name, number in self._numbers.items()}, **known.names}
         wanted = {number for record in records for number in record.observations}
-        for run, missing in writer.makers(wanted - names.keys()).items():
+        for run, missing in self.writer.makers(wanted - names.keys()).items():
             clean = self._cleaner(self._rows[run])
-            for number, columns in writer.observations(run, missing):
-                names[number] = self._name(columns, clean, created)
+            names |= {number: self._name(columns, clean) for number, columns in self.writer.observations(run, missing)}
         named = names.__getitem__
         return {cell: forms.cell_form(cell, of_cell, named) for cell, of_cell in forms.units(records).items()}
 
-    def _resolutions(self, writer: Writer, folder: Folder, known: StoredRun, digests: set[str]) -> None:
+    def _resolutions(self, known: StoredRun, digests: set[str]) -> None:
         place = f"runs/{known.row.uid}/{RESOLUTIONS}"
-        there = {str(item["name"]): forms.resolution_form(item) for item in writer.resolutions(known.row.id)}
-        for number, line, read in folder.lines(place, RESOLUTION):
+        there = {str(item["name"]): forms.resolution_form(item) for item in self.writer.resolutions(known.row.id)}
+        for number, line, read in self.folder.lines(place, RESOLUTION):
             form = read.model_dump()
             if form["lock"] not in digests:
-                raise damaged(folder.root / place, f"no lock {form['lock']} in this folder", number)
+                raise damaged(self.folder.root / place, f"no lock {form['lock']} in this folder", number)
             mine = there.get(form["name"])
             # Of two that cannot both be right, neither is known to be the later one: the larger line counts.
             if mine is not None and forms.line(mine) >= line:
                 continue
-            writer.set_resolution(known.row.id, {**form, "as_of": _day(form["as_of"])}, new=mine is None)
+            self.writer.set_resolution(known.row.id, {**form, "as_of": _day(form["as_of"])}, new=mine is None)
             there[form["name"]] = form
             self.taken.more += 1
 
-    def _blames(self, writer: Writer, folder: Folder, known: StoredRun) -> None:
-        there = {forms.line(forms.blame_form(item, known.clean)) for item in writer.blames(known.row.id)}
-        for _, line, read in folder.lines(f"runs/{known.row.uid}/{BLAMES}", BLAME):
-            if line in there:
-                continue
-            form = read.model_dump()
-            created = dt.datetime.fromisoformat(form["created"])
-            self.taken.more += 1
-            writer.add_blame(
-                known.row.id, {**form, "created": created, "story": {**form["story"], "run": known.row.id}}
-            )
+    def _blames(self, known: StoredRun) -> None:
+        run = known.row.id
+        there = {forms.line(forms.blame_form(item, known.clean)) for item in self.writer.blames(run)}
+        for _, line, read in self.folder.lines(f"runs/{known.row.uid}/{BLAMES}", BLAME):
+            if line not in there:
+                form = read.model_dump()
+                form |= {"created": dt.datetime.fromisoformat(form["created"]), "story": {**form["story"], "run": run}}
+                self.taken.more += 1
+                self.writer.add_blame(run, form)
 
-    def _comparisons(self, writer: Writer, folder: Folder, place: str) -> None:
-        lines = folder.lines(place, COMPARISON)
+    def _comparisons(self, place: str) -> None:
+        lines = self.folder.lines(place, COMPARISON)
         while chunk := [*islice(lines, _TOGETHER)]:
             new = {read.key: read.value.model_dump() for _, _, read in chunk}
-            there = writer.comparisons(new.keys())
-            writer.add_comparisons({key: value for key, value in new.items() if key not in there})
+            there = self.writer.comparisons(new.keys())
+            self.writer.add_comparisons({key: value for key, value in new.items() if key not in there})
             self.taken.more += len(new.keys() - there.keys())
             for key, mine in there.items():
                 if union.comparison(mine, new[key]) != mine:
                     self.taken.more += 1
-                    writer.set_comparison(key, new[key])
+                    self.writer.set_comparison(key, new[key])
 
 
 def _day(text: str | None) -> dt.date | None:

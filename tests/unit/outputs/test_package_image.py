@@ -26,7 +26,7 @@ from matrix.judging.judge import Judgement
 from matrix.judging.recognise import load
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.image.carried import write_program
-from matrix.outputs.package.image.image import check_room, check_tag, default_tag
+from matrix.outputs.package.image.image import check_room, check_tag, default_tag, remote_name
 from matrix.outputs.package.image.inside import inputs, result_folder, workers
 from matrix.outputs.package.image.inside.inputs import Fed, choose_shapes
 from matrix.outputs.package.image.inside.judging import NO_REFERENCE, Reference, conclude, speak
@@ -36,7 +36,6 @@ from matrix.outputs.package.image.inside.report import EXIT_CODES, ConversionRep
 from matrix.outputs.package.image.inside.toolchain import Toolchain
 from matrix.outputs.package.image.inside.workers import Workers
 from matrix.outputs.package.image.joint import joint_request
-from matrix.outputs.package.image.push import remote_name
 from matrix.store.records import Exit, Observation, PassRecord
 from matrix.table import load_config
 from matrix.table.model import Config, ExporterRow, Verdict
