@@ -26,9 +26,9 @@ from matrix.environments.engine import Engine
 from matrix.environments.locks.keep import LockFolders
 from matrix.execution.inputs import pack
 from matrix.outputs.picture import draw, panels, preprocess
-from matrix.outputs.picture.agreement import agreement, difference
 from matrix.outputs.picture.compose import compose, shade, summary
 from matrix.outputs.picture.draw import MARGIN, Panel, Sheet
+from matrix.outputs.picture.panels import agreement, difference
 from matrix.outputs.picture.preprocess import fit, read_image, to_tensor
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

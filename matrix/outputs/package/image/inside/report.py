@@ -99,7 +99,7 @@ class ConversionReport:
         yield _line("inputs", self.inputs)
         yield _line("reference", self.reference.words)
         if finding.verdict != "match" and not self._not_compared:
-            yield _line("where", "/".join(part for part in (finding.role, finding.stage) if part))
+            yield _line("where", finding.where)
             yield _line("reason", f"{finding.reason}: {finding.title}")
             for remedy in judgement.remedies:
                 yield _line("", f"→ {_REMEDIES.get(remedy.id, remedy.text)}")
