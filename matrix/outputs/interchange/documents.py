@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from matrix.store.parts import UID
 from matrix.table.model import Role
@@ -38,13 +38,6 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Marker(Document):
-    """history.json."""
-
-    schema_: int = Field(alias="schema")
-    kind: str
 
 
 class PartDocument(Document):
@@ -242,13 +235,3 @@ class ComparisonLine(Document):
 
     key: Hash
     value: LegDocument
-
-
-CELL = TypeAdapter(CellLine)
-OBSERVATION = TypeAdapter(ObservationLine)
-RESOLUTION = TypeAdapter(ResolutionLine)
-BLAME = TypeAdapter(BlameLine)
-COMPARISON = TypeAdapter(ComparisonLine)
-RUN = TypeAdapter(RunDocument)
-LOCK = TypeAdapter(LockDocument)
-MARKER = TypeAdapter(Marker)

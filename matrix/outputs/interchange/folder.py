@@ -13,26 +13,16 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from matrix.core import files as durable
 from matrix.core.errors import ConfigError, UsageError
 from matrix.core.untrusted import remove_tree
 from matrix.outputs.interchange import forms
-from matrix.outputs.interchange.documents import (
-    BLAME,
-    KIND,
-    LOCK,
-    MARKER,
-    OBSERVATION,
-    RUN,
-    SCHEMA,
-    LockDocument,
-    Marker,
-)
+from matrix.outputs.interchange.documents import KIND, SCHEMA, BlameLine, LockDocument, ObservationLine, RunDocument
 from matrix.store.parts import UID
 
 MARKER_FILE = "history.json"
@@ -48,12 +38,15 @@ _UNDERWAY = re.compile(r"\.export-[0-9a-f]{8}")
 _STEERS = re.compile(
     rb"\x7f|\xc2[\x80-\x9f]|(?<!\\)(?:\\\\)*\\(?:[bfr]|u00(?:0[0-8bcefBCEF]|0[dD]|1[0-9a-fA-F]|7[fF]|[89][0-9a-fA-F]))"
 )
-_FROM_WORKERS = (OBSERVATION, BLAME, RUN)
+_FROM_WORKERS = (ObservationLine, BlameLine, RunDocument)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\.json")
 _SHARD = re.compile(r"[0-9a-f]{2}\.jsonl")
 _TWO = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{62}")
+
+
+_Shape = TypeVar("_Shape", bound=BaseModel)
 
 
 def damaged(place: Path, what: str, line: int | None = None) -> ConfigError:
@@ -70,14 +63,16 @@ class Folder:
         marker = root / MARKER_FILE
         if not marker.is_file():
             raise ConfigError(f"{root} is not an export: it has no {MARKER_FILE}; name a folder that `export` wrote")
-        read = self.page(MARKER_FILE, TypeAdapter(dict[str, Any]))
-        found = read.get("schema")
-        if read.get("kind") == KIND and isinstance(found, int) and found > SCHEMA:
-            raise ConfigError(
-                f"{marker}: export of schema {found}, this version reads {SCHEMA}; use a newer version of matrix"
-            )
-        exact: Marker = self.page(MARKER_FILE, MARKER)
-        if exact.kind != KIND or exact.schema_ != SCHEMA:
+        try:
+            read = from_json(self._read(MARKER_FILE))
+        except ValueError as error:
+            raise damaged(marker, str(error)) from error
+        match read:
+            case {"kind": str(kind), "schema": int(schema)} if kind == KIND and schema > SCHEMA:
+                raise ConfigError(
+                    f"{marker}: export of schema {schema}, this version reads {SCHEMA}; use a newer version of matrix"
+                )
+        if read != {"kind": KIND, "schema": SCHEMA}:
             raise damaged(marker, f"not a {KIND} of schema {SCHEMA}")
 
     def runs(self) -> list[str]:
@@ -92,7 +87,7 @@ class Folder:
     def run(self, uid: str) -> dict[str, Any]:
         """Return a run.json."""
         place = f"runs/{uid}/run.json"
-        self.page(place, RUN)
+        self._page(place, RunDocument)
         found: dict[str, Any] = from_json(self._read(place))
         if found["uid"] != uid:
             raise damaged(self.root / place, f"it belongs to run {found['uid']}")
@@ -106,7 +101,7 @@ class Folder:
 
     def lock(self, digest: str) -> dict[str, Any]:
         place = f"locks/{digest}.json"
-        read: LockDocument = self.page(place, LOCK)
+        read = self._page(place, LockDocument)
         if read.digest != digest:
             raise damaged(self.root / place, "it holds another lock")
         return read.model_dump()
@@ -121,7 +116,7 @@ class Folder:
             for rest in self._names(f"blobs/{two}", _REST):
                 yield two + rest, self.root / "blobs" / two / rest
 
-    def lines(self, place: str, shape: TypeAdapter[Any]) -> Iterator[tuple[int, bytes, Any]]:
+    def lines(self, place: str, shape: type[_Shape]) -> Iterator[tuple[int, bytes, _Shape]]:
         """Yield number, bytes and validated form of every line; nothing if there is no such file."""
         path = self.root / place
         if not path.is_symlink() and not path.exists():
@@ -139,7 +134,7 @@ class Folder:
                 before = line
                 yield number, line, _validated(shape, line, path, number)
 
-    def page(self, place: str, shape: TypeAdapter[Any]) -> Any:
+    def _page(self, place: str, shape: type[_Shape]) -> _Shape:
         """Return the validated form of a file of one value."""
         return _validated(shape, self._read(place), self.root / place)
 
@@ -266,12 +261,12 @@ def _is_underway(path: Path) -> bool:
     return {inner.name for inner in path.iterdir()} <= set(PARTS)
 
 
-def _validated(shape: TypeAdapter[Any], data: bytes, path: Path, number: int | None = None) -> Any:
+def _validated(shape: type[_Shape], data: bytes, path: Path, number: int | None = None) -> _Shape:
     """Return the form of a line or a page. Raises ConfigError."""
     if shape in _FROM_WORKERS and _STEERS.search(data):
         raise damaged(path, "it holds characters that would control a terminal", number)
     try:
-        return shape.validate_json(data)
+        return shape.model_validate_json(data)
     except ValidationError as error:
         item = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in item["loc"])

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from sqlalchemy.exc import IntegrityError
 
 from matrix.outputs.interchange import forms, union
-from matrix.outputs.interchange.documents import BLAME, CELL, COMPARISON, OBSERVATION, RESOLUTION
+from matrix.outputs.interchange.documents import BlameLine, CellLine, ComparisonLine, ObservationLine, ResolutionLine
 from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOLUTIONS, Folder, damaged, open_plain
 from matrix.outputs.privacy import AsItIs, Cleaner
 from matrix.store import CellRecord, Store, parts
@@ -166,7 +166,7 @@ class _FolderImport:
             self._numbers.update(zip(waiting, made, strict=True))
             waiting.clear()
 
-        for number, line, _ in self.folder.lines(place, OBSERVATION):
+        for number, line, _ in self.folder.lines(place, ObservationLine):
             form = from_json(line)
             if forms.line(form) != line:
                 raise damaged(self.folder.root / place, "it differs from the form that an export writes", number)
@@ -195,7 +195,7 @@ class _FolderImport:
             waiting.clear()
             outdated.clear()
 
-        for number, _, read in self.folder.lines(f"runs/{known.row.uid}/{CELLS}", CELL):
+        for number, _, read in self.folder.lines(f"runs/{known.row.uid}/{CELLS}", CellLine):
             form = read.model_dump()
             if form["cell"] == before:
                 raise damaged(place, f"{before} occurs twice", number)
@@ -230,7 +230,7 @@ class _FolderImport:
     def _resolutions(self, known: StoredRun, digests: set[str]) -> None:
         place = f"runs/{known.row.uid}/{RESOLUTIONS}"
         there = {str(item["name"]): forms.resolution_form(item) for item in self.writer.resolutions(known.row.id)}
-        for number, line, read in self.folder.lines(place, RESOLUTION):
+        for number, line, read in self.folder.lines(place, ResolutionLine):
             form = read.model_dump()
             if form["lock"] not in digests:
                 raise damaged(self.folder.root / place, f"no lock {form['lock']} in this folder", number)
@@ -245,7 +245,7 @@ class _FolderImport:
     def _blames(self, known: StoredRun) -> None:
         run = known.row.id
         there = {forms.line(forms.blame_form(item, known.clean)) for item in self.writer.blames(run)}
-        for _, line, read in self.folder.lines(f"runs/{known.row.uid}/{BLAMES}", BLAME):
+        for _, line, read in self.folder.lines(f"runs/{known.row.uid}/{BLAMES}", BlameLine):
             if line not in there:
                 form = read.model_dump()
                 form |= {"created": dt.datetime.fromisoformat(form["created"]), "story": {**form["story"], "run": run}}
@@ -253,7 +253,7 @@ class _FolderImport:
                 self.writer.add_blame(run, form)
 
     def _comparisons(self, place: str) -> None:
-        lines = self.folder.lines(place, COMPARISON)
+        lines = self.folder.lines(place, ComparisonLine)
         while chunk := [*islice(lines, _TOGETHER)]:
             new = {read.key: read.value.model_dump() for _, _, read in chunk}
             there = self.writer.comparisons(new.keys())

@@ -161,7 +161,7 @@ def test_the_list_goes_on_elsewhere(hub: GitHub) -> None:
         (404, {}, b"", UsageError, "--repo"),
         (410, {}, b"", UsageError, "no issues"),
         (301, {"Location": "/elsewhere"}, b"", UsageError, "moved"),
-        (200, {}, b"<html>a captive portal</html>", Indeterminate, "no JSON"),
+        (200, {}, b"<html>a captive portal</html>", Indeterminate, "list of issues"),
         (200, {}, b'{"not": "a list"}', Indeterminate, "list of issues"),
     ],
 )
