@@ -49,7 +49,7 @@ def image(
     from matrix.core.errors import UsageError
     from matrix.environments.docker.engine import DockerEngine
     from matrix.families import family_of
-    from matrix.outputs.package.image.image import ImageMaker, check_tag, default_tag, push, remote_name
+    from matrix.outputs.package.image.image import ImagePackager, check_tag, default_tag, push, remote_name
 
     project = open_project(engine_name="docker", **options)
     converter = _converter(project, row)
@@ -68,8 +68,8 @@ def image(
         tolerances: dict[str, tuple[float, float]] = {
             kind: (item.rtol, item.atol) for kind, item in project.config.tolerances.items()
         }
-        maker = ImageMaker(engine, project.state.mark, family, tolerances, name, reference == "carried")
-        made = asyncio.run(maker.make(lock, second))
+        packager = ImagePackager(engine, project.state.mark, family, tolerances, name, reference == "carried")
+        made = asyncio.run(packager.make(lock, second))
     told = f"ONNX Runtime {made.onnxruntime}, carried" if made.onnxruntime else f"given as .npz ({made.why})"
     click.echo(f"{made.tag}: {made.size_mb} MB; reference: {told}")
     if registry is not None:

@@ -32,7 +32,7 @@ from matrix.app.project import Project as OpenProject
 from matrix.environments.docker.engine import DockerEngine
 from matrix.families.onnx_tf import OnnxTf
 from matrix.outputs.package.image.carried import write_program
-from matrix.outputs.package.image.image import KIND, ImageMaker, default_tag
+from matrix.outputs.package.image.image import KIND, ImagePackager, default_tag
 from matrix.outputs.package.image.inside.toolchain import Toolchain
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import read_locks
@@ -530,8 +530,8 @@ def test_where_onnx_runtime_does_not_start_the_image_takes_outputs_instead(
         container.start()
         assert container.wait()["StatusCode"] == 0
         container.commit(*broken.split(":"))
-        maker = ImageMaker(docker_engine, session.state.mark, OnnxTf(), {}, tag, runtime=True)
-        made = maker.assemble(environment, replace(reference, place=broken))
+        packager = ImagePackager(docker_engine, session.state.mark, OnnxTf(), {}, tag, runtime=True)
+        made = packager.assemble(environment, replace(reference, place=broken))
         assert made.onnxruntime is None and "too old" in made.why
         found = run_image(tag, data, "model.onnx")
         assert found.code == 0 and found.out.startswith("model.onnx: converted, not compared\n"), found.err

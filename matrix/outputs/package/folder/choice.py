@@ -42,6 +42,11 @@ class PackagePart:
         return f"{self.folder}/" if self.folder else ""
 
     @property
+    def places(self) -> list[str]:
+        """Where it may be, relative to the folder: as uv, pip's documentation and tox name it."""
+        return [f"{self.prefix}{place}" for place in (".venv", "venv", "env")] + [f".tox/{self.name}-python"]
+
+    @property
     def pip_only(self) -> bool:
         """Whether it holds a build that is in no package index, such as 2.13.0+cpu."""
         return any("+" in version for version in self.lock.packages.values())

@@ -72,23 +72,28 @@ def make_conversion(choice: Choice) -> Conversion:
     modules = ["converter.worker"]
     factory = {"inputs.npz": "inputs.npz"} | {place: place for place in (SOURCE, CHECKPOINT)}
     numbers = {name: name for name in made.converts.leaves if name != MEMORY or made.in_memory}
+    trusted = _trusted(choice, model)
+    # In the order of forward(), if that was recorded.
+    names = [str(item["name"]) for item in choice.result.export.facts.get("given") or ()] or None
     if choice.cell.exporter.via == FILE:
         steps += _read_file(choice, model)
     elif choice.cell.exporter.writes:
-        params, imports = _export_params(choice, model)
+        written = choice.result.export.facts.get("ir_version")
+        ir = int(written) if isinstance(written, int) else None
+        params, imports = export_params(model, choice.cell.exporter, choice.cell.opset, ir, trusted, names)
         leaves = {"model.onnx": "model.onnx", "torch.npz": "expected.npz"}
         steps.append(_step("export", params, factory, leaves))
         modules += imports
     for change in choice.cell.alterations:
         file = {"model.onnx": "model.onnx"}
         steps.append(_step("alter", {"change": dict([change])}, file, file))
-    told = {"environ": dict(choice.cell.environ)} if choice.cell.environ else {}
+    own: dict[str, Any] = {"environ": dict(choice.cell.environ)} if choice.cell.environ else {}
     kind, given = "convert", {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
     if made.source == "torch":
-        params, imports = factory_params(model, _trusted(choice, model), _names(choice))
-        kind, given, told, numbers = "direct", factory, {**params, **told}, {**numbers, "torch.npz": "expected.npz"}
+        params, imports = factory_params(model, trusted, names)
+        kind, given, own, numbers = "direct", factory, {**params, **own}, {**numbers, "torch.npz": "expected.npz"}
         modules += imports
-    steps.append(_step(kind, told, given, {**numbers, CARRIED: made.runtime}, made.converts))
+    steps.append(_step(kind, own, given, {**numbers, CARRIED: made.runtime}, made.converts))
     saved = {CARRIED: made.runtime, "inputs.npz": "inputs.npz"}
     left = _left(choice)
     for loads in made.loads:
@@ -104,13 +109,13 @@ def make_conversion(choice: Choice) -> Conversion:
             leaves["model.tflite"] = "model.tflite"
             modules.append(loads.module)
             loads = replace(loads, module=f"{loads.module}_kept")
-        steps.append(_step(kind, told, saved, leaves, loads))
+        steps.append(_step(kind, own, saved, leaves, loads))
     modules += [step["module"] for step in steps]
     arrays = {name for step in steps for name in step["leaves"].values()}
     document = {
         "schema": SCHEMA,
         "cell": choice.cell.id,
-        "pythons": {role: _places(part.folder, part.name) for part in choice.parts for role in part.roles},
+        "pythons": {role: part.places for part in choice.parts for role in part.roles},
         "packages": {role: part.lock.packages for part in choice.parts for role in part.roles},
         "environ": dict(WORKER),
         "trusted": model.trust,
@@ -131,18 +136,6 @@ def _left(choice: Choice) -> set[str] | None:
     return set(named) if isinstance(named, list) else None
 
 
-def _export_params(choice: Choice, model: ModelSpec) -> tuple[dict[str, Any], list[str]]:
-    written = choice.result.export.facts.get("ir_version")
-    ir = int(written) if isinstance(written, int) else None
-    trusted, names = _trusted(choice, model), _names(choice)
-    return export_params(model, choice.cell.exporter, choice.cell.opset, ir, trusted, names)
-
-
-def _names(choice: Choice) -> list[str] | None:
-    """Return the inputs in the order of forward(), None if that was not recorded."""
-    return [str(item["name"]) for item in choice.result.export.facts.get("given") or ()] or None
-
-
 def _trusted(choice: Choice, model: ModelSpec) -> bool:
     """Whether the checkpoint may run code, as in the measurement: there a sandbox lets torch < 2.6 load such files. The
     folder is not one, so convert.py asks the user."""
@@ -152,14 +145,12 @@ def _trusted(choice: Choice, model: ModelSpec) -> bool:
 
 def _read_file(choice: Choice, model: ModelSpec) -> list[dict[str, Any]]:
     """Return the passes that inline a user's .onnx file and, without given outputs, run it."""
-    takes = {"model.onnx": "given.onnx", "beside": "beside"}
+    takes, leaves = {"model.onnx": "given.onnx", "beside": "beside"}, {"model.onnx": "model.onnx"}
     if model.reference is not None:
-        inspect = _step("inspect", {}, takes | {GIVEN: GIVEN}, {"model.onnx": "model.onnx"})
-        inspect["leaves"][GIVEN] = "expected.npz"
-        return [inspect]
+        return [_step("inspect", {}, takes | {GIVEN: GIVEN}, leaves | {GIVEN: "expected.npz"})]
     given = {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
     return [
-        _step("inspect", {}, takes, {"model.onnx": "model.onnx"}),
+        _step("inspect", {}, takes, leaves),
         _step("reference", {}, given, {"reference.npz": "expected.npz"}),
     ]
 
@@ -183,12 +174,6 @@ def _step(
         "takes": dict(takes),
         "leaves": dict(leaves),
     }
-
-
-def _places(folder: str, name: str) -> list[str]:
-    """Return the places of an environment, relative to the folder: as uv, pip's documentation and tox name it."""
-    prefix = f"{folder}/" if folder else ""
-    return [f"{prefix}{place}" for place in (".venv", "venv", "env")] + [f".tox/{name}-python"]
 
 
 def _user_files(model: ModelSpec, external: object) -> dict[str, dict[str, str]]:
@@ -218,7 +203,7 @@ def _user_files(model: ModelSpec, external: object) -> dict[str, dict[str, str]]
 
 
 def _placed(model: ModelSpec, root: Path) -> ModelSpec:
-    """The model with its paths absolute."""
+    """Return the model with absolute paths."""
 
     def whole(place: str | None) -> str | None:
         return None if place is None else os.path.normpath(root.absolute() / place)

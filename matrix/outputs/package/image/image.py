@@ -78,7 +78,7 @@ def check_room(engine: DockerEngine) -> None:
 
 
 @dataclass(frozen=True)
-class ImageMaker:
+class ImagePackager:
     """Makes the image of a row of `family` and calls it `tag`. `state` is the mark of the state folder, by which the
     remains of a killed driver are found; `runtime` carries ONNX Runtime along."""
 
