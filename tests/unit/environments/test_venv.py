@@ -316,7 +316,8 @@ def test_a_worker_that_goes_wrong_costs_only_the_job_it_was_on(
     assert (ended is not None and ended.oom) is (deed == "memory")
     assert outcome(good, "") is None
     assert good.file("reloaded.npz") == bad.file("memory.npz") or bad.file("memory.npz") is None
-    assert processes_of(workshop) == []
+    # What it had started is killed with it, and ends a moment later on a busy machine.
+    assert within(5, lambda: processes_of(workshop) == [])
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
