@@ -36,13 +36,9 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 _NO_TEXT = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 # What a site must not show, in texts and in JSON, where control characters are escaped and slashes are in every id.
-_SUSPECT = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ud800-\udfff\ufffe\uffff/]"
-)
-_SUSPECT_JSON = (
-    r"\\(?:u00|[rbf])|[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ud800-\udfff\ufffe\uffff]"
-    r"|://|[?&]\w{1,20}=|/envs/|/\.matrix/|/converter/|/home/|/Users/"
-)
+_HIDDEN = "\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ud800-\udfff\ufffe\uffff"
+_SUSPECT = re.compile(rf"[\x00-\x08\x0b-\x1f{_HIDDEN}/]")
+_SUSPECT_JSON = rf"\\(?:u00|[rbf])|[{_HIDDEN}]|://|[?&]\w{{1,20}}=|/envs/|/\.matrix/|/converter/|/home/|/Users/"
 
 # Parts of paths below the state folder, or into the workers' code, on any machine.
 _BELOW_STATE = re.compile(r"/envs/(?=[0-9a-f]{20}\b)|/\.matrix/")

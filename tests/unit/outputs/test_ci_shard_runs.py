@@ -1,4 +1,4 @@
-"""Shards really run: together they are the whole run, and nothing is built or resolved twice that one of them has."""
+"""Shards run for real: together they are the whole run, and nothing that one has is built or resolved again."""
 
 from __future__ import annotations
 

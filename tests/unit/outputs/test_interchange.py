@@ -1,4 +1,4 @@
-"""Runs as plain files: what goes, what stays, and that many machines' histories become one."""
+"""Runs as plain files: what is exported, what is kept back, and the union of many machines' histories."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from matrix.store.records import RunPart
 
 @pytest.fixture(autouse=True)
 def _no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here survives a power cut anyway."""
+    """Skip flushing: nothing here has to survive a power cut."""
     monkeypatch.setattr(os, "sync", lambda: None)
 
 

@@ -1,4 +1,4 @@
-"""An export that was damaged, or made to harm: said with file and line, and nothing of it is taken in."""
+"""A damaged or malicious export: reported with file and line, and nothing of it is imported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 
 def refused(copy: Path, tmp_path: Path, match: str) -> None:
-    """Nothing is there afterwards, not even of what was read before the damage."""
+    """Check that nothing was imported, not even what was read before the damage."""
     world = World(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=match):
         world.take_in(copy)

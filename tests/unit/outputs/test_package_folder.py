@@ -1,5 +1,4 @@
-"""The folder that pick hands over, as files: what is in them for which toolchain. That they work, the integration tests
-show."""
+"""The folder that `pick` writes, as files: their content for each kind of toolchain. The integration tests use them."""
 
 from __future__ import annotations
 
@@ -58,7 +57,7 @@ def wrote(facts: dict[str, Any]) -> PassRecord:
 
 @pytest.fixture
 def choice(tmp_path: Path) -> Choice:
-    """The plainest one: a model of the zoo, two environments, no remedy."""
+    """The simplest choice: a model of the zoo, two environments, no remedy."""
     table = small.config(tmp_path)
     cell = Cell(
         model=table.models[0],
@@ -99,7 +98,7 @@ def passes(choice: Choice) -> list[tuple[str, str]]:
 
 
 class Conda(BaseModel):
-    """What conda's own environment schema allows."""
+    """The fields that conda's own environment schema allows."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -1,5 +1,5 @@
-"""The programs in the folder that pick hands over: how numbers are compared, and what convert.py says when something is
-not as it should be. The passes are played by a small script here."""
+"""The programs in the folder that `pick` writes: how numbers are compared, and the messages of convert.py on errors. A
+small script stands in for the passes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_cases_keep_their_places_under_other_names() -> None:
 
 
 class Folder:
-    """A handed-over folder with passes that are played."""
+    """A folder as `pick` writes it, with a stand-in for the passes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""The take-away image: the program in it, without an image, and how the image is named and asked for."""
+"""The take-away image: its program, run without an image, and the image's name, registry and joint environment."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_a_reference_of_other_cases_is_refused() -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The mounted folder, and working directory."""
+    """The mounted folder, which is the working directory."""
     folder = tmp_path / "data"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""`.ci/durations`: JUnit files as a table of what took how long."""
+"""`.ci/durations`: JUnit files as a table of durations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of .ci/nightly, with a stub in the place of the program: what fails ends before anything is published."""
+"""The order of .ci/nightly, with a stub for the program: a failure ends the night before anything is published."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Night:
         return [" ".join(words[:2]) if words[0] == "ci" else words[0] for words in self.calls]
 
     def __call__(self, *more: str, ends: Mapping[str, int | str] | None = None, stop: bool = False) -> Night:
-        """`stop` ends it by a signal, as soon as a run that `waits` is under way."""
+        """Run the script; `stop` ends it by a signal once a run that `waits` is under way."""
         import json
 
         log = self.root / "log"
@@ -99,7 +99,7 @@ class Night:
 
 @pytest.fixture
 def night(tmp_path: Path) -> Night:
-    """Not the first one: there is a history and a site."""
+    """A night after others: there is a history and a site."""
     stub = tmp_path / "stub"
     stub.write_text(STUB)
     stub.chmod(0o755)

@@ -56,7 +56,7 @@ def _run(root: Path, toolchain: Toolchain, options: ImageOptions) -> int:
         staged = scratch / "staged"
         staged.mkdir()
         try:
-            report = _convert(root, toolchain, options, model, scratch, staged, folder)
+            report = _convert(root, toolchain, options, model, folder, staged)
         except (UsageError, OSError):
             raise
         except Exception as fault:
@@ -72,14 +72,9 @@ def _run(root: Path, toolchain: Toolchain, options: ImageOptions) -> int:
 
 
 def _convert(
-    root: Path,
-    toolchain: Toolchain,
-    options: ImageOptions,
-    model: Model,
-    scratch: Path,
-    staged: Path,
-    folder: Path,
+    root: Path, toolchain: Toolchain, options: ImageOptions, model: Model, folder: Path, staged: Path
 ) -> ConversionReport:
+    """Fill `staged` with the files for `folder`, working beside it. Raises UsageError and OSError."""
     started = time.monotonic()
     arrays, words = _inputs(model, options)
     (staged / "inputs.npz").write_bytes(pack(arrays))
@@ -92,7 +87,7 @@ def _convert(
         "inputs.npz": staged / "inputs.npz",
         **{name: model.path.parent / name for name in model.companions},
     }
-    workers = Workers(root / "converter" / "worker.py", scratch)
+    workers = Workers(root / "converter" / "worker.py", staged.parent)
     passes = [workers.run(toolchain.converts, toolchain.python, files)]
     convert = _observation(toolchain, passes)
     kind = str(next(iter(convert.facts.get("artifacts") or ()), ""))
