@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from matrix.outputs.privacy import Cleaner
+from matrix.outputs.privacy import AsItIs, Cleaner
 from matrix.store import parts
 from matrix.store.records import CellRecord, RunPart
 from matrix.store.schema import RunRow
@@ -55,9 +55,9 @@ def _part_form(part: RunPart, command: Callable[[str], str]) -> dict[str, Any]:
     return {**parts.to_json(part), "host": host, "command": command(part.command), "status": status}
 
 
-def is_ours(row: RunRow) -> bool:
-    """Whether a driver that writes to this store made the run, so that its texts may name folders of this machine."""
-    return any("state" in part.host for part in parts.of_run(row))
+def cleaner_for(row: RunRow, cleaner: Cleaner) -> Cleaner:
+    """Return `cleaner` for a run that a driver of this store made, since its texts may name folders of this machine."""
+    return cleaner if any("state" in part.host for part in parts.of_run(row)) else AsItIs()
 
 
 def observation_form(columns: Mapping[str, Any], clean: Cleaner) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class _FolderImport:
             number = self.writer.add_run(form["uid"], of_run, form["resolution"], _day(form["as_of"]), form["drift"])
             self.taken.runs += 1
             return StoredRun(RunRow(id=number, uid=form["uid"]), {}, AsItIs())
-        clean = self._cleaner(row)
+        clean = forms.cleaner_for(row, self.cleaner)
         theirs = {part["uid"]: part for part in form["parts"]}
         report = union.drift_of_cells(clean.data(row.drift), lambda _: True) if row.drift is not None else None
         mine = forms.run_form(row, lambda text: text, report)
@@ -144,9 +144,6 @@ class _FolderImport:
             self.writer.set_run(row.id, merged, united["resolution"], _day(united["as_of"]), report)
         names = {number: self._name(columns, clean) for number, columns in self.writer.observations(row.id)}
         return StoredRun(row, names, clean)
-
-    def _cleaner(self, row: RunRow) -> Cleaner:
-        return self.cleaner if forms.is_ours(row) else AsItIs()
 
     def _name(self, columns: Mapping[str, Any], clean: Cleaner) -> str:
         """Return the hash of an observation that the store has."""
@@ -222,7 +219,7 @@ class _FolderImport:
         names = {**{number: name for name, number in self._numbers.items()}, **known.names}
         wanted = {number for record in records for number in record.observations}
         for run, missing in self.writer.makers(wanted - names.keys()).items():
-            clean = self._cleaner(self._rows[run])
+            clean = forms.cleaner_for(self._rows[run], self.cleaner)
             names |= {number: self._name(columns, clean) for number, columns in self.writer.observations(run, missing)}
         named = names.__getitem__
         return {cell: forms.cell_form(cell, of_cell, named) for cell, of_cell in forms.units(records).items()}

@@ -169,7 +169,7 @@ class Export:
                 yield forms.line({"key": key, "value": value})
 
     def _run(self, reader: StoreReader, row: RunRow, out: FolderWriter) -> None:
-        clean = self._cleaner(row)
+        clean = forms.cleaner_for(row, self.cleaner)
         report = None if row.drift is None else union.drift_of_cells(clean.data(row.drift), self.public.cell)
 
         def command(text: str) -> str:
@@ -178,7 +178,7 @@ class Export:
         out.page(f"runs/{row.uid}/run.json", forms.run_form(row, command, report))
 
     def _observations(self, reader: StoreReader, row: RunRow, numbers: Collection[int]) -> Iterator[bytes]:
-        clean = self._cleaner(row)
+        clean = forms.cleaner_for(row, self.cleaner)
         for number, columns in reader.observations(row.id, numbers):
             if number not in self._observed and not self.wanted.cell(columns["job"]):
                 continue  # coverage, which belongs to no cell
@@ -206,13 +206,10 @@ class Export:
             yield forms.line(forms.cell_form(cell, records, self._names.__getitem__))
 
     def _blames(self, reader: StoreReader, row: RunRow) -> Iterator[bytes]:
-        clean = self._cleaner(row)
+        clean = forms.cleaner_for(row, self.cleaner)
         for columns in reader.blames(row.id):
             if self.public.cell(columns["cell"]) and self.wanted.cell(columns["cell"]):
                 yield forms.line(forms.blame_form(columns, clean))
-
-    def _cleaner(self, row: RunRow) -> Cleaner:
-        return self.cleaner if forms.is_ours(row) else AsItIs()
 
 
 def _nothing(sent: Sent) -> str:

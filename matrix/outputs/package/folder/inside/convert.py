@@ -162,7 +162,7 @@ class FolderConversion:
         """Put the user's files and the drawn inputs where the passes look for them. Raises WrongUsage and Failed."""
         copy([TOOLKIT / "given"], self.output)
         for option, item in sorted(self.conversion["user"].items(), key=lambda pair: pair[0] != "source"):
-            path, target = given_path(self.options, option), self.given / item["place"]
+            path, target = getattr(self.options, option), self.given / item["place"]
             if item["place"].endswith(".npz"):
                 self.given.mkdir(exist_ok=True)
                 if not self.call(option, self.given, "gather", path, target):
@@ -217,14 +217,10 @@ def wanted(place, name):
     return not hidden and not Path(place, name, "pyvenv.cfg").exists()
 
 
-def given_path(options, option):
-    return getattr(options, option.replace("-", "_"))
-
-
 def check(conversion, options):
     """Raise WrongUsage for a file that does not exist, or a checkpoint that may not be loaded."""
     for option in conversion["user"]:
-        path = given_path(options, option)
+        path = getattr(options, option)
         if not os.path.exists(path):
             raise WrongUsage("%s does not exist; say where it is now: --%s" % (path, option))
     for step in conversion["steps"]:
@@ -280,7 +276,8 @@ def parse(conversion):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for option, item in sorted(conversion["user"].items()):
         words = item["about"] + "; default: %(default)s"
-        parser.add_argument("--" + option, metavar="PATH", type=os.path.abspath, default=item["default"], help=words)
+        paths = {"metavar": "PATH", "type": os.path.abspath, "default": item["default"]}
+        parser.add_argument("--" + option, dest=option, help=words, **paths)
     for role, places in sorted(conversion["pythons"].items()):
         words = "default: bin/python of the first of " + ", ".join(places)
         parser.add_argument("--%s-python" % role, metavar="PATH", help=words)
