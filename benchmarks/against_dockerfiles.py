@@ -1,13 +1,13 @@
-"""Images of four converter rows: `matrix build --engine docker` against one naive Dockerfile a row.
+"""Compare `matrix build --engine docker` with one naive Dockerfile for each of four converter rows.
 
     python benchmarks/against_dockerfiles.py [--rounds 1]
 
-Same base images, same packages in the same versions, one run, one machine. Naive is what everybody writes first:
-`FROM python`, `COPY requirements.txt`, `RUN pip install`, built one after the other, and in a second variant as many at
-once as there are cores. Cold: neither layers nor packages are there. Warm: packages are, where a build keeps them
+Both use the same base images and the same package versions, in one run on one machine. A naive Dockerfile is `FROM
+python`, `COPY requirements.txt`, `RUN pip install`; they are built one after the other and, as a second variant, in
+parallel on all cores. Cold: neither layers nor packages are cached. Warm: packages are cached if the build keeps them
 (pip in a RUN does not). Unchanged: everything was built before.
 
-Images and build cache of these four rows are removed, nothing else of the engine's. Prints a table in Markdown.
+Removes the images and build cache of these four rows and nothing else from the engine. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ RUN --mount=type=secret,id=certificates,target=/tmp/certificates.pem --mount=typ
 
 
 class Naive:
-    """One Dockerfile a row."""
+    """One Dockerfile for each row."""
 
     def __init__(self, engine: DockerEngine, locks: list[Lock], settings: IndexSettings, folder: Path) -> None:
         self._engine, self._locks, self._settings, self._folder = engine, locks, settings, folder
@@ -95,7 +95,7 @@ class Naive:
 
 
 class Ours:
-    """The product, as its user calls it."""
+    """The product, called as by a user."""
 
     def __init__(self, engine: DockerEngine, locks: list[Lock], state: Path) -> None:
         self._engine, self._locks, self._state = engine, locks, state
@@ -112,7 +112,7 @@ class Ours:
         self._engine.remove(self._tags)
         others = [image.tags or image.id for image in client.images.list() if mine & set(layers(image))]
         if others:
-            sys.exit(f"these images hold layers of what is measured; remove them first: {others}")
+            sys.exit(f"these images share layers with what is measured; remove them first: {others}")
         if packages:
             for record in client.df().get("BuildCache") or []:
                 if record["Type"] == "exec.cachemount" and "/tmp/torch-tf-matrix/" in record["Description"]:
@@ -124,7 +124,7 @@ class Ours:
 
 
 def unique_megabytes(engine: DockerEngine, tags: list[str]) -> float:
-    """Images together without their bases; a layer that several have counts once."""
+    """Return the total size of images without their bases, counting shared layers once."""
     parts: dict[str, int] = {}
     for tag in tags:
         parts |= own_layers(engine, tag)
@@ -132,7 +132,7 @@ def unique_megabytes(engine: DockerEngine, tags: list[str]) -> float:
 
 
 def own_layers(engine: DockerEngine, tag: str) -> dict[str, int]:
-    """Layers of an image above its base."""
+    """Return {layer: bytes} of an image above its base."""
     parts = layers(engine.client.images.get(tag))
     locks = read_locks(ROOT / "envs")
     for python in {locks[row].python for row in ROWS}:
@@ -155,7 +155,7 @@ def timed(work: Callable[[], None]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=1, help="the least of so many is taken")
+    parser.add_argument("--rounds", type=int, default=1, help="repeat this often and report the minimum")
     rounds = parser.parse_args().rounds
     locks = [read_locks(ROOT / "envs")[name] for name in ROWS]
     settings = IndexSettings.resolve()
@@ -197,7 +197,7 @@ def report(figures: dict[str, dict[str, float]], images: int, cores: int) -> Non
         f"| `matrix build --engine docker` | {mine['cold']:.1f} s | {mine['warm']:.1f} s | {mine['unchanged']:.1f} s "
         f"| {mine['disk']:.0f} MB |"
     )
-    words = {"naive": "a naive Dockerfile a row, one after the other", "naive at once": f"the same, {cores} at once"}
+    words = {"naive": "naive Dockerfiles, one after the other", "naive at once": f"the same, {cores} in parallel"}
     for who, text in words.items():
         row = figures[who]
         cells = " | ".join(f"{row[w]:.1f} s ({row[w] / mine[w]:.1f}×)" for w in ("cold", "warm", "unchanged"))

@@ -1,15 +1,15 @@
-"""Four converter rows × three .onnx files: `matrix run` against a venv+pip script and against `tox run-parallel`.
+"""Compare `matrix run` with a venv+pip script and with `tox run-parallel`: four converter rows × three .onnx files.
 
     python benchmarks/against_scripts.py [--work FOLDER] [--out FILE.json]
 
 All three install the same locked packages and do the same conversions, in one run on one machine:
 
 cold       empty package caches, no environments
-warm       package caches as the cold round left them, no environments
-unchanged  everything as the warm round left it, the same command again
+warm       package caches left by the cold round, no environments
+unchanged  everything left by the warm round, the same command again
 
-Figures are wall seconds and megabytes of environments and package caches together, a file with several hard links
-counted once. Machines differ; what counts are the ratios.
+Figures are wall-clock seconds, and megabytes of environments and package caches, counting hard-linked files once.
+Machines differ; compare the ratios.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from matrix.packages.lock import Lock, read_locks  # noqa: E402
 from matrix.store import Store  # noqa: E402
 from matrix.table import load_config  # noqa: E402
 
-# Four TensorFlow minors on Pythons that today's virtualenv, and so tox, can still make environments for.
+# Four TensorFlow minor versions on Pythons that current virtualenv, and so tox, still supports.
 CONVERTERS = ("onnxtf1.7.0-", "onnxtf1.8.0-", "onnxtf1.9.0-", "onnxtf1.10.0-onnx1.10.2-")
 EXPORTER = "torch-1.8.1"
 FILES = (("mobilehairnet", 9), ("mobilehairnet", 11), ("gestures", 9))
-# The .onnx files are made before the clock starts, by way of the smallest environment of the table.
+# Used to make the .onnx files before timing starts: the smallest environment of the table.
 FIRST_CONVERTER = "onnxtf1.2.1-*"
 
 BY_HAND = ROOT / "benchmarks" / "convert_by_hand.py"
@@ -54,12 +54,12 @@ class OnnxFile:
     reference: Path
 
     def command(self, python: str, folder: str) -> list[str]:
-        """Convert it by hand, in a process of its own; `folder` receives the SavedModel."""
+        """Return the command that converts it by hand in a separate process, with the SavedModel in `folder`."""
         return [python, str(BY_HAND), str(self.model), str(self.inputs), str(self.reference), f"{folder}/{self.name}"]
 
 
 class Contestant(ABC):
-    """Something that gets four environments and twelve conversions done."""
+    """A way to make four environments and do twelve conversions."""
 
     name: str
 
@@ -70,7 +70,7 @@ class Contestant(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """The command whose time is taken."""
+        """Run the command that is timed."""
 
     def forget_environments(self) -> None:
         shutil.rmtree(self.environments, ignore_errors=True)
@@ -79,7 +79,7 @@ class Contestant(ABC):
         shutil.rmtree(self.cache, ignore_errors=True)
 
     def call(self, command: list[str], **variables: str) -> str:
-        """Run a command in clean surroundings and return what it prints."""
+        """Run a command in a clean environment and return its output."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "TOX"))}
         done = subprocess.run(
             command,
@@ -96,7 +96,7 @@ class Contestant(ABC):
 
 
 class Ours(Contestant):
-    """`matrix run`. Exports and references are in its store before: the clock is for conversions."""
+    """`matrix run`. Exports and references are stored before, so that only conversions are timed."""
 
     name = "matrix run"
 
@@ -138,9 +138,9 @@ class Ours(Contestant):
 
     def _matrix(self, state: Path, *converters: str) -> str:
         only = [f"exporter={EXPORTER}", *(f"converter={name}" for name in converters)]
-        # One cell for each file, and no other: models and opsets are not a full product here.
+        # One cell for each file: models and opsets are not a full product here.
         only += [f"cell={model}/*@{opset}/*" for model, opset in FILES]
-        # Of containers another benchmark tells: here everything is on this machine.
+        # Everything on this machine: against_dockerfiles.py measures containers.
         place = ["--table", str(ROOT / "matrix.yml"), "--state", str(state), "--engine", "venv"]
         narrowed = [word for text in only for word in ("--only", text)]
         return self.call(
@@ -151,7 +151,7 @@ class Ours(Contestant):
 
 
 class Script(Contestant):
-    """`python -m venv`, `pip install`, one process a conversion, one after the other."""
+    """`python -m venv`, `pip install`, then one process for each conversion, one after the other."""
 
     name = "venv + pip script"
 
@@ -211,7 +211,7 @@ class Tox(Contestant):
 
 
 def measure(work: Path) -> dict[str, dict[str, float]]:
-    """All contestants, one after the other, each in the three rounds."""
+    """Run the three rounds of every contestant, one after the other."""
     table = load_config(ROOT / "matrix.yml")
     locks = read_locks(ROOT / "envs")
     rows = [locks[row.id] for row in table.converters if row.id.startswith(CONVERTERS)]
@@ -225,14 +225,14 @@ def measure(work: Path) -> dict[str, dict[str, float]]:
     figures: dict[str, dict[str, float]] = {}
     for contestant in (ours, Script(folders["script"], rows, files), Tox(folders["tox"], rows, files)):
         figures[contestant.name] = rounds(contestant)
-        # The next one must not find a full disk.
+        # Free the disk for the next one.
         contestant.forget_packages()
         contestant.forget_environments()
     return figures
 
 
 def rounds(contestant: Contestant) -> dict[str, float]:
-    """Seconds of the three rounds, and megabytes after the first."""
+    """Return the seconds of the three rounds, and the megabytes after the first."""
     figures: dict[str, float] = {}
     contestant.forget_packages()
     for name in ("cold", "warm", "unchanged"):
@@ -248,7 +248,7 @@ def rounds(contestant: Contestant) -> dict[str, float]:
 
 
 def disk(*folders: Path) -> int:
-    """Bytes on disk, each inode once."""
+    """Return bytes on disk, counting each inode once."""
     seen: dict[tuple[int, int], int] = {}
     for folder in folders:
         for path in folder.rglob("*"):
@@ -258,7 +258,7 @@ def disk(*folders: Path) -> int:
 
 
 def as_markdown(figures: dict[str, dict[str, float]]) -> str:
-    """A table of figures, each other contestant also as a multiple of ours."""
+    """Format the figures as a table, other contestants also as a multiple of ours."""
     base = figures[Ours.name]
     lines = ["| | cold | warm package cache | nothing changed | disk |", "|---|---|---|---|---|"]
     for name, row in figures.items():
@@ -278,8 +278,8 @@ def _inputs(model: str) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, help="folder to work in; default: a temporary one, removed afterwards")
-    parser.add_argument("--out", type=Path, help="write the figures here too, as JSON")
+    parser.add_argument("--work", type=Path, help="working folder; default: a temporary one, removed afterwards")
+    parser.add_argument("--out", type=Path, help="also write the figures to this file as JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="matrix-benchmark-") as scratch:
         figures = measure((options.work or Path(scratch)).absolute())

@@ -1,21 +1,20 @@
-"""How many environments does `blame` build until it names the day that broke a row, beside simpler ways of searching?
+"""Count the environments that `blame` builds to find the day that broke a row, compared with simpler searches.
 
     python benchmarks/blame_search.py [--run-seconds 30]
 
-On indexes of made-up releases on the loopback interface, with real uv and real environments: each world has a row that
-is good on its first day and bad on its last. A run of the row's cell takes a sixth of a second here; a real one loads
-TensorFlow. The last column is what the same search would take where a run takes --run-seconds.
+Uses local indexes of synthetic releases with real uv and real environments: each world has a row that is good on its
+first day and bad on its last. A run of the row's cell takes a sixth of a second here; a real one loads TensorFlow. The
+last column estimates the same search if a run takes --run-seconds.
 
-Ways compared, all from the same two days, which all have to run first:
-- blame: the distinct environments are found by resolving, then bisected; the same culprit is looked for earlier.
+Methods compared, all starting from the same two days, which each has to run first:
+- blame: find the distinct environments by resolving, bisect them, then look for an earlier break by the same culprit.
   Counted up to the day; `to the cure` adds the packages, what today's resolution needs to be good, and the proof;
-- blame with a remedy: the failure's signature names the range that is broken, as some do;
-- days, equal ones once: bisection over the calendar, as by hand with `git bisect`, where a lock that was tested is
-  known;
-- days: bisection over the calendar, a new environment each time;
-- one by one: the distinct environments from the oldest on, until one is bad.
+- blame with a remedy: the failure's signature names the broken range, as some do;
+- days, equal ones once: bisect the calendar, as by hand with `git bisect`, skipping locks already tested;
+- days: bisect the calendar, with a new environment each time;
+- one by one: run the distinct environments from the oldest on until one is bad.
 
-`right` says whether the way found the first day on which the row was bad. Prints a table in Markdown.
+`right` says whether the first day on which the row was bad was found. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# The made-up index is the tests'.
+# The synthetic index belongs to the tests.
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 from laboratory import Laboratory  # noqa: E402
 from synthetic_index import World  # noqa: E402
 
-from matrix.answers.blame.questions import Blame, Measured, Recipe, Resolved  # noqa: E402
-from matrix.answers.blame.search import investigate  # noqa: E402
+from matrix.answers.blame.search import find_blame  # noqa: E402
+from matrix.answers.blame.types import Blame, Measured, Recipe, Resolved  # noqa: E402
 
 START = dt.date(2021, 1, 1)
 LIMIT = 40
@@ -66,7 +65,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Taken:
-    """Environments built and run, resolutions, seconds in all, and those of them that building and running took."""
+    """Environments built and run, resolutions, total seconds, and the seconds spent building and running."""
 
     builds: int = 0
     resolutions: int = 0
@@ -86,7 +85,7 @@ def stories() -> list[Story]:
 
 
 def rare() -> Story:
-    """Few of the days bring something."""
+    """Releases appear on few of the days."""
     story = Story("60 releases in 1,000 days", 1000, 621, ("lib", "<2"))
     story.world.release("app", "1.0", day(0), ["lib", "noise"], "import lib\n")
     quiet(story, every=17)
@@ -111,8 +110,8 @@ def twice() -> Story:
 
 
 def again() -> Story:
-    """The culprit was held back for a while by another package and let in again."""
-    story = Story("broken, mended, broken again by the same", 1000, 106, ("lib", "<4"))
+    """Another package excludes the culprit for a while, then allows it again."""
+    story = Story("broken, fixed, broken again by the same package", 1000, 106, ("lib", "<4"))
     story.world.release("app", "1.0", day(0), ["other", "lib", "noise"], "import lib\n")
     quiet(story, every=10)
     versions(story, "lib", {0: "3.19", 105: "4.21", 305: "4.22"}, broken="4")
@@ -127,18 +126,18 @@ def quiet(story: Story, every: int) -> None:
 
 
 def versions(story: Story, name: str, released: Mapping[int, str], broken: str, reason: str = "broken") -> None:
-    """From major version `broken` on it cannot be imported."""
+    """Release versions of a package that cannot be imported from major version `broken` on."""
     for number, version in released.items():
         bad = int(version.split(".")[0]) >= int(broken)
         story.world.release(name, version, day(number), code=f"raise RuntimeError({reason!r})\n" if bad else "")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Environments built until the day that broke a row is named.")
-    parser.add_argument("--run-seconds", type=float, default=30.0, help="what a real run of a cell takes")
+    parser = argparse.ArgumentParser(description="Count the environments built to find the day that broke a row.")
+    parser.add_argument("--run-seconds", type=float, default=30.0, help="seconds that a real run of a cell takes")
     options = parser.parse_args()
     print(
-        f"| world | way | found | right | environments | resolutions | seconds | at {options.run_seconds:.0f} s a run |"
+        f"| world | method | found | right | environments | resolutions | seconds | {options.run_seconds:.0f} s/run |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for story in stories():
@@ -146,7 +145,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 os.environ["UV_CACHE_DIR"] = str(Path(folder) / "cache")
                 with story.world.served() as url:
-                    # What uv learns once of this machine is no part of a search.
+                    # Warm up: what uv learns once about this machine is not part of a search.
                     Laboratory(Path(folder), url).commit(story.then)
                     for part, found, taken in search(story, Timed(Path(folder), url)):
                         report(story, way + part, found, taken, options.run_seconds)
@@ -154,8 +153,8 @@ def main() -> int:
 
 
 class Timed(Laboratory):
-    """What it took so far: all of it, and until the newest run without further ranges, which is the last that names
-    the day; what comes after it is about packages and the cure."""
+    """Measures the effort so far: in total, and up to the last run without extra ranges, which names the day; later
+    runs are about packages and the cure."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -176,7 +175,7 @@ class Timed(Laboratory):
 
 
 def blame(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
-    found: Blame = laboratory.follow(investigate(story.then, story.now, LIMIT))
+    found: Blame = laboratory.follow(find_blame(story.then, story.now, LIMIT))
     assert found.cure is not None
     first = found.transitions[0].after.recipe.as_of
     yield "", first, laboratory.named
@@ -219,7 +218,7 @@ def _over_days(story: Story, laboratory: Timed, good: Callable[[Resolved], bool]
 
 
 def one_by_one(story: Story, laboratory: Timed) -> Iterator[tuple[str, dt.date, Taken]]:
-    """The distinct environments are found as `blame` finds them, at least: a resolution for each day."""
+    """Resolve each day to find the distinct environments, then run them in order."""
     with ThreadPoolExecutor(4) as pool:
         environments = list(pool.map(laboratory.resolve, [Recipe(day(n)) for n in range(1, story.days + 1)]))
     laboratory.resolutions = len(environments)

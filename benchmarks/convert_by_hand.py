@@ -1,5 +1,5 @@
-"""What a user would write: convert one .onnx file with onnx-tf, save it, load it again, compare. Runs in the converter
-environment, one process a conversion.
+"""Convert one .onnx file with onnx-tf, save it, load it again and compare, as a user's script would. Runs in the
+converter environment, one process for each conversion.
 
     python convert_by_hand.py MODEL.onnx INPUTS.npz REFERENCE.npz FOLDER
 """
@@ -44,7 +44,7 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except Exception as error:
-        # Some pairs cannot be converted; a user's script notes that and goes on.
+        # Some pairs cannot be converted; a user's script records that and continues.
         print("failed: %s: %s" % (type(error).__name__, str(error).strip().splitlines()[-1:]))
     else:
         print("match")

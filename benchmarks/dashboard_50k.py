@@ -1,15 +1,15 @@
-"""Time and weight of the dashboard made from a history of 50,000 cells and 60 runs.
+"""Measure build time, size and speed of the dashboard for a history of 50,000 cells and 60 runs.
 
     python benchmarks/dashboard_50k.py FOLDER [--cells N] [--runs N]
 
-The history is synthetic (tests/synthetic_history.py) and is made once: a later call finds it in FOLDER. Measured are
+The history is synthetic (tests/synthetic_history.py) and made once; later calls reuse it from FOLDER. Measured are
 
-- building the site, twice: at the first time the database may have to come from the disk;
-- the Matrix page in Chromium, over http from a server that compresses and over file://: when the grid was painted and
-  when the version filter had answered what was typed into it, counted from the start of the navigation; what was
-  transferred; how many elements the page has.
+- building the site, twice, because the first build may have to read the database from disk;
+- the Matrix page in Chromium, over http from a compressing server and over file://: seconds from the start of the
+  navigation until the grid is painted and until the version filter responds to input, bytes transferred, and the number
+  of elements.
 
-Ends with 1 where the site takes more than 60 s to build, or the page more than 2 s to answer or 1.5 MB compressed.
+Exits with 1 if building takes more than 60 s, or the page more than 2 s to respond or 1.5 MB compressed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ BUILD_SECONDS = 60
 ANSWER_SECONDS = 2
 WEIGHT_MB = 1.5
 
-# Stamps, in milliseconds since the start of the navigation, when the grid is on the screen and when the filter has
-# changed what is counted. Runs before the page's own scripts.
+# Record when the grid is visible and when the filter has updated the count, in milliseconds since the start of the
+# navigation. Runs before the page's own scripts.
 _STAMPS = """
 window.stamps = {};
 const ready = () => document.documentElement.dataset.ready === "true";
@@ -61,7 +61,7 @@ const wait = setInterval(() => {
 
 @dataclass
 class Server:
-    """A site over http, compressed; `sent` counts the bytes of bodies."""
+    """Serves a site over http, compressed; `sent` counts bytes of response bodies."""
 
     site: Path
     sent: dict[str, int] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Opened:
-    """One visit; seconds since the start of the navigation."""
+    """One visit: seconds since the start of the navigation, and the number of elements."""
 
     painted: float
     answered: float
@@ -130,7 +130,7 @@ def make_history(folder: Path, cells: int, runs: int) -> Path:
 
 
 def build(state: Path, site: Path) -> tuple[float, float]:
-    """Seconds that the command takes, and those it computes: on a busy machine it waits."""
+    """Build the site; return wall-clock and processor seconds, which differ on a busy machine."""
     command = [sys.executable, "-m", "matrix", "dashboard", "--out", str(site), "--state", str(state)]
     started, before = time.monotonic(), _work()
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
@@ -149,7 +149,7 @@ def visit(browser: Any, address: str) -> Opened:
     page.goto(address)
     page.wait_for_function("() => window.stamps.answered", timeout=60_000)
     stamps = page.evaluate("window.stamps")
-    page.reload()  # whole again: the filter hid rows
+    page.reload()  # count all elements: the filter hid rows
     page.wait_for_function("() => window.stamps.painted", timeout=60_000)
     elements = page.evaluate("document.getElementsByTagName('*').length")
     context.close()
@@ -158,10 +158,10 @@ def visit(browser: Any, address: str) -> Opened:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the history is kept and the site is built")
+    parser.add_argument("folder", type=Path, help="folder for the history and the site")
     parser.add_argument("--cells", type=int, default=50_000)
     parser.add_argument("--runs", type=int, default=60)
-    parser.add_argument("--keep-site", action="store_true", help="measure the page of the site that is there")
+    parser.add_argument("--keep-site", action="store_true", help="measure the page of the existing site")
     chosen = parser.parse_args()
     state = make_history(chosen.folder, chosen.cells, chosen.runs)
     site = chosen.folder / f"site-{chosen.cells}x{chosen.runs}"
@@ -170,7 +170,7 @@ def main() -> int:
     if not chosen.keep_site:
         for name in ("first", "second"):
             seconds, work = build(state, site)
-            said = f"{seconds:.1f} s, {work:.1f} s of a processor"
+            said = f"{seconds:.1f} s, {work:.1f} s of processor time"
             lines.append((f"build, {name} time", said, seconds <= BUILD_SECONDS))
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
         lines.append(("build, memory", f"{memory:.0f} MB", True))
@@ -195,7 +195,7 @@ def main() -> int:
         painted = statistics.median(opened.painted for opened in visits)
         answered = statistics.median(opened.answered for opened in visits)
         lines.append((f"grid painted, {name}", f"{painted:.2f} s", True))
-        lines.append((f"filter answered, {name}", f"{answered:.2f} s", answered <= ANSWER_SECONDS))
+        lines.append((f"filter responded, {name}", f"{answered:.2f} s", answered <= ANSWER_SECONDS))
     lines.append(("elements of the page", f"{over_http[0].elements:,}", True))
 
     width = max(len(name) for name, _, _ in lines)

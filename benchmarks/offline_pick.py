@@ -1,10 +1,10 @@
-"""How long `pick --offline` takes with 100,000 stored cells, beside the same without what runs leave derived.
+"""Time `pick --offline` with 100,000 stored cells, with and without evidence that was derived before.
 
     python benchmarks/offline_pick.py STATE [--cells 100000] [--model unet]
 
-STATE is a state folder whose store holds a run of tier `evidence`. Its database is copied and the cells of that run are
-multiplied, each time as other models of another run, until there are as many as asked for; blobs are shared. The first
-call derives evidence from observations, as after a change of how they are judged; the others only read it.
+STATE is a state folder whose store holds a run of tier `evidence`. Its database is copied, and that run's cells are
+duplicated under new runs and models until there are --cells of them; blobs are shared. The first call derives evidence
+from observations, as after a change of the judging rules; the others only read it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CALLS = 5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Seconds of an answer from stored evidence.")
+    parser = argparse.ArgumentParser(description="Time an answer from stored evidence.")
     parser.add_argument("state", type=Path)
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--model", default="unet")
@@ -41,16 +41,16 @@ def main() -> int:
         first = seconds(state, options.model)
         others = [seconds(state, options.model) for _ in range(CALLS)]
     usual = statistics.median(others)
-    print(f"{cells} cells in {runs} runs, {options.cells} asked for")
+    print(f"{cells} cells in {runs} runs, {options.cells} requested")
     print("| | seconds | |")
     print("|---|---|---|")
-    print(f"| from what runs left derived (median of {CALLS}) | {usual:.2f} | {min(others):.2f} to {max(others):.2f} |")
-    print(f"| everything judged anew | {first:.2f} | {first / usual:.0f}x |")
+    print(f"| evidence derived before (median of {CALLS}) | {usual:.2f} | {min(others):.2f} to {max(others):.2f} |")
+    print(f"| everything judged again | {first:.2f} | {first / usual:.0f}x |")
     return 0
 
 
 def multiply(database: Path, wanted: int) -> tuple[int, int]:
-    """Add runs with renamed copies of the cells; returns how many cells and runs there are then."""
+    """Add runs with renamed copies of the cells; return the resulting numbers of cells and runs."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
 
         def number(query: str) -> int:

@@ -1,17 +1,17 @@
-"""How many real conversions does `pick` need until a toolchain is proven, beside simpler ways of choosing?
+"""Count the conversions that `pick` needs to verify a toolchain, compared with simpler orders.
 
-    python benchmarks/pick_search.py STATE [--sets 40] [--format md]
+    python benchmarks/pick_search.py STATE [--sets 40] [--seed 0]
 
-STATE is a state folder whose store holds a run of tier `evidence` (every model with every converter row): its verdicts
-stand in for the conversions, so that thousands of searches cost none. For each model the evidence is that of the
-others (the model's own cells are taken out, what it is made of stays), and sets of constraints are drawn: each holds
-one to three of Python, torch, TensorFlow, onnx and numpy ranges that the table's rows span. What no toolchain
-satisfies, by the verdicts, is left out, as is what every toolchain satisfies.
+STATE is a state folder whose store holds a run of tier `evidence` (every model with every converter row). Its verdicts
+replace real conversions, so that thousands of searches are free. For each model, evidence comes from the other models
+only (its own cells are removed, what it consists of stays). Random sets of constraints are drawn: each holds one to
+three ranges of Python, torch, TensorFlow, onnx and numpy versions that occur in the table's rows. A set is skipped if,
+by the verdicts, no toolchain matches under it, or all do.
 
-Ways compared, each counting conversions up to and including the first match:
-- pick: most likely first, among equals the newest;
+Orders compared, each counting conversions up to and including the first match:
+- pick: most likely first, then newest;
 - newest: the newest TensorFlow, onnx-tf, onnx and torch first;
-- same: one toolchain first, that which carries most models, then as newest;
+- same: first the one toolchain that converts most models, then as newest;
 - random: the mean over all orders, (n + 1) / (m + 1) with m matching among n.
 """
 
@@ -26,12 +26,11 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence, EvidenceSource
-from matrix.answers.evidence.gather import gather
-from matrix.answers.pick.best_overall import overall
+from matrix.answers.evidence import Evidence
+from matrix.answers.evidence.stored import EvidenceSource, gather
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import Constraint, read_constraint
-from matrix.answers.pick.ranking import Preferences, Ranked, rank
+from matrix.answers.pick.ranking import Ranked, overall, preferred, rank
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Predictor
 from matrix.answers.remedies.apply import Table
@@ -47,7 +46,7 @@ WAYS = ("pick", "newest", "same", "random")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Conversions until a toolchain is proven.")
+    parser = argparse.ArgumentParser(description="Count the conversions needed to verify a toolchain.")
     parser.add_argument("state", type=Path)
     parser.add_argument("--table", type=Path, default=Path("matrix.yml"))
     parser.add_argument("--sets", type=int, default=40, help="sets of constraints to draw")
@@ -68,7 +67,7 @@ def main() -> int:
     sets = drawn(session, random.Random(options.seed), options.sets)
     searches = []
     for model in session.config.models:
-        # As if it had been read, but never converted.
+        # As if the model had been read but never converted.
         known = evidence.without(model.id)
         predictor = Predictor(session.config, known)
         for constraints in sets:
@@ -80,7 +79,7 @@ def main() -> int:
 
 
 def drawn(session: Project, dice: random.Random, number: int) -> list[tuple[Constraint, ...]]:
-    """Different sets of one to three constraints, each of the versions that rows have."""
+    """Draw distinct sets of one to three constraints on versions that occur in rows."""
     versions: dict[str, set[str]] = {
         "python": set(),
         "torch": set(),
@@ -106,7 +105,7 @@ def drawn(session: Project, dice: random.Random, number: int) -> list[tuple[Cons
 
 
 def _range(dice: random.Random, versions: Sequence[str]) -> str:
-    """Below or from a version on, between two, or one minor release."""
+    """Draw a range: below a version, from one on, between two, or one minor release."""
     low, high = sorted(dice.sample(range(len(versions)), 2))
     one = ".".join(map(str, Version(dice.choice(versions)).release[:2]))
     return dice.choice(
@@ -122,13 +121,13 @@ def count(
     predictor: Predictor,
     results: dict[str, CellResult],
 ) -> dict[str, float] | None:
-    """{way: conversions}; None where nothing or everything matches."""
+    """Return {order: conversions}, or None if nothing or everything matches."""
     candidates = Candidates(session.config, session.locks, session.build)
     cells = [cell for cell in candidates.cells(spec, constraints) if _measured(results, cell.id)]
     matching = [cell for cell in cells if results[cell.id].finding.verdict == "match"]
     if not matching or len(matching) == len(cells):
         return None
-    newest = Preferences(()).key("newest")
+    newest = preferred("newest", ())
     by_age = sorted(cells, key=newest)
     best = overall(candidates.cells(spec), evidence.entries, newest, frozenset(m.id for m in session.config.models))
     same = best[0].cell.id if best else None
@@ -150,7 +149,7 @@ def _first(cells: Sequence[Cell], results: dict[str, CellResult]) -> int:
 
 
 def _searched(session: Project, ranked: list[Ranked], results: dict[str, CellResult]) -> int:
-    """By the search itself, without remedies: their outcomes are not all in the store."""
+    """Run the real search, without remedies: the store does not hold all their outcomes."""
     picks = Picks(ranked, Table(session.config, session.locks), limit=len(ranked), remedy=False)
     found: list[CellResult] = []
     while cells := picks.next(found):
@@ -160,9 +159,9 @@ def _searched(session: Project, ranked: list[Ranked], results: dict[str, CellRes
 
 def report(searches: Sequence[tuple[tuple[Constraint, ...], str, dict[str, float]]]) -> None:
     sets = len({constraints for constraints, _, _ in searches})
-    print(f"{len(searches)} searches: {sets} sets of constraints x the models for which some toolchain works, not all")
+    print(f"{len(searches)} searches: {sets} sets of constraints x the models that some but not all toolchains match")
     print()
-    print("| way | mean conversions | median | at the first | worst |")
+    print("| order | mean conversions | median | at the first | worst |")
     print("|---|---|---|---|---|")
     for way in WAYS:
         counts = [counted[way] for _, _, counted in searches]
@@ -172,7 +171,7 @@ def report(searches: Sequence[tuple[tuple[Constraint, ...], str, dict[str, float
             f"| {way} | {statistics.mean(counts):.2f} | {statistics.median(counts):.0f} | {share} | {max(counts):.0f} |"
         )
     print()
-    print("The five in which pick needed most:")
+    print("The five searches in which pick needed most:")
     for constraints, model, counted in sorted(searches, key=lambda item: -item[2]["pick"])[:5]:
         asked = ", ".join(map(str, constraints))
         others = ", ".join(f"{way} {counted[way]:.1f}" for way in WAYS[1:])

@@ -1,9 +1,9 @@
-"""Time of `python -m matrix plan --tier full` over a generated table of 100,000 cells, against `--help`.
+"""Time `python -m matrix plan --tier full` on a generated table of 100,000 cells, relative to `--help`.
 
     python benchmarks/plan_100k.py
 
-The table is matrix.yml with its converters and models multiplied; nothing is locked or run. The ratio to `--help` of
-the same interpreter tells what planning costs beside starting Python.
+The table is matrix.yml with its converters multiplied; nothing is locked or run. The ratio to `--help` with the same
+interpreter shows the cost of planning beyond starting Python.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CELLS = 100_000
 
 
 def big_table() -> dict[str, object]:
-    """matrix.yml's content with enough converters for CELLS cells in tier full."""
+    """Return the content of matrix.yml with enough converters for CELLS cells in tier full."""
     sys.path.insert(0, str(ROOT))
     from matrix.planning import Selection, make_plan
     from matrix.table import load_config
@@ -53,7 +53,7 @@ def main() -> None:
         plan, text = min(seconds("plan", "--table", str(path), "--tier", "full") for _ in range(3))
         _, again = seconds("plan", "--table", str(path), "--tier", "full")
     start, _ = min(seconds("--help") for _ in range(3))
-    assert text == again, "plan printed other bytes for the same inputs"
+    assert text == again, "plan is not deterministic: its output differs for the same inputs"
     print(text.splitlines()[0])
     print(f"plan {plan:.2f} s, --help {start:.2f} s: {plan / start:.0f} times as long")
 

@@ -1,15 +1,15 @@
-"""How well cells of a model are foretold that was never converted: one model left out at a time, over all stored cells.
+"""Measure how well the cells of an unseen model are predicted: leave one model out at a time, over all stored cells.
 
     python benchmarks/prediction.py STATE [--one EXPORTER@OPSET] [--coverage FOLDER]
 
-STATE is the state folder of a run of tier `evidence`; its database is copied, not changed. Each model's cells are taken
-out of the evidence and foretold from those of the others. What each exporter wrote of the model stays known; with --one
-only what that one did, as when a model was read once. Cells whose export failed are foretold too.
+STATE is the state folder of a run of tier `evidence`; its database is copied, not changed. Each model's cells are
+removed from the evidence and predicted from those of the others. What each exporter wrote of the model stays known;
+with --one only what that exporter wrote, as for a model that was read once. Cells whose export failed are included.
 
-The plain rule: a cell fails where the file's IR version is newer than the converter's onnx knows, where the exporter
-cannot write the opset, where the converter's environment does not import, and where an operator of the file is
-unsupported, wrong or failing in the operator coverage of the row (or of another row with its onnx-tf); everything else
-matches. --coverage names a folder of raw coverage results, a folder for each row, for a state that holds none.
+The plain rule, as a baseline: a cell fails if the file's IR version is newer than the converter's onnx supports, if the
+exporter cannot write the opset, if the converter's environment cannot be imported, or if an operator of the file is
+unsupported, wrong or failing in the operator coverage of the row (or of another row with the same onnx-tf); otherwise
+it matches. --coverage names a folder of raw coverage results, one subfolder for each row, for a state without any.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.answers.evidence import Entry, Evidence, EvidenceSource
-from matrix.answers.evidence.gather import gather
+from matrix.answers.evidence import Entry, Evidence
+from matrix.answers.evidence.stored import EvidenceSource, gather
 from matrix.answers.operators import Coverage
+from matrix.answers.operators.coverage import since
 from matrix.answers.operators.judging import judge_cases
-from matrix.answers.operators.opsets import since
 from matrix.answers.prediction import Prediction, Predictor
-from matrix.answers.prediction.experience import KINDS
-from matrix.answers.prediction.rows import converter_release, nearest
+from matrix.answers.prediction.experience import KINDS, converter_release, nearest
 from matrix.app.project import Project
 from matrix.families.reading import read_by
 from matrix.judging.cells import Judge, tolerances_of
@@ -44,13 +43,13 @@ from matrix.table.model import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 
-Foretold = list[tuple[Entry, float, Prediction | None]]
-Foreteller = Callable[[Evidence], Callable[[Cell], tuple[float, Prediction | None]]]
+Predicted = list[tuple[Entry, float, Prediction | None]]
+Method = Callable[[Evidence], Callable[[Cell], tuple[float, Prediction | None]]]
 
 _BAD = frozenset({"unsupported", "wrong", "failing"})
 
 LEFT_OUT = {
-    "what onnx-tf refuses by its code": {"limit"},
+    "limits in onnx-tf's code": {"limit"},
     "attributes": {"mode", "together", "limit", "odd"},
     "the exporter": {"writer"},
     "newer forms": {"beyond", "odd"},
@@ -59,7 +58,7 @@ LEFT_OUT = {
 
 
 def evidence_of(state: Path, raw: Path | None) -> tuple[Config, Evidence]:
-    """All evidence in a copy of the state's database."""
+    """Return the table and all evidence, read from a copy of the state's database."""
     with tempfile.TemporaryDirectory() as folder:
         for path in state.glob("matrix.db*"):
             shutil.copy(path, folder)
@@ -85,20 +84,20 @@ def _judged(config: Config, path: Path) -> Coverage:
     return judge_cases(path.name, cases, expected, actual, tolerances_of(config, ""))
 
 
-def learned(config: Config, ignored: frozenset[str] = frozenset()) -> Foreteller:
+def learned(config: Config, ignored: frozenset[str] = frozenset()) -> Method:
     def of(evidence: Evidence) -> Callable[[Cell], tuple[float, Prediction | None]]:
         predictor = Predictor(config, evidence, ignored)
 
-        def foretell(cell: Cell) -> tuple[float, Prediction | None]:
+        def predict(cell: Cell) -> tuple[float, Prediction | None]:
             found = predictor.predict(cell)
             return found.probability, found
 
-        return foretell
+        return predict
 
     return of
 
 
-def plain(config: Config) -> Foreteller:
+def plain(config: Config) -> Method:
     def of(evidence: Evidence) -> Callable[[Cell], tuple[float, Prediction | None]]:
         rows = {row.id: row for row in config.converters}
         broken = {
@@ -107,7 +106,7 @@ def plain(config: Config) -> Foreteller:
             if e.finding.role == "converter" and e.finding.stage in ("build", "import")
         }
 
-        def foretell(cell: Cell) -> tuple[float, Prediction | None]:
+        def predict(cell: Cell) -> tuple[float, Prediction | None]:
             profile = evidence.profiles.get((cell.model.id, cell.exporter.id, cell.opset))
             if cell.opset not in cell.exporter.askable or cell.converter.id in broken:
                 return 0.0, None
@@ -123,43 +122,43 @@ def plain(config: Config) -> Foreteller:
                 return 1.0, None
             covered, known = evidence.coverage[near], min(profile.opset_written or cell.opset, release.opset)
             forms = {(use.operator, since(covered.schemas, use.operator, known) or 0) for use in profile.uses}
-            support = covered.support()
+            support = covered.support
             return float(not any(form in support and support[form].status in _BAD for form in forms)), None
 
-        return foretell
+        return predict
 
     return of
 
 
-def left_out(config: Config, evidence: Evidence, foreteller: Foreteller, one: tuple[str, int] | None) -> Foretold:
-    """Every measured cell of the table's models with what is foretold of it from other models."""
+def left_out(config: Config, evidence: Evidence, method: Method, one: tuple[str, int] | None) -> Predicted:
+    """Return every measured cell of the table's models with its prediction from the other models."""
     rows = {row.id: row for row in config.converters}
     exporters = {exporter.id: exporter for exporter in expand(config)}
-    found: Foretold = []
+    found: Predicted = []
     for model in config.models:
         others = evidence.without(model.id)
         if one is not None:
             kept = {key: item for key, item in others.profiles.items() if key[0] != model.id or key[1:] == one}
             others = replace(others, profiles=kept)
-        foretell = foreteller(others)
+        predict = method(others)
         for entry in evidence.entries:
             if entry.model != model.id or entry.finding.indeterminate:
                 continue
-            told = entry.finding.role == "exporter" or entry.profile in evidence.profiles
-            if told and entry.exporter in exporters and entry.converter in rows:
+            known = entry.finding.role == "exporter" or entry.profile in evidence.profiles
+            if known and entry.exporter in exporters and entry.converter in rows:
                 cell = Cell(model, exporters[entry.exporter], entry.opset, rows[entry.converter], "")
-                found.append((entry, *foretell(cell)))
+                found.append((entry, *predict(cell)))
     return found
 
 
-def arrays(found: Foretold) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def arrays(found: Predicted) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     return np.array([entry.finding.verdict == "match" for entry, *_ in found]), np.array(
         [chance for _, chance, _ in found]
     )
 
 
 def score(truth: NDArray[np.bool_], chances: NDArray[np.float64]) -> str:
-    """Balanced accuracy (the mean of the shares of matches and of failures told right) and Brier score."""
+    """Return balanced accuracy (the mean of the recalls of matches and of failures) and Brier score."""
     accuracy = ((chances[truth] >= 0.5).mean() + (chances[~truth] < 0.5).mean()) / 2
     return f"{accuracy:7.1%}   {((chances - truth) ** 2).mean():.3f}"
 
@@ -188,7 +187,7 @@ def main() -> None:
         print(f"{score(*arrays(left_out(config, evidence, learned(config, frozenset(kinds)), one)))}    without {name}")
     bare = replace(evidence, coverage={})
     print(f"{score(*arrays(left_out(config, bare, learned(config), one)))}    without coverage")
-    print("\nforetold     cells   mean    matched")
+    print("\npredicted    cells   mean    matched")
     for low in range(10):
         inside = (chances >= low / 10) & (chances < (low + 1) / 10)
         if inside.any():
@@ -202,12 +201,11 @@ def main() -> None:
     for (model, verdict, role, reason), count in counted.most_common(10):
         print(f"{count:5}  {model}: {verdict} {role or ''} {reason or ''}")
     print("\nworst mistakes")
-    for entry, chance, told in sorted(mistakes, key=lambda item: -abs(item[1] - (item[0].finding.verdict == "match")))[
-        :8
-    ]:
-        why = "; ".join(blocker.text for blocker in told.blockers) if told else ""
-        said = entry.finding
-        print(f"  {chance:.2f}  {entry.cell}: {said.verdict} {said.reason or ''} {f'[{why}]' if why else ''}")
+    worst = sorted(mistakes, key=lambda item: -abs(item[1] - (item[0].finding.verdict == "match")))
+    for entry, chance, prediction in worst[:8]:
+        why = "; ".join(blocker.text for blocker in prediction.blockers) if prediction else ""
+        finding = entry.finding
+        print(f"  {chance:.2f}  {entry.cell}: {finding.verdict} {finding.reason or ''} {f'[{why}]' if why else ''}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""Arrays in and out of a job: .npz files with keys "<case>/<tensor name>", where cases count 0, 1, 2, ..."""
+"""Read and write a job's arrays: .npz files with keys "<case>/<tensor name>", cases numbered 0, 1, 2, ..."""
+
 import os
 
 import numpy
 
 
 def read_cases(path):
-    """The cases of an .npz file in order, each a dict {tensor name: array}. ValueError for object arrays (reading
-    those would run code) and where there is no case."""
-    cases = {}
+    """Return the cases of an .npz file in order, each a dict {tensor name: array}.
+
+    Raises ValueError if there are none, and for object arrays: loading those would run code.
+    """
+    cases: dict = {}
     with numpy.load(path, allow_pickle=False) as file:
         for key in file.files:
             case, name = key.split("/", 1)
@@ -18,8 +21,8 @@ def read_cases(path):
 
 
 def write_cases(path, cases):
-    """Writes a list of dicts {tensor name: array}; the file is complete or absent. TypeError for object arrays."""
-    flat = {}
+    """Write a list of dicts {tensor name: array} atomically. Raises TypeError for object arrays."""
+    flat: dict = {}
     for case, tensors in enumerate(cases):
         for name, array in tensors.items():
             array = numpy.asarray(array)
@@ -27,7 +30,7 @@ def write_cases(path, cases):
                 raise TypeError("%r of case %d is no plain array but %s" % (name, case, array.dtype))
             flat["%d/%s" % (case, name)] = array
     scratch = path + ".tmp"
-    with open(scratch, "wb") as file:  # given a name, numpy would add a suffix to it
+    with open(scratch, "wb") as file:  # given a path, numpy would append a suffix
         numpy.savez(file, **flat)
         file.flush()
         os.fsync(file.fileno())
@@ -35,8 +38,10 @@ def write_cases(path, cases):
 
 
 def in_order(case, names):
-    """The arrays of a case for the inputs `names` of a model: by name, or by position where the model has names of
-    its own. ValueError where the numbers differ."""
+    """Return a case's arrays for a model's inputs `names`: by name, or by position if the names differ.
+
+    Raises ValueError if their numbers differ.
+    """
     if set(names) <= set(case):
         return [case[name] for name in names]
     if len(names) != len(case):

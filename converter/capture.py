@@ -1,5 +1,6 @@
-"""All that a job prints lands in its log: file descriptors are moved, because TensorFlow and the torch exporter also
+"""Redirect everything a job prints to its log, at the level of file descriptors: TensorFlow and the torch exporter also
 print from C++."""
+
 import contextlib
 import ctypes
 import faulthandler
@@ -9,7 +10,7 @@ import sys
 
 @contextlib.contextmanager
 def captured(path):
-    """Appends standard output and standard error, and the stack of a fatal signal, to the file `path`."""
+    """Append standard output, standard error and the stack of a fatal signal to the file `path`."""
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     _flush()
     saved = os.dup(1), os.dup(2)
@@ -23,7 +24,7 @@ def captured(path):
         faulthandler.disable()
         os.dup2(saved[0], 1)
         os.dup2(saved[1], 2)
-        for descriptor in saved + (log,):
+        for descriptor in (*saved, log):
             os.close(descriptor)
 
 
@@ -32,5 +33,5 @@ def _flush():
         # A model may have closed or replaced them.
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
-    # Text still in the C library's buffers would come out in the next job's log.
+    # Text left in the C library's buffers would end up in the next job's log.
     ctypes.CDLL(None).fflush(None)

@@ -1,15 +1,16 @@
-"""A user's checkpoint, read and put into the network: what `net.load_state_dict(torch.load(path)[key])` does, with
-words for what is wrong."""
+"""Load a user's checkpoint into the network, as `net.load_state_dict(torch.load(path)[key])` does, and explain what is
+wrong with it."""
+
 import re
 
 from converter.doubtful import disguise
 from converter.failure import UsersMistake
 from converter.zipped import Unreadable, is_zipped, read_zipped
 
-# Where training scripts keep the weights among other things.
+# Keys under which training scripts store the weights beside other things.
 _USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net")
 
-# What wrappers put before every name: DataParallel, torch.compile.
+# Prefixes that wrappers add to every name: DataParallel, torch.compile.
 _WRAPPERS = ("module.", "_orig_mod.")
 
 _LISTED = 5
@@ -36,10 +37,10 @@ class CheckpointDoesNotFit(UsersMistake):
 
 
 def read(path, trusted, torch):
-    """What the file at `path` holds, on the CPU. Without `trusted` only weights: nothing in the file is run.
+    """Return the content of the file at `path`, on the CPU. Unless `trusted`, read weights only and run no code of it.
 
-    From 2.6 on torch's own weights-only reading holds; before, it could be got around (CVE-2025-32434), so that older
-    releases read nothing untrusted.
+    torch's weights-only loading is safe from 2.6 on; before, it could be bypassed (CVE-2025-32434), so older releases
+    read no untrusted file. Raises CheckpointNotTrusted, CheckpointRunsCode or CheckpointUnreadable.
     """
     release = _release(torch)
     if not trusted and release < (2, 6):
@@ -54,7 +55,7 @@ def read(path, trusted, torch):
             return torch.load(path, map_location="cpu", weights_only=not trusted)
         return torch.load(path, map_location="cpu")
     except (MemoryError, ImportError, AttributeError):
-        raise  # a trusted checkpoint that needs the user's modules
+        raise  # a trusted checkpoint may need the user's modules
     except Exception as problem:
         asked = re.search(r"[Uu]nsupported (?:global: )?GLOBAL ([\w.]+)", str(problem))
         if asked and not trusted:
@@ -72,17 +73,17 @@ def _why(path, problem):
 
 
 def _release(torch):
-    return tuple(int(number) for number in re.match(r"(\d+)\.(\d+)", torch.__version__).groups())
+    return tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2])
 
 
 def weights(loaded, key, torch):
-    """The state dict of what a checkpoint holds: its entry `key`, or all of it. CheckpointKey where that is none."""
+    """Return the state dict of a loaded checkpoint: its entry `key`, or all of it. Raises CheckpointKey."""
     if key is not None:
         if not isinstance(loaded, dict) or key not in loaded:
             keys = _listed(loaded) if isinstance(loaded, dict) else "no keys: it is a %s" % type(loaded).__name__
             raise CheckpointKey("the checkpoint has no key %r; it has %s" % (key, keys))
         loaded = loaded[key]
-    if isinstance(loaded, torch.nn.Module):  # only a trusted checkpoint can hold one
+    if isinstance(loaded, torch.nn.Module):  # possible in a trusted checkpoint only
         return loaded.state_dict()
     if not isinstance(loaded, dict):
         raise CheckpointKey("the checkpoint holds a %s, weights by name were expected" % type(loaded).__name__)
@@ -94,13 +95,15 @@ def weights(loaded, key, torch):
 
 
 def put(state, network):
-    """Loads a state dict, strictly. Returns the prefix that had to be taken off every name, or None. Raises
-    CheckpointDoesNotFit with what is missing, unexpected and of another shape."""
+    """Load a state dict strictly and return the prefix that had to be stripped from every name, or None.
+
+    Raises CheckpointDoesNotFit, listing entries that are missing, unexpected or of another shape.
+    """
     try:
         network.load_state_dict(state)
         return None
     except RuntimeError as problem:
-        # Asked first, judged afterwards: modules may rename old entries while they load.
+        # Check only after loading failed: modules may rename old entries while they load.
         wrapper = _wrapper(state)
         if wrapper is not None:
             bare = {name[len(wrapper) :]: value for name, value in state.items()}

@@ -1,4 +1,5 @@
-"""What a file is that is not what its name says."""
+"""Recognise a file whose content is not what its name says."""
+
 import codecs
 import os
 import zipfile
@@ -7,8 +8,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def disguise(path):
-    """Words for an empty file, a pointer of Git LFS, a text or a zip file cut short; None where the file may be what
-    it should be."""
+    """Describe an empty file, a Git LFS pointer, a text file or a truncated zip file; return None for any other."""
     if os.path.getsize(path) == 0:
         return "it is empty (0 bytes)"
     with open(path, "rb") as file:
@@ -18,10 +18,10 @@ def disguise(path):
     if start.startswith(b"PK\3\4") and not zipfile.is_zipfile(path):
         return "it is only the beginning of a zip file"
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be incomplete
     except UnicodeDecodeError:
         return None
-    # Protobuf and pickles have bytes below the blank from the start on.
+    # Protobuf files and pickles start with control characters.
     if all(character.isprintable() or character in "\r\n\t" for character in text):
         return "it is a text, beginning with %r" % text[:40]
     return None

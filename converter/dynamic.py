@@ -1,10 +1,10 @@
-"""Axes without a fixed size, as the exporters want to be told. Asked for as {input: {"axis": label}}, axes as text
-because that is what JSON has."""
+"""Dynamic axes in the form each exporter expects. Jobs give them as {input: {"axis": label}}, the axis a string because
+JSON's keys are strings."""
 
 
 def dynamic_axes(asked, outputs):
-    """For the TorchScript exporter: {tensor: {axis: label}} of the inputs asked for, and of the outputs, given as the
-    arrays {name: array} of several cases, whose size is not the same in every case."""
+    """Return {tensor: {axis: label}} for the TorchScript exporter: the requested axes of inputs, and every axis of an
+    output whose size differs between the cases `outputs`, a list of {name: array}."""
     axes = {name: {int(axis): label for axis, label in labels.items()} for name, labels in asked.items() if labels}
     for name in outputs[0]:
         shapes = [case[name].shape for case in outputs]
@@ -15,7 +15,7 @@ def dynamic_axes(asked, outputs):
 
 
 def dynamic_shapes(asked, inputs):
-    """For the dynamo exporter: for each input in order {axis: label} or None. It finds out about the outputs itself."""
+    """Return {axis: label} or None for each input in order, for the dynamo exporter, which infers the outputs' axes."""
     return tuple(
         {int(axis): label for axis, label in asked[name].items()} if asked.get(name) else None for name in inputs
     )

@@ -1,10 +1,11 @@
-"""Weights that an ONNX model keeps in files beside it: named, never looked for outside of their folder, put in."""
+"""External data of an ONNX model: list its files, never outside the model's folder, and embed them."""
+
 import os
 
 from converter.tensors import EXTERNAL, MEGABYTE, STRING, TensorLargerThanItsData, size, stored
 
-# What one protobuf may be. The file is read by many releases: what is near the limit does not pass all of them.
-LIMIT = 2 ** 31 - 1
+# Largest size of a protobuf message.
+LIMIT = 2**31 - 1
 
 
 class ExternalDataOutside(ValueError):
@@ -20,8 +21,10 @@ class ModelTooLarge(ValueError):
 
 
 def locations(model):
-    """The files that tensors of a ModelProto are in, sorted, as paths relative to the model's folder.
-    ExternalDataOutside for any other path, ExternalDataBroken where a tensor does not say which."""
+    """Return the files with external data of a ModelProto, sorted, as paths relative to the model's folder.
+
+    Raises ExternalDataOutside for any other path and ExternalDataBroken if a tensor names none.
+    """
     return sorted({_location(where, tensor) for where, tensor in stored(model) if tensor.data_location == EXTERNAL})
 
 
@@ -29,7 +32,7 @@ def _location(where, tensor):
     location = _entries(tensor).get("location", "")
     if not location or "\0" in location:
         raise ExternalDataBroken("%s is in another file, but the model does not say in which" % where)
-    # A backslash and a drive mean something to the Windows that wrote the file, or will read it.
+    # Backslashes and drives matter on Windows, where the file may have been written or will be read.
     parts = location.replace("\\", "/").split("/")
     if parts[0] == "" or ".." in parts or ":" in parts[0] or parts[-1] in ("", "."):
         raise ExternalDataOutside("%s has its data in %r, outside of the model's folder" % (where, location))
@@ -41,8 +44,11 @@ def _entries(tensor):
 
 
 def embed(model, folder):
-    """Puts the data of all external tensors into the model, read from files of `folder`. Everything is measured first:
-    ModelTooLarge where the whole would be no protobuf any more, TensorLargerThanItsData where a file is too short."""
+    """Embed the data of all external tensors, read from files of `folder`.
+
+    All sizes are checked first. Raises ModelTooLarge if the result would exceed protobuf's limit,
+    TensorLargerThanItsData if a file is too short, and ExternalDataBroken if a tensor's entries are inconsistent.
+    """
     pieces = [(where, tensor) for where, tensor in stored(model) if tensor.data_location == EXTERNAL]
     total = model.ByteSize() + sum(size(where, tensor) for where, tensor in pieces)
     check_size(total, "with the data of its external files")
@@ -66,8 +72,8 @@ def _piece(where, tensor, folder):
     try:
         offset = int(entries.get("offset") or 0)
         said = int(entries.get("length") or length)
-    except ValueError:
-        raise ExternalDataBroken("%s says that its data is at %r" % (where, entries))
+    except ValueError as problem:
+        raise ExternalDataBroken("%s says that its data is at %r" % (where, entries)) from problem
     if offset < 0 or said != length:
         raise ExternalDataBroken(
             "%s takes %d bytes; the model says they are %d bytes at %d" % (where, length, said, offset)

@@ -1,5 +1,6 @@
-"""An exception as plain data, so that it can be judged elsewhere and hold on to nothing; and the line of the user's
-own code that it goes back to."""
+"""Describe an exception as plain data, which can be judged elsewhere and keeps nothing alive, with the line of the
+user's code that it originates from."""
+
 import linecache
 import os
 import traceback
@@ -8,13 +9,13 @@ MESSAGE_LIMIT = 20000
 TRACEBACK_LIMIT = 100000
 CODE_LIMIT = 500
 
-# The folder of a job where a user's modules are.
+# The folder of a job that holds a user's modules.
 SOURCE = "source"
 
 
 class UsersMistake(Exception):
-    """What is wrong is something a user gave, though none of its code raised. `place`: the (path, line, function) that
-    it goes back to, or None."""
+    """Something a user provided is wrong, though its own code raised nothing. `place`: the (path, line, function) it
+    originates from, or None."""
 
     place = None
 
@@ -24,10 +25,10 @@ class UsersMistake(Exception):
 
 
 def describe(problem, inbox=None):
-    """{"type", "mro", "message", "traceback", "user"} of an exception, with its causes, each text cut to a limit.
+    """Return {"type", "mro", "message", "traceback", "user"} of an exception and its causes, each text cut to a limit.
 
-    `user` is {"file", "line", "function", "code"}, the innermost line of the user's files of the job in `inbox` that
-    took part (`file` relative to them), or None.
+    `user` is {"file", "line", "function", "code"} of the innermost frame in the user's files of the job in `inbox`
+    (`file` relative to them), or None.
     """
     kind = type(problem)
     lines = traceback.format_exception(kind, problem, problem.__traceback__)
@@ -45,8 +46,8 @@ def describe(problem, inbox=None):
 
 
 def source_folder(inbox):
-    """Absolute path of the folder a job's user files are relative to: source/ where the job has one."""
-    # Not resolved: a file may be a link into a store.
+    """Return the absolute path that a job's user files are relative to: its source/, or the inbox if it has none."""
+    # Symbolic links are not resolved: a file may be a link into a store.
     source = os.path.abspath(os.path.join(inbox, SOURCE))
     return source if os.path.isdir(source) else os.path.abspath(inbox)
 
@@ -66,7 +67,7 @@ def _users_line(problem, source):
 
 
 def _places(problem):
-    """(path, line, function), the most telling first, of an exception and then of what it was raised from."""
+    """Yield (path, line, function) of an exception, most specific first, then those of its causes."""
     seen = set()
     while problem is not None and id(problem) not in seen:
         seen.add(id(problem))
@@ -78,8 +79,7 @@ def _places(problem):
             (frame.f_code.co_filename, line, frame.f_code.co_name)
             for frame, line in traceback.walk_tb(problem.__traceback__)
         ]
-        for place in reversed(frames):
-            yield place
+        yield from reversed(frames)
         problem = problem.__cause__ or problem.__context__
 
 
@@ -88,7 +88,7 @@ def _name(kind):
 
 
 def _clip(text, limit):
-    """Both ends stay: the start says where it began, the end what was raised."""
+    """Cut the middle out: the start of a traceback says where it began, the end what was raised."""
     if len(text) <= limit:
         return text
     gap = "\n... %d characters left out ...\n" % (len(text) - limit)

@@ -1,4 +1,5 @@
-"""Numbers that are none: outputs a comparison could say nothing about, and the weights that are to blame."""
+"""Detect outputs without a finite number, which cannot be compared, and weights that are NaN."""
+
 import numpy
 
 
@@ -7,8 +8,10 @@ class NothingFinite(ValueError):
 
 
 def check_finite(cases, named_weights=None):
-    """NothingFinite where an output of a case has elements but not one that is finite. `cases`: dicts {name: array};
-    `named_weights()`: (name, array) pairs, looked through for NaN only then."""
+    """Raise NothingFinite if a non-empty output of a case, a dict {name: array}, has no finite element.
+
+    `named_weights()` returns (name, array) pairs; only then are they searched for NaN.
+    """
     for number, case in enumerate(cases):
         for name, array in case.items():
             array = numpy.asarray(array)

@@ -1,5 +1,6 @@
-"""Facts about an ONNX model, read from the protobuf with nothing but its own fields: the onnx package of an
-environment may be older than the model, and its helpers then refuse."""
+"""Facts about an ONNX model, read from the protobuf fields alone: the helpers of an onnx package reject models that are
+newer than it is."""
+
 from converter.tensors import type_name
 
 # AttributeProto.AttributeType in onnx.proto.
@@ -10,12 +11,15 @@ _GIVEN_LIMIT = 8
 
 
 def describe(model):
-    """Facts of a ModelProto: {"opset_written": int or None, "opsets": {domain: int}, "ir_version", "producer_version",
-    "operators": {type: count}, "uses": see `uses`, "graph_inputs": [name], "graph_outputs": [name]}. The default domain
-    is "ai.onnx" here, operators of other domains are counted as "domain.Type", those inside subgraphs and functions
-    too."""
+    """Return facts about a ModelProto: {"opset_written": int or None, "opsets": {domain: int}, "ir_version",
+    "producer_version", "operators": {type: count}, "uses": see `uses`, "graph_inputs": [name],
+    "graph_outputs": [name]}.
+
+    The default domain is spelled "ai.onnx"; operators of other domains are counted as "domain.Type". Subgraphs and
+    functions are included.
+    """
     opsets = {item.domain or "ai.onnx": item.version for item in model.opset_import}
-    operators = {}
+    operators: dict = {}
     for node in nodes(model):
         operators[kind(node)] = operators.get(kind(node), 0) + 1
     return {
@@ -31,9 +35,9 @@ def describe(model):
 
 
 def nodes(model):
-    """Every node, those inside subgraphs and functions too."""
+    """Yield every node, including those of subgraphs and functions."""
     found = list(model.graph.node)
-    for function in getattr(model, "functions", []):  # fields that old protobuf classes do not have
+    for function in getattr(model, "functions", []):  # old protobuf classes lack this field
         found.extend(function.node)
     while found:
         node = found.pop()
@@ -49,9 +53,12 @@ def kind(node):
 
 
 def uses(model):
-    """In which ways operators are used: [{"operator", "modes": {attribute: text or integer}, "given": "110"}], each way
-    once, sorted. `given` has a 1 for every input that is there and a 0 for one left out, at most eight of them. Texts
-    and integers are the attributes that switch an operator from one behaviour to another; sizes are mostly lists."""
+    """Return the distinct ways in which operators are used, sorted:
+    [{"operator", "modes": {attribute: text or integer}, "given": "110"}].
+
+    `given` has a 1 for every input present and a 0 for one omitted, for at most eight inputs. `modes` holds text and
+    integer attributes, which select an operator's behaviour; sizes are mostly lists.
+    """
     found = set()
     for node in nodes(model):
         modes = tuple(sorted(mode for mode in map(_mode, node.attribute) if mode is not None))
@@ -64,7 +71,7 @@ def uses(model):
 
 
 def _mode(attribute):
-    """(name, type, value), the type so that any two can be put in order; None for what is no text and no integer."""
+    """Return (name, type, value), the type so that any two can be sorted, or None if it is neither text nor integer."""
     if attribute.type == _TEXT:
         return attribute.name, "text", attribute.s.decode("utf-8", "replace")[:_TEXT_LIMIT]
     if attribute.type == _INTEGER:
@@ -73,7 +80,7 @@ def _mode(attribute):
 
 
 def inputs(model):
-    """Names of what has to be fed, in order. Files of IR version 3 list their weights among the graph's inputs."""
+    """Return the names of the inputs to feed, in order. Models of IR version 3 list their weights as inputs too."""
     weights = {weight.name for weight in model.graph.initializer}
     return [value.name for value in model.graph.input if value.name not in weights]
 
@@ -87,9 +94,12 @@ class NotATensor(TypeError):
 
 
 def signature(model):
-    """{"inputs": [...], "outputs": [...]} of a ModelProto, each {"name", "shape", "dtype"}: the shape a list of sizes,
-    labels of dynamic axes and None for unnamed ones, or None as a whole where the file does not say; the dtype a
-    numpy name (or ONNX's own for what numpy lacks) or None. NotATensor for sequences, maps and optionals."""
+    """Return {"inputs": [...], "outputs": [...]} of a ModelProto, each {"name", "shape", "dtype"}.
+
+    `shape` is None if the model does not declare one, otherwise a list of sizes, labels of dynamic axes, and None for
+    unnamed ones. `dtype` is numpy's name (ONNX's for types that numpy lacks) or None. Raises NotATensor for sequences,
+    maps and optionals.
+    """
     fed = set(inputs(model))
     return {
         "inputs": [_value("input", value) for value in model.graph.input if value.name in fed],
@@ -110,5 +120,5 @@ def _value(kind, value):
 
 def _extent(extent):
     if extent.WhichOneof("value") == "dim_value":
-        return extent.dim_value if extent.dim_value >= 0 else None  # -1 is how some writers say dynamic
+        return extent.dim_value if extent.dim_value >= 0 else None  # some writers use -1 for a dynamic axis
     return extent.dim_param or None

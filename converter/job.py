@@ -1,9 +1,10 @@
-"""What a stage is given: the parameters of its job, where its files are, and a place for facts."""
+"""The job as a stage sees it: parameters, paths of its files, and facts to fill in."""
+
 import os
 
 
 class Job:
-    """params -- from the job's file; facts -- filled by the stages."""
+    """params -- from the job's file; facts -- filled in by the stages."""
 
     def __init__(self, params, inbox, outbox):
         self.params = params
@@ -13,11 +14,11 @@ class Job:
         self._made = []
 
     def given(self, name):
-        """Path of an input."""
+        """Return the path of an input file."""
         return os.path.join(self.inbox, name)
 
     def made(self, name):
-        """Path for an output, listed in the result as soon as it exists."""
+        """Return the path for an output file; the result lists it as soon as it exists."""
         if name not in self._made:
             self._made.append(name)
         return os.path.join(self.outbox, name)

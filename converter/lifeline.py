@@ -1,5 +1,6 @@
-"""A worker must not outlive its driver, however the driver dies: the driver holds the other end of standard input,
-and the kernel closes it even after kill -9."""
+"""End a worker when its driver dies, however that happens: the driver holds the other end of standard input, and the
+kernel closes it even after kill -9."""
+
 import os
 import signal
 import threading
@@ -8,12 +9,11 @@ ABANDONED = 75
 
 
 def hold():
-    """From now on the process exits with status 75 when standard input ends. Leaves /dev/null as standard input, so
-    that no code of a job reads from the lifeline.
+    """Make the process exit with status 75 when standard input ends, and replace standard input by /dev/null so that no
+    job reads from the lifeline.
 
-    The process becomes the leader of a process group, and a guard process ends that group at the same moment: what a
-    job has started would stay, and so would a job that keeps the interpreter to itself, in C code, and lets no thread
-    run.
+    The process becomes a process group leader, and a guard process kills that group at the same moment. Otherwise
+    processes started by a job would survive, and so would a job whose C code never releases the interpreter lock.
     """
     line = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -21,7 +21,7 @@ def hold():
     os.close(nothing)
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
-    # Now, while there is neither a thread nor a framework that a fork could harm.
+    # Fork now, before there are threads or a framework that a fork could break.
     if os.fork() == 0:
         try:
             _wait(line)
@@ -33,7 +33,7 @@ def hold():
 
 def _exit_after(line):
     _wait(line)
-    # Not sys.exit: that would only end this thread, and a job in the main thread may never return.
+    # Not sys.exit, which ends only this thread: a job in the main thread may never return.
     os._exit(ABANDONED)
 
 

@@ -1,16 +1,17 @@
-"""Peak memory of one job, in a process that has seen others. The framework itself is in the figure."""
+"""Measure the peak memory of one job in a process that runs several. The framework is included."""
+
 import contextlib
 import resource
 
 
 def reset_peak():
-    """Forgets the peaks of earlier jobs, where the kernel lets a process do that (Linux, proc(5): clear_refs)."""
+    """Reset the peak, so that earlier jobs do not count, if the kernel allows it (Linux, proc(5): clear_refs)."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
 
 def peak_mb():
-    """Largest resident set since reset_peak(), in MiB; since the process began where that cannot be told."""
+    """Return the largest resident set in MiB since reset_peak(), or since the process began if that is unavailable."""
     with contextlib.suppress(OSError), open("/proc/self/status") as file:
         for line in file:
             if line.startswith("VmHWM:"):

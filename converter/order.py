@@ -1,4 +1,5 @@
-"""Whether the nodes of an ONNX graph can be computed one after the other, as the format wants them."""
+"""Check that the nodes of an ONNX graph are in topological order, as the format requires."""
+
 from converter.tensors import called
 
 
@@ -19,14 +20,17 @@ class TensorComputedTwice(ValueError):
 
 
 def check_order(model):
-    """Raises the first of these that is true of the graph, its subgraphs or a function of a ModelProto."""
+    """Check the graph, subgraphs and functions of a ModelProto.
+
+    Raises GraphHasCycle, GraphNotSorted, TensorUnknown or TensorComputedTwice for the first problem found.
+    """
     _check(model.graph.node, _given(model.graph), [value.name for value in model.graph.output])
     for function in getattr(model, "functions", []):
         _check(function.node, set(function.input), list(function.output))
 
 
 def _given(graph):
-    """Names that are there before the first node is computed."""
+    """Return the names that exist before the first node runs."""
     names = {value.name for value in graph.input}
     names.update(tensor.name for tensor in graph.initializer)
     names.update(sparse.values.name for sparse in getattr(graph, "sparse_initializer", []))
@@ -34,7 +38,7 @@ def _given(graph):
 
 
 def _check(nodes, given, outputs, around=frozenset()):
-    """`around`: names that a subgraph sees of the graphs it is in."""
+    """Check one graph. `around`: names of the enclosing graphs that a subgraph can use."""
     maker = {}
     for index, node in enumerate(nodes):
         for name in node.output:
@@ -43,7 +47,7 @@ def _check(nodes, given, outputs, around=frozenset()):
             if name:
                 maker[name] = index
     known = given | around
-    for index, node in enumerate(nodes):
+    for node in nodes:
         for name in sorted(_needed(node)):
             if name not in known and name not in maker:
                 raise TensorUnknown("node %s uses %r, which nothing computes" % (called(node), name))
@@ -60,7 +64,7 @@ def _check(nodes, given, outputs, around=frozenset()):
 
 
 def _needed(node):
-    """Names a node needs, with those that its subgraphs take from around them."""
+    """Return the names that a node needs, including those its subgraphs use from enclosing graphs."""
     names = {name for name in node.input if name}
     for graph in _subgraphs(node):
         own = _given(graph).union(*(inner.output for inner in graph.node))
@@ -74,12 +78,11 @@ def _subgraphs(node):
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
-        for graph in attribute.graphs:
-            yield graph
+        yield from attribute.graphs
 
 
 def _look_for_cycle(nodes, maker):
-    """GraphHasCycle with the nodes of one, in order. By hand, not by recursion: a chain may be long."""
+    """Raise GraphHasCycle, naming the nodes of a cycle in order. Iterative: a chain may exceed the recursion limit."""
     after = [sorted({maker[name] for name in _needed(node) if name in maker}) for node in nodes]
     state = [0] * len(nodes)  # 0 not seen, 1 on the path, 2 done
     for start in range(len(nodes)):
@@ -93,8 +96,8 @@ def _look_for_cycle(nodes, maker):
                 state[path.pop()] = 2
                 open_ends.pop()
             elif state[following] == 1:
-                circle = path[path.index(following) :] + [following]
-                names = [called(nodes[index]) for index in reversed(circle)]  # the way the data goes
+                circle = [*path[path.index(following) :], following]
+                names = [called(nodes[index]) for index in reversed(circle)]  # in the direction of the data
                 if len(names) > 12:
                     names[6:-6] = ["..."]
                 raise GraphHasCycle("the graph goes in a circle: %s" % " -> ".join(names))

@@ -1,9 +1,10 @@
-"""Names that every TensorFlow accepts, for every tensor and node of an ONNX model.
+"""Rename the tensors and nodes of an ONNX model to names that every TensorFlow accepts.
 
-Newer torch releases write names such as "/encoder/Conv_output_0" and "input.1". TensorFlow takes no scope that begins
-with "/" (the rule is in its python/framework/ops.py, tightest in 1.x), and the functions that onnx-tf makes from 1.7
-on have the graph's inputs as parameters, which must be Python identifiers.
+Newer torch releases write names such as "/encoder/Conv_output_0" and "input.1". TensorFlow rejects scopes that begin
+with "/" (the rule is in its python/framework/ops.py, strictest in 1.x), and functions made by onnx-tf 1.7 and later
+take the graph's inputs as parameters, which must be Python identifiers.
 """
+
 import keyword
 import re
 
@@ -14,9 +15,11 @@ _OUTER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
 def rename(model):
-    """Renames in place what has to be renamed, in subgraphs too, and says how many names those were. One name
-    becomes one other name everywhere, so what meant the same tensor still does. Bodies of functions have names of
-    their own, which reach no graph, and stay."""
+    """Rename in place where necessary, including subgraphs, and return how many names changed.
+
+    A name is replaced by the same new name everywhere, so references stay intact. Names inside function bodies are
+    local to them and stay.
+    """
     outer = set(graph.inputs(model) + graph.outputs(model))
     names = sorted({name for _, name in _names(model.graph) if name})
     good = {name for name in names if _fits(name, name in outer)}
@@ -51,7 +54,7 @@ def _unused(wish, used):
 
 
 def _names(part):
-    """(function that writes another name there, name) for every place of a graph that holds a name."""
+    """Yield (setter, name) for every place in a graph that holds a name."""
     for value in list(part.input) + list(part.output) + list(part.value_info) + list(part.initializer):
         yield _attribute(value, "name"), value.name
     for sparse in part.sparse_initializer:
@@ -67,8 +70,7 @@ def _names(part):
                 yield _item(names, position), name
         for attribute in node.attribute:
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                for place in _names(inner):
-                    yield place
+                yield from _names(inner)
 
 
 def _attribute(holder, field):

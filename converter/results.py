@@ -1,4 +1,4 @@
-"""The result of a job, on disk after every step: a worker that dies leaves behind how far it came.
+"""The result of a job, written after every step so that a worker that dies leaves a record of how far it got.
 
     {"schema": 1, "job": id, "pass": name,
      "stages": [{"stage": "import", "status": "ok"|"running"|"failed", "seconds": 1.23, "shared": false}, ...],
@@ -6,9 +6,10 @@
      "facts": {...}, "versions": {distribution: version}, "files": ["memory.npz", ...],
      "peak_rss_mb": 512.3, "disk_mb": 1234.5, "done": true}
 
-Stages after a failed one are absent. `shared` marks an import that an earlier job of the same worker paid for;
-"disk_mb" is what the installed packages take, null where they could not be imported.
+Stages after a failed one are absent. "shared" marks an import done by an earlier job of the same worker; "disk_mb" is
+the size of the installed packages, null if they could not be imported.
 """
+
 import json
 import os
 import time
@@ -36,11 +37,11 @@ class Result:
 
     @property
     def error(self):
-        """None, or the description of the exception that ended the job."""
+        """The description of the exception that ended the job, or None."""
         return self._content["error"]
 
     def attempt(self, stage, step, *arguments):
-        """Calls `step` as the named stage and returns its value; where it raises, notes the error and returns None."""
+        """Call `step` as the named stage and return its value; if it raises, record the error and return None."""
         entry = {"stage": stage, "status": "running", "seconds": None, "shared": False}
         self._content["stages"].append(entry)
         self._write()
@@ -49,7 +50,7 @@ class Result:
         try:
             value = step(*arguments)
         except BaseException as problem:
-            # SystemExit and KeyboardInterrupt too: a model that calls sys.exit() must not end the worker.
+            # Including SystemExit and KeyboardInterrupt: a model that calls sys.exit() must not end the worker.
             entry["status"] = "failed"
             self._content["error"] = describe(problem, self._job.inbox)
         else:
@@ -59,7 +60,7 @@ class Result:
         return value
 
     def repeat(self, stage, error):
-        """Notes a stage that an earlier job of this worker went through, with the same outcome."""
+        """Record a stage that an earlier job of this worker ran, with the same outcome."""
         self._content["stages"].append(
             {"stage": stage, "status": "failed" if error else "ok", "seconds": 0, "shared": True}
         )
@@ -76,7 +77,7 @@ class Result:
 
 
 def write_atomically(path, content):
-    """Whoever reads `path`, now or after a power cut, finds the old bytes or the new ones, never a part."""
+    """Replace the content of `path` so that readers see all old or all new bytes, even after a power cut."""
     scratch = path + ".tmp"
     with open(scratch, "wb") as file:
         file.write(content)
@@ -91,5 +92,5 @@ def write_atomically(path, content):
 
 
 def mark(path):
-    """Writes an empty file whose existence is the message."""
+    """Create an empty file whose existence is the signal."""
     write_atomically(path, b"")

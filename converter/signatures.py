@@ -1,10 +1,14 @@
-"""Names of a SavedModel's signature: which of them means which input or output of the ONNX model."""
+"""Map the names in a SavedModel's signature to the inputs and outputs of the ONNX model."""
+
 import re
 
 
 def match(names, keys):
-    """{ONNX name: key of the signature}. A signature has the names themselves (onnx-tf 1.9 and later), them with other
-    characters replaced, or "output_0", "output_1", ... in order (1.7, 1.8)."""
+    """Return {ONNX name: signature key}. Raises ValueError if the keys follow no known scheme.
+
+    Keys are the names themselves (onnx-tf 1.9 and later), the names with special characters replaced, or "output_0",
+    "output_1", ... in order (1.7, 1.8).
+    """
     spellings = (
         {name: name for name in names},
         {name: re.sub(r"\W", "_", name) for name in names},

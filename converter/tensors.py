@@ -1,13 +1,13 @@
-"""The tensors stored in an ONNX model: found wherever the format has them, and measured before anything believes
-what they declare.
+"""Find the tensors stored anywhere in an ONNX model, and check their declared sizes before anything relies on them.
 
-Numbers are those of TensorProto.DataType in onnx.proto; read with nothing but the protobuf's own fields.
+Type numbers are those of TensorProto.DataType in onnx.proto. Only protobuf fields are used, no helpers of onnx.
 """
+
 EXTERNAL = 1  # TensorProto.DataLocation
 STRING = 8
-MEGABYTE = 2.0 ** 20
+MEGABYTE = 2.0**20
 
-# number: (name in numpy where it has one, bits)
+# number: (numpy's name if it has one, bits)
 TYPES = {
     1: ("float32", 32),
     2: ("uint8", 8),
@@ -37,7 +37,7 @@ TYPES = {
     26: ("int2", 2),
 }
 
-# Where the values are that are not in raw_data, by type.
+# The field that holds values outside raw_data, by type.
 _FIELDS = {1: "float_data", 7: "int64_data", 8: "string_data", 11: "double_data", 12: "uint64_data", 13: "uint64_data"}
 _FIELDS.update({14: "float_data", 15: "double_data"})
 
@@ -51,12 +51,10 @@ class TensorLargerThanItsData(ValueError):
 
 
 def stored(model):
-    """(words for where it is, tensor) of every TensorProto of a ModelProto, in subgraphs and functions too."""
-    for found in _of_graph(model.graph):
-        yield found
-    for function in getattr(model, "functions", []):  # a field that old protobuf classes do not have
-        for found in _of_nodes(function.node):
-            yield found
+    """Yield (description of its place, tensor) for every TensorProto of a ModelProto, including subgraphs."""
+    yield from _of_graph(model.graph)
+    for function in getattr(model, "functions", []):  # old protobuf classes lack this field
+        yield from _of_nodes(function.node)
 
 
 def _of_graph(graph):
@@ -65,8 +63,7 @@ def _of_graph(graph):
     for sparse in getattr(graph, "sparse_initializer", []):
         yield "sparse tensor %r" % sparse.values.name, sparse.values
         yield "the indices of sparse tensor %r" % sparse.values.name, sparse.indices
-    for found in _of_nodes(graph.node):
-        yield found
+    yield from _of_nodes(graph.node)
 
 
 def _of_nodes(nodes):
@@ -82,24 +79,23 @@ def _of_nodes(nodes):
                 yield where, sparse.values
                 yield where, sparse.indices
             for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                for found in _of_graph(graph):
-                    yield found
+                yield from _of_graph(graph)
 
 
 def called(node):
-    """A node in words: by its name, or what it computes."""
+    """Describe a node by its name, or by its outputs if it has none."""
     if node.name:
         return "%r (%s)" % (node.name, node.op_type)
     return "%s for %s" % (node.op_type, ", ".join(map(repr, node.output)) or "nothing")
 
 
 def type_name(number):
-    """"float32" and so on; "type 99" for one this project does not know."""
+    """Return the type's name, such as "float32", or "type 99" if it is unknown."""
     return TYPES[number][0] if number in TYPES else "type %d" % number
 
 
 def elements(where, tensor):
-    """Number of elements that the dimensions declare. TensorBroken where they are no shape."""
+    """Return the number of elements declared by the dimensions. Raises TensorBroken if one is negative."""
     count = 1
     for extent in tensor.dims:
         if extent < 0:
@@ -109,7 +105,7 @@ def elements(where, tensor):
 
 
 def size(where, tensor):
-    """Bytes that a tensor takes; strings count with what they hold. TensorBroken for an unknown type."""
+    """Return a tensor's size in bytes; strings count by their content. Raises TensorBroken for an unknown type."""
     if tensor.data_type not in TYPES:
         raise TensorBroken("%s has the unknown data type %d" % (where, tensor.data_type))
     count = elements(where, tensor)
@@ -119,8 +115,8 @@ def size(where, tensor):
 
 
 def measure(where, tensor):
-    """Raises where a tensor inside the file does not hold just what it declares; whoever allocates first would take
-    the declaration's word for it, terabytes even."""
+    """Check that a tensor stored in the model holds exactly what it declares: a declared size may be terabytes, and
+    readers allocate it unchecked. Raises TensorLargerThanItsData or TensorBroken."""
     declared = size(where, tensor)
     count = elements(where, tensor)
     if tensor.data_location == EXTERNAL:
@@ -131,7 +127,7 @@ def measure(where, tensor):
         field = _FIELDS.get(tensor.data_type, "int32_data")
         held, wanted, unit = len(getattr(tensor, field)), count, "values"
         bits = TYPES[tensor.data_type][1]
-        if bits in (2, 4):  # several in one number
+        if bits in (2, 4):  # several elements in one value
             wanted = (count * bits + 7) // 8
         elif tensor.data_type in (14, 15):  # real and imaginary part
             wanted = 2 * count

@@ -1,5 +1,6 @@
-"""What is installed and how much room it takes, as the environment's own import path says it. importlib.metadata begins with Python 3.8 and
-pkg_resources is not in every environment, but both only read these folder names."""
+"""List the installed packages and their size, from the metadata folders on the import path. importlib.metadata needs
+Python 3.8 and pkg_resources is not always installed, but both only read these folders."""
+
 import os
 import re
 import sys
@@ -8,8 +9,8 @@ _METADATA = re.compile(r"^(?P<name>[^-]+)-(?P<version>[^-]+)(-.*)?\.(dist-info|e
 
 
 def installed():
-    """{distribution: version} with normalised names (PEP 503); the first entry on the path wins, as in an import."""
-    found = {}
+    """Return {distribution: version} with normalised names (PEP 503); the first on the path wins, as for imports."""
+    found: dict = {}
     for entry in sys.path:
         if os.path.isdir(entry):
             for name in sorted(os.listdir(entry)):
@@ -20,8 +21,8 @@ def installed():
 
 
 def disk_mb():
-    """Megabytes of all installed files, by the records that installers leave (the RECORD file of PEP 376 has a size in
-    the last column; there may be commas and quotes before it). Bytecode, which comes and goes, is not in them."""
+    """Return the size of all installed files in MiB, by their RECORD files (PEP 376: the size is the last column;
+    earlier ones may contain commas and quotes). Bytecode is not listed there, and may be present or not."""
     total = 0
     for entry in sys.path:
         if os.path.isdir(entry):
@@ -31,4 +32,4 @@ def disk_mb():
                     with open(record, "rb") as file:
                         sizes = (line.rstrip().rpartition(b",")[2] for line in file)
                         total += sum(int(size) for size in sizes if size.isdigit())
-    return round(total / 2.0 ** 20, 1)
+    return round(total / 2.0**20, 1)

@@ -1,9 +1,10 @@
-"""How long calls take."""
+"""Time calls."""
+
 import time
 
 
 class Watch:
-    """Times calls; the first of them, in which a framework warms up, counts only where it is the only one."""
+    """Time calls; the first, in which a framework warms up, counts only if it is the only one."""
 
     def __init__(self):
         self._seconds = []

@@ -1,19 +1,20 @@
-"""The same network in every torch, and one that a comparison can see through.
+"""Give a network the same weights in every torch release, chosen so that a comparison detects wrong conversions.
 
-torch.manual_seed gives other numbers in other releases, and layers other defaults. So every tensor is drawn from
-numpy's RandomState, whose stream is frozen, seeded by the tensor's name. Only uniform draws: unlike normal ones they
-need no logarithm from the platform's C library, so the bits are the same everywhere.
+torch.manual_seed and the defaults of layers differ between releases. Every tensor is therefore drawn from numpy's
+RandomState, whose stream is frozen, seeded by the tensor's name. Draws are uniform: normal ones would use the logarithm
+of the platform's C library, and bits would differ between platforms.
 
-Freshly made normalisation layers do nothing (mean 0, variance 1), which would hide a wrong epsilon or a dropped layer:
-their statistics are drawn too, with small variances, which make an epsilon of 1e-3 for 1e-5 visible.
+New normalisation layers do nothing (mean 0, variance 1), which would hide a wrong epsilon or a dropped layer: their
+statistics are drawn too, with variances small enough to reveal an epsilon of 1e-3 instead of 1e-5.
 """
+
 import zlib
 
 import numpy
 
 
 def seed_weights(network, seed):
-    """Fills the floating-point parameters and buffers of a torch module in place, by name and shape."""
+    """Fill the floating-point parameters and buffers of a torch module in place, by name and shape."""
     import torch
 
     state = network.state_dict()
@@ -21,7 +22,7 @@ def seed_weights(network, seed):
         tensor = state[name]
         if not tensor.dtype.is_floating_point:
             continue
-        # A name's own stream: adding a layer changes no other layer's weights.
+        # One stream for each name, so that adding a layer does not change the weights of others.
         stream = numpy.random.RandomState(zlib.crc32(("%d %s" % (seed, name)).encode("utf-8")))
         normalised = name.rpartition(".")[0] + ".running_var" in state
         values = _draw(stream, name.rpartition(".")[2], tuple(tensor.shape), normalised)

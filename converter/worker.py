@@ -1,21 +1,23 @@
-"""The process that lives inside an environment and works off the jobs of one pass.
+"""The process that runs inside an environment and executes the jobs of one pass.
 
     PYTHON worker.py MODULE --inbox DIR --outbox DIR [--lifeline]
 
-MODULE is one of converter, such as converter.stages.export; PASS is the last part of its name. A job is a file `NAME.json` in the inbox:
+MODULE is a module of converter, such as converter.stages.export; PASS is the last part of its name. A job is a file
+`NAME.json` in the inbox:
 
     {"schema": 1, "job": "<id>", "folder": "<name>", "params": {...}}
 
-params["environ"], where there is one, are environment variables {NAME: value} set before the framework is imported;
-its writer gives such a job a worker of its own, for they stay.
+params["environ"], if present, holds environment variables {NAME: value} to set before the framework is imported. They
+stay set, so the driver starts a separate worker for such a job.
 
-Its inputs are the files of `inbox/<folder>/`, its results go to `outbox/<folder>/`: the arrays and models of the
-pass, `PASS.log` (all that was printed, by C code too), `PASS.json` (see converter/results.py), and at the very end
-the empty `PASS.released`: everything the job held is given back and the worker is known to be well. A file named
-`stop` in the inbox ends the worker, with exit status 0, once no job is left.
+A job's inputs are the files of `inbox/<folder>/`; its results go to `outbox/<folder>/`: the arrays and models of the
+pass, `PASS.log` (everything printed, including by C code), `PASS.json` (see converter/results.py), and finally the
+empty `PASS.released`, which says that the job's memory was released and the worker is healthy. A file named `stop` in
+the inbox makes the worker exit with status 0 once no job is left.
 
-The inbox is never written to: it may be mounted read-only. The writer of a job renames it into place.
+The worker never writes to the inbox, which may be mounted read-only. The driver renames each job into place.
 """
+
 import argparse
 import gc
 import importlib
@@ -25,7 +27,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# A script's own folder comes first on the path, and there arrays.py or results.py would hide packages of that name.
+# A script's own folder comes first on the path: our arrays.py or results.py would shadow packages of that name.
 sys.path[:] = [os.path.dirname(HERE)] + [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]
 
 from converter import lifeline  # noqa: E402
@@ -39,7 +41,7 @@ POLL_SECONDS = 0.015
 
 
 class Framework:
-    """The stage module of a pass and the packages it works with, imported at the first job and shared by the rest."""
+    """The stage module of a pass and the packages it uses, imported for the first job and shared by the rest."""
 
     def __init__(self, module):
         self.module = module
@@ -51,14 +53,14 @@ class Framework:
         self.disk_mb = None
 
     def load(self):
-        # The stage module is part of it: it imports numpy, which an environment may lack or have broken.
+        # The stage module is included: it imports numpy, which may be missing or broken.
         self.stages = importlib.import_module(self.module)
         self.packages = self.stages.framework()
         self.disk_mb = disk_mb()
 
     def import_into(self, result):
-        """Runs, or repeats the outcome of, the stage `import`. A failed import is not tried again: half-imported
-        packages answer a second attempt with another, misleading error."""
+        """Run the stage `import`, or repeat its outcome. A failed import is not retried: half-imported packages would
+        raise a different, misleading error."""
         if self.tried:
             result.repeat("import", self.failure)
             return
@@ -68,7 +70,7 @@ class Framework:
 
 
 def work(framework, spec, inbox, outbox):
-    """Runs one job from its first stage to its released marker."""
+    """Run one job from its first stage to its `released` marker."""
     folder = os.path.join(outbox, spec["folder"])
     os.makedirs(folder, exist_ok=True)
     job = Job(spec["params"], os.path.join(inbox, spec["folder"]), folder)
@@ -85,14 +87,14 @@ def work(framework, spec, inbox, outbox):
                     break
             del value
         result.finish(installed(), peak_mb(), framework.disk_mb)
-        # TensorFlow graphs and torch modules are full of cycles: without this they stay, and add up.
+        # TensorFlow graphs and torch modules contain reference cycles; uncollected, they accumulate.
         gc.collect()
     mark(os.path.join(folder, framework.name + ".released"))
 
 
 def next_job(inbox, taken):
-    """Path of the first job of the inbox that is not taken yet, None where there is none, False at the end."""
-    # Looked at before the folder is listed: whatever was put in before `stop` is then sure to be in the list.
+    """Return the path of the first new job in the inbox, None if there is none yet, False if there will be none."""
+    # Checked before the folder is listed, so that every job written before `stop` is in the list.
     stop = os.path.exists(os.path.join(inbox, "stop"))
     for name in sorted(os.listdir(inbox)):
         if name.endswith(".json") and name not in taken:
@@ -103,7 +105,7 @@ def next_job(inbox, taken):
 
 def serve(module, inbox, outbox):
     framework = Framework(module)
-    taken = set()
+    taken: set = set()
     while True:
         path = next_job(inbox, taken)
         if path is False:
@@ -119,8 +121,10 @@ def serve(module, inbox, outbox):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Work off the jobs of one pass inside an environment.")
-    parser.add_argument("module", metavar="MODULE", help="what does the pass, such as converter.stages.export")
+    parser = argparse.ArgumentParser(description="Execute the jobs of one pass inside an environment.")
+    parser.add_argument(
+        "module", metavar="MODULE", help="module that implements the pass, such as converter.stages.export"
+    )
     parser.add_argument("--inbox", required=True, metavar="DIR")
     parser.add_argument("--outbox", required=True, metavar="DIR")
     parser.add_argument("--lifeline", action="store_true", help="exit with status 75 when standard input ends")
@@ -128,7 +132,7 @@ def main():
     if options.lifeline:
         lifeline.hold()
     if not options.module.startswith("converter."):
-        parser.error("%s is no module of converter" % options.module)
+        parser.error("%s is not a module of converter" % options.module)
     serve(options.module, options.inbox, options.outbox)
 
 

@@ -1,9 +1,10 @@
-"""Checkpoints in the zip format that torch writes since 1.6, for older releases, which cannot read it.
+"""Read checkpoints in the zip format that torch writes from 1.6 on, for older releases, which cannot.
 
 The archive holds <name>/data.pkl, a pickle whose tensors refer to storages, and <name>/data/<key>, the bytes of each
-(little-endian), as torch/serialization.py (`_save`, `_legacy_save`) describes. The pickle is read with nothing but
-what tensors need, so that it cannot run code; what else it asks for is an error.
+(little-endian); see `_save` and `_legacy_save` in torch/serialization.py. Unpickling is limited to what tensors need,
+so that it cannot run code; any other global is an error.
 """
+
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -25,11 +26,11 @@ _DTYPES = {
 
 
 class Unreadable(ValueError):
-    """In words that end the sentence "the checkpoint cannot be read: ..."."""
+    """The file cannot be read; the message completes the sentence "the checkpoint cannot be read: ..."."""
 
 
 class _Kind:
-    """Stands for torch.FloatStorage and its like."""
+    """A placeholder for torch.FloatStorage and other storage classes."""
 
     def __init__(self, name):
         self.name = name
@@ -46,7 +47,7 @@ def is_zipped(path):
 
 
 def read_zipped(path, torch):
-    """What such a file holds, tensors as CPU tensors. Raises Unreadable."""
+    """Return the content of such a file with tensors on the CPU. Raises Unreadable."""
     with zipfile.ZipFile(path) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
@@ -61,7 +62,7 @@ def read_zipped(path, torch):
 
 class _Reader(pickle.Unpickler):
     def __init__(self, file, archive, root, torch):
-        super(_Reader, self).__init__(file)
+        super().__init__(file)
         self._archive = archive
         self._root = root
         self._torch = torch
@@ -113,5 +114,5 @@ class _Reader(pickle.Unpickler):
             array = (array.astype("uint32") << 16).view("float32").reshape(size)
         try:
             return self._torch.from_numpy(array)
-        except TypeError:  # torch 1.0 takes no int8 and no bool; load_state_dict converts to what the module has
+        except TypeError:  # torch 1.0 has no int8 and bool; load_state_dict converts to the module's dtype
             return self._torch.from_numpy(array.astype("int64"))

@@ -1,3 +1,3 @@
-"""The driver: from the compatibility table in matrix.yml to verdicts a person can act on."""
+"""The driver: from the compatibility table in matrix.yml to verdicts and a pinned toolchain."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m matrix`."""
+"""Run the command line: `python -m matrix`."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""Functions called each in a forked child of its own, so that a crash, a hang or a memory blow-up costs only itself."""
+"""Call each function in a separate forked child, so that a crash, a hang or excessive memory use affects no other."""
+
 import contextlib
 import ctypes
 import faulthandler
@@ -10,8 +11,8 @@ import time
 import traceback
 from collections import namedtuple
 
-# How a child ended: its exit `code` or the `signal` that ended it, `stopped` "timeout" or "memory" where it was
-# stopped from here (else None), its wall-clock `seconds` and the `peak_mb` of its resident set (MiB).
+# How a child ended: its exit `code` or the `signal` that ended it, `stopped` "timeout" or "memory" if the parent killed
+# it (else None), its wall-clock `seconds` and the `peak_mb` of its resident set (MiB).
 End = namedtuple("End", "code signal stopped seconds peak_mb")
 
 _TICK_SECONDS = 0.05
@@ -19,11 +20,13 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def each_alone(tasks, seconds, megabytes, parallel=1):
-    """Calls the function of every task (key, function, log), at most `parallel` at once, and yields (key, End) as they
-    end. What a function prints goes to the file `log`, what it returns is lost. One that takes longer than `seconds`
-    or whose resident set grows beyond `megabytes` (MiB; what it shares with this process is in it) is killed."""
+    """Call the function of each task (key, function, log), `parallel` at once, and yield (key, End) as they end.
+
+    Output goes to the file `log`; return values are lost. A child that takes longer than `seconds`, or whose resident
+    set exceeds `megabytes` (MiB, including memory shared with this process), is killed.
+    """
     tasks = iter(tasks)
-    running = []
+    running: list = []
     try:
         while True:
             while len(running) < parallel:
@@ -38,7 +41,7 @@ def each_alone(tasks, seconds, megabytes, parallel=1):
                 if end:
                     running.remove(child)
                     yield child.key, end
-            # The pipe of a child is readable when the child is gone.
+            # A child's pipe becomes readable when the child ends.
             select.select([child.pipe for child in running], [], [], _TICK_SECONDS if running else 0)
     finally:
         for child in running:
@@ -55,11 +58,11 @@ class _Child:
         self._pid = os.fork()
         if not self._pid:
             _live(function, log, parent)
-        # Only the child may hold this end: that is what makes its death readable.
+        # Only the child may hold this end, or its death would not close the pipe.
         os.close(held)
 
     def end(self, seconds, megabytes):
-        """How it ended, or None while it lives."""
+        """Return how the child ended, or None while it runs."""
         pid, status, usage = os.wait4(self._pid, os.WNOHANG)
         if not pid:
             if time.monotonic() - self._started > seconds:
@@ -87,10 +90,10 @@ class _Child:
 
 
 def _live(function, log, parent):
-    """The whole life of a child. It ends without any of Python's clean-up, which belongs to the parent."""
+    """Run the function in the child and exit without Python's clean-up, which belongs to the parent."""
     code = 1
     try:
-        # A worker that is killed must not leave children behind.
+        # Children must not survive a worker that is killed.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(code)
@@ -111,5 +114,5 @@ def _live(function, log, parent):
 
 def _resident_mb(pid):
     with contextlib.suppress(OSError), open("/proc/%d/statm" % pid) as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0 ** 20
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0**20
     return 0

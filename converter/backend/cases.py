@@ -1,4 +1,5 @@
-"""The backend test cases that an installed onnx package ships: a model each, with sets of inputs and outputs."""
+"""Read the backend test cases that an installed onnx package ships: each is a model with sets of inputs and outputs."""
+
 import glob
 import os
 import re
@@ -8,8 +9,8 @@ import numpy
 
 from converter import graph
 
-# Names of the suites and of their folders in onnx/backend/test/data. `real` holds only addresses, and `light` models
-# whose weights are left out.
+# Suites and their folders in onnx/backend/test/data. Left out: `real`, which holds only URLs, and `light`, whose models
+# lack their weights.
 SUITES = (
     ("node", "node"),
     ("simple", "simple"),
@@ -17,7 +18,7 @@ SUITES = (
     ("operator", "pytorch-operator"),
 )
 
-# numpy.dtype.isbuiltin of types that another package brought along, as TensorFlow does bfloat16.
+# numpy.dtype.isbuiltin of types registered by other packages, such as TensorFlow's bfloat16.
 _FOREIGN = 2
 
 Case = namedtuple("Case", "name suite folder")
@@ -28,7 +29,7 @@ class NoCasesShipped(Exception):
 
 
 def shipped(onnx):
-    """Every Case of the package `onnx`, by suite and then by name. NoCasesShipped where it comes without any."""
+    """Return every Case of the package `onnx`, by suite, then by name. Raises NoCasesShipped if there are none."""
     data = os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data")
     cases = []
     for suite, folder in SUITES:
@@ -41,8 +42,8 @@ def shipped(onnx):
 
 
 def data_sets(onnx, case, model):
-    """[(inputs, outputs)] of a case, both lists of values in the order of the model's: an array, a list of values
-    for a sequence, None for an optional that is absent."""
+    """Return [(inputs, outputs)] of a case, both in the model's order: an array, a list of values for a sequence, or
+    None for an absent optional."""
     fed = set(graph.inputs(model))
     takes = [value.type for value in model.graph.input if value.name in fed]
     gives = [value.type for value in model.graph.output]
@@ -71,12 +72,15 @@ def _value(onnx, path, declared):
 
 
 def _number(path):
-    return int(re.search(r"(\d+)(\.pb)?$", path).group(1))
+    return int(re.findall(r"(\d+)(?:\.pb)?$", path)[0])
 
 
 def flat(name, value):
-    """{name: plain array} of a value: "<name>[0]", "<name>[1]" for a sequence, texts as one array of bytes, in UTF-8
-    and joined by NUL, types that numpy lacks as float32, nothing for None. NotATensor for what is none of these."""
+    """Return {name: plain array} of a value. Raises NotATensor for what is none of these.
+
+    None gives nothing, a sequence "<name>[0]", "<name>[1]", ..., strings one array of bytes (UTF-8, joined by NUL), and
+    types that numpy lacks float32.
+    """
     if value is None:
         return {}
     if isinstance(value, (list, tuple)):

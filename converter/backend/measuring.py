@@ -1,26 +1,27 @@
-"""The backend test cases that an installed onnx package ships, taken through a converter, each in a process of its own:
-what any family does to measure its operator coverage. Nothing is compared here.
+"""Run the backend test cases of an installed onnx package through a converter, each in a separate process, to measure a
+family's operator coverage. Nothing is compared here.
 
-A family's module `coverage` brings along what only it knows:
+A family's module `coverage` provides what is specific to it:
 
     framework()                     packages with .onnx and whatever `prepare` needs; each case is forked from here
-    prepare(packages, model) -> run what converts; run(inputs) gives the outputs, both lists in the model's order
-    claims() -> (handlers, source)  {operator: [version]} that it says it converts, and which module says so; a family
-                                    that says nothing gives ({}, None)
+    prepare(packages, model) -> run converts; run(inputs) returns the outputs, both lists in the model's order
+    claims() -> (handlers, source)  {operator: [version]} that it claims to convert, and the module that declares them;
+                                    ({}, None) if it claims nothing
     STAGES = stages("its-package", prepare, claims)
 
-Parameters of the job, none of them needed: "case_seconds" and "case_mb" (MiB), the limits of one case; "parallel", how
-many at once; "only", names of cases.
+Optional parameters of the job: "case_seconds" and "case_mb" (MiB), the limits of one case; "parallel", how many at
+once; "only", names of cases.
 
-Outputs: cases.json, where "exit" is null for a case whose process ended in order, and "printed" the end of what one
-printed that did not:
-    {"schema": 2, "onnx", "package": the converter's, "release": of it, "opset": the newest that this onnx knows,
+Outputs: cases.json, where "exit" is null for a case whose process ended normally; otherwise "printed" is the end of its
+output:
+    {"schema": 2, "onnx", "package": the converter's, "release": its version, "opset": the newest of this onnx,
      "cases": [{"name", "suite", "opsets", "ir_version", "operators", "uses", "outputs": [name],
                 "stage": "load" | "check" | "convert" | "run", "done", "error": null | see converter/failure.py,
                 "exit": null | {"code", "signal"}, "stopped": null | "timeout" | "memory", "printed", "seconds"}],
      "handlers": {operator: [version]}, "schemas": {operator: [version]}}    see schemas.py
 and expected.npz, actual.npz, with keys "<position of the case in cases>/<tensor>", see trial.py.
 """
+
 import contextlib
 import functools
 import json
@@ -39,30 +40,30 @@ from converter.versions import installed
 
 CASE_SECONDS = 30
 CASE_MB = 3072
-# Room for the stacks that faulthandler prints, whose list of extension modules alone is long.
+# Large enough for faulthandler's output, whose list of extension modules is long.
 _PRINTED_LIMIT = 20000
-_UNREAD = {"opsets": {}, "ir_version": None, "operators": {}, "uses": [], "outputs": []}
+_UNREAD: dict = {"opsets": {}, "ir_version": None, "operators": {}, "uses": [], "outputs": []}
 
 
 class NothingAhead:
-    """What a family does ahead of its cases that leaves all to each of them."""
+    """The default of `ahead`: nothing is prepared in the parent."""
 
     def __init__(self, cases, packages, seconds, megabytes):
         pass
 
     def add(self, case):
-        """Called in the parent of all cases with each that came through."""
+        """Called in the parent with each case that succeeded."""
 
 
 def stages(package, prepare, claims, ahead=NothingAhead):
-    """The stages of a coverage pass. `package` is the converter's name on the index."""
+    """Return the stages of a coverage pass. `package` is the converter's name on the index."""
 
     def load(job, packages, _):
         cases = shipped(packages.onnx)
         only = job.params.get("only")
         if only is not None:
             cases = [case for case in cases if case.name in only]
-        suites = {}
+        suites: dict = {}
         for case in cases:
             suites[case.suite] = suites.get(case.suite, 0) + 1
         versions = installed()
@@ -107,7 +108,7 @@ def stages(package, prepare, claims, ahead=NothingAhead):
 
 
 def _try(job, packages, cases, folders, prepare, ahead):
-    """{position of a case: how its process ended}."""
+    """Run all cases and return {position of a case: how its process ended}."""
     tasks = [
         (number, functools.partial(trial.attempt, case, packages, prepare, folder), os.path.join(folder, trial.LOG))
         for number, (case, folder) in enumerate(zip(cases, folders))

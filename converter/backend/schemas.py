@@ -1,10 +1,10 @@
-"""What an onnx package knows: for every operator the versions of it. Operators of other domains than ONNX's own are named
+"""List the operators and versions that an onnx package supports. Operators outside ONNX's own domain are named
 "domain.Type", as in converter/graph.py."""
 
 
 def schemas(onnx):
-    """{operator: versions since which the operator has a form of its own, ascending}."""
-    found = {}
+    """Return {operator: the opset versions that changed it, ascending}."""
+    found: dict = {}
     for schema in onnx.defs.get_all_schemas_with_history():
         found.setdefault(named(schema.domain, schema.name), set()).add(schema.since_version)
     return ascending(found)

@@ -1,10 +1,11 @@
-"""One backend test case, tried in a process of its own. It leaves in its scratch folder, at every step anew, what is
-known so far, for it may die at any:
+"""Run one backend test case in a separate process. Since that may die at any step, it updates these files in its
+scratch folder after each:
 
     report.json   {"opsets", "ir_version", "operators", "uses" (see converter/graph.py), "stage", "done", "error",
                   "outputs"}, see measuring.py
     expected.npz, actual.npz   keys are the names of tensors; those of data sets after the first begin "<set>:"
 """
+
 import json
 import os
 
@@ -18,9 +19,12 @@ _TRACEBACK_LIMIT = 2000
 
 
 def attempt(case, packages, prepare, scratch):
-    """Takes the Case through load, check, convert and run. Exceptions end in the report. `packages` has .onnx, and
-    `prepare` is the converter's: (packages, model) -> run, inputs -> outputs, in the order of the model's."""
-    report = {"stage": "load", "done": False, "error": None}
+    """Take the Case through load, check, convert and run, recording exceptions in the report.
+
+    `packages` has .onnx; `prepare(packages, model)` returns the converted model as a function from inputs to outputs,
+    both in the model's order.
+    """
+    report: dict = {"stage": "load", "done": False, "error": None}
 
     def reach(stage):
         report["stage"] = stage

@@ -1,19 +1,21 @@
-"""Layers of torch as ONNX nodes, each in the form that the opset asked for gave it.
+"""Write layers of torch as ONNX nodes in the form of a given opset.
 
 Sources: ONNX's operator changelog for the forms, torch's nearest interpolation for the meaning. Tensors are numbered as
-torch 0.4.1 numbered them: weights first, in the order of the state, then what the nodes compute.
+by torch 0.4.1: weights first, in the order of the state dict, then the outputs of nodes.
 """
+
 import numpy
 
-# Opset 5 still wanted `consumed_inputs` of a BatchNormalization; nothing newer than 18 was checked.
+# Opset 5 required `consumed_inputs` of a BatchNormalization; nothing newer than 18 was checked.
 OPSETS = range(6, 19)
-# From this IR version on a file's weights need not be listed among its inputs as well.
+# From this IR version on, weights need not be declared as inputs too.
 WEIGHTS_ARE_NO_INPUTS = 4
 
 
 class Writer:
     """Collects `nodes`, a list of (operator, inputs, output, attributes), and `weights`, {tensor name: array}.
-    ValueError for an opset without a form."""
+
+    Raises ValueError for an unsupported opset."""
 
     def __init__(self, network, opset):
         if opset not in OPSETS:
@@ -22,15 +24,17 @@ class Writer:
         self.nodes = []
         self.weights = {}
         self._modules = dict(network.named_modules())
-        self._names = {}  # of the state's tensors in the file
+        self._names = {}  # state dict key: tensor name in the file
         for key, tensor in network.state_dict().items():
             array = tensor.detach().numpy()
-            if array.dtype == numpy.float32:  # what is left counts batches in training
+            if array.dtype == numpy.float32:  # the others count training batches
                 self._names[key] = self._weight(array)
 
     def layer(self, path, value):
-        """The module at `path` applied to the tensor `value`, layer by layer where it is a sequence; the new tensor's
-        name. TypeError for a layer without a form here."""
+        """Apply the module at `path` to the tensor `value` and return the new tensor's name.
+
+        Raises TypeError for an unsupported layer.
+        """
         module = self._modules[path]
         kind = type(module).__name__
         if kind == "Sequential":
@@ -49,7 +53,7 @@ class Writer:
         weights = [self._names[path + "." + leaf] for leaf in ("weight", "bias") if path + "." + leaf in self._names]
         return self.node(
             "Conv",
-            [value] + weights,
+            [value, *weights],
             dilations=list(module.dilation),
             group=module.groups,
             kernel_shape=list(module.kernel_size),
@@ -59,20 +63,20 @@ class Writer:
 
     def _normalisation(self, path, module, value):
         leaves = ("weight", "bias", "running_mean", "running_var")
-        # ONNX weighs the old average, torch the new value.
+        # In ONNX momentum is the weight of the old average, in torch that of the new value.
         attributes = {"epsilon": module.eps, "momentum": 1 - module.momentum}
         if self.opset < 7:
-            attributes["is_test"] = 1  # without it, this opset's node is in training
+            attributes["is_test"] = 1  # without it, the node is in training mode
         return self.node(
             "BatchNormalization", [value] + [self._names[path + "." + leaf] for leaf in leaves], **attributes
         )
 
     def add(self, first, second):
-        """Of one shape: nothing to broadcast, which opset 6 would have to be told."""
+        """Add tensors of equal shape: broadcasting would need an attribute at opset 6."""
         return self.node("Add", [first, second])
 
     def twice(self, value):
-        """Height and width doubled: every pixel becomes four."""
+        """Double height and width: every pixel becomes four."""
         scales = [1.0, 1.0, 2.0, 2.0]
         if self.opset < 7:
             return self.node("Upsample", [value], height_scale=2.0, width_scale=2.0, mode="nearest")
@@ -81,7 +85,7 @@ class Writer:
         scales = self._weight(numpy.array(scales, "float32"))
         if self.opset < 11:
             return self.node("Upsample" if self.opset < 10 else "Resize", [value, scales], mode="nearest")
-        # The region of interest matters to another mode only, but could not be left out before opset 13.
+        # Only another mode uses the region of interest, but before opset 13 it is required.
         region = self._weight(numpy.zeros(0, "float32")) if self.opset < 13 else ""
         return self.node(
             "Resize",
@@ -92,7 +96,7 @@ class Writer:
         )
 
     def node(self, operator, inputs, output=None, **attributes):
-        """Adds a node with one output and returns its name: a number where none is given."""
+        """Add a node with one output and return the output's name, a number if none is given."""
         output = output or self._number()
         self.nodes.append((operator, inputs, output, attributes))
         return output
@@ -107,7 +111,7 @@ class Writer:
 
 
 def save(writer, inputs, outputs, ir_version, path, onnx):
-    """Writes the file. inputs, outputs: {name: shape}, all float32; onnx: the package."""
+    """Write the file. inputs, outputs: {name: shape}, all float32; onnx: the package."""
     helper = onnx.helper
 
     def declared(shapes):

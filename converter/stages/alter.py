@@ -1,12 +1,14 @@
-"""An ONNX file said another way, in the reference environment, whose onnx is newer than any file it is given.
+"""Rewrite an ONNX model without changing its meaning, in the reference environment, whose onnx is newer than any model
+it is given.
 
 Input: model.onnx. Output: model.onnx. Params: {"change": one of
-    {"ir_version": n}    the format's version, lowered or raised; the operators stay
+    {"ir_version": n}    lower or raise the format's version; the operators stay
     {"opset": n}         onnx.version_converter
-    {"simplify": true}   onnxsim: constants folded, what is redundant removed; needs that package in the environment
+    {"simplify": true}   onnxsim: fold constants, remove redundancy; needs that package in the environment
     {"rename": true}     see converter/renaming.py}
-Whether the file still means the same is for the reference job to say.
+The reference job checks whether the meaning was preserved.
 """
+
 from types import SimpleNamespace
 
 from converter import graph
@@ -20,7 +22,7 @@ def framework():
 
 
 class ChangeFailed(Exception):
-    """A change that ended without an error and without a usable file."""
+    """A change that raised no error but produced no usable model."""
 
 
 def load(job, packages, _):
@@ -40,7 +42,7 @@ def alter(job, packages, model):
 def _ir_version(job, packages, model, version):
     job.facts["ir_version_before"] = model.ir_version
     onnx = packages.onnx
-    if version < 8 and model.functions:  # model-local functions begin with IR version 8
+    if version < 8 and model.functions:  # model-local functions need IR version 8
         model = onnx.inliner.inline_local_functions(model)
     if version < 4:
         _initializers_as_inputs(onnx, model.graph)
@@ -49,8 +51,8 @@ def _ir_version(job, packages, model, version):
 
 
 def _initializers_as_inputs(onnx, outer):
-    """IR version 4 was the first to have initializers that are no inputs (onnx, docs/IR.md). The branches of an If
-    take no inputs at all: in subgraphs initializers become Constant nodes."""
+    """Declare every initializer as an input, as required before IR version 4 (onnx, docs/IR.md). In subgraphs they
+    become Constant nodes instead, because the branches of an If have no inputs."""
     known = {value.name for value in outer.input}
     for weight in outer.initializer:
         if weight.name not in known:
@@ -73,9 +75,8 @@ def _subgraphs(outer):
     for node in outer.node:
         for attribute in node.attribute:
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                # Its own subgraphs first: their nodes are copied with it.
-                for deeper in _subgraphs(inner):
-                    yield deeper
+                # Nested subgraphs first: their nodes are copied with the outer one.
+                yield from _subgraphs(inner)
                 yield inner
 
 

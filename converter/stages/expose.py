@@ -1,13 +1,14 @@
-"""Every intermediate tensor of an ONNX model made an output, in the reference environment, and its value for one
-case: what a conversion is held against, node by node.
+"""Make every intermediate tensor of an ONNX model an output and compute it for one case, in the reference environment,
+to compare a conversion node by node.
 
 Inputs: model.onnx, inputs.npz. Params: {"case": k}. Outputs: exposed.onnx (same IR version and opsets; the model's own
-outputs first, then those of its nodes in their order) and exposed.npz (all its tensors for case k, which is case 0
-there). Facts: "case" and
+outputs first, then those of its nodes in order) and exposed.npz (all these tensors for case k, stored as case 0).
+Facts: "case" and
     "nodes": [{"index", "name", "operator", "domain", "opset", "inputs": [names], "outputs": [names]}]
-in topological order, where "inputs" has also what subgraphs read from around them. Nodes of subgraphs are not
-exposed: an If or Loop is one node.
+in topological order; "inputs" includes what subgraphs read from enclosing graphs. Nodes of subgraphs are not exposed:
+an If or Loop is one node.
 """
+
 import re
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from converter import graph
 from converter.arrays import in_order, read_cases, write_cases
 
 LIMIT_MB = 2048
-# What numpy can hold and a file of arrays may; sequences, optionals and text have no place there.
+# Element types that can be exposed, by size in bytes; .npz files hold no sequences, optionals or strings.
 _BYTES = {
     "float": 4,
     "double": 8,
@@ -40,7 +41,7 @@ def framework():
 
 
 class TooLarge(Exception):
-    """The intermediate tensors do not fit."""
+    """The intermediate tensors exceed the limit."""
 
 
 def load(job, packages, _):
@@ -62,9 +63,9 @@ def expose(job, packages, given):
     wide = packages.onnx.ModelProto()
     wide.CopyFrom(model)
     _fix_shapes(wide, feed)
-    # Outputs without a type: ONNX Runtime finds it by itself.
+    # Without a type: ONNX Runtime infers it.
     wide.graph.output.extend(packages.onnx.ValueInfoProto(name=name) for name in inner)
-    # No optimisation: a fused pair of nodes has other roundings than the two.
+    # No optimisation: fused nodes round differently.
     options = packages.onnxruntime.SessionOptions()
     options.graph_optimization_level = packages.onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = packages.onnxruntime.InferenceSession(
@@ -74,20 +75,20 @@ def expose(job, packages, given):
     names = [name for name in own + inner if name in tensors]
     _refuse_beyond_limit(sum(_megabytes(tensors[name]) for name in names))
     values = dict(zip(names, session.run(names, feed)))
-    # Once more: a size that is computed in the model is not known before.
-    _refuse_beyond_limit(sum(value.nbytes for value in values.values()) / 2.0 ** 20)
+    # Check again: sizes computed by the model are known only now.
+    _refuse_beyond_limit(sum(value.nbytes for value in values.values()) / 2.0**20)
     write_cases(job.made("exposed.npz"), [values])
     helper = packages.onnx.helper
     for name in names:
         if name not in own:
             kind = helper.np_dtype_to_tensor_dtype(values[name].dtype)
-            # With a shape, though it is this case's alone: old checkers refuse an output without one.
+            # With the shape of this case: old checkers reject an output without one.
             model.graph.output.append(helper.make_tensor_value_info(name, kind, list(values[name].shape)))
     packages.onnx.save(model, job.made("exposed.onnx"))
 
 
 def _fix_shapes(model, feed):
-    """Gives the inputs the shapes that are fed, so that ONNX Runtime knows the size of most tensors beforehand."""
+    """Set the inputs' shapes to those that are fed, so that ONNX Runtime knows the size of most tensors in advance."""
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim
         if value.name in feed and len(dims) == feed[value.name].ndim:
@@ -101,7 +102,7 @@ def _element(output):
 
 
 def _megabytes(output):
-    size = _BYTES[_element(output)] / 2.0 ** 20
+    size = _BYTES[_element(output)] / 2.0**20
     for dim in output.shape:
         size *= dim if isinstance(dim, int) else 1
     return size
@@ -132,7 +133,7 @@ def _nodes(model):
 
 
 def _read_by(node):
-    """Names of the tensors a node reads, without repetitions, those its subgraphs take from around them last."""
+    """Return the distinct tensors a node reads; those its subgraphs read from enclosing graphs come last."""
     names = [name for name in node.input if name]
     for attribute in node.attribute:
         for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):

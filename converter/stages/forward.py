@@ -1,14 +1,15 @@
-"""What a torch module computes, in an exporter environment, or in that of a converter that takes the module itself: its
-outputs, twice (torch.npz, torch-again.npz: a model that does not repeat itself cannot be judged).
+"""Run a torch module, in an exporter environment or in that of a converter whose source is torch. Outputs: the module's
+outputs, computed twice (torch.npz, torch-again.npz: a model that is not deterministic cannot be judged).
 
 Params: {"factory": "package.module:name" or "file.py:name" (a file of source/), "arguments": {...},
          "seed": 0 (null: keep the weights the factory made),
          "checkpoint": null or {"key": null or "model", "trusted": false},
          "inputs": [names in the order of forward()], "outputs": [names] (empty: named by number)}
-Inputs: inputs.npz; where there are any, source/ (the user's modules) and checkpoint.
-Facts: "given" and "returned", [{"name", "shape", "dtype"}] of the case that ran last; "stripped", a prefix taken off
-the checkpoint's names.
+Inputs: inputs.npz; for a user's model also source/ (modules) and checkpoint, if there are any.
+Facts: "given" and "returned", [{"name", "shape", "dtype"}] of the last case; "stripped", a prefix removed from the
+checkpoint's names.
 """
+
 import random
 from types import SimpleNamespace
 
@@ -27,7 +28,7 @@ def framework():
 
 
 def model(job, packages, _):
-    """The network of the job's factory in eval mode with its weights, and the factory."""
+    """Return the network that the job's factory makes, in eval mode and with its weights."""
     torch = packages.torch
     torch.manual_seed(0)
     numpy.random.seed(0)
@@ -43,25 +44,26 @@ def model(job, packages, _):
             loaded = checkpoint.read(job.given("checkpoint"), asked.get("trusted", False), torch)
             stripped = checkpoint.put(checkpoint.weights(loaded, asked.get("key"), torch), network)
         except (checkpoint.CheckpointKey, checkpoint.CheckpointDoesNotFit) as problem:
-            raise problem.at(users.place_of(factory))
+            problem.at(users.place_of(factory))
+            raise
         if stripped is not None:
             job.facts["stripped"] = stripped
     return network
 
 
 def forward(job, packages, network):
-    """Runs every case; returns the network, the arguments of the first case as the example for the exporter, and the
-    shapes of every output in every case."""
+    """Run every case; return the network, the cases, and the outputs of every case."""
     torch = packages.torch
     cases = read_cases(job.given("inputs.npz"))
-    once, again = [], []
+    once: list = []
+    again: list = []
     with torch.no_grad():
         for case in cases:
             job.facts["given"] = _facts((name, case[name]) for name in job.params["inputs"])
             for values in (once, again):
                 returned = users.tensors(network(*arguments(case, job, torch)), torch, type(network).forward)
                 names = _names(job.params["outputs"], len(returned))
-                # Copied: the next call may write into the same memory.
+                # Copied, because the next call may reuse the memory.
                 values.append({name: numpy.array(tensor.detach().numpy()) for name, tensor in zip(names, returned)})
     job.facts["returned"] = _facts(once[-1].items())
     check_finite(once, lambda: ((name, tensor.float().numpy()) for name, tensor in network.state_dict().items()))
@@ -71,7 +73,7 @@ def forward(job, packages, network):
 
 
 def arguments(case, job, torch):
-    """Fresh tensors for one call: a model may write into what it is given."""
+    """Return fresh tensors for one call: a model may modify its inputs."""
     return tuple(torch.from_numpy(case[name].copy()) for name in job.params["inputs"])
 
 

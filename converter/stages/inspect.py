@@ -1,12 +1,13 @@
-"""A user's .onnx file, in the reference environment: whether it is what it says, and as one file (model.onnx).
+"""Validate a user's .onnx file, in the reference environment, and save it as a single file (model.onnx).
 
-Inputs: model.onnx; beside/<location>, the files with its external data. Where some of those are missing the facts are
-all there is, `external` naming what the model needs. And given.npz where the user has outputs to compare with, which
-comes out again (given.npz) once it fits the model.
+Inputs: model.onnx; beside/<location>, the files with its external data (if some are missing, the job leaves facts only,
+and "external" lists what the model needs); given.npz if the user has expected outputs, copied to the outputs
+(given.npz) if it fits the model.
 Facts: those of converter/graph.py; "external" [location]; "inputs" and "outputs" [{"name", "shape": [size, label or
-null] or null where the file does not say, "dtype": name or null}]; "initializers_mb"; "nan_weights" [name];
-"checker": null or what onnx.checker has to say, which many a file that works does not please.
+null] or null if not declared, "dtype": name or null}]; "initializers_mb"; "nan_weights" [name]; "checker": null or the
+complaint of onnx.checker, which also rejects many models that work.
 """
+
 import os
 import shutil
 from types import SimpleNamespace
@@ -39,7 +40,7 @@ def framework():
 
 
 def load(job, packages, _):
-    """The ModelProto, nothing in it believed yet."""
+    """Return the ModelProto, its content not yet validated. Raises NoOnnxModel, or ModelTooLarge."""
     path = job.given("model.onnx")
     words = disguise(path)
     if words is not None:
@@ -95,7 +96,7 @@ def _compare(cases, names):
 
 def _array(tensor, onnx):
     array = onnx.numpy_helper.to_array(tensor)
-    # Types that numpy does not have itself come as kind "V", and float32 holds all of them.
+    # Types that numpy lacks have kind "V"; all of them fit into float32.
     return array.astype("float32") if array.dtype.kind == "V" else array
 
 

@@ -1,8 +1,9 @@
-"""ONNX Runtime on the CPU, in the reference environment: what the ONNX file means (reference.npz), and once more
-(again.npz), because a model that does not repeat itself cannot be judged.
+"""Run an ONNX model with ONNX Runtime on the CPU, in the reference environment. Outputs: what the model means
+(reference.npz), computed twice (again.npz), because a model that is not deterministic cannot be judged.
 
 Inputs: model.onnx, inputs.npz. Params: {"threads": n} (absent: ONNX Runtime's choice).
 """
+
 from types import SimpleNamespace
 
 from converter import graph

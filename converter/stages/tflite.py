@@ -1,9 +1,10 @@
-"""The saved artifact as a TensorFlow Lite model, and what that computes, in a converter environment.
+"""Convert the saved artifact to TensorFlow Lite and run it, in a converter environment.
 
-Inputs: saved/ (as converter/families/onnx_tf/convert.py describes it), inputs.npz. Output: tflite.npz; the model itself is not
-kept, its size is the fact "tflite_mb". Params: {"select_tf_ops": true} to let in operators of TensorFlow that
-TensorFlow Lite has not got (absent: only its own).
+Inputs: saved/ (see converter/families/onnx_tf/convert.py), inputs.npz. Output: tflite.npz; the model itself is not
+kept, the fact "tflite_mb" is its size. Params: {"select_tf_ops": true} to allow TensorFlow operators that TensorFlow
+Lite lacks (absent: only its own).
 """
+
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ _SIGNATURE = "serving_default"
 
 def framework():
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    # TensorFlow up to 2.2 starts the converter as a program of the environment, found on the path.
+    # TensorFlow up to 2.2 runs the converter as a program of the environment, found on the path.
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", os.defpath)
     import tensorflow
 
@@ -36,7 +37,7 @@ def tflite(job, packages, _):
         converter = lite.TFLiteConverter.from_saved_model(folder)
     else:
         labels = {side: {item["onnx"]: item["tensor"] for item in names[side]} for side in ("inputs", "outputs")}
-        # From 2.0 on a module of its own: tensorflow.lite takes no frozen graph any more.
+        # From 2.0 on in compat.v1: tensorflow.lite no longer accepts frozen graphs.
         v1 = getattr(getattr(packages.tensorflow, "compat", packages.tensorflow), "v1", packages.tensorflow)
         path = job.given(os.path.join("saved", "graph.pb"))
         arrays = [[_plain(tensor) for tensor in labels[side].values()] for side in ("inputs", "outputs")]
@@ -48,12 +49,12 @@ def tflite(job, packages, _):
         else:  # TensorFlow 1.13
             converter.target_ops = set(sets)
     content = converter.convert()
-    job.facts["tflite_mb"] = round(len(content) / 2.0 ** 20, 3)
+    job.facts["tflite_mb"] = round(len(content) / 2.0**20, 3)
     return labels, content
 
 
 def _signature_tensors(folder, names):
-    """{"inputs": {ONNX name: tensor}, "outputs": ...} of a SavedModel: TensorFlow Lite goes by the tensors' names."""
+    """Return {"inputs": {ONNX name: tensor}, "outputs": ...} of a SavedModel: TensorFlow Lite uses tensor names."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel()
@@ -68,7 +69,7 @@ def _signature_tensors(folder, names):
 
 
 def _plain(tensor):
-    """The converter's spelling: the first output of an operation goes by the operation's name."""
+    """Return the name in the converter's spelling, in which an operation's first output has the operation's name."""
     return tensor[:-2] if tensor.endswith(":0") else tensor
 
 
@@ -91,8 +92,10 @@ def invoke(job, packages, given):
 
 
 def _places(wanted, details):
-    """{ONNX name: index of the tensor}. By name, for the order in a TensorFlow Lite model is its converter's own: it
-    differs between releases. ValueError where a name is not there and could be any of several."""
+    """Return {ONNX name: tensor index}, matched by name because the order differs between releases of the converter.
+
+    Raises ValueError if a missing name could be any of several tensors.
+    """
     found = {_plain(detail["name"]): detail["index"] for detail in details}
     places = {name: found.get(_plain(tensor)) for name, tensor in wanted.items()}
     lost = [name for name, place in places.items() if place is None]

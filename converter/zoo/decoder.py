@@ -1,9 +1,10 @@
-"""An image generator: there to break on transposed convolutions, whose padding crops, whose output padding adds to one
-side only, and whose weights have the axes of inputs and outputs the other way round.
+"""An image generator: exercises transposed convolutions, whose padding crops, whose output padding extends one side
+only, and whose weights have the axes of inputs and outputs swapped.
 
 After the generator of "Unsupervised representation learning with deep convolutional generative adversarial networks"
 (Radford et al., 2016, arXiv:1511.06434).
 """
+
 from torch import nn
 
 

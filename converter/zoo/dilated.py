@@ -1,6 +1,7 @@
-"""A dense predictor: there to break on reflecting padding, dilated convolutions, which TensorFlow makes by moving space
-into the batch, and padding that differs on every side.
+"""A dense predictor: exercises reflection padding, dilated convolutions, which TensorFlow implements by moving space to
+batch, and padding that differs on every side.
 """
+
 from torch import nn
 
 WIDTH = 12

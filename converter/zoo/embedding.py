@@ -1,6 +1,7 @@
-"""A text classifier: there to break on 64-bit integer inputs, which pass through Gather, a comparison and a cast to a
-mask, and on means over the tokens that are no padding.
+"""A text classifier: exercises 64-bit integer inputs, which pass through Gather, a comparison and a cast to a mask, and
+means over the tokens that are not padding.
 """
+
 from torch import nn
 
 WORDS = 100
@@ -17,7 +18,7 @@ def build():
 
 class TextClassifier(nn.Module):
     def __init__(self):
-        super(TextClassifier, self).__init__()
+        super().__init__()
         self.embedding = nn.Embedding(WORDS, WIDTH)
         self.hidden = nn.Linear(WIDTH, HIDDEN)
         self.linear = nn.Linear(HIDDEN, CLASSES)

@@ -1,5 +1,6 @@
-"""A recurrent classifier of sensor readings: there to break on what images never touch, the LSTM operator with its
-packed gates, initial states made from shapes, and Squeeze and Unsqueeze, whose axes became inputs with opset 13."""
+"""A recurrent classifier of sensor readings: exercises what image models never use, the LSTM operator with its packed
+gates, initial states made from shapes, and Squeeze and Unsqueeze, whose axes became inputs with opset 13."""
+
 from torch import nn
 
 FEATURES = 16
@@ -14,7 +15,7 @@ def build():
 
 class Gestures(nn.Module):
     def __init__(self):
-        super(Gestures, self).__init__()
+        super().__init__()
         self.lstm = nn.LSTM(FEATURES, HIDDEN)
         self.linear = nn.Linear(HIDDEN, CLASSES)
 

@@ -1,6 +1,7 @@
-"""A recurrent tagger: there to break on the GRU operator, whose gates have another order than torch's and whose reset
-may come before or after the matrix product, on two layers of it, and on batch-first axes.
+"""A recurrent tagger: exercises the GRU operator, whose gates are ordered differently from torch's and whose reset may
+come before or after the matrix product, in two layers and with batch-first axes.
 """
+
 from torch import nn
 
 FEATURES = 12
@@ -15,7 +16,7 @@ def build():
 
 class Tagger(nn.Module):
     def __init__(self):
-        super(Tagger, self).__init__()
+        super().__init__()
         self.gru = nn.GRU(FEATURES, HIDDEN, num_layers=2, batch_first=True)
         self.linear = nn.Linear(HIDDEN, TAGS)
 

@@ -1,6 +1,7 @@
-"""The end of a detector: there to break on several outputs, integers among them, from topk, argmax and where; one tie
-broken otherwise, or an int64 that became an int32, is a mismatch.
+"""The head of a detector: exercises several outputs, some of them integers, from topk, argmax and where; a tie resolved
+differently, or an int64 turned into an int32, is a mismatch.
 """
+
 import torch
 from torch import nn
 
@@ -12,15 +13,15 @@ SURE = 0.2
 
 
 def build():
-    """features, float32 N x 16 -> scores, float32 N x 4, largest first; classes, int64 N x 4, where they were;
-    label, int64 N, the best class or -1 where its score is below 0.2; kept, float32 N x 12, the scores above the mean,
-    others negative."""
+    """features, float32 N x 16 -> scores, float32 N x 4, largest first; classes, int64 N x 4, their indices;
+    label, int64 N, the best class, or -1 if its score is below 0.2; kept, float32 N x 12, the scores, negated if not
+    above the mean."""
     return Head()
 
 
 class Head(nn.Module):
     def __init__(self):
-        super(Head, self).__init__()
+        super().__init__()
         self.hidden = nn.Linear(FEATURES, HIDDEN)
         self.linear = nn.Linear(HIDDEN, CLASSES)
 

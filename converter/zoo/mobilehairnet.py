@@ -1,15 +1,16 @@
-"""A hair-matting network: there to break on resizing (nearest upsampling, which torch writes as Upsample or Resize by
+"""A hair-matting network: exercises resizing (nearest upsampling, which torch writes as Upsample or Resize depending on
 release and opset), depthwise convolutions, asymmetric padding and batch normalisation.
 
-Encoder after MobileNet v1 at a quarter of its width (old converters make one node of every channel of a depthwise
+Encoder after MobileNet v1 at a quarter of its width (old converters make one node for every channel of a depthwise
 convolution), decoder after "Real-time deep hair matting on mobile devices" (Levinshtein et al., 2018,
-arXiv:1712.07168): nearest x2 upsampling, a 1x1 convolution of the encoder's features of the same size added, a
+arXiv:1712.07168): nearest x2 upsampling, plus a 1x1 convolution of the encoder's features of the same size, then a
 depthwise-separable block. About 0.2 million weights (0.7 MB).
 """
+
 from torch import nn
 from torch.nn import functional
 
-# (channels, stride) of the encoder's blocks, by the resolution they end at; the stem goes before them.
+# (channels, stride) of the encoder's blocks, grouped by output resolution; the stem precedes them.
 STEM = 8
 ENCODER = (
     ((16, 1),),
@@ -41,7 +42,7 @@ def _separable(inputs, outputs, stride=1):
 
 class MobileHairNet(nn.Module):
     def __init__(self):
-        super(MobileHairNet, self).__init__()
+        super().__init__()
         self.stem = nn.Sequential(*_convolution(3, STEM, 3, stride=2))
         self.encoder = nn.ModuleList()
         channels = [STEM]

@@ -1,9 +1,10 @@
-"""An inverted-residual image classifier: there to break on hard-swish and hard-sigmoid, written as clipped sums, on
-squeeze-and-excite, which multiplies maps by one number a channel, and on 5x5 depthwise convolutions.
+"""An inverted-residual image classifier: exercises hard-swish and hard-sigmoid, written as clipped sums,
+squeeze-and-excite, which multiplies maps by one number per channel, and 5x5 depthwise convolutions.
 
 After "Searching for MobileNetV3" (Howard et al., 2019, arXiv:1905.02244), with four blocks of few channels: old
-converters make one node of every channel of a depthwise convolution.
+converters make one node for every channel of a depthwise convolution.
 """
+
 from torch import nn
 from torch.nn import functional
 
@@ -33,7 +34,7 @@ def _normed(inputs, outputs, kernel, stride=1, groups=1):
 
 class Block(nn.Module):
     def __init__(self, inputs, outputs, inner, kernel, stride):
-        super(Block, self).__init__()
+        super().__init__()
         self.residual = stride == 1 and inputs == outputs
         self.widen = _normed(inputs, inner, 1)
         self.depthwise = _normed(inner, inner, kernel, stride, groups=inner)
@@ -51,7 +52,7 @@ class Block(nn.Module):
 
 class MobileNet(nn.Module):
     def __init__(self):
-        super(MobileNet, self).__init__()
+        super().__init__()
         self.stem = _normed(3, STEM, 3, stride=2)
         channels = STEM
         blocks = []

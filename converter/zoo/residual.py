@@ -1,8 +1,9 @@
-"""A residual image classifier: there to break on strided convolutions and pooling with padding on both sides, where
-TensorFlow's own padding goes to one side, and on global pooling followed by a flattening matrix product.
+"""A residual image classifier: exercises strided convolutions and pooling padded on both sides, where TensorFlow pads
+one side, and global pooling followed by flattening and a matrix product.
 
 After "Deep residual learning for image recognition" (He et al., 2016, arXiv:1512.03385), with eight layers.
 """
+
 from torch import nn
 
 CLASSES = 10
@@ -16,7 +17,7 @@ def build():
 
 class Block(nn.Module):
     def __init__(self, inputs, outputs, stride):
-        super(Block, self).__init__()
+        super().__init__()
         self.first = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.first_norm = nn.BatchNorm2d(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
@@ -33,7 +34,7 @@ class Block(nn.Module):
 
 class Residual(nn.Module):
     def __init__(self):
-        super(Residual, self).__init__()
+        super().__init__()
         self.stem = nn.Conv2d(3, WIDTHS[0], 7, stride=2, padding=3, bias=False)
         self.norm = nn.BatchNorm2d(WIDTHS[0])
         self.relu = nn.ReLU()

@@ -1,6 +1,7 @@
-"""A recurrent network over sequences of any length: there to break where a converter bakes the length of the example
-into the graph, and on the RNN operator in both directions at once.
+"""A recurrent network over sequences of any length: exercises converters that hard-code the example's length, and the
+bidirectional RNN operator.
 """
+
 from torch import nn
 
 FEATURES = 8
@@ -15,7 +16,7 @@ def build():
 
 class Sequence(nn.Module):
     def __init__(self):
-        super(Sequence, self).__init__()
+        super().__init__()
         self.rnn = nn.RNN(FEATURES, HIDDEN, bidirectional=True)
         self.linear = nn.Linear(2 * HIDDEN, TAGS)
 

@@ -1,9 +1,10 @@
-"""A style-transfer network: there to break on instance and group normalisation, which compute their statistics from the
-image itself: over the wrong axes the shapes still fit.
+"""A style-transfer network: exercises instance and group normalisation, which compute statistics from the image itself;
+with the wrong axes, shapes still fit.
 
 After "Instance normalization: the missing ingredient for fast stylization" (Ulyanov et al., 2016, arXiv:1607.08022),
 with the group normalisation of Wu and He (2018, arXiv:1803.08494) in one block.
 """
+
 from torch import nn
 from torch.nn import functional
 
@@ -17,7 +18,7 @@ def build():
 
 class Style(nn.Module):
     def __init__(self):
-        super(Style, self).__init__()
+        super().__init__()
         self.first = nn.Conv2d(3, WIDTH, 5, padding=2)
         self.first_norm = nn.InstanceNorm2d(WIDTH, affine=True)
         self.down = nn.Conv2d(WIDTH, 2 * WIDTH, 3, stride=2, padding=1)

@@ -1,9 +1,10 @@
-"""An image upscaler: there to break on the pixel shuffle, a reshape through six axes, or DepthToSpace, which has two
-orders of channels of which TensorFlow knows one, and on activations with a slope for each channel.
+"""An image upscaler: exercises the pixel shuffle (a reshape through six axes, or DepthToSpace, which has two channel
+orders, of which TensorFlow supports one) and activations with a slope for each channel.
 
 After "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural network"
 (Shi et al., 2016, arXiv:1609.05158).
 """
+
 from torch import nn
 
 FACTOR = 3

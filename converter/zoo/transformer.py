@@ -1,9 +1,10 @@
-"""A transformer encoder: there to break on layer normalisation (a cluster of nodes before opset 17), GELU by erf,
-softmax over the last of four axes, and products of matrices in a batch of batches.
+"""A transformer encoder: exercises layer normalisation (a cluster of nodes before opset 17), GELU by erf, softmax over
+the last of four axes, and matrix products with two batch axes.
 
-After "Attention is all you need" (Vaswani et al., 2017, arXiv:1706.03762), normalised before each part, two layers.
-Written out, because the modules of later torch releases do not exist in earlier ones.
+After "Attention is all you need" (Vaswani et al., 2017, arXiv:1706.03762), pre-norm, two layers.
+Written out, because early torch releases lack these modules.
 """
+
 import math
 
 import torch
@@ -27,7 +28,7 @@ def _gelu(value):
 
 class Attention(nn.Module):
     def __init__(self):
-        super(Attention, self).__init__()
+        super().__init__()
         self.project = nn.Linear(WIDTH, 3 * WIDTH)
         self.merge = nn.Linear(WIDTH, WIDTH)
 
@@ -43,7 +44,7 @@ class Attention(nn.Module):
 
 class Layer(nn.Module):
     def __init__(self):
-        super(Layer, self).__init__()
+        super().__init__()
         self.norm = nn.LayerNorm(WIDTH)
         self.attention = Attention()
         self.second_norm = nn.LayerNorm(WIDTH)
@@ -57,7 +58,7 @@ class Layer(nn.Module):
 
 class Encoder(nn.Module):
     def __init__(self):
-        super(Encoder, self).__init__()
+        super().__init__()
         self.embed = nn.Linear(FEATURES, WIDTH)
         self.positions = nn.Parameter(torch.zeros(STEPS, WIDTH))
         self.layers = nn.Sequential(Layer(), Layer())

@@ -1,9 +1,10 @@
-"""A segmentation network: there to break on bilinear upsampling, whose corner rule every framework and opset spells
-differently, and on concatenation along channels, which channels-last layouts move.
+"""A segmentation network: exercises bilinear upsampling, whose corner rule differs between frameworks and opsets, and
+concatenation along channels, an axis that channels-last layouts move.
 
 After "U-Net: convolutional networks for biomedical image segmentation" (Ronneberger et al., 2015, arXiv:1505.04597),
 two levels deep.
 """
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -15,12 +16,12 @@ CLASSES = 4
 def build():
     """image, float32 N x 3 x H x W with H and W divisible by 4 -> scores, float32 N x 4 x H x W, unnormalised.
 
-    The samples of an image are areas, as image libraries resize (align_corners=False)."""
+    Samples are areas, as in image libraries (align_corners=False)."""
     return UNet(align_corners=False)
 
 
 def build_aligned():
-    """The same with samples that are points, the outermost of which keep their place (align_corners=True)."""
+    """The same, but samples are points, and the outermost keep their place (align_corners=True)."""
     return UNet(align_corners=True)
 
 
@@ -33,9 +34,9 @@ def _block(inputs, outputs):
 
 class UNet(nn.Module):
     def __init__(self, align_corners):
-        super(UNet, self).__init__()
+        super().__init__()
         self.align_corners = align_corners
-        self.down = nn.ModuleList([_block(before, after) for before, after in zip((3,) + WIDTHS, WIDTHS)])
+        self.down = nn.ModuleList([_block(before, after) for before, after in zip((3, *WIDTHS), WIDTHS)])
         self.pool = nn.MaxPool2d(2)
         pairs = [(before + after, after) for before, after in zip(WIDTHS[1:], WIDTHS)]
         self.up = nn.ModuleList([_block(*pair) for pair in reversed(pairs)])

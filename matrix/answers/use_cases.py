@@ -1,4 +1,4 @@
-"""The main jobs as pipelines: lock, plan, run, judge. Each step takes what the last one gave."""
+"""The main use cases as pipelines: lock, plan, run, judge. Each step takes the result of the previous one."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from matrix.answers.blame.one_cell import blame_all, blame_cell
-from matrix.answers.blame.report import Story
-from matrix.answers.drift import RowDrift
+from matrix.answers.blame.cells import blame_all, blame_cell
+from matrix.answers.blame.report import BlameReport
 from matrix.answers.drift.document import document, text
 from matrix.answers.drift.gather import Past, beside_then, drifts
-from matrix.answers.evidence import recorded, source_of
-from matrix.answers.evidence.gather import gather
+from matrix.answers.drift.report import RowDrift
+from matrix.answers.evidence.stored import gather, recorded, source_of
 from matrix.answers.pick.choose import Picked, pick
-from matrix.answers.pick.request import PickRequest
-from matrix.answers.remedies import RemedySearch
+from matrix.answers.pick.ranking import PickRequest
 from matrix.answers.remedies.apply import Table
+from matrix.answers.remedies.search import RemedySearch
 from matrix.app.project import Project
-from matrix.app.runtime import Bounds, RecordedRun, RunOptions, Runtime, open_runtime
+from matrix.app.run_options import Bounds, RunOptions
+from matrix.app.runtime import RecordedRun, Runtime, open_runtime
 from matrix.app.sharding import partition
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, NothingSelected
 from matrix.environments.locks.keep import stale
@@ -36,13 +36,14 @@ from matrix.table.ids import CellId
 __all__ = ["Bounds", "RunOptions", "blame", "choose_toolchain", "execute", "measure_coverage", "read_models"]
 
 
-# Who is to blame can be asked of a cell that is good at one time and bad at the other.
+# Only a cell that is good at one time and bad at the other can be blamed.
 _CHANGED = ("worked then, broken now", "mended")
 
 
 def execute(project: Project, options: RunOptions) -> tuple[RunReport, frozenset[str]]:
-    """Run the project's plan; the report and the cells the table states an expectation of. Raises what `open_runtime`
-    does."""
+    """Run the project's plan. Return the report and the cells that have an expectation in the table. Raises StateInUse,
+    EngineUnavailable, LockStale, Indeterminate, ConfigError and NothingSelected.
+    """
     with open_runtime(project, options) as runtime:
         plan = project.locked_plan(runtime.events.say, allowed=not options.locked)
         for note in plan.notes:
@@ -51,15 +52,15 @@ def execute(project: Project, options: RunOptions) -> tuple[RunReport, frozenset
         plan, made, unresolved = resolved_now(runtime, plan, share)
         with recorded(runtime, plan.tier, len(plan.cells), shard) as run:
             runtime.store.resolutions.keep(run.number, made)
-            # A shard may be empty: then there is nothing to make ready for either.
+            # A shard may be empty; then nothing has to be prepared.
             done = not plan.cells or run.run(plan)
             searches = RemedySearch(plan, Table(project.config, project.locks), options.remedy)
             while done and (cells := searches.next(run.results())):
                 try:
                     part = project.further(plan, cells, runtime.events.say, allowed=not options.locked)
                 except (LockStale, Indeterminate, ConfigError) as error:
-                    # What the plan has found stays, whatever becomes of the search.
-                    runtime.events.say(f"no further search: {error}")
+                    # The results of the plan are kept even if the search fails.
+                    runtime.events.say(f"search stopped: {error}")
                     break
                 done = run.run(part)
         order = [cell.id for cell in plan.cells]
@@ -72,17 +73,18 @@ def execute(project: Project, options: RunOptions) -> tuple[RunReport, frozenset
 
 
 def _with_past(runtime: Runtime, run: RecordedRun, report: RunReport, made: list[Lock], done: bool) -> RunReport:
-    """The report of a run of now held against then, and against the last such run. Where that was asked for, and the
-    run is `done`, cells that come out otherwise than then are blamed."""
+    """Return the report of a run of now, compared with then and with the last such run. If asked for, and if the run is
+    `done`, cells that changed are blamed.
+    """
     past = Past(runtime.project, runtime.store, runtime.judge, run.number)
     report = replace(report, sides=beside_then(past, report.results))
     found: tuple[RowDrift, ...] | None = None
     try:
         found = drifts(past, made, report.results, report.unresolved)
-        # Before anybody is blamed: that takes long, and may be ended.
+        # Stored before blaming, which takes long and may be interrupted.
         runtime.store.keep_drift(run.number, document(found))
     except Indeterminate as error:
-        # What was measured does not depend on it, and the next report tells what this one would have.
+        # Results do not depend on it, and the next report includes what this one lacks.
         runtime.events.say(f"no drift report: {error}")
     options = runtime.options
     changed = [side for side in report.sides if side.standing in _CHANGED]
@@ -95,8 +97,9 @@ def _with_past(runtime: Runtime, run: RecordedRun, report: RunReport, made: list
 
 
 def _share(runtime: Runtime, plan: Plan) -> tuple[frozenset[str] | None, dict[str, str | int] | None]:
-    """The cells of the shard that was asked for, by id, and what tells it from the others; None for the whole plan. Cut
-    before anything is resolved: what one machine cannot resolve must not move the cells of another."""
+    """Return the cells of the shard that was asked for, by id, and the shard's identity; None for the whole plan. Cut
+    before anything is resolved: an environment that one machine cannot resolve must not move the cells of another.
+    """
     options = runtime.options
     if options.shard is None:
         return None, None
@@ -106,7 +109,7 @@ def _share(runtime: Runtime, plan: Plan) -> tuple[frozenset[str] | None, dict[st
     runtime.events.say(
         f"shard {shard.name}: {len(shard.cells)} of {whole.whole} cells, about {shard.seconds / 60:.0f} min"
         if shard.cells
-        else f"shard {shard.name} is empty: the {whole.whole} cells of the plan are in others"
+        else f"shard {shard.name} is empty: all {whole.whole} cells of the plan are in other shards"
     )
     return frozenset(cell.id for cell in shard.cells), whole.part(shard)
 
@@ -114,9 +117,10 @@ def _share(runtime: Runtime, plan: Plan) -> tuple[frozenset[str] | None, dict[st
 def resolved_now(
     runtime: Runtime, plan: Plan, share: frozenset[str] | None = None
 ) -> tuple[Plan, list[Lock], dict[str, str]]:
-    """The plan with cells of the resolutions that were asked for, of those only the ones in `share`; the locks of now,
-    which are made anew every time, for what was there yesterday may be gone today; and by environment why it could not
-    be resolved, which says nothing about it and leaves its cells out. Raises what making locks of then does."""
+    """Return the plan with cells of the requested resolutions, only those in `share`; the locks of now, made anew
+    because the index changes; and by environment why it could not be resolved, which leaves its cells out. Raises
+    NothingSelected, LockStale, Indeterminate and ConfigError.
+    """
     options, project = runtime.options, runtime.project
 
     def shared(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
@@ -127,9 +131,9 @@ def resolved_now(
     began = time.monotonic()
     cells = project.cells_of_now(plan, options.as_of)
     if young := younger(plan.cells, cells):
-        runtime.events.say(f"note: younger than {options.as_of}, so without a now: {', '.join(young)}")
+        runtime.events.say(f"note: newer than {options.as_of}, so not resolved as of now: {', '.join(young)}")
     if not cells and options.resolution == "now":
-        raise NothingSelected(f"every row that was selected is younger than {options.as_of}; name a later --as-of")
+        raise NothingSelected(f"all selected rows are newer than {options.as_of}; name a later --as-of")
     cells = shared(cells)
     requests = project.take_in(cells)
     answers = dict(zip(requests, LiveResolver(project.settings).answers(requests), strict=True))
@@ -147,7 +151,9 @@ def resolved_now(
 
 
 def choose_toolchain(project: Project, options: RunOptions, wanted: PickRequest) -> tuple[Picked, RunRecord]:
-    """Find and prove a toolchain for a model; and the run that did it. Raises what `open_runtime` and locking do."""
+    """Find and verify a toolchain for a model; return it and the run. Raises StateInUse,
+    EngineUnavailable, LockStale, Indeterminate and ConfigError.
+    """
     with open_runtime(project, options) as runtime:
         with recorded(runtime, "pick", None) as run:
             picked = pick(project, wanted, run, gather(project, source_of(runtime), wanted.model.id))
@@ -156,25 +162,27 @@ def choose_toolchain(project: Project, options: RunOptions, wanted: PickRequest)
 
 def blame(
     project: Project, options: RunOptions, cell: str, now: dt.date, bounds: Bounds, good: dt.date | None = None
-) -> Story:
-    """Who broke a cell. Raises what `open_runtime` and `blame_cell` do."""
-    # A slip of the pen leaves no run behind.
+) -> BlameReport:
+    """Blame a cell. Raises UsageError, StateInUse, EngineUnavailable, LockStale, Indeterminate and Interrupted."""
+    # Validate the id first, so that a typo does not record an empty run.
     cell_named(project.config, project.locks, str(CellId.parse(cell).own))
     with open_runtime(project, options) as runtime, recorded(runtime, "blame", None) as run:
         return blame_cell(project, run, cell, now, bounds, good)
 
 
 def read_models(project: Project, options: RunOptions, cells: Sequence[Cell]) -> bool:
-    """Export the models of these cells, or look into their files, and convert nothing; False where it was stopped.
-    What was found is in the history of the store. Raises what `open_runtime` does."""
+    """Export the models of these cells, or inspect their files, without converting; return False if interrupted.
+    Results are in the history of the store. Raises StateInUse, EngineUnavailable, LockStale and Indeterminate.
+    """
     with open_runtime(project, options) as runtime, recorded(runtime, "read", 0) as run:
         return run.run(runtime.locked(cells), exports_only=True)
 
 
 def measure_coverage(project: Project, options: RunOptions, rows: Sequence[str]) -> tuple[dict[str, Observation], bool]:
-    """Operator coverage of converter rows, row to observation, and whether the run came to its end. What is stored
-    for a row's environment is not measured again. Raises what `open_runtime` does, and UsageError for
-    an unknown row."""
+    """Measure the operator coverage of converter rows; return observations by row, and whether the run was completed.
+    Environments with a stored observation are not measured again. Raises UsageError for an unknown row,
+    StateInUse, EngineUnavailable, LockStale and Indeterminate.
+    """
     outdated = stale(project.requests(rows), project.locks)
     with open_runtime(project, options) as runtime:
         if outdated:

@@ -1,4 +1,4 @@
-"""A run while it goes on: a live line on a terminal, plain lines elsewhere; always on standard error."""
+"""Show the progress of a run on standard error: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -21,7 +20,7 @@ Speak = Callable[[Observation], Outcome | None]
 
 
 class PlainProgress(AbstractContextManager["PlainProgress"]):
-    """One line for each thing that took time, for logs."""
+    """One line for each build and job, for logs."""
 
     def __init__(self, speak: Speak) -> None:
         self._speak = speak
@@ -29,23 +28,20 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         self._decided = 0
         self._started = time.monotonic()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+    def __exit__(self, *_: object) -> None: ...
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def planned(self, cells: int) -> None:
-        # A search plans more.
+        # A search plans more cells.
         self._cells += cells
 
     def building(self, environment: str) -> None:
         self.say(f"{self._clock()} building {environment}")
 
     def built(self, environment: str, seconds: float, problem: str | None) -> None:
-        self.say(f"{self._clock()} {f'cannot build ({problem})' if problem else 'built'} {environment} {seconds:.1f} s")
+        self.say(f"{self._clock()} {_built(environment, problem)} {seconds:.1f} s")
 
     def job_started(self, kind: str, environment: str) -> None: ...
 
@@ -64,15 +60,13 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         return f"[{time.monotonic() - self._started:6.1f} s, {self._decided}/{self._cells}]"
 
 
-class LiveProgress(AbstractContextManager["LiveProgress"]):
-    """Counts, rate and time left in one live line; what failed scrolls above it."""
+class LiveProgress(PlainProgress):
+    """Counts, rate and time left in one live line; failures scroll above it."""
 
     def __init__(self, speak: Speak) -> None:
-        self._speak = speak
+        super().__init__(speak)
         self._counts: Counter[str] = Counter()
         self._jobs = 0
-        self._started = time.monotonic()
-        self._decided = 0
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=16),
@@ -91,9 +85,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -109,7 +101,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def built(self, environment: str, seconds: float, problem: str | None) -> None:
         self._building.pop(environment, None)
         if problem:
-            self.say(f"cannot build {environment}: {problem}")
+            self.say(_built(environment, problem))
         self._show()
 
     def job_started(self, kind: str, environment: str) -> None:
@@ -132,7 +124,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         elapsed = max(time.monotonic() - self._started, 0.001)
         task = self._progress.tasks[0]
         left = (task.total or 0) - task.completed
-        # Cells come in bursts once their environment stands: an estimate before a few are done would only mislead.
+        # Cells come in bursts once their environment is built: an estimate before a few are decided would mislead.
         rate = f"{60 * self._jobs / elapsed:.0f} jobs/min"
         if self._decided >= 3 and left:
             rate += f", {left * elapsed / self._decided:.0f} s left"
@@ -141,13 +133,23 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._progress.update(self._task, rate=rate, now=" · ".join(filter(None, (counts, building, now))))
 
 
+def _built(environment: str, problem: str | None) -> str:
+    match problem:
+        case None:
+            return f"built {environment}"
+        case "interrupted":
+            return f"cancelled building {environment}"
+        case _:
+            return f"cannot build {environment} ({problem})"
+
+
 def describe(observation: Observation, speak: Speak) -> str:
-    """`convert onnxtf1.3.0…: error in check: ir-version-too-new`."""
+    """Return a line such as `convert in onnxtf1.3.0…: error in check: ir-version-too-new`."""
     found = speak(observation)
     text = f"{observation.kind} in {observation.environment}: "
     return text + (f"{found.finding.verdict} in {found.finding.stage}: {found.finding.reason}" if found else "ok")
 
 
-def progress(speak: Speak) -> PlainProgress | LiveProgress:
-    """The kind that suits standard error."""
+def progress(speak: Speak) -> PlainProgress:
+    """Return the progress that suits standard error."""
     return LiveProgress(speak) if sys.stderr.isatty() else PlainProgress(speak)

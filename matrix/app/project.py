@@ -1,4 +1,4 @@
-"""What every command starts from: table, index settings, locks, and the plan they give."""
+"""Open a project: the table, the selection, the locks, and the plan they give."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -30,6 +30,7 @@ from matrix.planning.cells import Cell
 from matrix.planning.other_times import cells_of_now
 from matrix.store.state import State
 from matrix.table import Config, load_config, selectors
+from matrix.table.check import rows_with_places
 from matrix.table.exporters import expand, without_exporter
 from matrix.table.ids import RowId, environment_name
 from matrix.table.model import ConverterRow, ExporterRow, ModelSpec, Row
@@ -38,15 +39,30 @@ from matrix.table.source import read_source
 if TYPE_CHECKING:
     from matrix.store import CellRecord
 
-# How often a fresh lock may show that another row is needed: its date decides which exporters are of its time.
+# A fresh lock may change the plan, because its date decides which exporters are of its time: plan again, this often.
 _ROUNDS = 5
 
 
 @dataclass
+class ProjectAdditions:
+    """The rows and locks that a command adds to its project while it runs.
+
+    `candidates` are rows for any cell, `searched` are rows made for single cells, such as those with a remedy's
+    packages. `locks` are all locks in use, or None before they are first read.
+    """
+
+    candidates: dict[str, Row] = field(default_factory=dict)
+    searched: dict[str, Row] = field(default_factory=dict)
+    locks: dict[str, Lock] | None = None
+
+
+@dataclass(frozen=True)
 class Project:
-    """`only` and `with_` are the texts of the options; `torch_build` is auto, index, or the name of a build;
-    `engine_name` is auto, docker or venv, `base` says which base images Docker uses. `given` are models that were
-    named on the spot."""
+    """A table and what is selected of it; only `added` changes while a command runs.
+
+    `only` and `with_` are the texts of the options; `given` are models that are not in the table. `torch_build` is
+    auto, index, or the name of a build; `engine_name` is auto, docker or venv; `base` chooses Docker's base images.
+    """
 
     table: Path
     state: State
@@ -59,89 +75,79 @@ class Project:
     engine_name: str = "auto"
     base: str = "auto"
     given: tuple[ModelSpec, ...] = ()
-    _locks: dict[str, Lock] | None = field(default=None, repr=False)
-    _searched: dict[str, ExporterRow | ConverterRow] = field(default_factory=dict, repr=False)
-    _adopted: dict[str, ExporterRow | ConverterRow] = field(default_factory=dict, repr=False)
+    added: ProjectAdditions = field(default_factory=ProjectAdditions, repr=False)
+
+    def selecting(self, **changes: Any) -> Project:
+        """Return the project with other fields, without reading the table again."""
+        other = replace(self, **changes)
+        vars(other)["stated"] = self.stated
+        return other
+
+    # The table: `stated` < `_asked` < `offered` < `config`, each with more rows than the one before.
 
     @cached_property
     def stated(self) -> Config:
-        """The table as written."""
+        """The table as written. Raises ConfigError."""
         return load_config(self.table, known_reasons(), KNOWN)
 
     @cached_property
-    def _varied(self) -> tuple[Config, tuple[str, ...]]:
+    def _asked(self) -> tuple[Config, tuple[str, ...]]:
+        """The table with the models and the rows of the command line, and the ids of these rows."""
         config = self.stated.model_copy(update={"models": (*self.stated.models, *self.given)})
-        if not self.with_:
-            return config, ()
-        return with_pins(config, dict(_pin(text) for text in self.with_))
-
-    @property
-    def config(self) -> Config:
-        """The table with the models that were named on the spot and the rows that `--with` and searches add."""
-        return _with_rows(self.offered, self._searched.values())
+        return with_pins(config, dict(map(_pin, self.with_))) if self.with_ else (config, ())
 
     @property
     def offered(self) -> Config:
-        """The same without the rows that a search made for single cells, such as those with a remedy's packages:
-        nothing else is to be tried with them."""
-        return _with_rows(self._varied[0], self._adopted.values())
+        """The table with all rows that may be used for any cell."""
+        return _with_rows(self._asked[0], self.added.candidates.values())
 
     @property
-    def variants(self) -> frozenset[str]:
-        """Names of environments that are no row's of the table, builds included."""
-        rows = {row.id for row in (*self.stated.exporters, *self.stated.converters)}
-        made = {name for name in (*self._varied[1], *self._adopted, *self._searched) if name not in rows}
-        builds = {
-            environment_name(row.id, row.builds, build)
-            for row in self.config.exporters
-            if row.id in made
-            for build in row.builds
-        }
-        return frozenset(made | builds)
+    def config(self) -> Config:
+        """The table with all rows, those made for single cells included."""
+        return _with_rows(self.offered, self.added.searched.values())
 
     @cached_property
-    def folders(self) -> LockFolders:
-        return LockFolders(self.table.parent / "envs", self.state.locks, exclusive(self._families))
+    def _names(self) -> frozenset[str]:
+        exporters = {exporter.id for exporter in (*expand(self.stated), *without_exporter(self.stated))}
+        return frozenset(exporters | {row.id for row in self.stated.converters})
+
+    def has_row(self, name: str) -> bool:
+        """Return whether the table has a row or an exporter of this name, at any time."""
+        return RowId.parse(name).stem in self._names
+
+    # The selection and its plan.
 
     @property
-    def locks(self) -> dict[str, Lock]:
-        if self._locks is None:
-            self._locks = self.folders.read()
-        return self._locks
-
-    def read_locks(self) -> dict[str, str]:
-        """Read the locks anew, leaving out damaged ones; returns those, name to what is wrong."""
-        damaged: dict[str, str] = {}
-        self._locks = self.folders.read(damaged)
-        return damaged
+    def _named_models(self) -> tuple[str, ...]:
+        return *self.models, *(model.id for model in self.given)
 
     @cached_property
     def selection(self) -> Selection:
-        """Raises UsageError for an `--only` that cannot be read."""
+        """The selection of the command line. Raises UsageError for an `--only` that cannot be read."""
         try:
             conditions = [selectors.from_text(text) for text in self.only]
         except ValueError as error:
             raise UsageError(f"--only: {error}") from error
-        named = [*self.models, *(model.id for model in self.given)]
-        conditions += [selectors.Condition("model", (name,)) for name in named]
-        added = self._varied[1]
-        for kind, rows in (("converter", self.config.converters), ("exporter", self.config.exporters)):
-            names = [row.id for row in rows if row.id in added]
-            if names:
-                # An exporter row may be several exporters: its id is their common beginning.
-                patterns = tuple(f"{name}*" if kind == "exporter" else name for name in names)
-                conditions.append(selectors.Condition(kind, patterns))
-        # A combination made on the spot is in no tier but those that span the whole table.
-        tier = self.tier or ("full" if self._added_exporter else "each" if added else self.config.default_tier)
+        conditions += [selectors.Condition("model", (name,)) for name in self._named_models]
+        config, added = self._asked
+        converters = tuple(row.id for row in config.converters if row.id in added)
+        # An exporter row may be several exporters: its id is their common beginning.
+        exporters = tuple(f"{row.id}*" for row in config.exporters if row.id in added)
+        conditions += [
+            selectors.Condition(kind, names)
+            for kind, names in (("converter", converters), ("exporter", exporters))
+            if names
+        ]
+        # Only tiers that span the whole table have combinations that are not in it.
+        tier = self.tier or ("full" if exporters else "each" if added else config.default_tier)
         return Selection(tier, tuple(conditions))
-
-    @property
-    def _added_exporter(self) -> bool:
-        return any(row.id in self._varied[1] for row in self.config.exporters)
 
     @cached_property
     def build(self) -> str | None:
-        """The build of exporters that have several: a CPU build where wheels of it were pointed out."""
+        """The build of exporters that have several: the one whose wheels --find-links holds.
+
+        Raises UsageError for a `torch_build` that no exporter has.
+        """
         builds = {name: pins for row in self.config.exporters for name, pins in row.builds.items()}
         if self.torch_build == "index":
             return None
@@ -155,181 +161,199 @@ class Project:
         return None
 
     def plan(self) -> Plan:
-        # Named one by one they are meant, whatever models a tier is about.
-        given = frozenset((*self.models, *(model.id for model in self.given)))
-        return make_plan(self.config, self.locks, self.selection, self.build, given)
+        """Return the plan of the selection. Raises UsageError and NothingSelected."""
+        # Models that are named one by one belong to every tier.
+        return make_plan(self.config, self.locks, self.selection, self.build, frozenset(self._named_models))
+
+    def locked_plan(self, tell: Callable[[str], None], allowed: bool = True) -> Plan:
+        """Return the plan with a current lock for every environment it needs.
+
+        Raises UsageError and NothingSelected as `plan` does; LockStale, Indeterminate, ConfigError as `refresh` does.
+        """
+        for _ in range(_ROUNDS):
+            plan = self.plan()
+            if not self.ensure_locks(self.environments(plan), tell, allowed):
+                return plan
+        return self.plan()
 
     def further(self, plan: Plan, cells: tuple[Cell, ...], tell: Callable[[str], None], allowed: bool = True) -> Plan:
-        """A plan of the cells a search asks for after `plan`, with a lock for every row it made of the table's;
-        without cells that would need one where none may be made.
+        """Return a plan of the cells a search asks for after `plan`, with a current lock for every row.
 
-        Raises what `refresh` does.
+        If no lock may be made, cells that need a new one are left out. Raises Indeterminate and ConfigError.
         """
-        self._learn(cells)
-        builds = {row.id: self._built(row) for row in self.config.exporters}
+        self.take_in(cells)
+        builds = {row.id: self._environment(row) for row in self.config.exporters}
         part = replace(plan, cells=cells, notes=(), builds=builds)
-        outdated = stale(self.requests(self.environments(part)), self.locks)
-        if outdated and not allowed:
-            names = {request.name for request in outdated}
-            tell(f"not tried, because it needs a new lock (--locked): {', '.join(sorted(names))}")
-            reference = self.config.reference.id
-            return replace(
-                part,
-                cells=tuple(
-                    cell
-                    for cell in cells
-                    if names.isdisjoint((part.exporter_environment(cell), reference, cell.converter.id))
-                ),
-            )
-        if outdated:
-            self.refresh(outdated, tell)
-        return part
-
-    def exporter_environment(self, cell: Cell) -> str:
-        """Name of the environment that exports for a cell: that of its row, or of the build chosen for it."""
-        rows = {row.id: row for row in self.config.exporters}
-        return self._built(rows[cell.exporter.row]) if cell.exporter.row in rows else cell.exporter.row
-
-    def _built(self, row: Row) -> str:
-        """Name of a row's environment, which may be that of a build."""
-        return environment_name(row.id, row.builds if isinstance(row, ExporterRow) else (), self.build)
-
-    def environments_of(self, record: CellRecord) -> tuple[str, str]:
-        """Names of the environments that a stored cell exports and converts in. Its observations may name others: what
-        was measured before in one that consists of the same is not measured again."""
-        named = RowId.parse(record.exporter)
-        exporters = {item.id: item.row for item in expand(self.config)}
-        row = next((row for row in self.config.exporters if row.id == exporters.get(named.stem)), None)
-        if row is None:
-            return self.config.reference.id, record.converter
-        return self._built(row.model_copy(update={"id": str(RowId(row.id, named.time))})), record.converter
-
-    def adopt(self, rows: Sequence[Row], tell: Callable[[str], None], allowed: bool = True) -> dict[str, str]:
-        """Take in rows that are made of the table's, each with a lock; row to why no packages fulfil it, or ''.
-
-        Raises what `refresh` does.
-        """
-        self._adopted |= {row.id: row for row in rows if isinstance(row, (ExporterRow, ConverterRow))}
-        names = {row.id: self._built(row) for row in rows}
-        outdated = stale(self.requests(names.values()), self.locks)
-        if outdated:
-            self.refresh(outdated, tell, allowed)
-        return {row: self.locks[name].explanation for row, name in names.items()}
+        if allowed:
+            self.ensure_locks(self.environments(part), tell)
+            return part
+        missing = {request.name for request in stale(self.requests(self.environments(part)), self.locks)}
+        if not missing:
+            return part
+        tell(f"not tried, because it needs a new lock (--locked): {', '.join(sorted(missing))}")
+        kept = (cell for cell in cells if missing.isdisjoint(self.environments(replace(part, cells=(cell,)))))
+        return replace(part, cells=tuple(kept))
 
     def cells_of_now(self, plan: Plan, as_of: dt.date) -> tuple[Cell, ...]:
-        """The plan's cells with one environment each resolved as of a day."""
-        exporters = {row.id: row for row in self.config.exporters}
-        return cells_of_now(plan.cells, exporters, self.lock_of, as_of)
+        """Return the plan's cells with one environment each resolved as of a day."""
+        return cells_of_now(plan.cells, {row.id: row for row in self.config.exporters}, self.lock_of, as_of)
 
-    def take_in(self, cells: Iterable[Cell]) -> list[Request]:
-        """Make the rows known that a search, or another time, made for these cells; the requests of all environments
-        of theirs that are of another time."""
-        return self.requests(self._built(row) for row in self._learn(cells) if RowId.parse(row.id).time)
+    # Environments.
 
-    def _learn(self, cells: Iterable[Cell]) -> list[ExporterRow | ConverterRow]:
-        """Take in the rows of cells that are not known yet; returns those."""
-        known = {row.id for row in (*self.config.exporters, *self.config.converters)}
-        new = {
-            row.id: row
-            for cell in cells
-            for row in (cell.converter, cell.exporter_row)
-            if row is not None and row.id not in known
-        }
-        self._searched |= new
-        return list(new.values())
-
-    def has_row(self, name: str) -> bool:
-        """Whether the table has a row or an exporter of this name, at whatever time."""
-        return RowId.parse(name).stem in self._named
-
-    @cached_property
-    def _named(self) -> frozenset[str]:
-        exporters = {item.id for item in (*expand(self.stated), *without_exporter(self.stated))}
-        return frozenset(exporters | {row.id for row in self.stated.converters})
-
-    def request(self, row: Row) -> Request:
-        """The lock request of a row, known or not, of the build that is used of it."""
-        build = self.build if isinstance(row, ExporterRow) and self.build in row.builds else None
-        return make_request(self.config, row, build)
-
-    def lock_of(self, row: Row) -> Lock | None:
-        """The lock that is used of a row."""
-        return self.locks.get(self._built(row))
-
-    def use(self, locks: Iterable[Lock]) -> None:
-        """Go by these locks, which no file holds."""
-        self._locks = {**self.locks, **{lock.name: lock for lock in locks}}
-
-    @cached_property
-    def code(self) -> Path:
-        """The folder of what runs inside environments."""
-        return assembled(CONVERTER, self._families, self.state.code)
-
-    @cached_property
-    def _families(self) -> tuple[Family, ...]:
-        """Those of the table's rows."""
-        return in_order(row.family for row in self.stated.converters)
-
-    def engine(self) -> tuple[Engine, str]:
-        """The engine of this project, and one sentence that says which and why. Raises EngineUnavailable."""
-        probe = self.locks.get(self.config.reference.id)
-        python = probe.python if probe else None
-        return choose(self.engine_name, self.state, self.settings, self.base, self.folders.committed, python, self.code)
-
-    def engines(self) -> list[Engine]:
-        """Every engine that may hold environments of this project: with `auto` all that work here."""
-        found = []
-        for name in ("venv", "docker") if self.engine_name == "auto" else (self.engine_name,):
-            with contextlib.suppress(*((EngineUnavailable,) if self.engine_name == "auto" else ())):
-                found.append(
-                    choose(name, self.state, self.settings, self.base, self.folders.committed, None, self.code)[0]
-                )
-        return found
+    def _environment(self, row: Row) -> str:
+        """Return the name of the environment used of a row, which may be that of a build."""
+        return environment_name(row.id, row.builds if isinstance(row, ExporterRow) else (), self.build)
 
     def environments(self, plan: Plan) -> tuple[str, ...]:
         return plan.environments(self.config.reference.id)
 
+    def exporter_environment(self, cell: Cell) -> str:
+        """Return the name of the environment that exports for a cell."""
+        row = next((row for row in self.config.exporters if row.id == cell.exporter.row), None)
+        return self._environment(row) if row else cell.exporter.row
+
+    def environments_of(self, record: CellRecord) -> tuple[str, str]:
+        """Return the names of the environments that a stored cell exports and converts in.
+
+        Its observations may name others: environments of the same content share what was measured.
+        """
+        named = RowId.parse(record.exporter)
+        row = next((item.row for item in expand(self.config) if item.id == named.stem), None)
+        found = next((item for item in self.config.exporters if item.id == row), None)
+        if found is None:
+            return self.config.reference.id, record.converter
+        moved = found.model_copy(update={"id": str(RowId(found.id, named.time))})
+        return self._environment(moved), record.converter
+
+    # Locks.
+
+    @cached_property
+    def folders(self) -> LockFolders:
+        return LockFolders(self.table.parent / "envs", self.state.locks, exclusive(self._families))
+
+    @property
+    def locks(self) -> dict[str, Lock]:
+        """All locks by environment. Raises ConfigError for a damaged one."""
+        if self.added.locks is None:
+            self.added.locks = self.folders.read()
+        return self.added.locks
+
+    def read_locks(self) -> dict[str, str]:
+        """Read the locks again, without the damaged ones; return those, name to problem."""
+        damaged: dict[str, str] = {}
+        self.added.locks = self.folders.read(damaged)
+        return damaged
+
+    def lock_of(self, row: Row) -> Lock | None:
+        """Return the lock that is used of a row."""
+        return self.locks.get(self._environment(row))
+
+    def request(self, row: Row) -> Request:
+        """Return the lock request of a row, in the table or not, of the build that is used of it."""
+        build = self.build if isinstance(row, ExporterRow) and self.build in row.builds else None
+        return make_request(self.config, row, build)
+
     def requests(self, names: Iterable[str]) -> list[Request]:
-        """The lock requests of environments by name. Raises UsageError for a name the table does not have."""
-        known: dict[str, tuple[Row, str | None]] = {row.id: (row, None) for row in self.config.converters}
-        known[self.config.reference.id] = (self.config.reference, None)
-        for row in self.config.exporters:
-            known[row.id] = (row, None)
-            known |= {environment_name(row.id, row.builds, build): (row, build) for build in row.builds}
+        """Return the lock requests of environments by name. Raises UsageError for a name the table does not have."""
+        known = _environments(self.config)
         wanted = list(names)
         if unknown := [name for name in wanted if name not in known]:
             raise UsageError(f"no row {', '.join(unknown)}; the table has: {', '.join(known)}")
         return [make_request(self.config, *known[name]) for name in wanted]
 
-    def locked_plan(self, tell: Callable[[str], None], allowed: bool = True) -> Plan:
-        """The plan with a current lock for every environment it needs, resolving what is missing or stale."""
-        for _ in range(_ROUNDS):
-            plan = self.plan()
-            needed = self.requests(self.environments(plan))
-            outdated = stale(needed, self.locks)
-            if not outdated:
-                return plan
-            self.refresh(outdated, tell, allowed)
-        return self.plan()
+    def ensure_locks(self, names: Iterable[str], tell: Callable[[str], None], allowed: bool = True) -> list[Lock]:
+        """Resolve the locks of environments that are missing or stale; return the new ones.
+
+        Raises UsageError for an unknown name; LockStale, Indeterminate and ConfigError as `refresh` does.
+        """
+        return self.refresh(stale(self.requests(names), self.locks), tell, allowed)
 
     def refresh(self, requests: list[Request], tell: Callable[[str], None], allowed: bool = True) -> list[Lock]:
-        """Resolve and write locks. Raises what `keep.refresh` does; an impossible pin is said with its place."""
+        """Resolve these requests and write their locks.
+
+        Raises LockStale if resolving is not `allowed`, Indeterminate if the index does not answer, and
+        ConfigError for a pin that was never released, with its place in the table.
+        """
+        if not requests:
+            return []
+        variants = frozenset(_environments(self.config).keys() - _environments(self.stated).keys())
         try:
-            made = refresh(requests, self.folders, self.variants, self.settings, tell, allowed)
+            made = refresh(requests, self.folders, variants, self.settings, tell, allowed)
         except ImpossiblePin as error:
             raise ConfigError(f"{self._place(error.row, error.package)}{error}") from error
-        self._locks = {**self.locks, **{lock.name: lock for lock in made}}
+        self.use(made)
         return made
 
     def _place(self, name: str, package: str) -> str:
-        """`file:line:column: ` of a row's pin, '' for a row that `--with` made."""
-        source = read_source(self.table)
-        for section, rows in (("exporters", self.stated.exporters), ("converters", self.stated.converters)):
-            for index, row in enumerate(rows):
-                builds = getattr(row, "builds", {})
-                if name in (row.id, *(environment_name(row.id, builds, build) for build in builds)):
-                    return f"{source.where((section, index, 'pins', package))}: "
-        return f"{source.where(('reference', 'pins', package))}: " if name == self.stated.reference.id else ""
+        """Return `file:line:column: ` of a row's pin, '' for a row that is not in the table."""
+        found = _environments(self.stated).get(name)
+        places = (place for place, row in rows_with_places(self.stated) if found and row is found[0])
+        return next((f"{read_source(self.table).where((*place, 'pins', package))}: " for place in places), "")
+
+    # ProjectAdditions.
+
+    def use(self, locks: Iterable[Lock]) -> None:
+        """Use these locks, which may be in no file."""
+        self.added.locks = {**self.locks, **{lock.name: lock for lock in locks}}
+
+    def adopt(self, rows: Sequence[Row], tell: Callable[[str], None], allowed: bool = True) -> dict[str, str]:
+        """Add candidate rows, each with a lock; return row to why no packages fulfil it, or ''.
+
+        Raises LockStale, Indeterminate and ConfigError as `refresh` does.
+        """
+        self.added.candidates |= {row.id: row for row in rows}
+        names = {row.id: self._environment(row) for row in rows}
+        self.ensure_locks(names.values(), tell, allowed)
+        return {row: self.locks[name].explanation for row, name in names.items()}
+
+    def take_in(self, cells: Iterable[Cell]) -> list[Request]:
+        """Add the rows that were made for these cells; return the requests of those that are of another time."""
+        known = {row.id for row in (*self.config.exporters, *self.config.converters)}
+        rows = (row for cell in cells for row in (cell.converter, cell.exporter_row) if row is not None)
+        new = {row.id: row for row in rows if row.id not in known}
+        self.added.searched |= new
+        return self.requests(self._environment(row) for row in new.values() if RowId.parse(row.id).time)
+
+    # Engines, and the code that environments run.
+
+    @cached_property
+    def _families(self) -> tuple[Family, ...]:
+        return in_order(row.family for row in self.stated.converters)
+
+    @cached_property
+    def code(self) -> Path:
+        """The folder of the code that runs inside environments."""
+        return assembled(CONVERTER, self._families, self.state.code)
+
+    def engine(self) -> tuple[Engine, str]:
+        """Return the engine of this project, and a sentence that says which and why. Raises EngineUnavailable."""
+        reference = self.locks.get(self.config.reference.id)
+        return self._choose(self.engine_name, reference.python if reference else None)
+
+    def engines(self) -> list[Engine]:
+        """Return every engine that may hold environments of this project: with `auto` all that work here.
+
+        Raises EngineUnavailable for one that was asked for by name.
+        """
+        if self.engine_name != "auto":
+            return [self._choose(self.engine_name)[0]]
+        found = []
+        for name in ("venv", "docker"):
+            with contextlib.suppress(EngineUnavailable):
+                found.append(self._choose(name)[0])
+        return found
+
+    def _choose(self, name: str, probe: str | None = None) -> tuple[Engine, str]:
+        return choose(name, self.state, self.settings, self.base, self.folders.committed, probe, self.code)
+
+
+def _environments(config: Config) -> dict[str, tuple[Row, str | None]]:
+    """Return all environments of a table by name, each with its row and the build of it."""
+    rows: tuple[Row, ...] = (*config.converters, config.reference, *config.exporters)
+    builds = {
+        environment_name(row.id, row.builds, build): (row, build) for row in config.exporters for build in row.builds
+    }
+    return {**{row.id: (row, None) for row in rows}, **builds}
 
 
 def _with_rows(config: Config, rows: Collection[Row]) -> Config:
@@ -344,6 +368,7 @@ def _with_rows(config: Config, rows: Collection[Row]) -> Config:
 
 
 def _pin(text: str) -> tuple[str, str]:
+    """Read a `package==version`. Raises UsageError."""
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:

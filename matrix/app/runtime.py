@@ -1,10 +1,9 @@
-"""What every run needs, held open while it lasts: the state folder, the engine, the store and the judge."""
+"""Open what a run needs: the state folder, the engine, the store and the judge."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import platform
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -14,8 +13,9 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from matrix import __version__
-from matrix.app.progress import LiveProgress, PlainProgress, progress
+from matrix.app.progress import PlainProgress, progress
 from matrix.app.project import Project
+from matrix.app.run_options import RunOptions
 from matrix.core.converter_code import ConverterCode
 from matrix.core.errors import Indeterminate, Interrupted
 from matrix.core.files import is_full
@@ -32,43 +32,11 @@ from matrix.judging.cells import CellResult, Judge
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
 from matrix.store import Observation, Store
-from matrix.store.records import Resolution
 from matrix.store.state import State
 from matrix.table.model import Limits
 
-# A row's backend test cases are one pass, and there are up to two thousand of them.
+# A row's backend test cases, up to two thousand, are one pass.
 _COVERAGE_SECONDS = 1800.0
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How far a search may go: so many runs of a cell, and none after so many seconds."""
-
-    runs: int
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run, as opposed to what (the project). None: as the table says. `as_of` is the day that now is; `blame`
-    how far to look for who changed a verdict since then, None: not at all. `shard` is (I, N), the I-th of N parts of
-    the plan; `run_id` the run's name on every machine, None: a new one."""
-
-    store: str | None = None
-    jobs: int = 2
-    seconds: float | None = None
-    memory_mb: int | None = None
-    locked: bool = False
-    again: bool = False
-    evict: bool = False
-    remedy: bool = False
-    tflite: bool = False
-    command: str = ""
-    resolution: Resolution = "then"
-    as_of: dt.date | None = None
-    blame: Bounds | None = None
-    shard: tuple[int, int] | None = None
-    run_id: str | None = None
 
 
 @dataclass
@@ -80,18 +48,24 @@ class Runtime:
     engine: Engine
     store: Store
     judge: Judge
-    events: PlainProgress | LiveProgress
+    events: PlainProgress
 
     def locked(self, cells: Sequence[Cell], tier: str = "") -> Plan:
-        """A plan of these cells, with a current lock for everything it needs. Raises what `Project.further` does."""
+        """Return a plan of these cells, with a current lock for every environment.
+
+        Raises Indeterminate and ConfigError, as `Project.further` does.
+        """
         return self.project.further(Plan((), tier), tuple(cells), self.events.say, not self.options.locked)
 
     @contextlib.contextmanager
     def recorded(
         self, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
     ) -> Iterator[RecordedRun]:
-        """A run in the history, ended with this block. `planned` None: only its end shows how many cells it has. `part`
-        says which of a run of several machines this is."""
+        """Record a run in the history, which ends with this block.
+
+        `planned` is the number of cells, None: known at its end only. `part` is this machine's part of a run of
+        several machines.
+        """
         number = self.store.begin_run(
             tier,
             self.engine.name,
@@ -109,7 +83,7 @@ class Runtime:
             yield underway
             underway.status = "complete" if underway.done else "interrupted"
         except (Interrupted, KeyboardInterrupt):
-            # The latter while something is resolved: only what runs listens to signals itself.
+            # KeyboardInterrupt while something is resolved: jobs handle signals themselves.
             underway.status = "interrupted"
             raise
         finally:
@@ -121,8 +95,10 @@ class Runtime:
 
 @dataclass
 class RecordedRun:
-    """One run while it goes on. `done` turns False when a signal asked it to stop; `status` is what is stored
-    at its end."""
+    """A run in progress.
+
+    `done` is False once a signal has stopped it; `status` is stored at its end; `mark` observes the disk.
+    """
 
     runtime: Runtime
     number: int
@@ -132,109 +108,104 @@ class RecordedRun:
     status: str = "failed"
 
     def run(self, plan: Plan, exports_only: bool = False) -> bool:
-        """Execute a plan as a part of this run; False where it was stopped."""
+        """Execute a plan as a part of this run; return False if it was stopped."""
         project = self.runtime.project
         graphs = Graphs(project.config, plan, self.runtime.options.tflite)
         self._execute(
             [graphs.read(cell) if exports_only else graphs.of(cell) for cell in plan.cells],
             project.environments(plan),
-            self._limits(),
+            project.config.limits.seconds,
         )
         return self.done
 
     def cover(self, names: list[str]) -> dict[str, Observation]:
-        """Measure the operator coverage of converters; of those that were reached."""
+        """Measure the operator coverage of converters; return the observations of those that were reached."""
         rows = {row.id: row for row in self.runtime.project.config.converters}
-        limits = self._limits()
-        wide = Limits(seconds=self.runtime.options.seconds or _COVERAGE_SECONDS, memory_mb=limits.memory_mb)
-        return self._execute(graph.coverage({name: family_of(rows[name]) for name in names}), names, wide)
+        graphs = graph.coverage({name: family_of(rows[name]) for name in names})
+        return self._execute(graphs, names, _COVERAGE_SECONDS)
 
     def results(self) -> list[CellResult]:
-        """What the run's cells came out as until now."""
+        """Return the results of the cells that were decided until now."""
         runtime = self.runtime
         return runtime.judge.cells(runtime.store.cells(self.number), runtime.project.locks, self.number)
 
-    def _execute(self, graphs: Sequence[Graph], environments: Iterable[str], limits: Limits) -> dict[str, Observation]:
-        """What jobs without a cell left, by environment."""
-        runtime = self.runtime
-        locks = runtime.project.locks
+    def _execute(self, graphs: Sequence[Graph], environments: Iterable[str], seconds: float) -> dict[str, Observation]:
+        """Execute graphs; return the observations of jobs without a cell, by environment.
+
+        `seconds` is the limit of one pass unless the options have one.
+        """
+        runtime, options = self.runtime, self.runtime.options
+        project, locks = runtime.project, runtime.project.locks
         runtime.engine.ready({locks[name].python for name in environments})
         run = Run(
             id=self.number,
-            config=runtime.project.config,
+            config=project.config,
             graphs=graphs,
             locks=locks,
-            table=runtime.project.table.absolute(),
+            table=project.table.absolute(),
             engine=runtime.engine,
             store=runtime.store,
-            jobs=JobMaker(ConverterCode(runtime.project.code)),
-            limits=limits,
-            parallel=runtime.options.jobs,
-            # Of this run alone: what a job made so that nobody can remove it must not be in the next one's way.
-            work=runtime.project.state.work / str(self.number),
+            jobs=JobMaker(ConverterCode(project.code)),
+            limits=Limits(
+                seconds=options.seconds or seconds,
+                memory_mb=options.memory_mb or project.config.limits.memory_mb,
+            ),
+            parallel=options.jobs,
+            # For this run alone: files that a job made irremovable must not be in the way of the next run.
+            work=project.state.work / str(self.number),
             events=runtime.events,
             speak=runtime.judge.speak,
-            again=runtime.options.again,
-            evict=runtime.options.evict,
+            again=options.again,
+            evict=options.evict,
             counts=self.counts,
         )
-        self.done = asyncio.run(self._until_done(run.execute))
+        self.done = asyncio.run(_until_stopped(run.execute, self.mark))
         return run.found
-
-    def _limits(self) -> Limits:
-        stated, options = self.runtime.project.config.limits, self.runtime.options
-        return Limits(seconds=options.seconds or stated.seconds, memory_mb=options.memory_mb or stated.memory_mb)
-
-    async def _until_done(self, execute: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """True when it came to its end, False when a signal asked it to stop."""
-        async with self.mark.watching() if self.mark else contextlib.nullcontext():
-            return await _until_stopped(execute)
 
 
 @contextlib.contextmanager
 def open_runtime(project: Project, options: RunOptions) -> Iterator[Runtime]:
     """Open the runtime of a project.
 
-    Raises StateInUse where another driver holds the state folder, EngineUnavailable, and Indeterminate where the disk
-    of the state folder or the store fills up: then nothing can be recorded.
+    Raises ConfigError for a wrong table, StateInUse if another driver holds the state folder, EngineUnavailable, and
+    Indeterminate if the disk of the state folder or the store fills up, because then nothing can be recorded.
     """
     try:
-        _ = project.config  # A wrong table is said before anything is touched.
+        _ = project.config  # A wrong table is reported before anything is touched.
         engine, why = project.engine()
         with project.state.held():
             engine.recover()
-            store = project.state.open_store(options.store)
-            try:
+            with contextlib.closing(project.state.open_store(options.store)) as store:
                 judge = Judge(project.config, store)
                 with progress(judge.speak) as events:
                     events.say(why)
                     yield Runtime(project, options, engine, store, judge, events)
-            finally:
-                store.close()
     except (OSError, SQLAlchemyError) as error:
         if not is_full(error):
             raise
         raise Indeterminate(
-            f"the disk below {redact(str(project.state.root))} is full; what had finished is stored: make room "
+            f"the disk below {redact(str(project.state.root))} is full; finished work is stored: free space "
             "(python -m matrix clean), then the same command continues"
         ) from error
 
 
-async def _until_stopped(execute: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-    work = asyncio.create_task(execute())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        return False
-    except BaseExceptionGroup as group:
-        # One cause is enough to act on; the group is only how tasks report it.
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from group
+async def _until_stopped(execute: Callable[[], Coroutine[Any, Any, None]], mark: DiskPeak | None) -> bool:
+    """Return True once `execute` has ended, False if a signal stopped it. Raises the first error of its tasks."""
+    async with mark.watching() if mark else contextlib.nullcontext():
+        work = asyncio.create_task(execute())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, work.cancel)
+        try:
+            await work
+        except asyncio.CancelledError:
+            return False
+        except BaseExceptionGroup as group:
+            # One cause is enough to act on; tasks report it as a group.
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise error from group
     return True
 
 

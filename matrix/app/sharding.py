@@ -1,4 +1,4 @@
-"""How long the cells of a plan took when they were last measured, and the cut of the plan that follows from it."""
+"""Cut a plan into shards, by the time that its cells took when they were last measured."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from matrix.store import Observation, Store
 from matrix.store.records import Resolution
 from matrix.table.ids import CellId
 
-# GitHub starts no more jobs from one matrix.
+# The most jobs that GitHub starts from one matrix.
 MOST_SHARDS = 256
 
-# So many cells are read at once: what their workers left is long.
+# So many cells are read at once, because their observations are large.
 _TOGETHER = 2_000
 
 
@@ -30,14 +30,14 @@ def partition(
     shards: int,
     run_id: str | None = None,
 ) -> Partition:
-    """Cut all cells that a run with these options would decide, the same way whoever asks.
+    """Cut all cells that a run with these options would decide; every caller gets the same cut.
 
-    What the run `run_id` itself measured does not count: its shards, also one that is run again, are of one cut.
+    Measurements of the run `run_id` itself are ignored, so that all its shards are of one cut, even if one runs again.
 
-    Raises UsageError for more shards than one night can have.
+    Raises UsageError for more shards than one matrix can have.
     """
     if not 1 <= shards <= MOST_SHARDS:
-        raise UsageError(f"{shards} shards: choose 1 to {MOST_SHARDS}, which is as many jobs as one matrix starts")
+        raise UsageError(f"{shards} shards: choose 1 to {MOST_SHARDS}, the most jobs that one matrix starts")
     now = project.cells_of_now(plan, as_of) if as_of is not None else ()
     cells = (*(plan.cells if resolution != "now" else ()), *now)
     own = next((run.id for run in store.runs() if run.uid == run_id), None)
@@ -45,7 +45,7 @@ def partition(
 
 
 def measured(store: Store, cells: Sequence[Cell], before: int | None = None) -> Costs:
-    """Return what the newest observations of these cells took, as far as there are any older than run `before`."""
+    """Return the seconds of the newest observations of these cells, older than run `before` if it is given."""
     names = sorted({name for cell in cells for name in (cell.id, str(CellId.parse(cell.id).own))})
     of_cells: dict[str, float] = {}
     of_exports: dict[Exported, float] = {}
@@ -62,7 +62,7 @@ def measured(store: Store, cells: Sequence[Cell], before: int | None = None) -> 
             if record.convert is not None and (convert := seen.get(record.convert)) is not None and convert.passes:
                 of_cells[record.cell] = _seconds([convert])
             elif record.convert is None:
-                # Nothing could be converted, and tonight it is likely so again.
+                # Nothing could be converted, which is likely to happen again.
                 of_cells[record.cell] = 0.0
     return Costs(of_cells, of_exports)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     default=Path("matrix.yml"),
     show_default=True,
     help="The compatibility table; without PYTHON, what its locks need is meant.",
-)
+)  # fmt: skip
 @click.option("--again", is_flag=True, help="Make them anew even if nothing changed, with Debian's updates.")
 @click.option("--list", "listing", is_flag=True, help="Only show which bases are there, and which would be used.")
 @click.option("--pin", is_flag=True, help="Ask the registry for digests instead, and write them to docker/bases.yml.")
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     default="auto",
     envvar="MATRIX_BASE",
     help="For --pin: a name with {python} in it; default: python:{python}-slim. For --list: as for `run`.",
-)
+)  # fmt: skip
 @click.option(
     "--to",
     "target",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where --pin writes; default: docker/bases.yml, which every command reads.",
-)
+)  # fmt: skip
 def bases(
     pythons: tuple[str, ...], table: Path, again: bool, listing: bool, pin: bool, base: str, target: Path | None
 ) -> None:

@@ -1,4 +1,4 @@
-"""`compare`: do two runs say the same, and does everything still work that once did?"""
+"""`compare`: two runs, or one run and the last matches of its cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import open_project, store_option, table_options
+from matrix.cli.options import format_option, store_option, table_options
+from matrix.cli.steps import open_store, print_as
+from matrix.core.errors import Indeterminate, NothingSelected, Regressed, RunsDiffer, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -19,38 +21,31 @@ if TYPE_CHECKING:
 @click.argument("two", type=int, required=False)
 @table_options
 @store_option
-@click.option("--common", is_flag=True, help="Only cells that both runs decided; others are listed, and count nothing.")
-@click.option(
-    "--last-good",
-    is_flag=True,
-    help="Run ONE, or the newest, against the last run in which each of its cells matched.",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice(["difference", "regression", "new"]),
-    help="What ends with a code other than 0: any difference (default of two runs), a cell that matched before "
-    "(default of --last-good), or one that broke in this very run (--last-good).",
-)
-@click.option("--format", "format_", type=click.Choice(["table", "json", "md"]), default="table", show_default=True)
+@click.option("--common", is_flag=True, help="Compare only cells that both runs decided; list the others.")
+@click.option("--last-good", is_flag=True,
+              help="Compare run ONE, or the newest, with the last run in which each of its cells matched.")  # fmt: skip
+@click.option("--fail-on", type=click.Choice(["difference", "regression", "new"]),
+              help="What exits with a code other than 0: any difference (default for two runs), a cell that matched "
+                   "before (default for --last-good), or one that broke in this very run (--last-good).")  # fmt: skip
+@format_option("table", "json", "md")
 def compare(
     one: int | None,
     two: int | None,
-    store: str | None,
     common: bool,
     last_good: bool,
     fail_on: str | None,
     format_: str,
     **options: Any,
 ) -> None:
-    """Say whether two runs found the same: verdict, stage, reason and numbers of every cell, and why they differ.
+    """Compare two runs: verdict, stage, reason and numbers of every cell, and why they differ.
 
     ONE and TWO are numbers of runs as `status` lists them, or counted from the newest: -1, -2. Without TWO, ONE is
     compared with the newest run; without both, the last two are compared. Both are judged by today's tolerances and
     signatures. Numbers are the arrays each run kept: those of run ONE are the reference.
 
     \b
-    Ends with 0 where they are equal, 18 where a cell that matched in ONE does not any more, 10 where they
-    differ otherwise, and 7 where no difference was seen but some cells say nothing in one of the runs (infra, or
+    Exits with 0 if they are equal, 18 if a cell that matched in ONE no longer does, 10 if they differ in another
+    way, and 7 if no difference was seen but some cells are indeterminate in one of the runs (infra, or
     unavailable in one of them). What could not be measured is never a regression.
 
     \b
@@ -58,25 +53,19 @@ def compare(
       python -m matrix compare                           the last two runs
       python -m matrix compare 3 7 --common
       python -m matrix compare 3 7 --fail-on regression  for CI: only what broke counts
-      python -m matrix compare --last-good               what is broken that worked once, since when, and why
+      python -m matrix compare --last-good               what matched once and is broken, since when, and why
     """
-    from matrix.core.errors import UsageError
-
     if last_good and (two is not None or common):
-        raise UsageError("--last-good finds the other run by itself, cell by cell: name one run, without --common")
+        raise UsageError("--last-good chooses the other run for each cell: name one run, without --common")
     if last_good and fail_on == "difference":
-        raise UsageError("--last-good looks for cells that matched once: --fail-on regression, or new")
+        raise UsageError("--last-good looks for cells that matched once: use --fail-on regression, or new")
     if not last_good and fail_on == "new":
-        raise UsageError("--fail-on new belongs to --last-good; of two runs, what broke between them is new")
-    project = open_project(**options)
-    history = project.state.open_store(store)
-    try:
+        raise UsageError("--fail-on new needs --last-good; between two runs, everything that broke is new")
+    with open_store(**options) as (project, history):
         if last_good:
             _since_good(project, history, one, format_, only_new=fail_on == "new")
         else:
             _two_runs(project, history, (one, two), common, format_, only_broken=fail_on == "regression")
-    finally:
-        history.close()
 
 
 def _two_runs(
@@ -87,9 +76,7 @@ def _two_runs(
     format_: str,
     only_broken: bool,
 ) -> None:
-    import json
-
-    from matrix.core.errors import Indeterminate, NothingSelected, Regressed, RunsDiffer
+    """Print how two runs differ. Raises NothingSelected, Regressed, RunsDiffer and Indeterminate."""
     from matrix.history.comparison import compare_runs
     from matrix.judging.cells import Judge
     from matrix.outputs.documents.comparison import conclusion, document
@@ -102,13 +89,7 @@ def _two_runs(
     judge.keep()
     if not found.pairs and (common or not any(found.lone)):
         raise NothingSelected(f"runs {runs[0].id} and {runs[1].id} have no cell in common; `status` lists all runs")
-    match format_:
-        case "json":
-            click.echo(json.dumps(document(found), indent=1))
-        case "md":
-            click.echo(view.markdown(found))
-        case _:
-            click.echo(view.text(found))
+    print_as(format_, found, json=document, md=view.markdown, table=view.text)
     if found.regressed:
         raise Regressed(f"{conclusion(found)}; `python -m matrix show CELL` explains one")
     if only_broken:
@@ -120,11 +101,9 @@ def _two_runs(
 
 
 def _since_good(project: Project, store: Store, number: int | None, format_: str, only_new: bool) -> None:
-    import json
-
-    from matrix.core.errors import NothingSelected, Regressed, UsageError
+    """Print which cells of a run matched before and are broken. Raises NothingSelected, UsageError and Regressed."""
     from matrix.history import read_history
-    from matrix.history.why import explain_all
+    from matrix.history.since_good import since_good
     from matrix.judging.cells import Judge
     from matrix.outputs.terminal import since_good as view
 
@@ -137,40 +116,24 @@ def _since_good(project: Project, store: Store, number: int | None, format_: str
         position = by_number.get(number, len(whole.runs) + number if -len(whole.runs) <= number < 0 else -1)
         if position < 0:
             raise UsageError(f"there is no run {number} that decided cells; `python -m matrix status` lists them")
-    history = whole.until(position)
-    changes = [change for found in history.regressions() for change in found.changes]
-    changes += [change for change in history.changes(position) if change.kind == "mended"]
-    since = view.SinceGood(history, explain_all(store, history, changes))
-    match format_:
-        case "json":
-            click.echo(json.dumps(view.document(since), indent=1))
-        case "md":
-            click.echo(view.markdown(since))
-        case _:
-            click.echo(view.text(since))
+    since = since_good(store, whole, position)
+    print_as(format_, since, json=view.document, md=view.markdown, table=view.text)
     if since.new if only_new else since.regressions:
-        raise Regressed(f"{since.conclusion()}; `python -m matrix show CELL` explains one")
+        raise Regressed(f"{view.conclusion(since)}; `python -m matrix show CELL` explains one")
 
 
 def _chosen(runs: list[RunRecord], one: int | None, two: int | None) -> tuple[RunRecord, RunRecord]:
-    """The runs meant, out of all, newest first."""
-    from matrix.core.errors import NothingSelected, UsageError
+    """Return the two runs to compare, of all, newest first. Raises NothingSelected and UsageError."""
     from matrix.store.records import NOT_OF_CELLS
 
     if len(runs) < 2:
         raise NothingSelected(f"two runs are needed, and there are {len(runs)}: python -m matrix run --again")
-
-    def find(number: int) -> RunRecord:
-        of_cells = [run for run in runs if run.tier not in NOT_OF_CELLS]
-        for position, run in enumerate(of_cells, 1):
-            if number == -position:
-                return run
-        for run in runs:
-            if number == run.id:
-                return run
-        raise UsageError(f"there is no run {number}; `python -m matrix status` lists them")
-
-    chosen = find(-2 if one is None else one), find(-1 if two is None else two)
-    if chosen[0] == chosen[1]:
-        raise UsageError(f"run {chosen[0].id} is compared with itself; name two runs")
-    return chosen
+    known = {run.id: run for run in runs}
+    known |= {-place: run for place, run in enumerate((run for run in runs if run.tier not in NOT_OF_CELLS), 1)}
+    numbers = (-2 if one is None else one, -1 if two is None else two)
+    if unknown := [number for number in numbers if number not in known]:
+        raise UsageError(f"there is no run {unknown[0]}; `python -m matrix status` lists them")
+    first, second = (known[number] for number in numbers)
+    if first == second:
+        raise UsageError(f"run {first.id} is compared with itself; name two runs")
+    return first, second

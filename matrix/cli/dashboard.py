@@ -1,4 +1,4 @@
-"""`dashboard`: the history as a site."""
+"""`dashboard`: the history as a static site."""
 
 from __future__ import annotations
 
@@ -7,43 +7,28 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import open_project, store_option, table_options
+from matrix.cli.options import PATH, include_option, store_option, table_options
+from matrix.cli.steps import open_store, say
+from matrix.core.errors import UsageError
 
 
 @click.command()
-@click.option(
-    "--out",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Where the site goes: a new folder, or an older site, which is replaced as a whole.",
-)
+@click.option("--out", metavar="FOLDER", type=PATH, required=True,
+              help="Folder to write: a new one, or an older site, which is replaced as a whole.")  # fmt: skip
 @table_options
 @store_option
-@click.option(
-    "--include",
-    metavar="NAME",
-    multiple=True,
-    help="A model that is not in the table and may be shown all the same. Repeatable.",
-)
+@include_option
 @click.option("--title", metavar="TEXT", help="Name of the site, on every page and in the feed.")
-@click.option("--base-url", metavar="URL", default="", help="Address the site will have, for links in feed and badges.")
-@click.option("--serve", is_flag=True, help="Show it afterwards, on this machine only, until Ctrl-C.")
+@click.option("--base-url", metavar="URL", default="", help="Address of the site, for links in feed and badges.")
+@click.option("--serve", is_flag=True, help="Serve it afterwards, on this machine only, until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="For --serve; default: a free one.")
 def dashboard(
-    out: Path,
-    store: str | None,
-    include: tuple[str, ...],
-    title: str | None,
-    base_url: str,
-    serve: bool,
-    port: int,
-    **options: Any,
+    out: Path, include: tuple[str, ...], title: str | None, base_url: str, serve: bool, port: int, **options: Any
 ) -> None:
-    """Make the site: what every cell came to, run by run, as pages that need no server.
+    """Build the static site: the finding of every cell, run by run, as pages that need no server.
 
-    Open FOLDER/index.html, or put the folder on any static host. Verdicts are drawn anew from what was observed.
-    Only models of the table are shown, unless --include names another; nothing in it tells this machine's folders.
+    Open FOLDER/index.html, or put the folder on any static host. Stored observations are judged again. Only models of
+    the table are shown, unless --include names another; the site does not contain paths of this machine.
 
     \b
     Examples:
@@ -51,26 +36,18 @@ def dashboard(
       python -m matrix dashboard --out site/ --serve --port 8000
       python -m matrix dashboard --out site/ --base-url https://example.org/compatibility/
     """
-    from matrix.core.errors import UsageError
     from matrix.outputs.dashboard.serve import serve as serve_site
     from matrix.outputs.dashboard.site import TITLE, SiteRequest, build
 
     if base_url and not base_url.startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {base_url}: write it whole, such as https://example.org/compatibility/")
+        raise UsageError(f"--base-url {base_url}: write the whole URL, such as https://example.org/compatibility/")
     base = f"{base_url.rstrip('/')}/" if base_url else ""
-    project = open_project(**options)
-    history = project.state.open_store(store)
-    try:
+    with open_store(**options) as (project, history):
         built = build(project, history, SiteRequest(out, include, title or TITLE, base))
-    finally:
-        history.close()
     if built.left_out:
-        click.echo(
-            f"left out: {built.left_out} cells of models that are not in the table; --include NAME shows those of one",
-            err=True,
-        )
+        say(f"left out: {built.left_out} cells of models that are not in the table; --include MODEL shows them")
     click.echo(
         f"{out}/index.html: {built.cells} cells of {built.runs} runs, {built.files} files, {built.bytes / 2**20:.1f} MB"
     )
     if serve:
-        serve_site(out, port, lambda text: click.echo(text))
+        serve_site(out, port, click.echo)

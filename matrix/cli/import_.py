@@ -1,4 +1,4 @@
-"""`import`: take in runs that another machine exported."""
+"""`import`: runs that another machine exported."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 import click
 
-from matrix.cli.options import open_project, store_option, table_options
+from matrix.cli.options import PATH, store_option, table_options
+from matrix.cli.steps import open_project, say
 
 
 @click.command("import")
-@click.argument("folders", metavar="DIR...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("folders", metavar="DIR...", type=PATH, nargs=-1, required=True)
 @table_options
 @store_option
 def import_(folders: tuple[Path, ...], store: str | None, **options: Any) -> None:
-    """Take exports from DIR into the history: all of them, or nothing where one is damaged.
+    """Add exports from DIR to the history: all of them, or nothing if one is damaged.
 
-    What is there already stays as it is, so importing again changes nothing. Of a run that was executed in parts the
-    parts are put together.
+    Stored runs are not changed, so importing again changes nothing. The parts of a run that was executed in parts are
+    put together.
     """
     import contextlib
 
@@ -28,13 +29,12 @@ def import_(folders: tuple[Path, ...], store: str | None, **options: Any) -> Non
 
     project = open_project(**options)
     with project.state.held(), contextlib.closing(project.state.open_store(store)) as history:
-        taken = Import(history, ExportCleaner.of(project.state.root, project.table, history)).take_in(
-            [Folder(folder) for folder in folders]
-        )
+        cleaner = ExportCleaner.of(project.state.root, project.table, history)
+        taken = Import(history, cleaner).take_in([Folder(folder) for folder in folders])
     click.echo(
-        f"taken in: {taken.runs} runs, {taken.cells} cells, {taken.observations} observations, {taken.files} files"
+        f"imported {taken.runs} runs, {taken.cells} cells, {taken.observations} observations, {taken.files} files"
         if taken
         else "nothing new"
     )
     if taken.lacking:
-        click.echo(f"{taken.lacking} logs that observations speak of are in no export and not here", err=True)
+        say(f"{taken.lacking} logs of observations are neither in an export nor stored here")

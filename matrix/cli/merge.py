@@ -1,4 +1,4 @@
-"""`merge`: unite exports of several machines."""
+"""`merge`: the exports of several machines as one."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from pathlib import Path
 
 import click
 
+from matrix.cli.options import PATH
+
 
 @click.command()
-@click.argument("folders", metavar="DIR...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), required=True, help="Where the whole goes.")
+@click.argument("folders", metavar="DIR...", type=PATH, nargs=-1, required=True)
+@click.option("--out", metavar="DIR", type=PATH, required=True, help="Where to write the merged export.")
 def merge(folders: tuple[Path, ...], out: Path) -> None:
-    """Put exports together into one, without any store. Their order does not matter.
+    """Merge exports into one, without a store. Their order does not matter.
 
     \b
     Example:
       python -m matrix merge shard-1/ shard-2/ --out history/
     """
-    from matrix.outputs.interchange.outgoing import merge as put_together
+    from matrix.outputs.interchange.outgoing import merge as merge_exports
 
-    sent = put_together(folders, out)
+    sent = merge_exports(folders, out)
     click.echo(f"{out}: {sent.runs} runs, {sent.cells} cells, {sent.observations} observations")

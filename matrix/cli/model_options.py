@@ -1,4 +1,4 @@
-"""A model named on the command line: a torch factory or an .onnx file, as the options describe it."""
+"""Read the models that `--model` names, and the options that describe them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from matrix.table.model import ModelInput, ModelSpec
 
 _FACTORY = re.compile(r"(?P<place>.+):(?P<function>[A-Za-z_]\w*)")
 
-# 1x3x224x224, an axis of free size as name@size.
+# The options that name a file or folder, by the field of a model.
+_PATHS = {"inputs_file": "--inputs", "reference": "--reference", "checkpoint": "--checkpoint", "source": "--source"}
+
+# 1x3x224x224; a dynamic axis is name@size.
 _SIZE = r"(?:[A-Za-z_]\w*@)?\d+"
 _INPUT = re.compile(
     rf"(?:(?P<name>[^=:]+)=)?(?P<shape>{_SIZE}(?:x{_SIZE})*)(?::(?P<dtype>[a-z]+\d*))?"
@@ -23,8 +26,8 @@ _INPUT = re.compile(
 
 
 @dataclass(frozen=True)
-class About:
-    """What the options say about the model that `--model` names; paths as the user wrote them."""
+class ModelOptions:
+    """The options that describe the model of `--model`; paths as the user wrote them."""
 
     checkpoint: Path | None = None
     checkpoint_key: str | None = None
@@ -37,26 +40,28 @@ class About:
     reference: Path | None = None
 
     @property
-    def silent(self) -> bool:
-        return self == About()
+    def is_empty(self) -> bool:
+        return self == ModelOptions()
 
 
-def sort_out(names: Sequence[str], about: About, known: Sequence[str]) -> tuple[tuple[str, ...], tuple[ModelSpec, ...]]:
-    """Globs over the table's models, and the models that are none of it. `known` are the ids of the table.
+def named_models(
+    names: Sequence[str], about: ModelOptions, known: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[ModelSpec, ...]]:
+    """Return the names of models of the table, and the models that are not in it. `known` are the ids of the table.
 
-    Raises UsageError for a model or an option that cannot be understood, or options about no model.
+    Raises UsageError for a model or an option that cannot be understood, and for options without a model.
     """
     own = [name for name in names if name.endswith(".onnx") or _FACTORY.fullmatch(name)]
-    if len(own) > 1 and not about.silent:
-        raise UsageError("options such as --checkpoint and --input are about one model: name one, or use matrix.yml")
-    if not own and not about.silent:
+    if len(own) > 1 and not about.is_empty:
+        raise UsageError("--checkpoint, --input and the like describe one model: name one, or use matrix.yml")
+    if not own and not about.is_empty:
         raise UsageError(
-            "--checkpoint, --input, --source and the like go with --model FILE.onnx or --model FILE.py:FUNCTION"
+            "--checkpoint, --input, --source and the like need --model FILE.onnx or --model FILE.py:FUNCTION"
         )
     for name in names:
         if name.endswith((".pt", ".pth", ".ckpt", ".bin")):
             raise UsageError(
-                f"--model {name}: weights alone are no model; say what makes it: --model FILE.py:FUNCTION "
+                f"--model {name}: weights are not a model; name the function that makes it: --model FILE.py:FUNCTION "
                 f"--checkpoint {name} --input 1x3x224x224"
             )
         if name.endswith(".py"):
@@ -68,19 +73,10 @@ def sort_out(names: Sequence[str], about: About, known: Sequence[str]) -> tuple[
     return tuple(name for name in names if name not in own), tuple(models)
 
 
-def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
+def _model(name: str, about: ModelOptions, taken: set[str]) -> ModelSpec:
     inputs = tuple(parse_input(text, position) for position, text in enumerate(about.inputs))
-    fields: dict[str, object] = {
-        "inputs": inputs,
-        "outputs": about.outputs,
-        "inputs_file": _place(about.inputs_file, "--inputs"),
-        "reference": _place(about.reference, "--reference"),
-        "checkpoint": _place(about.checkpoint, "--checkpoint"),
-        "checkpoint_key": about.checkpoint_key,
-        "source": _place(about.source, "--source"),
-        "trust": about.trust,
-        "seed": about.seed,
-    }
+    fields: dict[str, object] = vars(about) | {"inputs": inputs}
+    fields |= {name: _place(getattr(about, name), option) for name, option in _PATHS.items()}
     if name.endswith(".onnx"):
         label = Path(name).stem
         fields["onnx"] = _place(Path(name), "--model")
@@ -96,11 +92,11 @@ def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
             fields["factory"] = name
         if not about.inputs and about.inputs_file is None:
             raise UsageError(
-                f"--model {name}: say what goes in, such as --input image=1x3x224x224 or tokens=1x16:int64:0..1000"
+                f"--model {name}: describe its inputs, such as --input image=1x3x224x224 or tokens=1x16:int64:0..1000"
             )
     names = [item.name for item in inputs]
     if len(set(names)) < len(names):
-        raise UsageError(f"--model {name}: two inputs of the same name: {', '.join(names)}")
+        raise UsageError(f"--model {name}: two inputs have the same name: {', '.join(names)}")
     identifier = re.sub(r"[^\w.+-]", "-", label) or "model"
     while identifier in taken:
         identifier += "-own"
@@ -111,15 +107,17 @@ def _model(name: str, about: About, taken: set[str]) -> ModelSpec:
 
 
 def parse_input(text: str, position: int) -> ModelInput:
-    """`image=1x3xheight@224xwidth@224:float32:-2..2`: name, shape, dtype and range, the first and the last two may be
-    left out. Raises UsageError."""
+    """Read an input: `image=1x3xheight@224xwidth@224:float32:-2..2` is name, shape, dtype and range.
+
+    All but the shape may be left out. Raises UsageError.
+    """
     found = _INPUT.fullmatch(text)
     if found is None:
         raise UsageError(
             f"--input {text}: write [NAME=]SHAPE[:DTYPE][:LOW..HIGH], such as 1x3x224x224 or "
-            "tokens=1xlength@16:int64:0..1000, where length@16 is an axis whose size may change"
+            "tokens=1xlength@16:int64:0..1000, where length@16 is a dynamic axis"
         )
-    # Each with what ends it: a label may begin with an x too.
+    # With its separator, because a label may begin with an x too.
     sizes = re.findall(rf"({_SIZE})(?:x|$)", found["shape"])
     dtype = found["dtype"] or "float32"
     bounds: dict[str, tuple[float, float]] = {}
@@ -141,16 +139,19 @@ def parse_input(text: str, position: int) -> ModelInput:
     except ValidationError as error:
         raise UsageError(f"--input {text}: {_first(error)}") from error
     if item.range[0] >= item.range[1] or min(item.shape) < 1:
-        raise UsageError(f"--input {text}: sizes are at least 1, and the first bound is below the second")
+        raise UsageError(f"--input {text}: sizes must be at least 1, and the first bound below the second")
     return item
 
 
 def _place(path: Path | None, option: str) -> str | None:
-    """Absolute, because a model's paths are relative to the table and these are relative to where the user is."""
+    """Return the absolute path: a model's paths are relative to the table, these to the current folder.
+
+    Raises UsageError if there is nothing.
+    """
     if path is None:
         return None
     if not path.exists():
-        raise UsageError(f"{option} {path}: there is no such file or folder")
+        raise UsageError(f"{option} {path}: no such file or folder")
     return str(path.absolute())
 
 

@@ -1,183 +1,141 @@
-"""Options that several commands share, and the group that loads a command's module only when it is called."""
+"""The options that several commands share. Only click is imported here, because `--help` has to be quick."""
 
 from __future__ import annotations
 
-import importlib
-import keyword
-from collections.abc import Callable, Mapping
+import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from matrix.app.project import Project
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+PATH = click.Path(path_type=Path)
+SECONDS = click.FloatRange(min=0, min_open=True)
 
-class CommandGroup(click.Group):
-    """A click group whose commands live in modules of their names; `summaries` are their lines in the help."""
 
-    def __init__(self, *args: Any, summaries: Mapping[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._summaries = summaries
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return one decorator for several options, which the help lists in this order."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._summaries)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._summaries:
-            return None
-        # `import` is a keyword.
-        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
-        command = getattr(importlib.import_module(f"matrix.cli.{name}"), name)
-        assert isinstance(command, click.Command)
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([*self._summaries.items()])
+    return decorate
 
 
-def table_options(command: Command) -> Command:
-    """--table, --state and the index: what every command that reads the table takes."""
-    for option in reversed(
-        [
-            click.option("--table", type=click.Path(path_type=Path), default=Path("matrix.yml"), show_default=True,
-                         help="The compatibility table; where there is none here, that of this program's checkout."),
-            click.option("--state", type=click.Path(path_type=Path), default=Path(".matrix"), show_default=True,
-                         envvar="MATRIX_STATE", help="Folder for everything a run leaves behind."),
-            click.option("--index-url", metavar="URL",
-                         help="Package index instead of the one UV_DEFAULT_INDEX or PIP_INDEX_URL names."),
-            click.option("--find-links", metavar="PLACE", multiple=True,
-                         help="Folder or page with further wheels, such as CPU builds of torch. Repeatable; "
-                              "default: UV_FIND_LINKS or PIP_FIND_LINKS."),
-        ]
-    ):  # fmt: skip
-        command = option(command)
-    return command
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """Return the option that chooses one of these formats; the first is the default."""
+    return click.option("--format", "format_", type=click.Choice(formats), default=formats[0], show_default=True)
 
 
-def model_options(command: Command) -> Command:
-    """--model and what says more about a model of one's own."""
-    for option in reversed(
-        [
-            click.option("--model", "models", metavar="MODEL", multiple=True,
-                         help="A model of the table (or a glob over them), FILE.onnx, or a torch factory as "
-                              "FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION."),
-            click.option("--checkpoint", metavar="FILE", type=click.Path(path_type=Path),
-                         help="Weights for the factory's model."),
-            click.option("--checkpoint-key", metavar="KEY",
-                         help="The entry of the checkpoint that holds the weights, such as model."),
-            click.option("--input", "inputs", metavar="INPUT", multiple=True,
-                         help="What goes in, in the order of forward(): [NAME=]SHAPE[:DTYPE][:LOW..HIGH], such as "
-                              "image=1x3x224x224 or tokens=1xlength@16:int64:0..1000; length@16 is an axis of free "
-                              "size. Repeatable."),
-            click.option("--output", "outputs", metavar="NAME", multiple=True, help="Names for what comes out."),
-            click.option("--source", metavar="FOLDER", type=click.Path(path_type=Path),
-                         help="Folder the factory's modules are imported from; only read."),
-            click.option("--inputs", "inputs_file", metavar="FILE.npz", type=click.Path(path_type=Path),
-                         help="Inputs to use instead of drawn ones: arrays named INPUT, or CASE/INPUT."),
-            click.option("--reference", metavar="FILE.npz", type=click.Path(path_type=Path),
-                         help="Outputs of an .onnx file for --inputs that are right, whatever ONNX Runtime says."),
-            click.option("--seed", type=click.IntRange(0), metavar="N",
-                         help="Replace the factory's weights by drawn ones, the same for every torch."),
-            click.option("--trust", is_flag=True,
-                         help="The checkpoint may run code. Without it a virtual environment loads weights only, which "
-                              "torch can from 2.6 on; a container needs no such word."),
-        ]
-    ):  # fmt: skip
-        command = option(command)
-    return command
+def day_option(name: str, text: str) -> Callable[[Command], Command]:
+    """Return an option whose value is a date."""
+
+    def date(_: click.Context, __: click.Parameter, value: dt.datetime | None) -> dt.date | None:
+        return value.date() if value else None
+
+    return click.option(name, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", callback=date, help=text)
 
 
-def selection_options(command: Command) -> Command:
-    """--tier, --only, --with, --torch-build, and which models."""
-    command = model_options(command)
-    for option in reversed(
-        [
-            click.option("--tier", metavar="NAME", help="Which part of the table; default: the table's default tier."),
-            click.option("--only", metavar="WHAT", multiple=True,
-                         help="Narrow it: 'onnx-tf>=1.8', 'torch==1.12.*', 'opset<=11', 'python==3.9', "
-                              "'converter=onnxtf1.10*', or a glob over ids. Different keys narrow, the same key "
-                              "twice widens."),
-            click.option("--with", "with_", metavar="PIN", multiple=True,
-                         help="A combination that is no row: 'tensorflow==2.11.0' alters the closest row. Repeatable."),
-            click.option("--torch-build", metavar="NAME", default="auto", show_default=True,
-                         help="Build of torch where a row has several: index, the name of a build such as cpu, or "
-                              "auto (the build whose wheel --find-links holds)."),
-        ]
-    ):  # fmt: skip
-        command = option(command)
-    return command
+# The options of every command that reads the table.
+table_options = together(
+    click.option("--table", type=PATH, default=Path("matrix.yml"), show_default=True,
+                 help="The compatibility table; if there is none here, that of this program's checkout."),
+    click.option("--state", type=PATH, default=Path(".matrix"), show_default=True, envvar="MATRIX_STATE",
+                 help="Folder for everything a run stores."),
+    click.option("--index-url", metavar="URL",
+                 help="Package index to use instead of UV_DEFAULT_INDEX or PIP_INDEX_URL."),
+    click.option("--find-links", metavar="PLACE", multiple=True,
+                 help="Folder or page with further wheels, such as CPU builds of torch. Repeatable; "
+                      "default: UV_FIND_LINKS or PIP_FIND_LINKS."),
+)  # fmt: skip
 
+model_options = together(
+    click.option("--model", "models", metavar="MODEL", multiple=True,
+                 help="A model of the table (or a glob over them), FILE.onnx, or a torch factory as "
+                      "FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION."),
+    click.option("--checkpoint", metavar="FILE", type=PATH, help="Weights for the factory's model."),
+    click.option("--checkpoint-key", metavar="KEY",
+                 help="The entry of the checkpoint that holds the weights, such as model."),
+    click.option("--input", "inputs", metavar="INPUT", multiple=True,
+                 help="An input, in the order of forward(): [NAME=]SHAPE[:DTYPE][:LOW..HIGH], such as "
+                      "image=1x3x224x224 or tokens=1xlength@16:int64:0..1000, where length@16 is a dynamic axis. "
+                      "Repeatable."),
+    click.option("--output", "outputs", metavar="NAME", multiple=True, help="A name for an output. Repeatable."),
+    click.option("--source", metavar="FOLDER", type=PATH,
+                 help="Folder from which the factory's modules are imported; it is only read."),
+    click.option("--inputs", "inputs_file", metavar="FILE.npz", type=PATH,
+                 help="Inputs to use instead of random ones: arrays named INPUT, or CASE/INPUT."),
+    click.option("--reference", metavar="FILE.npz", type=PATH,
+                 help="Expected outputs of an .onnx file for --inputs, used instead of ONNX Runtime's."),
+    click.option("--seed", type=click.IntRange(0), metavar="N",
+                 help="Replace the factory's weights by random ones, the same for every torch."),
+    click.option("--trust", is_flag=True,
+                 help="Allow the checkpoint to run code. Without it, a virtual environment loads weights only, which "
+                      "needs torch 2.6 or newer. Not needed with --engine docker."),
+)  # fmt: skip
 
-def engine_options(command: Command) -> Command:
-    """--engine, --base."""
-    for option in reversed(
-        [
-            click.option("--engine", "engine_name", type=click.Choice(["auto", "docker", "venv"]), default="auto",
-                         show_default=True, envvar="MATRIX_ENGINE",
-                         help="docker: an image for every environment, jobs in a cage. venv: virtual environments, no "
-                              "cage. auto: docker where an engine answers."),
-            click.option("--base", metavar="WHICH", default="auto", show_default=True, envvar="MATRIX_BASE",
-                         help="Base images for docker: registry (python:X.Y-slim), local (made by `python -m matrix "
-                              "bases`), a name with {python} in it, or auto (what is there, local before a download)."),
-        ]
-    ):  # fmt: skip
-        command = option(command)
-    return command
+torch_build_option = click.option(
+    "--torch-build", metavar="NAME", default="auto", show_default=True,
+    help="Build of torch where a row has several: index, the name of a build such as cpu, or auto (the build whose "
+         "wheel --find-links holds).",
+)  # fmt: skip
 
+selection_options = together(
+    click.option("--tier", metavar="NAME", help="Part of the table to use; default: the table's default tier."),
+    click.option("--only", metavar="WHAT", multiple=True,
+                 help="Narrow it: 'onnx-tf>=1.8', 'torch==1.12.*', 'opset<=11', 'python==3.9', "
+                      "'converter=onnxtf1.10*', or a glob over ids. Different keys narrow, the same key "
+                      "twice widens."),
+    click.option("--with", "with_", metavar="PIN", multiple=True,
+                 help="A version that is not in matrix.yml: 'tensorflow==2.11.0' alters the closest row. "
+                      "Repeatable."),
+    torch_build_option,
+    model_options,
+)  # fmt: skip
 
-def store_option(command: Command) -> Command:
-    """--store."""
-    return click.option(
-        "--store",
-        metavar="URL",
-        envvar="MATRIX_STORE",
-        help="SQLAlchemy URL of the database; default: SQLite in the state folder.",
-    )(command)
+base_option = click.option(
+    "--base", metavar="WHICH", default="auto", show_default=True, envvar="MATRIX_BASE",
+    help="Base images for docker: registry (python:X.Y-slim), local (made by `python -m matrix bases`), a name with "
+         "{python} in it, or auto (an image that is present, local before a download).",
+)  # fmt: skip
 
+engine_options = together(
+    click.option("--engine", "engine_name", type=click.Choice(["auto", "docker", "venv"]), default="auto",
+                 show_default=True, envvar="MATRIX_ENGINE",
+                 help="docker: one image for each environment, code is sandboxed. venv: virtual environments, code is "
+                      "not sandboxed. auto: docker if it is running."),
+    base_option,
+)  # fmt: skip
 
-def open_project(
-    table: Path,
-    state: Path,
-    index_url: str | None,
-    find_links: tuple[str, ...],
-    tier: str | None = None,
-    only: tuple[str, ...] = (),
-    models: tuple[str, ...] = (),
-    with_: tuple[str, ...] = (),
-    torch_build: str = "auto",
-    engine_name: str = "auto",
-    base: str = "auto",
-    **about: Any,
-) -> Project:
-    from matrix.app.project import Project
-    from matrix.cli.model_options import About, sort_out
-    from matrix.core.paths import TABLE
-    from matrix.packages.index import IndexSettings
-    from matrix.store.state import State
+store_option = click.option(
+    "--store", metavar="URL", envvar="MATRIX_STORE",
+    help="SQLAlchemy URL of the database; default: SQLite in the state folder.",
+)  # fmt: skip
 
-    if table == Path("matrix.yml") and not table.exists() and TABLE.exists():
-        # Called from elsewhere, such as a project of the user's own: nothing is left behind there.
-        table = TABLE
-        state = TABLE.parent / state if state == Path(".matrix") else state
-        click.echo(f"table {table}, state {state}", err=True)
-    project = Project(
-        table=table,
-        state=State(state.absolute()),
-        settings=IndexSettings.resolve(index=index_url, find_links=find_links),
-        tier=tier,
-        only=only,
-        with_=with_,
-        torch_build=torch_build,
-        engine_name=engine_name,
-        base=base,
-    )
-    wanted = About(**about)
-    if models or not wanted.silent:
-        known = [model.id for model in project.stated.models]
-        project.models, project.given = sort_out(models, wanted, known)
-    return project
+jobs_option = click.option("--jobs", "-j", type=click.IntRange(1), help="Parallel jobs; default: the number of cores.")
+locked_option = click.option("--locked", is_flag=True, help="Never resolve: exit 9 if a lock is missing or stale.")
+again_option = click.option("--again", is_flag=True, help="Run jobs even if their finding is stored.")
+
+job_options = together(
+    jobs_option,
+    click.option("--timeout", "seconds", type=SECONDS, metavar="SECONDS", help="Time limit for one pass of one job."),
+    click.option("--memory", "memory_mb", type=click.IntRange(64), metavar="MB",
+                 help="Limit for the resident memory of one job."),
+    locked_option,
+)  # fmt: skip
+
+resolution_options = together(
+    click.option("--resolution", type=click.Choice(["then", "now", "both"]), default="then", show_default=True,
+                 help="then: every environment from its committed lock. now: one environment of each cell resolved as "
+                      "of today, with its pins and its Python unchanged. both: side by side."),
+    day_option("--as-of", "The day that `now` means; default: today. Only what the index had before that day (UTC) "
+                          "counts."),
+)  # fmt: skip
+
+include_option = click.option(
+    "--include", metavar="MODEL", multiple=True, help="Also include a model that is not in matrix.yml. Repeatable."
+)

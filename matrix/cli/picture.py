@@ -1,16 +1,24 @@
-"""`picture`: what torch and TensorFlow make of one image."""
+"""`picture`: the output of torch and of TensorFlow for one image."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from matrix.cli.options import engine_options, model_options, open_project, store_option, table_options
+from matrix.cli.options import (
+    PATH,
+    again_option,
+    engine_options,
+    model_options,
+    store_option,
+    table_options,
+    torch_build_option,
+)
+from matrix.cli.steps import INTERRUPTED, open_run
+from matrix.core.errors import Indeterminate, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -20,32 +28,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("cell")
-@click.option("--image", type=click.Path(path_type=Path), required=True, help="PNG, JPEG, WebP, BMP, GIF or TIFF.")
-@click.option("--out", type=click.Path(path_type=Path), help="The picture, a .png; default: named after the cell.")
-@click.option("--dye", metavar="COLOUR", default="#b0306a", show_default=True, help="Colour for where the mask is.")
+@click.option("--image", type=PATH, required=True, help="PNG, JPEG, WebP, BMP, GIF or TIFF.")
+@click.option("--out", type=PATH, help="The picture to write, a .png; default: named after the cell.")
+@click.option("--dye", metavar="COLOUR", default="#b0306a", show_default=True, help="Colour of the mask.")
 @click.option("--channel", type=click.IntRange(0), default=0, show_default=True,
-              help="Which channel of the output is looked at.")  # fmt: skip
+              help="Channel of the output to draw.")  # fmt: skip
 @table_options
 @model_options
-@click.option("--torch-build", metavar="NAME", default="auto", show_default=True, help="As for `run`.")
+@torch_build_option
 @engine_options
 @store_option
-@click.option("--again", is_flag=True, help="Run jobs even where a finding is stored.")
-def picture(
-    cell: str,
-    image: Path,
-    out: Path | None,
-    dye: str,
-    channel: int,
-    store: str | None,
-    again: bool,
-    **options: Any,
-) -> None:
-    """Draw what an image-to-image model makes of one image, in torch and in TensorFlow.
+@again_option
+def picture(cell: str, image: Path, out: Path | None, dye: str, channel: int, **options: Any) -> None:
+    """Draw the output of an image-to-image model for one image, in torch and in TensorFlow.
 
-    CELL is an id as tables print it, `model/exporter@opset/converter`; a part of it or a glob will do where only one
-    cell of the table, or of those that were run before, fits. The middle of the image is cut out, resized to what the
-    model takes and normalised to [-1, 1]; then the cell runs with it, exactly as `run` would.
+    CELL is an id as tables print it, `model/exporter@opset/converter`, or a part of it or a glob if only one cell of
+    the table, or only one that was run before, fits. The centre of the image is cut out, resized to the model's
+    input and normalised to [-1, 1]; then the cell runs with it, exactly as with `run`.
 
     \b
     Example:
@@ -54,9 +53,8 @@ def picture(
     """
     import tempfile
 
-    from matrix.answers.use_cases import RunOptions, execute
+    from matrix.answers.use_cases import execute
     from matrix.core import files as durable
-    from matrix.core.errors import Indeterminate, Interrupted
     from matrix.execution.inputs import pack
     from matrix.outputs.picture.compose import compose, summary
     from matrix.outputs.picture.draw import as_png
@@ -67,8 +65,8 @@ def picture(
     from matrix.table.ids import ArrayKey
 
     colour = _colour(dye)
-    project = open_project(**options)
-    chosen = _cell(project, store, cell)
+    project, running = open_run(**options)
+    chosen = _cell(project, running.store, cell)
     channels, height, width = image_size(chosen.model)
     path = out or Path(f"{chosen.id.replace('/', '_')}.png")
     _check_out(path, image)
@@ -76,13 +74,9 @@ def picture(
     with tempfile.TemporaryDirectory(prefix="matrix-picture-") as folder:
         inputs = Path(folder) / "inputs.npz"
         inputs.write_bytes(pack({str(ArrayKey("0", chosen.model.inputs[0].name)): to_tensor(seen, channels)}))
-        command = f"python -m matrix {shlex.join(sys.argv[1:])}"
-        report, _ = execute(
-            with_image(project, chosen, inputs),
-            RunOptions(store=store, jobs=os.cpu_count() or 2, again=again, command=command),
-        )
+        report, _ = execute(with_image(project, chosen, inputs), running)
     if report.status == "interrupted":
-        raise Interrupted("interrupted; what had finished is stored, the same command continues")
+        raise Interrupted(INTERRUPTED)
     result = report.results[0]
     if result.finding.indeterminate:
         raise Indeterminate(f"{chosen.id} could not be measured: {result.finding.reason}; {result.finding.title}")
@@ -93,47 +87,41 @@ def picture(
 
 
 def _cell(project: Project, store: str | None, text: str) -> Cell:
-    """The one cell of the table that `text` means; of several, the one that was run before."""
-    from matrix.cli.chosen import like
-    from matrix.core.errors import UsageError
+    """Return the one cell of the table that `text` names; of several, the one that was run before.
+
+    Raises UsageError for several, NothingSelected for none.
+    """
+    from matrix.cli.chosen import like, only
     from matrix.outputs.picture.one_cell import cells_like
 
     cells = {cell.id: cell for cell in cells_like(project, text).cells}
     fitting = like(text, cells)
     if len(fitting) > 1:
-        history = project.state.open_store(store)
-        try:
+        with contextlib.closing(project.state.open_store(store)) as history:
             known = set(history.cell_ids())
-        finally:
-            history.close()
         fitting = [name for name in fitting if name in known] or fitting
-    if len(fitting) > 1:
-        raise UsageError(f"{text!r} fits {len(fitting)} cells: {', '.join(fitting[:8])}")
-    return cells[fitting[0]]
+    return cells[only(text, fitting)]
 
 
 def _colour(text: str) -> tuple[int, int, int]:
+    """Read a colour. Raises UsageError."""
     from PIL import ImageColor
-
-    from matrix.core.errors import UsageError
 
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError as error:
-        raise UsageError(f"--dye {text!r} is no colour; write one such as '#b0306a' or crimson") from error
+        raise UsageError(f"--dye {text!r} is not a colour; use one such as '#b0306a' or crimson") from error
     return red, green, blue
 
 
 def _check_out(path: Path, image: Path) -> None:
-    """Before anything is run."""
-    from matrix.core.errors import UsageError
-
+    """Check where to write before anything runs. Raises UsageError."""
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--out {path}: the picture is a PNG; name it with .png at the end")
-    if not path.parent.is_dir() or path.is_dir():
-        raise UsageError(
-            f"--out {path}: {path if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder"
-        )
+        raise UsageError(f"--out {path}: the picture is a PNG; use a name that ends with .png")
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a folder; add a file name")
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
     if path.exists() and image.exists() and path.samefile(image):
         raise UsageError(f"--out {path} is the image itself")
 

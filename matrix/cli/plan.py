@@ -1,57 +1,54 @@
-"""`plan` and `schema`: what is known without running anything."""
+"""`plan`: what a run would do."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from matrix.cli.options import open_project, selection_options, table_options
+from matrix.cli.options import format_option, selection_options, table_options
+from matrix.cli.steps import open_project, print_as
 
 
 @click.command()
 @table_options
 @selection_options
-@click.option(
-    "--format", "format_", type=click.Choice(["summary", "cells", "json"]), default="summary", show_default=True
-)
+@format_option("summary", "cells", "json")
 def plan(format_: str, **options: Any) -> None:
-    """Show what a run would do, without doing it.
+    """Show what a run would do, without running anything.
 
-    The same table and locks give the same output to the last byte.
+    The same table and locks give byte-identical output.
     """
     from matrix.families import family_of
 
     project = open_project(**options)
     chosen = project.plan()
-    if format_ == "cells":
-        click.echo("\n".join(cell.id for cell in chosen.cells))
-        return
-    environments = project.environments(chosen)
-    exports = {
-        (cell.model.id, cell.exporter.id, cell.opset)
-        for cell in chosen.cells
-        if family_of(cell.converter).source == "onnx"
-    }
-    if format_ == "json":
-        document = {
+    facts = {name: _lock_facts(project.locks.get(name)) for name in project.environments(chosen)}
+
+    def document() -> dict[str, Any]:
+        return {
             "schema": 1,
             "tier": chosen.tier,
-            "environments": [{"name": name, **_lock_facts(project.locks.get(name))} for name in environments],
+            "environments": [{"name": name, **known} for name, known in facts.items()],
             "cells": [cell.id for cell in chosen.cells],
             "notes": list(chosen.notes),
         }
-        click.echo(json.dumps(document, indent=1))
-        return
-    click.echo(
-        f"tier {chosen.tier}: {len(chosen.cells)} cells, {len(exports)} exports, {len(environments)} environments"
-    )
-    for name in environments:
-        facts = _lock_facts(project.locks.get(name))
-        click.echo(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
-    for note in chosen.notes:
-        click.echo(f"note: {note}")
+
+    def summary() -> str:
+        files = (cell for cell in chosen.cells if family_of(cell.converter).source == "onnx")
+        exports = {(cell.model.id, cell.exporter.id, cell.opset) for cell in files}
+        return "\n".join(
+            [
+                f"tier {chosen.tier}: {len(chosen.cells)} cells, {len(exports)} exports, {len(facts)} environments",
+                *(
+                    f"  {name}: {', '.join(f'{key} {value}' for key, value in known.items())}"
+                    for name, known in facts.items()
+                ),
+                *(f"note: {note}" for note in chosen.notes),
+            ]
+        )
+
+    print_as(format_, json=document, cells=lambda: "\n".join(cell.id for cell in chosen.cells), summary=summary)
 
 
 def _lock_facts(lock: Any) -> dict[str, str]:

@@ -17,6 +17,7 @@ from matrix.judging.located import Located, locate
 from matrix.judging.outcome import Outcome, in_trouble, of_pass, outcome, trouble
 from matrix.judging.tolerance import Tolerance
 from matrix.packages.lock import Lock
+from matrix.packages.versions import minor
 from matrix.store import CellRecord, Observation, PassRecord, Store
 from matrix.store.records import FIRST_FAMILY
 from matrix.table.ids import RowId
@@ -187,7 +188,7 @@ class Judge:
             judgement,
             versions,
             distributions,
-            _minor(convert.python) if convert else (lock.python if lock else ""),
+            minor(convert.python) if convert else (lock.python if lock else ""),
             cached=all(part.run != run for part in parts),
             family=made,
             release=self._releases.get(versions.get(made.reads or "") or ""),
@@ -272,7 +273,3 @@ def tolerances_of(config: Config, model: str) -> Tolerances:
 
 def _tolerances(stated: Any) -> dict[str, Tolerance]:
     return {kind: Tolerance(item.rtol, item.atol) for kind, item in stated.items()}
-
-
-def _minor(python: str) -> str:
-    return ".".join(python.split(".")[:2])

@@ -1,4 +1,4 @@
-"""Which version of a package a row has: the pinned one, or where the row leaves it open the one in its lock."""
+"""Versions: the minor version, and the one of a package that a row has: pinned, or else from its lock."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from packaging.version import Version
 
 from matrix.packages.lock import Lock
 from matrix.table.model import Config, OnnxRelease, Row
+
+
+def minor(version: str) -> str:
+    """Return the first two parts: `3.9` of `3.9.18`."""
+    return ".".join(version.split(".")[:2])
 
 
 def version_of(row: Row, package: str, locks: Mapping[str, Lock]) -> str | None:

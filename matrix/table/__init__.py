@@ -1,6 +1,6 @@
-"""matrix.yml, strictly read: the only place versions come from.
+"""matrix.yml, strictly read: the only place that states versions.
 
-What is imported from here is loaded when it is asked for: ids are needed without a table.
+Names imported from here are loaded on first use, because ids are needed without a table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does the table make sense as a whole? Pure: Config in, list of (place, complaint) out."""
+"""Check that the table is consistent. Pure: Config in, (place, message) pairs out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Problem = tuple[Place, str]
 
 
 class RowRules(Protocol):
-    """What a family asks of its rows."""
+    """Requirements of a family for its rows."""
 
     @property
     def source(self) -> str: ...
@@ -31,9 +31,9 @@ class RowRules(Protocol):
 def problems(
     config: Config, reasons: frozenset[str] | None = None, families: Mapping[str, RowRules] | None = None
 ) -> list[Problem]:
-    """Everything wrong with the table that its shape alone does not show.
+    """Return every problem that the shape of the table alone does not show.
 
-    `reasons` are the ids that an expectation may name, `families` those that a row may be of; None: any.
+    `reasons` are the ids that an expectation may name, `families` those that a row may have; None allows any.
     """
     return list(
         chain(
@@ -48,10 +48,8 @@ def problems(
     )
 
 
-def subjects(
-    config: Config,
-) -> tuple[list[dict[str, str]], list[dict[str, str]], list[dict[str, str]]]:
-    """What selectors see of (exporter × opset), converters and models."""
+def subjects(config: Config) -> tuple[list[dict[str, str]], list[dict[str, str]], list[dict[str, str]]]:
+    """Return what selectors see of (exporter, opset) pairs, converters and models."""
     exporters = [{**exporter.subject, "opset": str(opset)} for exporter in expand(config) for opset in exporter.askable]
     converters = [
         {"converter": row.id, "family": row.family, **row.pins, **({"python": row.python} if row.python else {})}
@@ -77,7 +75,7 @@ def _duplicates(config: Config) -> Iterator[Problem]:
             names += [environment_name(row.id, row.builds, build) for build in row.builds]
         for name in names:
             if name in (FILE, DIRECT):
-                yield (*place, "id"), f"{name!r} is how cells without an exporter are named; choose another id"
+                yield (*place, "id"), f"{name!r} is reserved for cells without an exporter; choose another id"
             if name in seen:
                 yield (*place, "id"), f"the id {name!r} is taken by an earlier row"
             seen.add(name)
@@ -101,7 +99,7 @@ def _resolver(config: Config) -> Iterator[Problem]:
     pinned = _pinned(config)
     for package in config.resolver.replace:
         if package not in pinned:
-            yield ("resolver", "replace", package), f"no row pins {package}; mend the name or remove it"
+            yield ("resolver", "replace", package), f"no row pins {package}; correct the name or remove it"
 
 
 def _pinned(config: Config) -> set[str]:
@@ -135,13 +133,10 @@ def _pins(config: Config, families: Mapping[str, RowRules] | None) -> Iterator[P
                 original = next(k for k, v in config.resolver.replace.items() if v == package)
                 yield (
                     (*place, "pins", package),
-                    f"impossible pin: pin {original}; the resolver puts {package} in its place",
+                    f"impossible pin: pin {original}; the resolver replaces it by {package}",
                 )
         if row.python is not None and row.python not in config.resolver.pythons:
-            yield (
-                (*place, "python"),
-                f"impossible pin: Python {row.python} is not among resolver.pythons",
-            )
+            yield ((*place, "python"), f"impossible pin: Python {row.python} is not among resolver.pythons")
         if isinstance(row, ExporterRow):
             yield from _exporter(config, place, row)
     for i, release in enumerate(config.torch):
@@ -152,10 +147,7 @@ def _pins(config: Config, families: Mapping[str, RowRules] | None) -> Iterator[P
 def _exporter(config: Config, place: Place, row: ExporterRow) -> Iterator[Problem]:
     release = next((r for r in config.torch if r.version == row.pins.get("torch")), None)
     if release is not None and "dynamo" in row.via and release.dynamo is None:
-        yield (
-            (*place, "via"),
-            f"torch {release.version} has no dynamo exporter in the table's `torch` section",
-        )
+        yield ((*place, "via"), f"torch {release.version} has no dynamo exporter in the table's `torch` section")
     if len(set(row.via)) != len(row.via):
         yield (*place, "via"), "an exporter is named twice"
     for build, pins in row.builds.items():
@@ -169,7 +161,7 @@ def _exporter(config: Config, place: Place, row: ExporterRow) -> Iterator[Proble
 
 
 def applies(when: Mapping[str, str], pins: Mapping[str, str]) -> bool:
-    """Whether a companion rule's ranges all contain a row's pins."""
+    """Return whether a companion rule's ranges all contain a row's pins."""
     return all(
         package in pins and SpecifierSet(spec).contains(pins[package], prereleases=True)
         for package, spec in when.items()
@@ -184,14 +176,14 @@ def _companions(config: Config) -> Iterator[Problem]:
         if not rule.when:
             yield place, "a companion rule needs a non-empty `when`"
         elif not matching:
-            yield (*place, "when"), "this rule matches no row; mend its ranges or remove it"
+            yield (*place, "when"), "this rule matches no row; correct its ranges or remove it"
         for row in matching:
             for package, spec in rule.add.items():
                 pinned = row.pins.get(package)
                 if pinned is not None and not SpecifierSet(spec).contains(pinned, prereleases=True):
                     yield (
                         (*place, "add", package),
-                        f"impossible pin: {row.id} pins {package} {pinned}, this rule asks for {spec}",
+                        f"impossible pin: {row.id} pins {package} {pinned}, this rule requires {spec}",
                     )
 
 
@@ -213,7 +205,7 @@ def _models(config: Config) -> Iterator[Problem]:
 
 
 def _repeated(names: Iterable[str]) -> Iterator[int]:
-    """Positions of names that came before."""
+    """Yield the positions of names that occurred before."""
     seen: set[str] = set()
     for i, name in enumerate(names):
         if name in seen:
@@ -229,11 +221,11 @@ def _tiers(config: Config, families: Mapping[str, RowRules] | None) -> Iterator[
     for name, tier in config.tiers.items():
         for key in ("cells", "converters", "models"):
             if getattr(tier, key) == ():
-                yield ("tiers", name, key), "an empty list selects nothing; remove it to have them all"
+                yield ("tiers", name, key), "an empty list selects nothing; remove it to select all"
         for key, known in (("converters", converters), ("models", models)):
             for i, wanted in enumerate(getattr(tier, key) or ()):
                 if wanted not in known:
-                    yield ("tiers", name, key, i), f"{wanted!r} is none of the table's {key}"
+                    yield ("tiers", name, key, i), f"{wanted!r} is not among the table's {key}"
         for i, selector in enumerate(tier.cells or ()):
             yield from _selector(config, ("tiers", name, "cells", i), selector, families)
 
@@ -244,7 +236,7 @@ def _expectations(
     for i, expectation in enumerate(config.expect):
         yield from _selector(config, ("expect", i, "cells"), expectation.cells, families)
         if reasons is not None and expectation.reason is not None and expectation.reason not in reasons:
-            yield ("expect", i, "reason"), f"{expectation.reason!r} is no reason a cell can have"
+            yield ("expect", i, "reason"), f"{expectation.reason!r} is not a known reason"
 
 
 def _selector(
@@ -256,7 +248,7 @@ def _selector(
             yield (*place, key), "`cell` is for the command line; here use exporter, opset, converter and model"
             return
         if key not in selectors.NAME_KEYS and key not in selectors.VERSION_KEYS and key not in packages:
-            yield (*place, key), f"unknown key {key!r}: not a part of a cell and pinned by no row"
+            yield (*place, key), f"unknown key {key!r}: neither part of a cell nor a package that a row pins"
             return
     try:
         selector = selectors.from_mapping(mapping)
@@ -264,22 +256,22 @@ def _selector(
         yield place, str(error)
         return
     if not _matches_something(config, selector, families):
-        yield place, "this selector matches no cell; mend it or remove it"
+        yield place, "this selector matches no cell; correct it or remove it"
         return
     for key, value in mapping.items():
         for i, alternative in enumerate(() if isinstance(value, str) else value):
             if not _matches_something(config, selectors.from_mapping({**mapping, key: alternative}), families):
-                yield (*place, key, i), f"with {alternative!r} this selector matches no cell; mend it or remove it"
+                yield (*place, key, i), f"with {alternative!r} this selector matches no cell; correct it or remove it"
 
 
 def _matches_something(config: Config, selector: Selector, families: Mapping[str, RowRules] | None) -> bool:
     exporters, converters, models = subjects(config)
     named = {row.family for row in config.converters}
     if families is not None and any(families[name].source == "torch" for name in named if name in families):
-        # Their cells have no exporter that could be asked for by another name.
+        # Their cells have no exporter with another name.
         exporters.append({"exporter": DIRECT, "via": DIRECT})
     on_exporter = selector.restricted(EXPORTER_KEYS)
     on_model = selector.restricted(("model",))
-    # Python is what `lock` chose where the row left it open, so it cannot be judged from the table alone.
+    # If a row leaves Python open, `lock` chooses it, so the table alone cannot tell.
     rest = Selector(tuple(c for c in selector.conditions if c.key not in (*EXPORTER_KEYS, "model", "python")))
     return any(map(on_exporter, exporters)) and any(map(rest, converters)) and any(map(on_model, models))

@@ -1,4 +1,4 @@
-"""An exporter row with several exporters (`via`) is several exporters that share one environment."""
+"""Expand exporter rows: a row with several exporters (`via`) is several exporters that share an environment."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from packaging.version import Version
 from matrix.table.ids import DIRECT, FILE
 from matrix.table.model import Config, ExporterRow, Via
 
-# What selectors see of an exporter and the opset asked of it.
+# What selectors see of an exporter and the requested opset.
 EXPORTER_KEYS = ("exporter", "via", "torch", "opset")
 
 
 @dataclass(frozen=True)
 class Exporter:
-    """One way of writing .onnx: a torch release and which of its exporters is called.
+    """A way to write .onnx: a torch release and one of its exporters.
 
-    `askable` are the opsets it accepts as an argument, `writable` those it really writes: the dynamo exporter
-    accepts an old opset and silently writes a newer one. `via` "file" stands for no exporter at all: the model came
-    as an .onnx file, which the reference environment looks into; `via` "direct" for none either: the converter takes
-    the torch module itself.
+    `askable` are the opsets it accepts as an argument, `writable` those it writes: the dynamo exporter accepts an old
+    opset and silently writes a newer one. `via` "file" means that the model is an .onnx file, which the reference
+    environment inspects; "direct" that the converter takes the torch module itself.
     """
 
     id: str
@@ -37,7 +36,7 @@ class Exporter:
 
     @property
     def writes(self) -> bool:
-        """Whether it really is an exporter, which writes a file at an opset asked for."""
+        """Return whether this is a real exporter, which writes a file at a requested opset."""
         return self.via not in (FILE, DIRECT)
 
     @cached_property
@@ -50,20 +49,21 @@ def exporter_id(row: ExporterRow, via: str) -> str:
 
 
 def from_file(config: Config) -> Exporter:
-    """What stands in an exporter's place for a model that is an .onnx file; its one opset, 0, means: as it is."""
+    """Return the placeholder for a model that is an .onnx file; its only opset, 0, means unchanged."""
     only = range(1)
     return Exporter(FILE, config.reference.id, FILE, "", dt.date.min, only, only, current=False)
 
 
 def without_exporter(config: Config) -> tuple[Exporter, ...]:
-    """What may stand in an exporter's place."""
+    """Return the possible placeholders for an exporter."""
     asked = direct(config)
     return (from_file(config), *((asked,) if asked is not None else ()))
 
 
 def direct(config: Config) -> Exporter | None:
-    """What stands in an exporter's place for a converter that takes the torch module itself: the row whose torch tells
-    what the module computes, the current one or else the newest. None where the table has no exporters."""
+    """Return the placeholder for a converter that takes the torch module itself. Its row is the current one, else the
+    newest; the torch there defines what the module computes. None if the table has no exporters.
+    """
     if not config.exporters:
         return None
     row = max(config.exporters, key=lambda row: (row.current, Version(row.pins.get("torch", "0"))))
@@ -72,7 +72,7 @@ def direct(config: Config) -> Exporter | None:
 
 
 def expand(config: Config) -> list[Exporter]:
-    """All exporters of the table, in its order. Rows whose torch the table does not know are left out."""
+    """Return all exporters of the table, in its order, except for rows whose torch release is not in the table."""
     releases = {release.version: release for release in config.torch}
     exporters = []
     for row in config.exporters:

@@ -1,7 +1,6 @@
 """Ids as values: rows, environments, cells and arrays, each with one parser and one printer. Pure.
 
-As text they are in the database, in files, on the command line and on pages; whoever needs a part of one parses it
-here, and whoever makes one prints it here.
+As text they are in the database, in files, on the command line and on pages; only this module splits or joins it.
 """
 
 from __future__ import annotations
@@ -16,22 +15,21 @@ from matrix.core.errors import UsageError
 Side = Literal["exporter", "converter"]
 Value = TypeVar("Value")
 
-# Between a row and the time it is resolved as of, where that is not its own. No id of the table has it.
+# Separates a row from the time it is resolved as of, if not its own. Ids of the table do not contain it.
 _TIME = "~"
 NOW = "now"
 
-# What stands in the exporter's place where there is none: the model came as a file, or its converter takes the torch
-# module itself.
+# Placeholders for the exporter: the model is a file, or its converter takes the torch module itself.
 FILE: Literal["file"] = "file"
 DIRECT: Literal["direct"] = "direct"
 
-# A cell's id is parsed for every result of a history, and there are few distinct ones.
+# Ids are parsed for every result of a history, but few are distinct.
 _REMEMBERED = 2**17
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RowId:
-    """A row, perhaps resolved as of another time than its own: `torch-1.12.1`, `torch-1.12.1~now`.
+    """A row, possibly resolved as of another time: `torch-1.12.1`, `torch-1.12.1~now`.
 
     `time` is `now`, or the label of a day that a search tried; '' is the row's own time.
     """
@@ -41,7 +39,7 @@ class RowId:
 
     @classmethod
     def parse(cls, text: str) -> RowId:
-        """Parse the id of a row. Every text is one."""
+        """Parse the id of a row. Every text is valid."""
         stem, _, time = text.partition(_TIME)
         return cls(stem, time)
 
@@ -50,11 +48,11 @@ class RowId:
 
     @property
     def own(self) -> RowId:
-        """The row at its own time."""
+        """Return the row at its own time."""
         return RowId(self.stem)
 
     def at(self, time: str) -> RowId:
-        """The row as of another time."""
+        """Return the row as of another time."""
         return RowId(self.stem, time)
 
 
@@ -67,8 +65,9 @@ class EnvironmentName:
 
     @classmethod
     def parse(cls, text: str) -> EnvironmentName:
-        """Parse an environment's name. A build is told apart only behind `~now`: elsewhere rows and labels of days have
-        dots of their own, and only the table knows which is a build's."""
+        """Parse an environment's name. A build is recognised only after `~now`: rows and labels of days may contain
+        dots too, and only the table knows the builds of a row.
+        """
         row = RowId.parse(text)
         time, _, build = row.time.partition(".")
         return cls(row.at(time), build) if time == NOW else cls(row)
@@ -78,26 +77,26 @@ class EnvironmentName:
 
 
 def environment_name(row: str, builds: Iterable[str], build: str | None) -> str:
-    """Print the name of the environment used of a row: that of `build` where the row has it among its `builds`."""
+    """Print the name of a row's environment: that of `build` if the row has it among its `builds`."""
     return str(EnvironmentName(RowId.parse(row), build if build and build in builds else ""))
 
 
 def changed_id(row: str, changes: Iterable[str]) -> str:
-    """Print the id of a row that was made of another: `ROW+numpy-below-2`."""
+    """Print the id of a row derived from another: `ROW+numpy-below-2`."""
     return "".join([row, *(f"+{change}" for change in changes)])
 
 
 def joint_id(converter: str, exporter: str) -> str:
-    """Print the id of the row that holds two rows' pins in one environment."""
+    """Print the id of the row that has two rows' pins in one environment."""
     return changed_id(converter, [exporter])
 
 
 @dataclass(frozen=True, slots=True)
 class CellId:
-    """`model/exporter@opset/row`, where there is no exporter `model/file/row` or `model/direct/row`.
+    """`model/exporter@opset/row`, without an exporter `model/file/row` or `model/direct/row`.
 
-    `opset` is None without an exporter. `search` is what a search asked for beyond the cell, `rename+opset-13-11` or
-    `located`; '' for the cell itself. `row` is None where a model was only read: `model/exporter@opset+read`.
+    `opset` is None without an exporter. `search` is what a search added to the cell, `rename+opset-13-11` or `located`;
+    '' for the cell itself. `row` is None if a model was only read: `model/exporter@opset+read`.
     """
 
     model: str
@@ -108,9 +107,9 @@ class CellId:
 
     @classmethod
     def parse(cls, text: str, base: str | None = None) -> CellId:
-        """Parse a cell's id; of what a search did, `base` is the id of the cell that it was done for.
+        """Parse a cell's id; for a cell of a search, `base` is the id of the cell it was made for.
 
-        Raises UsageError where the text is not the id of a cell.
+        Raises UsageError if the text is not the id of a cell.
         """
         if base is None:
             found = _parse_cell(text)
@@ -140,30 +139,30 @@ class CellId:
 
     @property
     def moved(self) -> Side | None:
-        """Which environment of the cell is of another time."""
+        """Return which environment of the cell is of another time."""
         if self.row is not None and self.row.time:
             return "converter"
         return "exporter" if self.exporter.time else None
 
     @property
     def is_now(self) -> bool:
-        """Whether that time is now, not a day that a search tried."""
+        """Return whether that time is now, rather than a day that a search tried."""
         return NOW in (self.exporter.time, self.row.time if self.row is not None else "")
 
     @property
     def own(self) -> CellId:
-        """The cell at its own time."""
+        """Return the cell at its own time."""
         return replace(self, exporter=self.exporter.own, row=self.row.own if self.row is not None else None)
 
     def of_now(self) -> tuple[CellId, ...]:
-        """The cells of now of this cell: with the converter moved and, where there is an exporter, with that moved."""
+        """Return the cells of now: with the converter moved and, if there is one, with the exporter moved."""
         own = self.own
         assert own.row is not None
         converter = replace(own, row=own.row.at(NOW))
         return (converter, replace(own, exporter=own.exporter.at(NOW))) if own.has_exporter else (converter,)
 
     def environment_of(self, role: str | None) -> str:
-        """Print the row that a finding with this role speaks of: the exporter's, else the converter's."""
+        """Print the row that a finding with this role is about: the exporter's, else the converter's."""
         return str(self.exporter if role == "exporter" else self.row)
 
 
@@ -180,7 +179,7 @@ def _parse_cell(text: str) -> CellId:
         None if without else int(opset),
         RowId.parse(parts[1]) if len(parts) == 2 else None,
     )
-    # `@007` is no second spelling of `@7`.
+    # `@007` is not another spelling of `@7`.
     if str(found) != text:
         raise _no_cell(text)
     return found
@@ -191,14 +190,14 @@ def _no_cell(text: str) -> UsageError:
 
 
 class ArrayKey(NamedTuple):
-    """An array of an .npz file: of which case, and which input or output, `0/image`."""
+    """An array of an .npz file: its case, and the name of an input or output, `0/image`."""
 
     case: str
     name: str
 
     @classmethod
     def parse(cls, text: str) -> ArrayKey:
-        """Parse a key. A name may have slashes of its own; a key without any is a case without a name."""
+        """Parse a key. A name may contain slashes; a key without any is a case without a name."""
         case, _, name = text.partition("/")
         return cls(case, name)
 

@@ -1,4 +1,4 @@
-"""matrix.yml read, checked and turned into a Config; every complaint names file, line and column."""
+"""Read and check matrix.yml; every error names file, line and column."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ from matrix.table.source import TableSource, read_source
 def load_config(
     path: Path, reasons: frozenset[str] | None = None, families: Mapping[str, RowRules] | None = None
 ) -> Config:
-    """Read and check the table at `path`; `reasons` are the ids an expectation may name, `families` those that a row
-    may be of (None: any).
+    """Read and check the table at `path`. `reasons` are the ids that an expectation may name, `families` those that a
+    row may have; None allows any.
 
     Raises ConfigError listing every problem found, one a line, each with its place and what to do.
     """
-    source = read_source(path)
+    return checked(read_source(path), reasons, families)
+
+
+def checked(
+    source: TableSource, reasons: frozenset[str] | None = None, families: Mapping[str, RowRules] | None = None
+) -> Config:
+    """Return the table that `source` states; arguments and errors are those of `load_config`."""
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:
         raise ConfigError(_explain(error, source)) from error
-    found = [*problems(config, reasons, families), *_absent_files(config, path.parent)]
+    found = [*problems(config, reasons, families), *_absent_files(config, source.path.parent)]
     if found:
         raise ConfigError("\n".join(f"{source.where(place)}: {message}" for place, message in found))
     return config
@@ -46,7 +52,7 @@ def _absent_files(config: Config, folder: Path) -> Iterator[Problem]:
             if place.endswith(".py"):
                 absent = not (folder / place).is_file()
             else:
-                # Another package is one of the exporter's environment, which only its worker can look into.
+                # Other packages are in the exporter's environment, which only its worker can inspect.
                 absent = place.split(".")[0] == CONVERTER.name and code.module(place) is None
             if absent:
                 yield ("models", i, "factory"), f"there is no {place}; a path is relative to the table's folder"

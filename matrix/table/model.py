@@ -1,11 +1,12 @@
-"""The shape of matrix.yml as pydantic models: what may be written, not yet whether it makes sense together.
+"""The shape of matrix.yml as pydantic models; whether it is consistent is checked elsewhere.
 
-Scalars arrive as strings (see load.py), so that `1.10` stays a version and never becomes the number 1.1.
+Scalars arrive as strings (see source.py), so that `1.10` stays a version and never becomes the number 1.1.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Annotated, Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -42,7 +43,7 @@ def _identifier(text: str) -> str:
     return text
 
 
-# YAML editors see `1.10` as a number although we read it as text; the JSON Schema allows both.
+# YAML editors see `1.10` as a number, although it is read as text; the JSON Schema allows both.
 _TEXT_OR_NUMBER = WithJsonSchema({"type": ["string", "number"]})
 
 PinnedVersion = Annotated[str, AfterValidator(_version), _TEXT_OR_NUMBER]
@@ -55,18 +56,9 @@ SelectorValue = Annotated[str, _TEXT_OR_NUMBER]
 Via = Literal["torchscript", "dynamo", "builder"]
 Role = Literal["exporter", "converter", "reference"]
 Verdict = Literal[
-    "match",
-    "mismatch",
-    "unsupported",
-    "error",
-    "crash",
-    "oom",
-    "timeout",
-    "unsatisfiable",
-    "unavailable",
-    "infra",
+    "match", "mismatch", "unsupported", "error", "crash", "oom", "timeout", "unsatisfiable", "unavailable", "infra"
 ]
-# Where a finding can lie: the making of the environment, the stages of the workers, the comparison of what they left.
+# The stages of a finding: making the environment, running the workers, comparing their results.
 Stage = Literal[
     "lock",
     "build",
@@ -90,13 +82,13 @@ NumberKind = Literal["float64", "float32", "float16", "bfloat16", "integer", "bo
 
 
 class Strict(BaseModel):
-    """Frozen, and closed against unknown keys: a typing error must not pass as a default."""
+    """Frozen, and closed against unknown keys, so that a typo does not pass as a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class OnnxRelease(Strict):
-    """One ONNX release: IR version and the opsets of ai.onnx and ai.onnx.ml it defines."""
+    """An ONNX release: IR version and the opsets of ai.onnx and ai.onnx.ml it defines."""
 
     version: PinnedVersion
     ir: int
@@ -105,7 +97,7 @@ class OnnxRelease(Strict):
 
 
 class TorchRelease(Strict):
-    """One torch release: upload date and the opsets its exporters accept, ends included."""
+    """A torch release: upload date and the opsets its exporters accept, ends included."""
 
     version: PinnedVersion
     released: dt.date
@@ -123,7 +115,7 @@ class Resolver(Strict):
 
 
 class Companion(Strict):
-    """Pins that go with version ranges of others; an empty range in `add` means any version as of the date."""
+    """Ranges of packages to add to rows whose pins match `when`; an empty range in `add` means any version."""
 
     when: dict[PackageName, SpecifierText]
     add: dict[PackageName, SpecifierText]
@@ -131,11 +123,11 @@ class Companion(Strict):
 
 
 class Row(Strict):
-    """What every environment row states: pins, and optionally the Python and the date its rest is resolved for.
+    """An environment: pins, and optionally the Python and the date that its rest is resolved for.
 
-    `add` names ranges of further packages that go with this row alone, as `companions` do with many; `within` ranges
-    that hold only where something needs the package. `companions` False: the rules do not apply, the row is what
-    someone installs who knows no more than its pins.
+    `add` has ranges of further packages for this row alone, as `companions` have for many; ranges in `within` apply
+    only if the package is needed. With `companions: false` the rules do not apply: the row is what a user gets who
+    knows only its pins.
     """
 
     id: Identifier
@@ -149,7 +141,7 @@ class Row(Strict):
 
 
 class ExporterRow(Row):
-    """A torch release. `builds` names other builds of the same release, each with a lock of its own."""
+    """A torch release. `builds` are other builds of the same release, each with its own lock."""
 
     via: tuple[Via, ...] = ("torchscript",)
     current: bool = False
@@ -161,21 +153,22 @@ class ReferenceRow(Row):
 
 
 class ConverterRow(Row):
-    """One converter with what it runs on. `family` says which program converts. One without companions may leave open
-    what its family allows; it is in no tier that does not name it, and nobody is recommended it."""
+    """A converter with its runtime. `family` is the program that converts. With `companions: false`, pins that the
+    family does not require may be left open. Such rows join only tiers that list them and are never recommended.
+    """
 
     family: Annotated[str, Field(min_length=1)] = "onnx-tf"
 
 
-# What a narrow type holds; the upper bound of a range is not drawn.
+# Ranges of narrow types; the upper bound of a range is not drawn.
 _HOLDS = {"int8": (-128.0, 128.0), "uint8": (0.0, 256.0), "float16": (-65504.0, 65504.0)}
 
 
 class ModelInput(Strict):
-    """One input tensor: name, shape, dtype and the half-open range its values are drawn from.
+    """An input tensor: name, shape, dtype and the half-open range its values are drawn from.
 
-    `dynamic` names axes whose size may change, {axis: label}: the exporter is told, and in one draw they are twice as
-    long.
+    `dynamic` maps axes whose size may change to labels: the exporter is given them, and one draw is twice as long
+    there.
     """
 
     name: str
@@ -187,7 +180,7 @@ class ModelInput(Strict):
     @model_validator(mode="before")
     @classmethod
     def _usual_range(cls, data: Any) -> Any:
-        # Whole numbers are mostly indices, and 0 and 1 are the only ones that every table has.
+        # Integers are mostly indices, and only 0 and 1 are valid for every embedding.
         if isinstance(data, dict) and "range" not in data and str(data.get("dtype")).startswith(("int", "uint")):
             return {**data, "range": (0.0, 2.0)}
         return data
@@ -203,15 +196,16 @@ class ModelInput(Strict):
 
 
 class StatedTolerance(Strict):
-    """An element passes where |a - b| <= atol + rtol * |reference|."""
+    """An element passes if |a - b| <= atol + rtol * |reference|."""
 
     rtol: FiniteFloat = Field(ge=0)
     atol: FiniteFloat = Field(ge=0)
 
 
 class Builder(Strict):
-    """Writes a model as .onnx straight from its weights, without torch's exporter: a function of converter/ and the
-    opsets it knows, ends included."""
+    """Writes a model as .onnx from its weights, without torch's exporter: a function of converter/ and the opsets it
+    supports, ends included.
+    """
 
     write: Annotated[str, Field(pattern=r"^converter\.[\w.]+:[A-Za-z_]\w*$")]
     opsets: tuple[int, int]
@@ -220,11 +214,11 @@ class Builder(Strict):
 class ModelSpec(Strict):
     """A model: a torch factory, `package.module:function` or `path/to/file.py:function`, or an .onnx file.
 
-    Paths are relative to the table. `source` is a folder the factory's modules are imported from. `checkpoint` is
-    loaded into what the factory made, its entry `checkpoint_key` where the weights are one of several; `trust` lets
-    it run code. `seed` replaces all weights by drawn ones; without it they stay as the factory and the checkpoint made
-    them. `inputs_file` and `reference` are .npz files, keys `name` or `case/name`, used instead of drawn inputs and of
-    what ONNX Runtime computes. An .onnx file states its own inputs and outputs where these say nothing.
+    Paths are relative to the table. `source` is a folder that the factory's modules are imported from. `checkpoint` is
+    loaded into the factory's module, its entry `checkpoint_key` if the weights are one of several; `trust` lets it run
+    code. `seed` replaces all weights by drawn ones; without it they are those of the factory and the checkpoint.
+    `inputs_file` and `reference` are .npz files with keys `name` or `case/name`, used instead of drawn inputs and of
+    ONNX Runtime's results. An .onnx file provides inputs and outputs that are not stated.
     """
 
     id: Identifier
@@ -265,7 +259,7 @@ class ModelSpec(Strict):
 
 
 class Limits(Strict):
-    """What one pass of one job may use: wall seconds and resident megabytes."""
+    """Limits of one pass of one job: wall seconds and resident megabytes."""
 
     seconds: float = Field(default=300.0, gt=0)
     memory_mb: int = Field(default=6144, gt=0)
@@ -275,8 +269,9 @@ CellSelector = dict[str, SelectorValue | tuple[SelectorValue, ...]]
 
 
 class Tier(Strict):
-    """A named part of the table: either `cells`, selectors over the full table, or a `rule` with bounds. `bare`: rows
-    without companions too."""
+    """A named part of the table: either `cells`, selectors over the full table, or a `rule` with bounds. `bare`
+    includes rows without companions.
+    """
 
     about: str
     cells: tuple[CellSelector, ...] | None = None
@@ -293,7 +288,7 @@ class Tier(Strict):
 
 
 class Expectation(Strict):
-    """What the cells of a selector are known to come out as; a run that disagrees ends with exit code 5."""
+    """The known result of the cells of a selector; a run that differs ends with exit code 5."""
 
     cells: CellSelector
     verdict: Verdict
@@ -323,3 +318,10 @@ class Config(Strict):
     tiers: dict[Identifier, Tier]
     default_tier: Identifier = "quick"
     expect: tuple[Expectation, ...] = ()
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of matrix.yml, for editors, as text ending in a newline."""
+    schema = Config.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"

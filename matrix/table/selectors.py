@@ -1,7 +1,7 @@
-"""Which cells are meant: a selector is a frozen value that you call with a subject.
+"""Selectors of cells: a selector is a frozen value that is called with a subject.
 
-Two spellings compile to the same thing: a mapping in matrix.yml (`{torch: "==1.12.*", opset: ">=9"}`) and the
-text of `--only` (`torch==1.12.*`, `converter=onnxtf1.10*`, or a bare glob over ids).
+There are two notations: a mapping in matrix.yml (`{torch: "==1.12.*", opset: ">=9"}`), and the text of `--only`
+(`torch==1.12.*`, `converter=onnxtf1.10*`, or a bare glob over ids).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-# The keys that are matched as globs; every other key is a version: of a package, of Python, or an opset.
+# Keys matched as globs; every other key is a version, of a package or of Python, or an opset.
 NAME_KEYS = ("model", "exporter", "via", "converter", "family", "cell")
 VERSION_KEYS = ("python", "opset")
 
@@ -39,7 +39,7 @@ def _contains(specifier: str, version: str) -> bool:
 
 @dataclass(frozen=True)
 class Condition:
-    """One key with its alternatives; it holds if any alternative does."""
+    """One key with alternatives; it holds if any alternative does."""
 
     key: str
     alternatives: tuple[str, ...]
@@ -70,13 +70,13 @@ class Selector:
         return all(condition(subject) for condition in self.conditions)
 
     def restricted(self, keys: Iterable[str]) -> Selector:
-        """Only the conditions on `keys`: what this selector asks of one dimension of a cell."""
+        """Return the selector with only the conditions on `keys`."""
         wanted = set(keys)
         return Selector(tuple(c for c in self.conditions if c.key in wanted))
 
 
 def from_mapping(mapping: Mapping[str, str | tuple[str, ...]]) -> Selector:
-    """Compile the form of matrix.yml. A bare version means exactly that version. Raises ValueError."""
+    """Compile the notation of matrix.yml. A bare version means exactly that version. Raises ValueError."""
     conditions = []
     for key, value in mapping.items():
         texts = (value,) if isinstance(value, str) else tuple(value)

@@ -1,5 +1,4 @@
-"""A site as its reader meets it: opened in Chromium from a folder or over http, by a browser that notes everything that
-should not have happened."""
+"""Open a site in Chromium as a reader does, from a folder or over http, and record all that should not happen."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ Theme = Literal["light", "dark"]
 
 PHONE, TABLET, DESK = (380, 800), (800, 1000), (1600, 1000)
 
-# Pages of which there is one each; the cell's comes with a cell.
+# Pages that exist once; that of a cell needs a cell.
 SINGLE = (
     *("index.html", "changes.html", "trends.html", "pick.html", "operators.html"),
     *("rows/index.html", "reasons/index.html"),
@@ -50,8 +49,8 @@ _WIDE = """() => {
 
 @dataclass
 class Visit:
-    """A page and what went wrong on it: errors of the console (those of the Content-Security-Policy are among them),
-    uncaught exceptions, dialogs, requests that left the site or failed."""
+    """A page and what went wrong on it: console errors (including those of the Content-Security-Policy), uncaught
+    exceptions, dialogs, and requests that failed or left the site."""
 
     page: Page
     address: str
@@ -65,15 +64,15 @@ class Visit:
         self.page.on("dialog", self._dialog)
 
     def open(self, path: str) -> Page:
-        """Go to a page of the site, `path` with its hash, and wait until it has got everything it asked for."""
-        # From one hash to another is no navigation.
+        """Go to a page of the site, `path` with its hash, and wait until all its requests have finished."""
+        # Changing only the hash is not a navigation.
         if self.page.url.partition("#")[0] == f"{self.address}/{path}".partition("#")[0]:
             self.page.goto("about:blank")
         self.page.goto(f"{self.address}/{path}")
         return self.settle()
 
     def look(self, path: str) -> tuple[str, list[str]]:
-        """Title and headings of first order of a page that has got everything it asked for."""
+        """Return the title and the h1 headings of a page whose requests have finished."""
         if path.startswith("cell.html"):
             self.open(path)
         else:
@@ -87,11 +86,11 @@ class Visit:
 
     @property
     def overflow(self) -> str:
-        """What is wider than the window; '' if nothing is."""
+        """Return the elements that are wider than the window; '' if there are none."""
         return str(self.page.evaluate(_WIDE))
 
     def accessible(self) -> list[str]:
-        """Serious and critical findings of axe, one line each."""
+        """Return serious and critical findings of axe, one per line."""
         self.page.evaluate(AXE_SCRIPT)
         found: dict[str, Any] = self.page.evaluate(
             "axe.run(document, {resultTypes: ['violations'], preload: false, iframes: false})"
@@ -121,7 +120,7 @@ class Visit:
 
 @contextlib.contextmanager
 def served(site: Path, scheme: Scheme) -> Iterator[str]:
-    """Address of a site, without a slash at its end."""
+    """Yield the address of a site without a trailing slash."""
     if scheme == "file":
         yield site.resolve().as_uri()
         return
@@ -138,7 +137,7 @@ def served(site: Path, scheme: Scheme) -> Iterator[str]:
 def visiting(
     browser: Browser, address: str, size: tuple[int, int] = DESK, theme: Theme = "light", **options: Any
 ) -> Iterator[Visit]:
-    """A visitor that nobody has seen before."""
+    """A visitor without stored state."""
     viewport: Any = {"width": size[0], "height": size[1]}
     context = browser.new_context(viewport=viewport, color_scheme=theme, reduced_motion="reduce", **options)
     context.set_default_timeout(20_000)
@@ -149,7 +148,7 @@ def visiting(
 
 
 def pages(site: Path) -> list[str]:
-    """Every page of a site but that of a cell, which shows nothing without one."""
+    """Return every page of a site except that of a cell, which needs a cell."""
     found = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
     return [path for path in found if path != "cell.html"]
 

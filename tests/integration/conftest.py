@@ -29,10 +29,10 @@ def pytest_configure(config: pytest.Config) -> None:
     shared.begin(config)
 
 
-# Files whose tests share what one process has: a run of the zoo.
+# Files whose tests share state of one process: a run of the zoo.
 _GROUPS = {"test_wrong_conversions": "test_models"}
 
-# Files that take long, the longest first: what is begun last should be short.
+# Slow files, the slowest first, so that what starts last is short.
 _LONG = (
     *("test_article", "test_takeaway", "test_handover", "test_docker", "test_dashboard_browser", "test_cage"),
     *("test_driver", "test_models", "test_wrong_conversions", "test_divergence", "test_docker_failures", "test_time"),
@@ -41,7 +41,7 @@ _LONG = (
 
 
 class _ByFile(LoadScopeScheduling):
-    """Gives each file, or the files of a group, to one process.
+    """Assigns each file, or the files of a group, to one process.
 
     `--dist loadgroup` would do, but pytest 9.2 does not see the names that pytest-xdist 3.8 gives the groups.
     """
@@ -57,7 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first."""
+    """Put slow files first."""
     if all(item.path.parent == Path(__file__).parent for item in items):
         items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
 
@@ -85,7 +85,7 @@ def shared_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def project(shared_state: Path, tmp_path: Path) -> Iterator[Project]:
-    """The shared environments with a history of the test's own. The test writes the table."""
+    """The shared environments with a separate history. The test writes the table."""
     project = Project(tmp_path / "project", shared_state, tmp_path / "history.db")
     yield project
     project.end_processes()
@@ -93,7 +93,7 @@ def project(shared_state: Path, tmp_path: Path) -> Iterator[Project]:
 
 @pytest.fixture
 def lonely(shared_state: Path, tmp_path: Path) -> Iterator[Project]:
-    """A --state of the test's own, environments and all; gigabytes that are not kept."""
+    """A separate --state with its own environments, gigabytes that are not kept."""
     project = Project(tmp_path / "project", tmp_path / "state")
     yield project
     project.end_processes()
@@ -102,7 +102,7 @@ def lonely(shared_state: Path, tmp_path: Path) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def real(shared_state: Path) -> Project:
-    """The real table, where it lies."""
+    """The real table in place."""
     return Project(ROOT, shared_state)
 
 
@@ -114,8 +114,8 @@ def smoke(real: Project) -> Finished:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """The machine's engine. Images of the table's own rows stay in it, as wheels stay in uv's cache: any run on this
-    machine makes and uses the same ones, perhaps at this moment. What a test builds on a base of its own goes."""
+    """The machine's engine. Images of the table's rows stay in it, as wheels stay in uv's cache: every run on this
+    machine uses the same ones, perhaps right now. Images that a test builds on its own base are removed."""
     client = engines.client()
     yield client
     client.close()

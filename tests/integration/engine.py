@@ -1,4 +1,4 @@
-"""A real container engine under test: what is in it of ours, and nothing of anybody else's."""
+"""Inspect a real container engine: the project's containers and images, and no others."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from matrix.store.state import State
 
 
 def lacking(text: str) -> NoReturn:
-    """A failure where CI says that nothing may be missing, elsewhere a skip."""
+    """Fail if CI requires everything to be present, otherwise skip."""
     if os.environ.get("MATRIX_CI") == "1":
         pytest.fail(text)
     pytest.skip(text)
 
 
 def client() -> docker.DockerClient:
-    """The engine that answers here."""
+    """Return the engine of this machine."""
     try:
         return connect()
     except EngineUnavailable as error:
@@ -45,7 +45,7 @@ def client() -> docker.DockerClient:
 
 
 def need_bases(engine: docker.DockerClient, *environments: str) -> None:
-    """Base images for these rows. Where CI says that nothing may be missing they are made, some seconds each."""
+    """Require base images for these rows; under CI, missing ones are made (some seconds each)."""
     locks = read_locks(ROOT / "envs")
     pythons = sorted({locks[name].python for name in environments})
     with shared.alone("bases"):
@@ -88,7 +88,7 @@ def attempts(engine: docker.DockerClient, project: Project) -> list[str]:
 
 
 def nameless(engine: docker.DockerClient, base: str) -> set[str]:
-    """Images without any name that were built on a base of `own_bases`."""
+    """Return untagged images that were built on a base of `own_bases`."""
     name = base.removesuffix(":{python}")
     found = engine.images.list(filters={"dangling": True, "label": f"{_OWN}={name}"})
     return {str(image.id) for image in found}
@@ -102,14 +102,14 @@ def built_on(engine: docker.DockerClient, base: str) -> list[Container]:
 
 
 def environment_images(engine: docker.DockerClient) -> dict[str, str]:
-    """Tag to image id of every built environment, but for those on bases of `own_bases`: they come and go."""
+    """Return {tag: image id} of every built environment, except temporary ones on bases of `own_bases`."""
     found = engine.images.list(filters={"label": f"{names.LABEL}={names.ENVIRONMENT_IMAGE}"})
     lasting = [image for image in found if _OWN not in image.labels]
     return {tag: str(image.id) for image in lasting for tag in image.tags if tag.startswith("torch-tf-matrix/env:")}
 
 
 def environment_image(row: str, state: Path, base: str = "auto") -> str:
-    """The name of a row's image, as the driver of a --state makes it from the committed lock and --base."""
+    """Return the name of a row's image, as the driver of a --state derives it from the committed lock and --base."""
     driver, _ = choose("docker", State(state), IndexSettings.resolve(), base, ROOT / "envs")
     return names.environment_image(driver.identify(read_locks(ROOT / "envs")[row]))
 
@@ -125,7 +125,7 @@ def running(engine: docker.DockerClient, project: Project) -> list[Container]:
 
 @contextlib.contextmanager
 def no_new_layers(engine: docker.DockerClient) -> Iterator[None]:
-    """At the end those layers go from BuildKit's cache that came meanwhile and that no image has."""
+    """At the end, remove layers that were added to BuildKit's cache meanwhile and belong to no image."""
 
     def layers() -> set[str]:
         found: list[dict[str, Any]] = engine.df().get("BuildCache") or []
@@ -134,7 +134,7 @@ def no_new_layers(engine: docker.DockerClient) -> Iterator[None]:
     before = layers()
     yield
     left = layers() - before
-    # A layer goes only after those built on it; one that something uses stays.
+    # A layer is removed after those built on it; one in use stays.
     while left:
         for name in left:
             by_id: Any = {"id": name}
@@ -144,10 +144,10 @@ def no_new_layers(engine: docker.DockerClient) -> Iterator[None]:
             break
 
 
-# The label of a base that is the test's own; what is built on it inherits it.
+# Label of a test's own base; images built on it inherit it.
 _OWN = "torch-tf-matrix-test"
 
-# Makes the base another one: builders tell bases apart by what is in them.
+# Makes the base distinct: builders identify bases by content.
 OWN_FILE = "etc/torch-tf-matrix-test"
 
 

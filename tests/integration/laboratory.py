@@ -1,4 +1,4 @@
-"""Answers what a search for the culprit asks with real uv and real environments, on an index of made-up releases."""
+"""Answer the questions of `blame` with real uv and real environments, on an index of synthetic releases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from matrix.answers.blame.questions import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
+from matrix.answers.blame.types import Blame, Measure, Measured, Probe, ProbeResult, Ranges, Recipe, Resolve, Resolved
 from matrix.environments.locks.request import Request
 from matrix.environments.locks.resolve import resolve
 from matrix.judging.finding import Finding
@@ -22,11 +22,11 @@ from matrix.packages.index import IndexSettings, UploadDates
 from matrix.packages.lock import Lock
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-# uv waits for the index more than it works.
+# uv spends more time waiting for the index than working.
 _AT_ONCE = 4
 
-# What the row is there for is that its module can be imported. A fault is planted by raising its name; one that is
-# called `untestable` stands for a machine that cannot say.
+# A row is good if its module can be imported. A fault is planted by raising its name; `untestable` stands for a machine
+# that cannot tell.
 _PROBE = """\
 import json
 try:
@@ -39,7 +39,7 @@ else:
 
 
 def needs(*requirements: str) -> Request:
-    """A row of the table that asks for these."""
+    """Return the Request of a row with these requirements."""
     exact = [requirement.split("==") for requirement in requirements if "==" in requirement]
     return Request(
         name="row",
@@ -76,7 +76,7 @@ class Laboratory:
         self._settings = IndexSettings(index=self.index)
         self._dates = UploadDates(self._settings)
 
-    def follow(self, search: Generator[Ask, Answer, Blame]) -> Blame:
+    def follow(self, search: Generator[Probe, ProbeResult, Blame]) -> Blame:
         """Answer until the search concludes."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
@@ -84,7 +84,7 @@ class Laboratory:
                 while True:
                     match ask:
                         case Resolve(recipes):
-                            answer: Answer = tuple(pool.map(self.resolve, recipes))
+                            answer: ProbeResult = tuple(pool.map(self.resolve, recipes))
                             self.resolutions += len(recipes)
                         case Measure(environment):
                             self.measured.append(ask)
@@ -95,19 +95,19 @@ class Laboratory:
                 return found
 
     def commit(self, day: dt.date) -> None:
-        """Keep the lock of a day, whatever the index says of it later."""
+        """Keep the lock of a day, even if the index changes later."""
         self.committed[Recipe(day)] = self._lock(Recipe(day))
 
     def resolve(self, recipe: Recipe) -> Resolved:
-        """By the index as it is now."""
+        """Resolve by the current index."""
         lock = self.committed[recipe] if recipe in self.committed else self._lock(recipe)
-        # The resolver's words differ from day to day where what there is not is the same.
+        # The resolver's message differs from day to day although the missing package is the same.
         digest = hashlib.sha256(lock.body.encode()).hexdigest()
         self._locks[digest] = lock
         return Resolved(recipe, digest, lock.packages, lock.explanation)
 
     def measure(self, environment: Resolved) -> Measured:
-        """Build it and import the row's module in it."""
+        """Build the environment and import the row's module in it."""
         python = self._build(environment)
         done = subprocess.run(
             [python, "-I", "-c", _PROBE], cwd=self.folder, capture_output=True, text=True, check=True, timeout=60

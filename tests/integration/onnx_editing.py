@@ -1,4 +1,4 @@
-"""Looking into an ONNX model and changing it, inside the reference environment."""
+"""Inspect and change an ONNX model, inside the reference environment."""
 
 import functools
 
@@ -45,13 +45,13 @@ class Graph:
         return functools.partial(self.set, node, name, value)
 
     def constant(self, name):
-        """The tensor of a weight or a Constant node, None for what is computed."""
+        """Return the tensor of a weight or a Constant node, or None if it is computed."""
         for item in self.graph.initializer:
             if item.name == name:
                 return item
         for node in self.of("Constant", "Identity"):
             if node.output[0] == name:
-                if node.op_type == "Identity":  # of a weight that several layers share
+                if node.op_type == "Identity":  # an alias of a weight that several layers share
                     return self.constant(node.input[0])
                 return next((item.t for item in node.attribute if item.name == "value"), None)
         return None
@@ -82,6 +82,6 @@ class Graph:
         return output
 
     def number(self, name, value):
-        """The name of a new float32 constant."""
+        """Add a float32 constant and return its name."""
         self.graph.initializer.append(numpy_helper.from_array(numpy.float32(value), name))
         return name

@@ -1,4 +1,4 @@
-"""Mistakes that a converter can make between ONNX's conventions and TensorFlow's: with any model."""
+"""Mistakes that a converter can make between ONNX's conventions and TensorFlow's, for any model."""
 
 import functools
 
@@ -13,7 +13,7 @@ FAULTS = Faults()
 
 @FAULTS.also_once
 def epsilon(g):
-    """Keras' 1e-3 for 1e-5, in the attribute or in the sum that exporters wrote before there was an operator."""
+    """Keras' 1e-3 instead of 1e-5, in the attribute or in the sum that exporters wrote before the operator existed."""
     for node in g.of(*NORMALISATIONS):
         assert abs(g.get(node, "epsilon", 1e-5) - 1e-5) < 1e-9
         yield g.setting(node, "epsilon", 1e-3)
@@ -39,7 +39,7 @@ def channels_last(g):
 
 @FAULTS.everywhere
 def channels_last_same_shape(g):
-    """The numbers in the other order, under the shape of the right one: only values can tell."""
+    """Values in the other order with the right shape: only values reveal it."""
     for output in g.graph.output:
         sizes = output.type.tensor_type.shape.dim
         # One channel, which may be what an unknown size is: first or last, the numbers are in the same order.

@@ -1,4 +1,4 @@
-"""Mistakes that a converter can make between ONNX's conventions and TensorFlow's: with images."""
+"""Mistakes that a converter can make between ONNX's conventions and TensorFlow's, for image models."""
 
 import functools
 
@@ -28,14 +28,14 @@ def interpolation_corners(g):
 
 @FAULTS.everywhere
 def interpolation_asymmetric(g):
-    """What TensorFlow 1 does unless told otherwise: neither half pixels nor corners."""
+    """TensorFlow 1's default: neither half pixels nor aligned corners."""
     for node in _smooth(g):
         yield g.setting(node, "coordinate_transformation_mode", "asymmetric")
 
 
 @FAULTS.also_once
 def padding_to_one_side(g):
-    """All of it at the end, where TensorFlow's SAME puts the odd one."""
+    """All padding at the end, where TensorFlow's SAME puts the odd one."""
     for node in g.of(*WINDOWS):
         pads = list(g.get(node, "pads", []))
         half = len(pads) // 2
@@ -54,7 +54,7 @@ def padding_mode(g):
 
 @FAULTS.everywhere
 def padding_value(g):
-    """Zeros where another number was asked for."""
+    """Zeros instead of another constant."""
     for node in g.of("Pad"):
         yield from g.replacing(node, 2, numpy.zeros_like)
         if g.get(node, "value"):
@@ -113,7 +113,7 @@ def concatenated_in_the_other_order(g):
 
 @FAULTS.everywhere
 def slope_of_hard_sigmoid(g):
-    """Keras' fifth for a sixth."""
+    """Keras' 1/5 instead of 1/6."""
     for node in g.of("Div"):
         yield from g.replacing(node, 1, lambda v: v - 1 if v.size == 1 and v == 6 else v)
     for node in g.of("HardSigmoid"):
@@ -122,7 +122,7 @@ def slope_of_hard_sigmoid(g):
 
 @FAULTS.everywhere
 def slope_below_zero(g):
-    """Keras' 0.3, or one for all channels."""
+    """Keras' default 0.3, or one slope for all channels."""
     for node in g.of("LeakyRelu"):
         yield g.setting(node, "alpha", 0.3)
     for node in g.of("PRelu"):

@@ -1,4 +1,4 @@
-"""Mistakes that a converter can make between ONNX's conventions and TensorFlow's: with sequences."""
+"""Mistakes that a converter can make between ONNX's conventions and TensorFlow's, for sequence models."""
 
 import functools
 
@@ -39,7 +39,7 @@ def _reordered(kind, parts, values):
 
 @FAULTS.also_once
 def reset_before_the_product(g):
-    """The GRU as it was published instead of the one that torch and cuDNN have."""
+    """The GRU as published instead of the variant of torch and cuDNN."""
     for node in g.of("GRU"):
         if g.get(node, "linear_before_reset") == 1:
             yield g.setting(node, "linear_before_reset", 0)

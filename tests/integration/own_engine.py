@@ -1,4 +1,4 @@
-"""A Docker daemon of a test's own, to be stopped, killed and starved of disk without harm to the machine's.
+"""A separate Docker daemon, to be stopped, killed and deprived of disk space without harm to the machine's own.
 
 It lives in a network namespace of its own, so that its bridge and its firewall rules cannot meet those of another
 daemon; where it has to reach the package index, it is plugged into that one's bridge as one of its containers is.
@@ -25,7 +25,7 @@ _NEEDED = ("dockerd", "containerd", "unshare", "nsenter", "ip", "iptables", "mkf
 
 
 class OwnEngine:
-    """`root` is its data root; all else it needs lies in a short-lived folder (a socket's path must be short)."""
+    """`root` is its data root; everything else is in a temporary folder (a socket's path must be short)."""
 
     def __init__(self, root: Path, folder: Path, namespace: int) -> None:
         self._root = root
@@ -55,12 +55,12 @@ class OwnEngine:
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self.log()
         with contextlib.suppress(DockerException, OSError):
-            docker.DockerClient(base_url=self.address).close()  # it asks for the version
+            docker.DockerClient(base_url=self.address).close()  # requests the version
             return True
         return False
 
     def stop(self) -> None:
-        """As a service manager does it: the daemon ends its containers first."""
+        """Stop it as a service manager does: the daemon ends its containers first."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(60)
@@ -72,7 +72,7 @@ class OwnEngine:
 
 @contextlib.contextmanager
 def own_engine(root: Path) -> Iterator[OwnEngine]:
-    """Not started yet. At the end nothing of it is left, `root` apart. Needs root's rights."""
+    """Yield a daemon that is not started. At the end only `root` is left of it. Requires root."""
     missing = [program for program in _NEEDED if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         lacking(f"an engine of the test's own needs root and {', '.join(missing or _NEEDED)}")
@@ -99,7 +99,7 @@ def own_engine(root: Path) -> Iterator[OwnEngine]:
 
 @contextlib.contextmanager
 def small_disk(megabytes: int, image: Path, place: Path) -> Iterator[Path]:
-    """A file system of that size at `place`; it takes the room that is used of it."""
+    """Mount a file system of that size at `place`; it takes only the space in use."""
     with image.open("wb") as file:
         file.truncate(megabytes * 2**20)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
@@ -117,7 +117,7 @@ def small_disk(megabytes: int, image: Path, place: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def filled(place: Path, but_for: int = 0) -> Iterator[None]:
-    """All room below `place` is taken meanwhile, but for some megabytes."""
+    """Fill the space below `place`, except for some megabytes, inside the block."""
     ballast = place / "ballast"
     try:
         with ballast.open("wb") as file:
@@ -141,7 +141,7 @@ def _inside(pid: int, *command: str) -> None:
 
 
 def _plug_in(pid: int) -> str:
-    """A cable from docker0 into the namespace of a process; returns the name of its end here."""
+    """Connect docker0 with the namespace of a process; return the name of the near end."""
     bridge = "docker0"
     told = subprocess.run(["ip", "-4", "-o", "addr", "show", bridge], capture_output=True, text=True, check=False)
     words = told.stdout.split()
@@ -160,7 +160,7 @@ def _plug_in(pid: int) -> str:
 
 
 def _end_processes(folder: Path) -> None:
-    """What a daemon that died left running: those that name its folder."""
+    """Return processes left by a daemon that died: those that name its folder."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if any(f"{folder}/" in word for word in process.cmdline()):
@@ -168,7 +168,7 @@ def _end_processes(folder: Path) -> None:
 
 
 def _unmount_below(folder: Path) -> None:
-    """What a killed daemon left mounted, the innermost first."""
+    """Return mounts left by a killed daemon, innermost first."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for place in sorted((place for place in mounted if place.startswith(f"{folder}/")), key=len, reverse=True):
         subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)

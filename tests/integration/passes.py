@@ -1,4 +1,4 @@
-"""The passes of converter/ run by hand in environments that the product built."""
+"""Run passes of converter/ directly in environments that the product built."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from matrix.table.model import ModelInput
 _PATIENCE_SECONDS = 240
 
 
-# The passes that are a family's own.
+# Passes that belong to a family.
 _OF_FAMILY = ("convert", "reload", "trace", "coverage")
 
 
 def module_of(name: str) -> str:
-    """The module of converter/ that does a pass."""
+    """Return the module of converter/ that implements a pass."""
     return f"converter.{'families.onnx_tf' if name in _OF_FAMILY else 'stages'}.{name}"
 
 
@@ -37,7 +37,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of it; a failure is an assertion, with its traceback."""
+    """Return its result; a failure raises AssertionError with the traceback."""
 
     folder: Path
     result: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Passes:
     _count: int = 0
 
     def run(self, environment: str, name: str, jobs: Mapping[str, Work]) -> dict[str, Done]:
-        """All jobs by one worker."""
+        """Run all jobs in one worker."""
         self._count += 1
         inbox, outbox = (self.folder / f"{self._count}-{name}" / part for part in ("inbox", "outbox"))
         for key, work in jobs.items():
@@ -90,7 +90,7 @@ class Passes:
         return path
 
     def script(self, environment: str, code: str, *arguments: Path) -> str:
-        """What a few lines of Python print there."""
+        """Run some Python code there and return its output."""
         command = [self.python(environment), "-c", code, *arguments]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 

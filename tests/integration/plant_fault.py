@@ -34,7 +34,7 @@ def attribute(node, name):
 
 
 def epsilon(model):
-    """Another default: Keras has 1e-3, torch 1e-5."""
+    """Keras' default 1e-3 instead of torch's 1e-5."""
     index, node = nth(model, "BatchNormalization", 5)
     set_attribute(node, "epsilon", 1e-3)
     return index
@@ -89,7 +89,7 @@ def gate_order(model):
     gather = helper.make_node("Gather", [node.input[1], "gates"], ["other_gates"], axis=1)
     node.input[1] = "other_gates"
     model.graph.node.insert(index, gather)
-    return index  # of the LSTM before the Gather came, which is no node of the right file
+    return index  # of the LSTM, before the inserted Gather, which the right file lacks
 
 
 FAULTS = (epsilon, bias_dropped, resize_mode, pool_padding, convolution_padding, transposed, gate_order)

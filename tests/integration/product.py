@@ -1,4 +1,4 @@
-"""The product as its user meets it: `python -m matrix` in a process of its own, and what it leaves on disk."""
+"""Run the product as a user does, `python -m matrix` in a separate process, and inspect what it leaves on disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _READ_THE_STORE = ("run", "status", "show", "compare", "clean", "pick", "coverag
 
 @dataclass(frozen=True)
 class Finished:
-    """How a call ended."""
+    """The outcome of a call."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ class Finished:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Standard output as JSON: fails if it is anything but one object."""
+        """Return standard output as JSON; fail unless it is one object."""
         assert self.out.startswith("{"), f"exit code {self.code}, no JSON on standard output\n{self.err}"
         document = json.loads(self.out)
         assert isinstance(document, dict)
@@ -80,7 +80,7 @@ class Project:
         env: Mapping[str, str | None] | None = None,
         patience: float = _PATIENCE_SECONDS,
     ) -> Finished:
-        """Run to the end; subprocess.TimeoutExpired where that takes too long."""
+        """Run to the end. Raises subprocess.TimeoutExpired if that takes too long."""
         started = time.monotonic()
         with self.started(command, *arguments, env=env) as process:
             out, err = process.communicate(timeout=patience)
@@ -93,7 +93,7 @@ class Project:
     def started(
         self, command: str, *arguments: str, env: Mapping[str, str | None] | None = None
     ) -> Iterator[subprocess.Popen[str]]:
-        """A call that goes on; at the end of the block it is killed if it still does."""
+        """Start a call; kill it at the end of the block if it still runs."""
         store = ["--store", f"sqlite:///{self.store}"] if self.store and command in _READ_THE_STORE else []
         process = subprocess.Popen(
             [sys.executable, "-m", "matrix", command, "--state", str(self.state), *store, *arguments],
@@ -112,7 +112,7 @@ class Project:
                 process.communicate()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask the database itself; none where there is no database yet."""
+        """Query the database; return nothing if there is none yet."""
         if not self.database.exists():
             return []
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
@@ -121,13 +121,13 @@ class Project:
             except sqlite3.OperationalError as error:
                 if "no such table" not in str(error):
                     raise
-                return []  # the first driver is just making them
+                return []  # the first driver is creating the tables
 
     def observed(self) -> int:
         return len(self.rows("select id from observation"))
 
     def jobs_of_last_run(self) -> Counter[tuple[str, str]]:
-        """(kind, environment) of every job that the newest run really ran."""
+        """Return (kind, environment) of every job that the newest run executed."""
         return Counter(
             self.rows("select kind, environment from observation where run = (select max(id) from run) order by id")
         )
@@ -140,7 +140,7 @@ class Project:
         return self.state / "blobs" / name[:2] / name[2:]
 
     def environment(self, name: str) -> Path:
-        """The folder of the environment built from a row's committed lock: where tests alter the row there are more."""
+        """Return the folder of the environment of a row's committed lock; tests that alter the row add others."""
         locked = read_locks(ROOT / "envs")[name].packages.items()
         (folder,) = (
             path
@@ -153,7 +153,7 @@ class Project:
         shutil.rmtree(self.environment(name))
 
     def stamps(self) -> dict[Path, dict[str, Any] | None]:
-        """Every folder below envs/, with its stamp or None where it has none."""
+        """Return every folder below envs/ with its stamp, or None if it has none."""
         found: dict[Path, dict[str, Any] | None] = {}
         for folder in (self.state / "envs").glob("*"):
             stamp = folder / "matrix-stamp.json"
@@ -161,7 +161,7 @@ class Project:
         return found
 
     def assert_history_whole(self) -> None:
-        """No finding twice, and everything an observation names is there, byte for byte."""
+        """Check that no finding is stored twice and that every blob of an observation exists with the right content."""
         doubled = self.rows("select job, count(*) from observation where finding group by job having count(*) > 1")
         assert not doubled, f"stored twice: {doubled}"
         for (text,) in self.rows("select payload from observation"):
@@ -170,7 +170,7 @@ class Project:
                     assert hashlib.sha256(self.blob(name).read_bytes()).hexdigest() == name
 
     def processes(self) -> dict[int, str]:
-        """Pid and command line of every living process that has to do with this state."""
+        """Return pid and command line of every running process that concerns this state."""
         found = {}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -181,13 +181,13 @@ class Project:
         return found
 
     def end_processes(self) -> None:
-        """What a failed test left must not harm the next one."""
+        """Kill what a failed test left running."""
         for pid in self.processes():
             with contextlib.suppress(psutil.Error):
                 psutil.Process(pid).kill()
 
     def assert_no_process_left(self, seconds: float = 10) -> None:
-        """Within some seconds: who was killed may take a moment to be gone."""
+        """Wait some seconds: a killed process may take a moment to end."""
         wait_for(lambda: not self.processes(), "the last process to end", seconds, lambda: str(self.processes()))
 
 
@@ -205,6 +205,6 @@ def wait_for(
 
 
 def _variables(changes: Mapping[str, str | None]) -> dict[str, str]:
-    """Our own variables, without what would steer the product behind the test's back; None removes one."""
+    """Return our environment without variables that configure the product; a value of None removes one."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MATRIX_") and k != "PYTHONDONTWRITEBYTECODE"}
     return {k: v for k, v in {**kept, **changes}.items() if v is not None}

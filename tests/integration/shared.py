@@ -1,4 +1,4 @@
-"""What tests only read is made once for all of them, whichever process they run in: environments and images.
+"""Make environments and images, which tests only read, once for all test processes.
 
 The processes of pytest-xdist share one folder, named in MATRIX_TEST_SHARED. It is made anew for each session, unless
 that variable is set already: then the folder is used and kept.
@@ -36,7 +36,7 @@ def _end() -> None:
 
 @contextlib.contextmanager
 def alone(name: str) -> Iterator[Path]:
-    """A folder that one process at a time may write to."""
+    """Lock a folder that only one process at a time may write to."""
     folder = Path(os.environ[_VARIABLE]) / name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{name}.lock").open("w") as lock:
@@ -45,7 +45,7 @@ def alone(name: str) -> Iterator[Path]:
 
 
 def environments(state: Path, *rows: str) -> None:
-    """Lend the virtual environments of these rows to a --state, building those that are not there yet.
+    """Lend the virtual environments of these rows to a --state, building those that are missing.
 
     Each is a link: drivers of several states use it at the same time, and none of them removes it.
     """
@@ -64,12 +64,12 @@ def environments(state: Path, *rows: str) -> None:
 
 
 def _row(stamp: dict[str, Any]) -> str:
-    """The row of an environment, whichever build of it this machine takes."""
+    """Return the row of an environment, without its build."""
     return str(stamp["environment"]).partition(".cpu")[0]
 
 
 def images(*rows: str) -> None:
-    """See to it that the engine has the images of these rows; it keeps them, as it does those of any run."""
+    """Build missing images of these rows; the engine keeps them, as those of any run."""
     with alone("images") as state:
         done = Project(ROOT, state, engine="docker").call("build", *rows, "--locked", patience=_PATIENCE_SECONDS)
         assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""A package index of made-up releases on the loopback interface: PEP 503 and 691 pages with upload times (PEP 700),
+"""A package index of synthetic releases on the loopback interface: PEP 503 and 691 pages with upload times (PEP 700),
 metadata beside the files (PEP 658), yanked releases (PEP 592), and wheels of one module each."""
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Release:
 
     @cached_property
     def wheel(self) -> bytes:
-        """The same bytes whenever and wherever it is made: locks hold its hash."""
+        """Return the wheel, always with the same bytes, because locks hold its hash."""
         info = f"{self._module}-{self.version}.dist-info"
         files = {
             f"{self._module}.py": f"VERSION = {self.version!r}\n{self.code}".encode(),
@@ -79,16 +79,16 @@ class Release:
 
 
 class World:
-    """All releases there are. `dated` False: an index that gives no upload times; `json` False: one that knows only
-    HTML, which has no place for them. What is changed while it is served shows in the next answer."""
+    """All releases of an index. `dated` False: without upload times; `json` False: HTML only, which has no field for
+    them. Changes made while it is served appear in the next answer."""
 
     def __init__(self, dated: bool = True, json: bool = True) -> None:
         self.dated = dated
         self.json = json
         self._releases: dict[str, dict[str, Release]] = {}
-        # Of no other world: what a cache keeps of one is never taken for another's, whatever its port.
+        # Unique to this world, so that caches never mix up worlds that reuse a port.
         self._place = uuid.uuid4().hex
-        # A page of a thousand releases takes longer to write than to read, and a search reads it a thousand times.
+        # Cached: a search reads a page of a thousand releases a thousand times, and making it is slow.
         self._pages: dict[tuple[str, str], bytes] = {}
 
     def release(
@@ -105,7 +105,7 @@ class World:
         self._pages.clear()
 
     def yank(self, name: str, version: str, reason: str = "") -> None:
-        """From now on, as on a real index: pages have no memory, so it is yanked for resolutions of any day."""
+        """Yank a release for resolutions of any day: as on a real index, pages have no history."""
         versions = self._releases[canonicalize_name(name)]
         versions[version] = replace(versions[version], yanked=reason)
         self._pages.clear()
@@ -128,7 +128,7 @@ class World:
                 thread.join()
 
     def answer(self, path: Sequence[str], accepted: str) -> tuple[str, bytes]:
-        """Content type and bytes of what lies at a path. Raises KeyError where nothing does."""
+        """Return content type and bytes at a path. Raises KeyError if there is nothing."""
         match path:
             case [self._place, "simple", name]:
                 return self.page(name, accepted)
@@ -144,7 +144,7 @@ class World:
         return kind, self._pages[name, kind]
 
     def file(self, filename: str) -> bytes:
-        """A wheel, or the metadata beside it. Raises KeyError where there is none."""
+        """Return a wheel or its metadata. Raises KeyError if there is none."""
         wheel = filename.removesuffix(".metadata")
         name, version = wheel.split("-")[:2]
         release = self._releases[canonicalize_name(name)][version]
@@ -179,7 +179,7 @@ class World:
             "size": len(release.wheel),
             "requires-python": release.requires_python,
             "core-metadata": {"sha256": _hex(release.metadata)},
-            # The standard's way to give a reason is to put it in the place of true.
+            # In the standard, a reason takes the place of true.
             "yanked": False if release.yanked is None else release.yanked or True,
             **({"upload-time": release.uploaded} if self.dated else {}),
         }
@@ -193,7 +193,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # The head and the body are two writes, and the second would wait for the first to be acknowledged.
+    # Headers and body are two writes; without TCP_NODELAY the second waits for the first's acknowledgement.
     disable_nagle_algorithm = True
     server: _Server
 
@@ -211,7 +211,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(404, "text/plain", b"")
             return
         tag = f'"{_hex(body)[:32]}"'
-        # A client asks each time whether its copy is still the page: what was yanked a moment ago is yanked.
+        # Clients must revalidate each time, so that they see a release yanked a moment ago.
         cached = self.headers.get("If-None-Match") == tag
         self._send(304 if cached else 200, kind, b"" if cached else body, {"ETag": tag, "Cache-Control": "no-cache"})
 

@@ -1,4 +1,4 @@
-"""Tables for tests, made from the real matrix.yml: versions are written down there and nowhere else."""
+"""Tables for tests, made from the real matrix.yml, the only place for versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEWEST: str = max(
     yaml.safe_load(_TEXT)["exporters"], key=lambda row: [int(part) for part in str(row["pins"]["torch"]).split(".")]
 )["id"]
 
-# What a combination that is no row is looked for in.
+# Where a combination that is not a row is looked for.
 FULL = {"about": "everything", "rule": "full"}
 
 
@@ -90,8 +90,8 @@ def copy_of_the_product(folder: Path) -> None:
 
 
 def need_cpu_torch() -> None:
-    """Skips where the current torch would come with CUDA, gigabytes of it: of its CPU build the wheel must be pointed
-    out. Under CI's switch too, for that is no tool a machine could have."""
+    """Skip if the current torch would include CUDA (gigabytes): its CPU wheel must be configured. Also under CI,
+    because this is not a tool that a machine could have."""
     if not (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")):
         pytest.skip(
             "the current torch would be downloaded with CUDA, 2.8 GB; UV_FIND_LINKS says where its CPU build is"
@@ -99,7 +99,7 @@ def need_cpu_torch() -> None:
 
 
 def _sections(text: str) -> dict[str, str]:
-    """The top-level keys with their text, in order; what stands before the first is under ''."""
+    """The top-level keys with their text, in order; text before the first is under ''."""
     parts = re.split(r"^(?=[a-z_]+:)", text, flags=re.MULTILINE)
     return {part.split(":", 1)[0] if i else "": part for i, part in enumerate(parts)}
 

@@ -11,7 +11,7 @@ import shared
 from product import Finished, Project
 from tables import NEWEST, need_cpu_torch
 
-# Eight environments, one after the other on a small machine.
+# Eight environments, built one after the other on a small machine.
 PATIENCE_SECONDS = 1500
 
 OPSETS = (6, 7, 9, 11, 13, 18)
@@ -28,7 +28,7 @@ OUTCOMES = {
     "onnxtf1.3.0-onnx1.3.0-tf1.13.1": (OLD_UPSAMPLE, MATCH, NEW_FILE, NEW_FILE, NEW_FILE, NEW_FILE),
     "onnxtf1.3.0-onnx1.4.1-tf1.13.1": (OLD_UPSAMPLE, MATCH, MATCH, NEW_FILE, NEW_FILE, NEW_FILE),
     "onnxtf1.5.0-onnx1.5.0-tf1.15.0": (OLD_UPSAMPLE, MATCH, MATCH, NEW_FILE, NEW_FILE, NEW_FILE),
-    # Its onnx knows opset 15 and takes the Resize of opset 18 for that of 13, which means the same here.
+    # Its onnx supports opset 15 and treats the Resize of opset 18 as that of 13, which is equivalent here.
     "onnxtf1.10.0-onnx1.10.2-tf2.8.0": (OLD_UPSAMPLE_SAID_LATER, MATCH, MATCH, MATCH, MATCH, MATCH),
     "onnxtf1.10.0-onnx1.15.0-tf2.15.0": (OLD_UPSAMPLE_SAID_LATER, MATCH, MATCH, MATCH, MATCH, NEW_RESIZE),
 }
@@ -68,7 +68,7 @@ def test_onnx_runtime_is_absent_below_opset_7_only(article: Finished) -> None:
         assert ("onnxruntime-leg-absent" in cell["remarks"]) == absent
         across = ["torch-tensorflow"] if absent else ["torch-onnxruntime", "onnxruntime-tensorflow"]
         assert list(cell["legs"]) == [*across, "memory-reloaded"]
-        # The noise of float32; where the builder had a layer wrong, torch's leg would show it.
+        # Only float32 noise: a wrong layer in the builder would show in torch's leg.
         assert all(0 < cell["legs"][leg]["max_abs"] < 2e-6 for leg in across)
 
 

@@ -1,4 +1,4 @@
-"""Base images for real: made in an engine, and pinned and pulled from a registry on this machine's loopback.
+"""Real base images: made in an engine, and pinned and pulled from a registry on the loopback interface.
 
 With MATRIX_CI=1 a missing engine or tool is a failure, elsewhere a skip that says what is missing.
 """
@@ -41,7 +41,7 @@ NAME = names.local(PYTHON)
 # The container in which it is made.
 CONTAINER = f"torch-tf-matrix-base-{PYTHON}"
 
-# What environments and jobs rely on, asked of the base itself as any user, on a read-only root without network.
+# What environments and jobs rely on, checked in the base as an unprivileged user, read-only and without network.
 ASK = """
 import bz2, ctypes, json, lzma, os, sqlite3, ssl, subprocess, sys, zlib
 found = {"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.prefix, "env": dict(os.environ)}
@@ -79,7 +79,7 @@ def client() -> docker.DockerClient:
 
 @pytest.fixture(scope="module")
 def base(client: docker.DockerClient) -> str:
-    """The id of the base, made if it is not there yet."""
+    """Return the id of the base, made if it is missing."""
     if interpreters.find(PYTHON) is None:
         missing(f"Python {PYTHON} is needed; get it with: {interpreters.how_to_get(PYTHON)}")
     if shutil.which("mmdebstrap") is None:
@@ -131,7 +131,7 @@ def test_made_again_it_is_the_same(client: docker.DockerClient, base: str, tmp_p
     assert interpreter
     tree = examine(interpreter)
     said: list[str] = []
-    # What a call that was killed leaves behind is no hindrance.
+    # Remains of a killed call do not matter.
     client.containers.create(base, "true", name=CONTAINER)
     root = client.images.get(names.debian(debian.codename()))
     ImageMaker(client, tmp_path, said.append).base(tree, needed(tree), root, again=True)
@@ -223,7 +223,7 @@ def answers(address: str) -> bool:
 
 @pytest.fixture
 def pushed(client: docker.DockerClient, registry: Registry, base: str) -> Iterator[str]:
-    """The digest under which the base lies in the registry; the engine knows it by no other name than its own."""
+    """Push the base and return its digest in the registry; the engine keeps only the base's own name."""
     name = f"{registry.address}/python"
     assert client.images.get(base).tag(name, f"{PYTHON}-slim")
     said = client.images.push(name, f"{PYTHON}-slim", stream=True, decode=True)
@@ -247,13 +247,13 @@ def test_pins_are_the_digests_of_a_registry(
     reference = f"{registry.address}/python@{pushed}"
     with pytest.raises(ImageNotFound):
         client.images.get(reference)
-    # What the engine has goes before a download, what was asked for goes before everything.
+    # A local image takes precedence over a download, an explicit request over everything.
     assert choose(client, PYTHON, "auto", pinned).reference == NAME
     chosen = choose(client, PYTHON, "registry", pinned)
     assert (chosen.reference, chosen.id) == (reference, base)
     assert choose(client, PYTHON, "auto", pinned).reference == reference
 
-    # An image that is not there, then a registry that is not there: nothing is pinned.
+    # First the image is missing, then the registry: nothing is pinned.
     before = target.read_bytes()
     done = matrix(PYTHON, "3.8", "--pin", "--base", registry.template, "--to", str(target))
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""The search for the culprit with real uv and real environments, on indexes whose history was made up."""
+"""`blame` with real uv and real environments, on indexes with a synthetic history."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ import pytest
 from laboratory import Laboratory, needs
 from synthetic_index import World
 
-from matrix.answers.blame.questions import Blame, Changed, Ranges, Recipe, Resolved, Transition
-from matrix.answers.blame.search import investigate
+from matrix.answers.blame.search import find_blame
+from matrix.answers.blame.types import Blame, Changed, Ranges, Recipe, Resolved, Transition
 from matrix.environments.locks.request import Request
 from matrix.packages import uv
 from matrix.packages.index import IndexSettings, UploadDates
 
 _START = dt.date(2021, 1, 1)
-# Two ends, and the one run that asks whether the same culprit struck before.
+# Both ends, and one run that checks for an earlier break by the same culprit.
 _ENDS, _HUNCH = 2, 1
 
 
 def day(number: int) -> dt.date:
-    """What is released on a day is seen by a resolution as of the next, for that begins at midnight."""
+    """A release of one day is seen by a resolution as of the next, which begins at midnight."""
     return _START + dt.timedelta(days=number)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One for all tests here: packages that were made up have no place in that of the machine."""
+    """A cache for all tests here, because synthetic packages must not enter the machine's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 def noise(world: World, every: int, until: int) -> None:
-    """Releases that break nothing, so that there is something to search among."""
+    """Add releases that break nothing, to search among."""
     for number, since in enumerate(range(0, until, every)):
         world.release("noise", f"1.{number}", day(since))
 
 
 def fault(name: str, when: str = "True") -> str:
-    """A line of a module that raises what the laboratory takes for the reason."""
+    """Return a line of code that raises what the laboratory takes for the reason."""
     return f"if {when}:\n    raise RuntimeError({name!r})\n"
 
 
 def halvings(environments: int) -> int:
-    """Runs that a bisection among so many environments may take, the ends known."""
+    """Return how many runs a bisection of that many environments may take, with known ends."""
     return math.ceil(math.log2(environments - 1))
 
 
 class Case:
-    """A world that is served, and what was found in it."""
+    """A served world and the findings in it."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Case:
                 self.laboratory.commit(day(then))
                 for name, version in yanked_later:
                     world.yank(name, version, "planted")
-            self.blame = self.laboratory.follow(investigate(day(then), day(now), limit))
+            self.blame = self.laboratory.follow(find_blame(day(then), day(now), limit))
             assert self.blame.tests == len(self.laboratory.built)
             assert len(set(self.laboratory.built)) == len(self.laboratory.built), "an environment was tested twice"
             self._assert_few_runs(bool(hints))
-            # What was concluded is held against runs of its own: nothing of it is believed.
+            # Conclusions are verified by separate runs.
             self._afresh = Laboratory(folder, url, self.laboratory.request, committed=self.laboratory.committed)
             self._good: dict[str, bool | None] = {}
             for transition in self.blame.transitions:
@@ -88,7 +88,7 @@ class Case:
 
     @property
     def bisected(self) -> int:
-        """Runs along the timeline without further ranges, the ends not counted."""
+        """Return the runs along the timeline without extra ranges, excluding the ends."""
         return sum(not ask.environment.recipe.ranges for ask in self.laboratory.measured) - _ENDS
 
     def good(self, environment: Resolved) -> bool | None:
@@ -99,7 +99,7 @@ class Case:
         return self._good[environment.digest]
 
     def _assert_few_runs(self, hinted: bool) -> None:
-        """Along the timeline; once more where a hunch showed an earlier break."""
+        """Along the timeline; once more if an earlier break was found."""
         if self.blame.transitions:
             once = halvings(len(self.blame.timeline)) + (2 if hinted else 0)
             assert self.bisected <= (once + _HUNCH + once + 2 if self.blame.turns else once)
@@ -113,13 +113,13 @@ class Case:
             assert self._afresh.resolve(eve).digest == older.digest
 
     def _assert_culprits(self, transition: Transition) -> None:
-        """All of them turn the good environment bad, and none of them is too many."""
+        """Check that together they turn the good environment bad, and that each is needed."""
         if not transition.culprits or not transition.after.solved:
             return
         later = max(transition.before.recipe.as_of, transition.after.recipe.as_of)
         names = {changed.package for changed in transition.culprits}
         for without in (None, *names):
-            # What only one side has keeps that side's version, and is there where it is needed.
+            # Packages of one side only keep that side's version and are installed if needed.
             chosen = {**transition.after.packages, **transition.before.packages}
             chosen |= {name: transition.after.packages[name] for name in names - {without}}
             recipe = Recipe(later, tuple(sorted((name, f"=={version}") for name, version in chosen.items())))
@@ -131,7 +131,7 @@ class Case:
                 assert not mixed.solved or self.good(mixed) is True
 
     def _assert_cured(self, blame: Blame, now: dt.date) -> None:
-        """The cure cures, and none of its ranges is too many."""
+        """Check that the cure works and that each of its ranges is needed."""
         if blame.cure is None:
             return
         assert self.good(self._afresh.resolve(Recipe(now, blame.cure.ranges))) is True
@@ -177,7 +177,7 @@ def test_two_independent_culprits(tmp_path: Path) -> None:
 
 
 def test_a_pair_that_only_breaks_together(tmp_path: Path) -> None:
-    """Both came on one day, among other things; holding back either is enough."""
+    """Both were released on one day, among others; holding back either is enough."""
     world = World()
     both = fault("left-with-right", "left.VERSION >= '2' and right.VERSION >= '2'")
     world.release("app", "1.0", day(0), ["left", "right", "noise", "calm"], f"import left\nimport right\n{both}")
@@ -200,7 +200,7 @@ def test_a_pair_that_only_breaks_together(tmp_path: Path) -> None:
 
 
 def test_a_pair_of_which_one_came_later(tmp_path: Path) -> None:
-    """The second is what broke it: with the first alone it was good."""
+    """The second broke it: with the first alone it was good."""
     world = World()
     both = fault("left-with-right", "left.VERSION >= '2' and right.VERSION >= '2'")
     world.release("app", "1.0", day(0), ["left", "right"], f"import left\nimport right\n{both}")
@@ -243,7 +243,7 @@ def test_a_break_that_was_mended_upstream_before_another_broke_it(tmp_path: Path
 
 
 def test_the_first_time_a_culprit_was_let_in(tmp_path: Path) -> None:
-    """As with protobuf 4: it broke the row, a release of onnx held it back for a while, and a later one let it in."""
+    """As with protobuf 4: it broke the row, a release of onnx excluded it for a while, and a later one allowed it."""
     world = World()
     world.release("app", "1.0", day(0), ["onnx", "proto", "noise"], "import proto\n")
     noise(world, every=20, until=700)
@@ -269,7 +269,7 @@ def test_the_first_time_a_culprit_was_let_in(tmp_path: Path) -> None:
 
 
 def test_a_culprit_that_was_yanked_is_not_to_blame(tmp_path: Path) -> None:
-    """The first broken release was withdrawn, the next is as broken and was not."""
+    """The first broken release was yanked; the next is equally broken and was not."""
     world = World()
     world.release("app", "1.0", day(0), ["lib", "noise"], "import lib\n")
     noise(world, every=10, until=300)
@@ -304,7 +304,7 @@ def test_a_break_that_was_yanked_leaves_nothing_to_blame(tmp_path: Path) -> None
 
 
 def test_what_the_row_needs_was_yanked(tmp_path: Path) -> None:
-    """Its own lock still installs; no new one can be made, and no range brings it back."""
+    """Its lock still installs, but no new one can be made, and no range restores it."""
     world = World()
     world.release("app", "1.0", day(0), ["lib<2", "noise"], "import lib\n")
     noise(world, every=10, until=100)
@@ -320,7 +320,7 @@ def test_what_the_row_needs_was_yanked(tmp_path: Path) -> None:
     assert transition.before.recipe.as_of == day(1)
     assert not transition.after.solved
     assert blame.cure is None
-    # What has no solution is bad without a run.
+    # An unsatisfiable resolution is bad without a run.
     assert blame.tests == 1
 
 
@@ -342,7 +342,7 @@ def test_no_cure_where_the_good_release_was_yanked(tmp_path: Path) -> None:
 
 
 def test_no_cure_within_the_runs_that_are_allowed(tmp_path: Path) -> None:
-    """What was found until then stays found."""
+    """Findings up to then are kept."""
     world = World()
     world.release("app", "1.0", day(0), ["lib", "other"], "import lib\nimport other\n")
     for name, moved in (("lib", 20), ("other", 40)):
@@ -393,7 +393,7 @@ def test_a_thousand_releases(tmp_path: Path, releases: int, remedy: str | None) 
 
 
 def test_a_new_dependency(tmp_path: Path) -> None:
-    """It is at fault, but what let it in is what can be held back."""
+    """It is at fault, but only the package that allowed it can be held back."""
     world = World()
     world.release("app", "1.0", day(0), ["lib", "noise"], "import lib\n")
     noise(world, every=10, until=200)
@@ -442,7 +442,7 @@ def test_an_environment_that_cannot_be_tested_is_passed_over(tmp_path: Path) -> 
     (transition,) = blame.transitions
     assert (transition.before.packages["lib"], transition.after.packages["lib"]) == ("1.2", "1.4")
     assert transition.after.recipe.as_of == day(41)
-    # Below 1.4 is 1.3, of which nobody can say anything.
+    # Below 1.4 is 1.3, which cannot be tested.
     assert blame.cure is not None and blame.cure.ranges == (("lib", "<=1.2"),)
 
 

@@ -1,5 +1,5 @@
-"""What a job can do in its container: nothing but its work. From outside, as the engine tells; from inside, by models
-that try (tests/zoo/escapes.py)."""
+"""A job can do nothing in its container but its work: checked from outside by the engine's settings, and from inside by
+models that try to escape (tests/zoo/escapes.py)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MATCH = {"verdict": "match", "role": None, "stage": None, "reason": None}
 
 
 class Outside:
-    """What lies outside of a job: a folder of the host with a secret in it, and a port that notes who calls."""
+    """Things outside a job: a host folder with a secret, and a port that records callers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.folder.mkdir()
-        # Whoever reaches it may do anything with it: it is the cage that must hold, not the rights of a folder.
+        # World-writable: the container must keep the job out, not the folder's permissions.
         self.folder.chmod(0o777)
         self.secret = "a secret of the host"
         for name in ("secret", "export.json", "export.log", "torch.npz", "model.onnx"):
@@ -60,7 +60,7 @@ class Outside:
         assert self.calls == 0
 
     def factory_file(self, folder: Path) -> Path:
-        """A copy of the zoo's file that knows where all this is."""
+        """Copy the zoo's file, with these places filled in."""
         addresses = [address.address for links in psutil.net_if_addrs().values() for address in links
                      if address.family == socket.AF_INET]  # fmt: skip
         text = (ZOO / "escapes.py").read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ def findings(done: Finished) -> dict[str, dict[str, Any]]:
 
 
 def messages(project: Project) -> str:
-    """What the exporters' jobs said of their errors."""
+    """Return the error messages of the exporters' jobs."""
     return "\n".join(
         str(one["result"] and one["result"]["error"] and one["result"]["error"]["message"])
         for payload in project.payloads("export")
@@ -166,7 +166,7 @@ def everything() -> set[str]:
 
 
 def without_a_cage(engine: docker.DockerClient, outside: Outside, folder: Path) -> list[str]:
-    """The doors that the same code in the same image finds open when nothing is restricted."""
+    """Return the doors that the same code finds open in the same image without restrictions."""
     matrix = folder / "matrix"
     for name in ("inbox", "converter"):
         (matrix / name).mkdir(parents=True)

@@ -12,7 +12,7 @@ from tables import TF1, TF2
 
 from matrix.judging.arrays import read_arrays
 
-# Three of one operator, so that it is traced ahead, and two that would meet in onnx-tf's one recurrent cell.
+# Three of one operator, so that it is traced ahead, and two that share onnx-tf's only recurrent cell.
 _CASES = ["test_abs", "test_add", "test_add_bcast", "test_lstm_defaults", "test_lstm_with_initial_bias"]
 _ADDITIONS = ["test_operator_add_broadcast", "test_operator_addconstant"]
 

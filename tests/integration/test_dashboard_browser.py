@@ -61,7 +61,7 @@ def build(state: Path, out: Path, *options: str) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Closed before other modules: while Playwright runs, asyncio takes this thread for one that is busy."""
+    """Closed before other modules run: while Playwright is active, asyncio considers this thread busy."""
     program = shutil.which("chromium")
     if program is None:
         text = "no chromium; get it with: apt-get install chromium"
@@ -76,7 +76,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """Two nights: a row broke, one cell was mended, another could not be measured, a third means harm."""
+    """Two nights: a row broke, one cell was fixed, another could not be measured, a third has hostile content."""
     folder = tmp_path_factory.mktemp("planted")
     planted = plant(folder / "state")
     return Site(build(folder / "state", folder / "site", "--title", TITLE), planted)
@@ -99,7 +99,7 @@ def measured(smoke: Finished, real: Project, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def visit(chromium: Browser, planted: Site) -> Iterator[Visit]:
-    """A desk-sized visit to the planted site from its folder, during which nothing may go wrong."""
+    """A desktop-sized visit to the planted site from its folder, during which nothing may go wrong."""
     with served(planted.folder, "file") as address, visiting(chromium, address) as visit:
         yield visit
         assert visit.problems == []
@@ -159,7 +159,7 @@ def test_every_page_of_a_small_history(chromium: Browser, planted: Site, scheme:
     cells = [cell_page(cell) for cell in (told.hostile, told.long, told.infra, told.mended, told.broke[0])]
     paths = browsing.pages(planted.folder)
     if scheme == "http":
-        # They are one template, and each was looked at from the folder.
+        # They share one template, and each was checked from the folder.
         reasons = [path for path in paths if re.match("reasons/(?!index)", path)]
         paths = [path for path in paths if path not in reasons or path in reasons[::10]]
     every_page(chromium, planted, scheme, [*paths, *cells])
@@ -168,7 +168,7 @@ def test_every_page_of_a_small_history(chromium: Browser, planted: Site, scheme:
 @schemes
 def test_every_page_of_a_real_run(chromium: Browser, measured: Site, smoke: Finished, scheme: Scheme) -> None:
     cells = [cell_page(cell["cell"]) for cell in smoke.cells]
-    # Reasons that nobody met here are the same pages as above.
+    # Pages of reasons that do not occur here are the same as above.
     paths = [path for path in browsing.pages(measured.folder) if not re.match("reasons/(?!index)", path)]
     every_page(chromium, measured, scheme, [*paths, *cells])
 
@@ -196,7 +196,7 @@ def count(page: Page) -> str:
 
 
 def narrowed(page: Page, text: str) -> str:
-    """What the page counts after this was typed into the version filter."""
+    """Type into the version filter and return the page's count."""
     before = count(page)
     page.locator("#filter").fill(text)
     expect(page.locator("#count")).not_to_have_text(before)
@@ -376,7 +376,7 @@ def test_a_cell_that_is_not_there(visit: Visit) -> None:
     expect(page.locator("h1")).to_have_text("No such cell")
 
 
-# -- what broke
+# -- regressions
 
 
 def test_a_planted_regression_is_at_the_top(visit: Visit, planted: Site) -> None:
@@ -416,7 +416,7 @@ def test_changes_between_two_runs(visit: Visit, planted: Site) -> None:
     assert told.infra not in changes.inner_text()
 
 
-# -- what to take
+# -- pick
 
 
 def test_pick_answers_and_says_what_to_give_up(visit: Visit) -> None:

@@ -1,4 +1,4 @@
-"""A fault planted at a known node of real networks, converted by real converters: that node is named, and no other."""
+"""Plant a fault at a known node of real networks and convert them for real: exactly that node is named."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def exposed(passes: Passes) -> dict[str, Done]:
 
 @pytest.fixture(scope="module")
 def planted(passes: Passes, exposed: dict[str, Done]) -> dict[str, tuple[Path, int]]:
-    """For each fault the wrong file and the index of its node."""
+    """Return the wrong file and the index of its node for each fault."""
     made = {}
     for fault, (model, _) in FAULTS.items():
         target = passes.folder / f"{fault}.onnx"
@@ -60,7 +60,7 @@ def planted(passes: Passes, exposed: dict[str, Done]) -> dict[str, tuple[Path, i
 def traced(
     request: pytest.FixtureRequest, passes: Passes, exposed: dict[str, Done], planted: dict[str, tuple[Path, int]]
 ) -> dict[str, Done]:
-    """What the converter makes of the right files and the wrong ones."""
+    """Convert the right files and the wrong ones."""
     right = {model: (model, exposed[model] / "exposed.onnx") for model in MODELS}
     wrong = {fault: (model, planted[fault][0]) for fault, (model, _) in FAULTS.items()}
     work = {

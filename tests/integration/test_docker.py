@@ -14,7 +14,7 @@ from product import Finished, Project
 from tables import EXPORTER, TF1, TF2, ZOO, copy_of_the_product, small_model, write_table
 from test_zoo import EXPECTED, KEYS, MEMORY_MB, assert_a_hang_costs_its_own_job_only, findings
 
-# Enough for a small model anywhere once its environment has been used; a model that hangs takes all of it.
+# Enough for a small model once its environment is warm; a model that hangs uses all of it.
 SECONDS = 20
 
 
@@ -89,7 +89,7 @@ def test_who_runs_out_of_memory_in_a_shared_container_is_judged_alone(caged: Pro
     models = [{**small_model(name), "factory": f"converter.zoo.extra:{name}"} for name in names]
     write_table(caged.folder, models)
     copy_of_the_product(caged.folder)
-    # Models of ours: these share a worker.
+    # Zoo models share a worker.
     shutil.copy(ZOO / "models.py", caged.folder / "converter" / "zoo" / "extra.py")
 
     done = caged.run("--memory", str(MEMORY_MB))

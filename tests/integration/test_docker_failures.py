@@ -1,4 +1,4 @@
-"""The Docker engine disturbed: its driver killed or interrupted, the engine not there."""
+"""Disturbances of the Docker engine: its driver killed or interrupted, the engine missing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PYTHONS = {LOCKS[name].python for name in (EXPORTER, "reference", TF1)}
 
 @pytest.fixture
 def bases(engine: docker.DockerClient, docker_state: object) -> Iterator[str]:
-    """--base under which the reference environment, the smallest, has to be built; the others are there."""
+    """A --base that requires building the reference environment, the smallest; the others exist."""
     with own_bases(engine, LOCKS["reference"].python, PYTHONS) as name:
         yield name
 
 
 @pytest.fixture
 def lonely_caged(lonely: Project, engine: docker.DockerClient) -> Iterator[Project]:
-    """A --state of the test's own: its containers and unfinished images are told from all others."""
+    """A separate --state: its containers and unfinished images are distinguishable from all others."""
     project = Project(lonely.folder, lonely.state, None, "docker")
     yield project
     project.end_processes()
@@ -38,7 +38,7 @@ def lonely_caged(lonely: Project, engine: docker.DockerClient) -> Iterator[Proje
 
 
 def contexts(project: Project) -> list[Path]:
-    """Folders that images were built from."""
+    """Return the folders that images were built from."""
     return [*(project.state / "contexts").glob("context-*")]
 
 
@@ -80,7 +80,7 @@ def test_killed_while_the_classic_builder_works(lonely_caged: Project, engine: d
     write_table(project.folder, [small_model("good")])
 
     def steps() -> list[str]:
-        """The containers in which the builder works; they carry no name of ours but the base's."""
+        """Return the builder's containers, recognisable only by their base."""
         return [str(container.id) for container in built_on(engine, bases)]
 
     with project.started("build", "reference", "--base", bases) as driver:
@@ -105,7 +105,7 @@ def test_no_job_outlives_a_killed_driver(caged: Project, engine: docker.DockerCl
     with caged.started("run") as driver:
         wait_for(lambda: caged.observed() > 0, "the first finding")
         wait_for(lambda: bool(running(engine, caged)), "the hanging job")
-        time.sleep(2)  # Nothing tells from outside that the worker has come to the line it hangs in.
+        time.sleep(2)  # It is not visible from outside that the worker has reached the line in which it hangs.
         driver.kill()
         driver.communicate()
     wait_for(lambda: not running(engine, caged), "the hanging job's container to end", 15)

@@ -1,4 +1,4 @@
-"""The engine stopped in mid-run, and disks that are full: what was found stays, and run again completes.
+"""The engine stopped during a run, and full disks: findings are kept, and the next run completes them.
 
 On a daemon of the tests' own (own_engine.py), whose data root is a small file system.
 """
@@ -26,7 +26,7 @@ LOCKS = read_locks(ROOT / "envs")
 ROWS = (EXPORTER, "reference", TF1)
 PYTHONS = {LOCKS[name].python for name in ROWS}
 
-# The three images, a fourth that is built, and what the product wants to stay free.
+# Room for the three images, a fourth that is built, and the free space that the product requires.
 ENGINE_MB = 9000
 STATE_MB = 400
 
@@ -46,7 +46,7 @@ class Own:
 
 @pytest.fixture(scope="module")
 def own(engine: docker.DockerClient, docker_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
-    """Has the images of EXPORTER, the reference and TF1, and their bases."""
+    """A daemon with the images of EXPORTER, the reference and TF1, and their bases."""
     folder = tmp_path_factory.mktemp("own")
     usual = Project(folder / "project", docker_state, None, "docker")
     write_table(usual.folder, [small_model("good")])
@@ -67,7 +67,7 @@ def own(engine: docker.DockerClient, docker_state: Path, tmp_path_factory: pytes
 
 @pytest.fixture
 def starved(own: Own, tmp_path: Path) -> Iterator[Project]:
-    """A --state of the test's own, on that daemon."""
+    """A separate --state on that daemon."""
     project = Project(tmp_path / "project", tmp_path / "state", None, "docker", own.daemon.env)
     yield project
     project.end_processes()
@@ -79,7 +79,7 @@ def assert_nothing_of_ours_is_left(own: Own, project: Project) -> None:
 
 
 def assert_honest(done: Finished) -> None:
-    """It says that it could not measure, and does not fall over."""
+    """Check that it reports that it could not measure, and does not crash."""
     assert done.code == 7, done.err
     assert "Traceback" not in done.err
     assert {cell["verdict"] for cell in done.cells} <= {"match", "infra"}
@@ -87,7 +87,7 @@ def assert_honest(done: Finished) -> None:
 
 
 def three(project: Project) -> None:
-    """Models of which the second takes long enough for something to happen meanwhile."""
+    """Return models, the second slow enough for something to happen meanwhile."""
     models = [small_model("first"), small_model("slow", "slow", seed=1), small_model("last", seed=2)]
     write_table(project.folder, models)
 
@@ -129,7 +129,7 @@ def test_a_full_disk_of_the_engine(own: Own, starved: Project) -> None:
         shown = starved.call("show", cell["cell"]).out
         assert "its image may need" in shown and "Make room: python -m matrix clean" in shown
 
-        # The estimate was right, but somebody else takes the room while the build goes on.
+        # The estimate was right, but something else fills the disk during the build.
         with starved.started("run", "--format", "json", "--base", name) as driver:
             wait_for(lambda: building(starved) or driver.poll() is not None, "the build")
             time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""The driver disturbed: a second one, kill -9, Ctrl-C. What was found stays, what was half done is not used."""
+"""Disturbances of the driver: a second one, kill -9, Ctrl-C. Findings are kept; unfinished work is not used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from product import Project, wait_for
 from tables import TF1, TF2, small_model, write_table
 
 MODELS = 2
-# Of each model an export, a reference and two conversions.
+# For each model an export, a reference and two conversions.
 JOBS = MODELS * 4
 
 
@@ -56,7 +56,7 @@ def test_no_job_outlives_a_killed_driver(project: Project, factory: str, words: 
     write_table(project.folder, [small_model("hang", factory)])
     with project.started("run") as driver:
         wait_for(inside(project, words), "the hanging job")
-        time.sleep(2)  # Nothing tells from outside that the worker has come to the line it hangs in.
+        time.sleep(2)  # It is not visible from outside that the worker has reached the line in which it hangs.
         driver.kill()
         driver.communicate()
     project.assert_no_process_left()
@@ -75,7 +75,7 @@ def test_killed_again_and_again_a_run_still_completes(lonely: Project) -> None:
             assert driver.poll() is None, f"the run was over before {what}"
             driver.kill()
             driver.communicate()
-        # The builder of an environment may finish its own attempt; nobody uses that.
+        # The builder of an environment may finish; its result is not used.
         lonely.assert_no_process_left(seconds=60)
     before = lonely.rows("select id, job from observation where finding order by id")
     assert 0 < len(before) < JOBS

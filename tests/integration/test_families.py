@@ -1,4 +1,4 @@
-"""Two families that no module of matrix/ knows, brought along by an entry point, through the whole house."""
+"""Two families unknown to matrix/, provided by an entry point, from the table to the findings."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_artifact_is_judged(cells: dict[str, dict[str, Any]]) -> None:
         "onnx-text": "match",
         "onnx-json": "match",
     }
-    # One artifact is right beside one that is not: the cell says which, and where it went wrong.
+    # One artifact is right and one is not: the cell says which, and where it failed.
     failed = cells[FAILS]
     assert {name: found["verdict"] for name, found in failed["artifacts"].items()} == {
         "onnx-text": "match",

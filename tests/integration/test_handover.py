@@ -149,13 +149,13 @@ def recent(theirs: Theirs) -> Choice:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where it is handed over; gigabytes once environments are made in it."""
+    """The folder handed over; gigabytes once environments are made in it."""
     yield tmp_path / "handover"
     shutil.rmtree(tmp_path)
 
 
 def call(folder: Path, *words: str | Path, env: dict[str, str] | None = None) -> str:
-    """Standard output of a command that has to end well."""
+    """Run a command that must succeed and return its standard output."""
     variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(
         list(map(str, words)),
@@ -178,7 +178,7 @@ def python_of(version: str) -> Path:
 
 
 def assert_match(said: str, result: Path, choice: Choice) -> None:
-    """What was measured was had again, from the very packages that were locked."""
+    """Check that the measurement was reproduced with exactly the locked packages."""
     assert said.startswith("MATCH: "), said
     report: dict[str, Any] = json.loads((result / "report.json").read_text())
     assert report["match"] is True
@@ -253,7 +253,7 @@ def test_by_docker(old: Choice, theirs: Theirs, folder: Path, engine: docker.Doc
     out.mkdir()
     image = f"torch-tf-matrix-test/{uuid.uuid4().hex[:12]}"
     with contextlib.ExitStack() as stack:
-        # With bases of the test's own everything that is built on them goes at the end.
+        # With a test's own bases, everything built on them is removed at the end.
         pythons = {part.lock.python for part in old.parts}
         own = {python: stack.enter_context(own_bases(engine, python)) for python in sorted(pythons)}
         arguments = []
@@ -261,7 +261,7 @@ def test_by_docker(old: Choice, theirs: Theirs, folder: Path, engine: docker.Doc
             base = own[part.lock.python].format(python=part.lock.python)
             arguments += ["--build-arg", f"{part.name.upper()}_BASE={base}"]
         stack.enter_context(no_new_layers(engine))
-        # BuildKit makes the parts side by side, where it is there.
+        # BuildKit, if present, builds the parts in parallel.
         builder, with_it = buildkit_cli(), {"DOCKER_BUILDKIT": "1"}
         command = (builder or "docker", "build", "--quiet", "--force-rm", "--network", "host", "--tag", image)
         call(folder, *command, *arguments, ".", env=with_it if builder else None)
@@ -282,7 +282,7 @@ def _pip() -> dict[str, str]:
 
 
 def _fill_extra(folder: Path) -> None:
-    """As a user behind a company's index does it."""
+    """As a user behind a company's index would."""
     settings = IndexSettings.resolve()
     lines = ["[global]", f"index-url = {settings.index}"]
     if settings.certificates:

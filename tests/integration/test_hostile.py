@@ -1,5 +1,5 @@
-"""What users bring and nobody would want: files that are not what they say, checkpoints that run code, networks that
-are no numbers. Each is answered in words by the very environments of the product, and the next job does not notice."""
+"""Hostile user input: files that are not what they claim, checkpoints that run code, networks that compute NaN. Each is
+explained by the product's real environments and does not affect the next job."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Shop:
         return found[0] / "bin" / "python"
 
     def work(self, row: str, name: str, **jobs: tuple[Mapping[str, Any], Mapping[str, bytes]]) -> dict[str, Any]:
-        """{job: result} of one worker that does all jobs, each (params, {file: content}), in the order given."""
+        """Run jobs, each (params, {file: content}), in order in one worker; return {job: result}."""
         base = self.folder / f"{row}-{name}"
         shutil.rmtree(base, ignore_errors=True)
         inbox, outbox = base / "in", base / "out"
@@ -178,7 +178,7 @@ def files(folder: Path, checkpoint: bytes | None = None) -> dict[str, bytes]:
 
 
 def saved(python: Path, folder: Path, expression: str) -> bytes:
-    """What `torch.save(expression)` of an environment writes; `net` is a Net of the user's models.py."""
+    """Return what `torch.save(expression)` writes in an environment; `net` is a Net of the user's models.py."""
     (folder / "models.py").write_text(hostile.MODELS)
     code = f"import torch, models; torch.manual_seed(3); net = models.Net(); torch.save({expression}, 'x.pt')"
     subprocess.run([python, "-c", code], cwd=folder, check=True, timeout=120)

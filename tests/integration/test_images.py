@@ -1,4 +1,4 @@
-"""What is in an environment's image, file by file: the environment, and nothing of how it was built."""
+"""The files of an environment's image: the environment, and no traces of the build."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UV_LEAVES = (".gitignore", "CACHEDIR.TAG")
 
 
 class Entry(NamedTuple):
-    """A file, folder or link of an image, but for its time."""
+    """A file, folder or link of an image, without its time."""
 
     kind: bytes
     mode: int
@@ -46,7 +46,7 @@ class Tree(dict[str, Entry]):
 
 
 class _Stream:
-    """Chunks as a file that is read once."""
+    """Present chunks as a file that is read once."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -60,7 +60,7 @@ class _Stream:
 
 
 def tree(engine: docker.DockerClient, image: str) -> Tree:
-    """All files of an image but for the one that makes a base a test's own."""
+    """Return all files of an image except the one that makes a base distinct."""
     found = Tree()
     container = engine.api.create_container(image, ["true"])["Id"]
     try:
@@ -68,7 +68,7 @@ def tree(engine: docker.DockerClient, image: str) -> Tree:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 if member.islnk():
-                    # A second name of a file that came before.
+                    # A hard link to an earlier file.
                     found[member.name] = found[member.linkname]
                     continue
                 content = ""
@@ -103,7 +103,7 @@ def project(tmp_path: Path, docker_state: Path) -> Project:
 
 
 def build(engine: docker.DockerClient, project: Project, row: str, env: dict[str, str | None]) -> Built:
-    """The row's image, built from its first step on."""
+    """Build the row's image from its first step."""
     with own_bases(engine, LOCKS[row].python) as base:
         done = project.call("build", row, "--base", base, env=env, patience=500)
         assert done.code == 0, done.err
@@ -142,7 +142,7 @@ def assert_environment(files: Tree, lock: Lock) -> None:
         if (found := re.fullmatch(rf"{packages}([^/]+)-([^-/]+)\.(?:dist|egg)-info", path.rstrip("/")))
     }
     assert installed >= set(lock.packages.items())
-    # Compiled, and valid whatever the time of the source says.
+    # Compiled, and valid regardless of the source's time.
     compiled = [path for path in files.starts if path.startswith((packages, f"usr/local/lib/python{lock.python}/"))]
     sources = [path for path in files if path.startswith(packages) and path.endswith(".py") and "/tests/" not in path]
     assert len(compiled) > 0.9 * len(sources) > 0
@@ -153,7 +153,7 @@ def assert_environment(files: Tree, lock: Lock) -> None:
 
 
 def assert_nothing_of_the_build(files: Tree, base: Tree, python: str) -> None:
-    """No tools, caches, certificates or scratch files: the base, the environment, and Python's library compiled."""
+    """No tools, caches, certificates or scratch files: the base, the environment and Python's compiled library."""
     assert base.keys() <= files.keys()
     assert not [path for path in base if files[path] != base[path]]
     added = [path for path in sorted(files.keys() - base.keys()) if not path.startswith("opt/env/")]

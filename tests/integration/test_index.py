@@ -1,4 +1,4 @@
-"""A package index that is not there says nothing about a toolchain, and what is known needs no index."""
+"""A missing package index says nothing about a toolchain, and known findings need no index."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_built_environments_work_without_an_index(smoke: Finished, project: Proj
 
 
 def test_half_of_a_run_without_an_index_is_finished_by_the_next(lonely: Project, tmp_path: Path) -> None:
-    """The exporter's environment is there, the others cannot be built."""
+    """The exporter's environment exists; the others cannot be built."""
     write_table(lonely.folder, [small_model("good")], (TF1,))
     built = lonely.call("build", "--only", f"exporter={EXPORTER}")
     assert built.code == 0, built.err

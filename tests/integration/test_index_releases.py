@@ -1,4 +1,4 @@
-"""Releases and incidents as the real package index has them: its own pages, and locks resolved by uv."""
+"""Releases and incidents from the pages of the real package index, and locks resolved by uv."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from packaging.version import Version
 
-from matrix.answers.drift import Incident, incidents
+from matrix.answers.drift.incidents import Incident, incidents
 from matrix.environments.locks.request import Request
 from matrix.environments.locks.resolve import resolve
 from matrix.packages.index import IndexSettings, PackageUnknown, Releases, UploadDates, usable
@@ -74,8 +74,8 @@ def test_asked_for_any_onnx_tf_on_python_3_12_got_1_6_0(releases: Releases) -> N
         "downgrade",
         "onnx-tf",
         "1.6.0",
-        "asked for any onnx-tf, got 1.6.0; 1.10.0 is there: it has a wheel for Python 3.12, so what it depends on "
-        "does not go with the rest of the row",
+        "asked for any onnx-tf, got 1.6.0; 1.10.0 exists: it has a wheel for Python 3.12, so its dependencies "
+        "conflict with the rest of the row",
         dt.date(2022, 3, 17),
     )
 
@@ -96,7 +96,7 @@ def test_a_lock_that_pins_a_yanked_release_and_went_down_for_it(releases: Releas
     assert lock.packages["tensorflow-probability"] == "0.19.0"
     (lowered,) = (i for i in found if i.kind == "downgrade" and i.package == "tensorflow-probability")
     assert lowered.text.startswith(
-        "tensorflow-probability went down from 0.20.0 to 0.19.0: 0.20.0 was yanked (TFP 0.20"
+        "tensorflow-probability was downgraded from 0.20.0 to 0.19.0: 0.20.0 was yanked (TFP 0.20"
     )
 
 
@@ -104,7 +104,7 @@ def test_no_file_of_a_fresh_lock_is_gone(releases: Releases) -> None:
     asked = replace(ANY_ONNX_TF, requirements=("numpy>=1.26", "protobuf<4"), python="3.9", pythons=("3.9",))
     lock, found = found_in(asked, releases)
     assert [(incident.kind, incident.text) for incident in found] == [
-        ("downgrade", "asked for numpy>=1.26, got 2.0.2; 2.2.6 is there: it needs Python >=3.10, the row has 3.9")
+        ("downgrade", "asked for numpy>=1.26, got 2.0.2; 2.2.6 exists: it needs Python >=3.10, the row has 3.9")
     ]
     page = releases.of("numpy")
     deleted = page.versions[Version(lock.packages["numpy"])][0]

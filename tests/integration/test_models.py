@@ -1,4 +1,4 @@
-"""The zoo: the same network in old and new torch, outputs that tell, and the operators each model is there for."""
+"""The zoo: the same network in old and new torch, informative outputs, and the operators each model exercises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo_exports import CURRENT, MODELS, Export, run_zoo
 
 from matrix.judging.compare import compare, dynamic_range
 
-# What the current torch must write for the model to break what it says it breaks.
+# Operators that the current torch must write for the model to exercise what it claims.
 OPERATORS = {
     "mobilehairnet": {"Resize", "Conv", "Sigmoid"},
     "gestures": {"LSTM"},

@@ -1,5 +1,5 @@
-"""Bring your own model: a project outside the repository with its own code and checkpoint, and .onnx files, run as the
-README says; what is wrong with them is said in words, and what helps is tried."""
+"""A user's own model: a project outside the repository with its own code and checkpoint, and .onnx files, run as the
+README describes; mistakes are explained, and remedies are tried."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ import models
 torch.manual_seed(3)
 torch.save({"model": models.build().state_dict(), "epoch": 3}, "net.pt")
 """
-# The file at a newer IR version than old converters know, and with its weights in a file beside it.
+# The file at a newer IR version than old converters support, and with external weights.
 EDIT = """\
 import sys
 
@@ -85,12 +85,12 @@ onnx.save(model, "outside.onnx")
 
 
 class Own:
-    """Somebody's project, and what is asked of ours about it."""
+    """A user's project, and calls of ours on it."""
 
     def __init__(self, project: Project, folder: Path) -> None:
         self.project = project
         self.folder = folder
-        # Not in the source folder: whatever lies there is part of what a job is given.
+        # Not in the source folder: all its files are given to the job.
         self.files = folder.parent / "files"
         self.files.mkdir()
 
@@ -131,7 +131,7 @@ def trusted(own: Own) -> Finished:
 
 @pytest.fixture(scope="module")
 def files(own: Own, trusted: Finished) -> Own:
-    """With .onnx files made of what was exported."""
+    """The project with .onnx files made from its exports."""
     exported = next(
         record["files"]["model.onnx"]
         for found in own.project.payloads("export")

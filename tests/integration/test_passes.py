@@ -1,4 +1,4 @@
-"""The passes that remedies and the TensorFlow Lite leg are made of, on real files in real environments."""
+"""The passes behind remedies and the TensorFlow Lite leg, on real files in real environments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matrix.table.model import ModelInput
 GESTURES = ModelInput(name="readings", shape=(12, 8, 16), range=(-2, 2))
 FEATURES = ModelInput(name="features", shape=(3, 16), range=(-2, 2))
 
-# An If whose branches are named as torch 2 names things, and a graph around it with names no Python function can have.
+# An If with names of torch 2 in its branches, in a graph whose names cannot be Python parameters.
 _NAMES_OF_TODAY = """
 import sys, onnx, numpy
 from onnx import helper, numpy_helper, TensorProto

@@ -1,4 +1,4 @@
-"""Picking a toolchain with real packages: read the model, convert, hand over; and what is said where nothing fits."""
+"""`pick` with real packages: read the model, convert, hand over; and the answer if nothing fits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matrix.packages.lock import read_locks
 
 
 def within(project: Project, *environments: str) -> list[str]:
-    """Options that leave just these rows to choose from."""
+    """Return options that leave only these rows to choose from."""
     locks = read_locks(project.folder / "envs")
     packages = {name: version for environment in environments for name, version in locks[environment].packages.items()}
     return [
@@ -39,7 +39,7 @@ def test_a_model_that_was_never_seen_is_read_and_its_toolchain_proven(project: P
     (proven,) = found["proven"]
     assert (proven["exporter"], proven["converter"], proven["verdict"]) == (EXPORTER, TF1, "match")
     assert found["conversions"] == 1 and found["given_up"] == {}
-    # Read before it was converted, so that operators decide and not only habits.
+    # Read before it was converted, so that operators are considered, not only past results.
     assert "reading net" in done.err
     assert Path(found["folder"], "EVIDENCE.md").is_file() and Path(found["folder"], "convert.py").is_file()
 
@@ -76,7 +76,7 @@ def test_one_environment_can_hold_both_sides(project: Project, asked: list[str])
 
 
 def test_a_range_that_no_row_has_makes_rows_that_are_proven(project: Project, asked: list[str]) -> None:
-    """Both sides are locked anew with it."""
+    """Both sides are locked again with it."""
     done = pick(project, *asked, "--numpy", ">=1.18,<1.19")
     assert done.code == 0, done.err
     found = done.document

@@ -1,4 +1,4 @@
-"""The picture of real models on one image: what is drawn is what torch and TensorFlow really computed of it."""
+"""The picture of real models on one image: it shows what torch and TensorFlow actually computed."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_the_article_s_network_is_pictured(real: Project, tmp_path: Path, conver
 
 
 def test_the_network_saw_the_image(real: Project, tmp_path: Path) -> None:
-    """Not any input of that shape: its bytes lie in the store."""
+    """Check that exactly this input was used: its bytes are in the store."""
     assert picture(real, f"mobilehairnet/{EXPORTER}@{OPSET}/{TF1}", tmp_path / "one.png").code == 0
     wanted = to_tensor(fit(read_image(SAMPLE), 224, 224), 3)
     inputs = []
     for path in (real.state / "blobs").glob("??/*"):
         if path.stat().st_size < 2 * wanted.nbytes and path.read_bytes()[:2] == b"PK":
-            # Models of other tests, which share this --state, leave what nobody can read.
+            # Models of other tests in this --state may leave unreadable files.
             with contextlib.suppress(UnreadableArrays):
                 inputs += [array for key, array in read_arrays(path).items() if key == "0/image"]
     assert any(np.array_equal(array, wanted) for array in inputs)

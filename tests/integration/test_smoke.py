@@ -1,4 +1,4 @@
-"""The main job on real packages, and what of it is done again after a change: only what the change touches."""
+"""The main job on real packages; after a change, only the jobs that it affects run again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from product import Finished, Project
 from tables import EXPORTER, OPSET, TF1, TF2, ZOO, add_model, copy_of_the_product, edit_row, small_model, write_table
 
-# Of the issue that asked for this product: keys may be added, never renamed.
+# Keys that the first issue required: others may be added, none renamed.
 CELL_KEYS = {
     *("model", "exporter", "torch", "opset_asked", "opset_written", "converter", "python", "onnx", "onnx-tf"),
     *("tensorflow", "verdict", "role", "stage", "reason", "remedies", "metrics", "cached"),
@@ -56,7 +56,7 @@ def measured(shared_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Pr
 
 @pytest.fixture
 def edited(measured: Project, tmp_path: Path) -> Project:
-    """A copy of that, history and all, for the test to change."""
+    """A copy of that with its history, for the test to change."""
     store = tmp_path / "history.db"
     with closing(sqlite3.connect(measured.database)) as source, closing(sqlite3.connect(store)) as target:
         source.backup(target)

@@ -1,4 +1,4 @@
-"""What the table says and this machine cannot do: wrong, without a solution, not a row, without an interpreter."""
+"""Rows that this machine cannot run: invalid, unsatisfiable, not in the table, or without an interpreter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matrix.packages.lock import read_locks
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file with its hash."""
+    """Return {file: hash}."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -55,7 +55,7 @@ def test_a_row_without_a_solution_is_a_finding(project: Project) -> None:
     assert done.code == 0
     shown = project.call("show", "nothing-fits")
     assert shown.code == 0, shown.err
-    # The resolver's own words: who asks for what.
+    # The resolver's own message: which package requires which.
     assert "onnx>=1.10.2" in "".join(shown.out.split()), shown.out
     assert project.run("--locked").jobs[0] == 0
     assert read_locks(project.folder / "envs")["nothing-fits"].outcome == "unsatisfiable"
@@ -81,7 +81,7 @@ def test_a_combination_that_is_no_row(project: Project) -> None:
 
 
 def test_a_missing_interpreter_makes_its_cells_unavailable(smoke: Finished, real: Project, tmp_path: Path) -> None:
-    """The Pythons of all rows but TF1's are on PATH; nothing else is, nor pyenv's, nor uv's own."""
+    """Put only the Pythons of all rows but TF1 on PATH, and hide those of pyenv and uv."""
     locks = read_locks(real.folder / "envs")
     bin_ = tmp_path / "bin"
     bin_.mkdir()
@@ -110,5 +110,5 @@ def test_a_missing_interpreter_makes_its_cells_unavailable(smoke: Finished, real
     assert missing["indeterminate"]
     assert done.code == 0, done.err
     assert real.run("--tier", "smoke", "--locked", "--strict", env=env).code == 7
-    # It was not remembered: with the interpreter back, the finding is there again.
+    # It was not stored: with the interpreter back, there is a finding again.
     assert real.run("--tier", "smoke", "--locked").jobs == (0, sum(smoke.jobs))

@@ -38,7 +38,7 @@ from matrix.packages.index import IndexSettings
 from matrix.packages.lock import read_locks
 from matrix.store.state import State
 
-# Run by the reference environment, which has onnx: a folder of models, each with something of its own.
+# Run in the reference environment, which has onnx: makes a folder of models, each with a peculiarity.
 MODELS = """
 import numpy, onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -146,7 +146,7 @@ def program(request: pytest.FixtureRequest, built: Project, models: Path, tmp_pa
 
 @pytest.fixture
 def either(built: Project, models: Path, tmp_path: Path) -> Program:
-    """The program of the TensorFlow 1 row, which starts in half the time: what is asked of it holds for any."""
+    """The program of the TensorFlow 1 row, which starts in half the time; the tests hold for any row."""
     return program_of(TF1, built, models, tmp_path)
 
 
@@ -167,11 +167,11 @@ def test_a_model_is_converted_and_compared(program: Program) -> None:
     found = report(program, "model")
     row = found["row"]
     assert done.out.startswith("model.onnx: match\n") and row in done.out
-    assert f"ONNX Runtime {read_locks(ROOT / 'envs')['reference'].packages['onnxruntime']}, carried" in done.out
+    assert f"ONNX Runtime {read_locks(ROOT / 'envs')['reference'].packages['onnxruntime']}, included" in done.out
     assert (found["verdict"], found["exit_code"]) == ("match", 0)
     assert 0 < found["metrics"]["max_abs"] < 1e-4
     assert {path.name for path in (program.data / "model.tf").iterdir()} == EVERYTHING | {ARTIFACT[row]}
-    # What the report says of the files is so: TensorFlow's outputs are ONNX Runtime's.
+    # The report is right about the files: TensorFlow's outputs are ONNX Runtime's.
     outputs, reference = (arrays(program.data / "model.tf" / name) for name in ("outputs.npz", "reference.npz"))
     assert outputs.keys() == reference.keys() == {f"{case}/features" for case in range(5)}
     largest = max(float(np.abs(outputs[key] - reference[key]).max()) for key in outputs)
@@ -287,13 +287,13 @@ def test_an_interrupt_leaves_the_last_result_and_no_process(either: Program) -> 
 
 @pytest.fixture(scope="session")
 def maker(docker_state: Path) -> Project:
-    """The real table, where it lies, with a --state for the Docker engine."""
+    """The real table in place, with a --state for the Docker engine."""
     return Project(ROOT, docker_state, engine="docker")
 
 
 @contextlib.contextmanager
 def taken_away(maker: Project, engine: docker.DockerClient, *arguments: str) -> Iterator[Finished]:
-    """An image made by the command and removed afterwards, under every name it was given."""
+    """An image made by the command and removed afterwards under every name."""
     done = maker.call("image", *arguments, patience=590)
     try:
         yield done
@@ -306,7 +306,7 @@ def taken_away(maker: Project, engine: docker.DockerClient, *arguments: str) -> 
 
 @pytest.fixture(scope="module")
 def small(maker: Project, engine: docker.DockerClient) -> Iterator[Finished]:
-    """The image of the TensorFlow 1 row under a name of its own."""
+    """The image of the TensorFlow 1 row under a separate name."""
     with taken_away(maker, engine, TF1, "--tag", f"torch-tf-matrix/takeaway-test:{os.getpid()}") as done:
         assert done.code == 0, done.err
         yield done
@@ -314,7 +314,7 @@ def small(maker: Project, engine: docker.DockerClient) -> Iterator[Finished]:
 
 @pytest.fixture
 def data(models: Path, tmp_path: Path) -> Path:
-    """A folder of models that belongs to somebody else than this process, where that can be arranged."""
+    """A folder of models that belongs to another user, if possible."""
     folder = tmp_path / "data"
     shutil.copytree(models, folder)
     if os.getuid() == 0:
@@ -402,7 +402,7 @@ def test_without_the_reference_an_image_is_smaller_and_takes_outputs(
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
-    """A real registry on loopback, with a configuration of its own."""
+    """A real registry on the loopback interface, with its own configuration."""
     command = shutil.which("docker-registry")
     if command is None:
         lacking("no registry: apt-get install docker-registry")
@@ -449,7 +449,7 @@ def test_an_image_is_pushed_to_a_registry_and_works_when_pulled(
         assert manifest.headers["Docker-Content-Digest"] == pushed[2]
         for name in (f"{place}/takeaway-pushed:1", "takeaway-pushed:1"):
             engine.images.remove(name)
-        # Pulled by its digest: whoever has the printed line gets these bytes and no others.
+        # Pulled by digest: the printed line identifies exactly these bytes.
         found = run_image(f"{pushed[1]}@{pushed[2]}", data, "model.onnx")
         assert found.code == 0 and found.out.startswith("model.onnx: match\n"), found.err
         engine.images.remove(f"{pushed[1]}@{pushed[2]}")
@@ -498,7 +498,7 @@ def test_the_readmes_commands_work_word_for_word(
 
 
 def test_a_joint_environment_that_cannot_be_is_explained(maker: Project, engine: docker.DockerClient) -> None:
-    """TensorFlow 1 needs a Python that the current torch has left behind."""
+    """TensorFlow 1 needs a Python that the current torch no longer supports."""
     current = read_locks(ROOT / "envs")
     exporter = next(name.removesuffix(".cpu") for name in current if name.endswith(".cpu"))
     done = maker.call("image", TF1, "--with-exporter", exporter)

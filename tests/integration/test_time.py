@@ -1,4 +1,4 @@
-"""Then, now, and who broke it, with real packages: a row that matched in March 2022 and failed in June.
+"""Then, now and `blame` with real packages: a row that matched in March 2022 and failed in June.
 
 protobuf 4 came in between. What it needs of the index is years old, so the answers do not change.
 """
@@ -33,7 +33,7 @@ BUILDS = 8
 
 @pytest.fixture(scope="module")
 def past(shared_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One history for this module, for every test asks of what the one before it found."""
+    """One history for this module, because each test builds on the findings of the previous one."""
     folder = tmp_path_factory.mktemp("time")
     project = Project(folder / "project", shared_state, folder / "history.db")
     write_table(project.folder, [small_model("good")], (ROW,))
@@ -47,7 +47,7 @@ def both(past: Project) -> Finished:
 
 @pytest.fixture(scope="module")
 def story(past: Project, both: Finished) -> dict[str, Any]:
-    """What blame found, with its cure as a diff beside the table."""
+    """The result of blame, with its cure as a diff beside the table."""
     # Named with its store, like what reads one.
     done = past.call(
         "blame", CELL, "--bad", DAY, "--fix", "cure.diff", "--format", "json", "--store", f"sqlite:///{past.store}"
@@ -106,7 +106,7 @@ def test_what_cures_it_was_seen_to_match(past: Project, story: dict[str, Any]) -
     assert cure["packages"]["protobuf"].startswith("3.20.")
     found = json.loads(show(past, cure["cell"], "--format", "json"))
     assert (found["cell"], found["verdict"]) == (cure["cell"], "match")
-    # The story is there where someone looks at the cell.
+    # The result is shown with the cell.
     assert story["answer"] in show(past, MOVED) and story["answer"] in show(past, CELL)
 
 
@@ -126,7 +126,7 @@ def test_its_lock_is_one_that_can_be_installed(past: Project, story: dict[str, A
 
 
 def test_its_fix_is_a_table_that_cures_it(past: Project, story: dict[str, Any]) -> None:
-    """Applied with `patch`; with the row locked as of today's date in the place of its own, today is good."""
+    """Apply it with `patch`: with the row locked as of today instead of its own date, today is good."""
     diff = past.folder / "cure.diff"
     before = past.table.read_bytes()
     subprocess.run(["patch", "-p1", "-i", diff.name], cwd=past.folder, check=True, capture_output=True)

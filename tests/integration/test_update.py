@@ -1,4 +1,4 @@
-"""New releases on the real index: what they say of themselves, and the real table with rows for them."""
+"""New releases on the real index: their metadata, and the real table with rows for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from product import Project
 from tables import ROOT
 
 from matrix.answers.releases.facts import ONNX_FILES, TORCH_FILES, onnx_release, torch_opsets
-from matrix.answers.releases.offered import OfferedReleases
+from matrix.answers.releases.index import IndexReleases
 from matrix.packages.index import IndexSettings
 from matrix.table import Config, load_config
 from matrix.table.model import TorchRelease
@@ -39,7 +39,7 @@ def config() -> Config:
 
 
 def test_releases_say_what_the_table_says_of_them(config: Config) -> None:
-    index = OfferedReleases(IndexSettings.resolve())
+    index = IndexReleases(IndexSettings.resolve())
     for onnx in config.onnx[-4:]:
         version = Version(onnx.version)
         assert onnx_release(version, index.read("onnx", version, ONNX_FILES)) == onnx
@@ -49,8 +49,8 @@ def test_releases_say_what_the_table_says_of_them(config: Config) -> None:
 
 
 def test_what_onnx_defines_is_what_is_published_later(config: Config) -> None:
-    """As of a release that its own VERSION_TABLE leaves out."""
-    index = OfferedReleases(IndexSettings.resolve())
+    """As of a release that is missing from its own VERSION_TABLE."""
+    index = IndexReleases(IndexSettings.resolve())
     for onnx in config.onnx[-4:]:
         files = index.read("onnx", Version(onnx.version), ONNX_FILES[1:])
         assert onnx_release(Version(onnx.version), files) == onnx
@@ -89,7 +89,7 @@ def test_rows_for_all_that_is_new_and_then_nothing_is(mine: Project, config: Con
     )
     assert (tuple(again["opsets"]), tuple(again["dynamo"])) == (newest.opsets, newest.dynamo)
 
-    # Lines came, none went, and they are the rows of the document.
+    # Lines were added, none removed, and they are the rows of the document.
     after = mine.table.read_text(encoding="utf-8")
     changes = [line for line in difflib.ndiff(before.decode().splitlines(), after.splitlines()) if line[0] in "+-?"]
     assert {line[0] for line in changes} == {"+"}
@@ -99,7 +99,7 @@ def test_rows_for_all_that_is_new_and_then_nothing_is(mine: Project, config: Con
     rows = load_config(mine.table)
     assert {row.id for row in (*rows.exporters, *rows.converters)} >= set(document["rows"]) > set()
 
-    # The lock that is made of a proposed row is the one it was proposed for.
+    # Locking a proposed row gives the lock for which it was proposed.
     first = next(proposal for proposal in proposals if proposal["outcome"] == "lockable")
     locked = mine.call("lock", first["row"]["id"])
     assert locked.code == 0, locked.err
@@ -114,6 +114,6 @@ def test_without_an_index_nothing_is_known_and_nothing_written(mine: Project) ->
     for arguments in ((), ("--check",)):
         done = mine.call("update", *arguments, "--index-url", NOWHERE)
         assert done.code == 7, done.err
-        assert "torch: not known, the package index did not answer about torch" in done.out
-        assert "not everything could be judged (torch, onnx, onnx-tf, tensorflow)" in done.err
+        assert "torch: unknown, the package index did not answer about torch" in done.out
+        assert "could not decide about torch, onnx, onnx-tf, tensorflow" in done.err
     assert mine.table.read_bytes() == before

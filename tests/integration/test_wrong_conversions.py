@@ -1,5 +1,4 @@
-"""Conversions that are wrong in the ways conversions go wrong, made from every model's real exported files: none is a
-match. And those that are right all are."""
+"""Plausible wrong conversions, made from every model's real exported files: none matches. The right ones all do."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ SCRIPT = Path(__file__).with_name("onnx_mutations.py")
 
 FEWEST = 4
 
-# What must be among the faults of a model that has it in it.
+# Faults that must be planted in models with these features.
 OF_ITS_KIND = {
     "mobilehairnet": {
         "interpolation_mode",
@@ -55,7 +54,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Faulty:
-    """What became of one fault made in the file of one exporter."""
+    """The outcome of one fault in the file of one exporter."""
 
     exporter: str
     fault: str
@@ -68,7 +67,7 @@ def zoo(real: Project) -> dict[tuple[str, str], Export]:
 
 
 def faulty(real: Project, export: Export, folder: Path) -> list[Faulty]:
-    """Every fault that applies, judged against the outputs of the unchanged file."""
+    """Judge every applicable fault against the outputs of the unchanged file."""
     folder.mkdir()
     (folder / "inputs.npz").write_bytes(make_inputs(MODELS[export.cell["model"]]))
     python = real.environment("reference") / "bin" / "python"
@@ -124,7 +123,7 @@ def test_onnx_runtime_and_torch_agree(zoo: dict[tuple[str, str], Export], model:
 
 
 def test_every_conversion_that_came_through_is_a_match(zoo: dict[tuple[str, str], Export]) -> None:
-    """Neither converter of the smoke tier gets a zoo model wrong silently: what it cannot do it says."""
+    """Neither converter of the smoke tier converts a zoo model wrongly without an error."""
     through = [item.cell for item in zoo.values() if item.cell["verdict"] in ("match", "mismatch")]
     for cell in through:
         print(f"{cell['cell']}: {cell['verdict']}, margin {cell['metrics'].get('margin')}")

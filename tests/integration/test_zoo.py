@@ -1,4 +1,4 @@
-"""Models that misbehave: each gets its own verdict, none harms its neighbours in the worker, or the driver."""
+"""Misbehaving models: each gets its own verdict, and none affects other jobs of the worker or the driver."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tables import ZOO, small_model, write_table
 EXPECTED = yaml.safe_load((ZOO / "expected.yml").read_text(encoding="utf-8"))
 KEYS = ("verdict", "role", "stage", "reason")
 
-# Far above what a small model needs in any framework here, and soon reached by one that never stops.
+# Far above what a small model needs in any framework here, and soon reached by one that never stops allocating.
 MEMORY_MB = 2048
 
-# Enough for a small model anywhere once its environment has been used; a model that hangs takes all of it.
+# Enough for a small model once its environment is warm; a model that hangs uses all of it.
 SECONDS = 20
 
 

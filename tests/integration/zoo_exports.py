@@ -21,7 +21,7 @@ CONFIG = load_config(ROOT / "matrix.yml")
 MODELS = {model.id: model for model in CONFIG.models}
 CURRENT = next(item.id for item in expand(CONFIG) if item.current and item.via == "torchscript")
 
-# The newest opset that the TensorFlow 2 converter of the smoke tier knows in full, but for some operators.
+# The newest opset that the TensorFlow 2 converter of the smoke tier supports, except for some operators.
 CURRENT_OPSET = 13
 
 # The old exporter keeps batch normalisation as nodes and computes the weights of recurrent layers within the graph;
@@ -46,12 +46,12 @@ class Export:
 
     @property
     def onnx(self) -> Path | None:
-        """None where the exporter failed."""
+        """None if the exporter failed."""
         return self._file(self.export, "model.onnx") if "model.onnx" in self.export["passes"][0]["files"] else None
 
     @cached_property
     def runtime(self) -> Arrays | None:
-        """What ONNX Runtime computes; None where it does not run the file."""
+        """The outputs of ONNX Runtime, or None if it cannot run the file."""
         if self.reference is None or "reference.npz" not in self.reference["passes"][0]["files"]:
             return None
         return read_arrays(self._file(self.reference, "reference.npz"))
@@ -61,7 +61,7 @@ class Export:
 
 
 def run_zoo(real: Project) -> dict[tuple[str, str], Export]:
-    """By model and exporter. What ran before in the same state is not run again."""
+    """Return the exports by model and exporter. Jobs that ran before in the same state are not run again."""
     need_cpu_torch()
     shared.environments(real.state, NEWEST)
     found = {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.packages.interpreters import Interpreter
+from matrix.packages.versions import minor
 from tools.bases.archive import TarWriter
 
 # Run by the interpreter itself: where it really lies, and which of its compiled modules work on this machine.
@@ -62,7 +63,7 @@ class Tree:
     @property
     def python(self) -> str:
         """`X.Y`."""
-        return ".".join(self.version.split(".")[:2])
+        return minor(self.version)
 
     @property
     def binary(self) -> Path:

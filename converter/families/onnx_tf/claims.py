@@ -1,21 +1,22 @@
-"""What an onnx-tf package claims: for every operator the versions of it, named as in converter/backend/schemas.py."""
+"""The operators and versions that an onnx-tf package claims to support, named as in converter/backend/schemas.py."""
+
 import importlib
 
 from converter.backend.schemas import ascending, named
 
 
 def handlers():
-    """({operator: versions that it has a handler for, ascending}, the module of onnx-tf that says so)."""
+    """Return ({operator: versions with a handler, ascending}, name of the onnx-tf module that declares them)."""
     try:
         registry = importlib.import_module("onnx_tf.handlers.backend_handler")
     except ImportError:
-        # onnx-tf before 1.2 has methods instead of handlers, and chooses among them by this table.
+        # onnx-tf before 1.2 has methods instead of handlers, selected by this table.
         source = importlib.import_module("onnx_tf.opset_version")
         table = source.backend_opset_version
         return ascending({operator: set(versions) for operator, versions in table.items() if versions}), source.__name__
-    # This import is what makes the handlers register themselves.
+    # Importing this module registers the handlers.
     importlib.import_module("onnx_tf.common.handler_helper")
-    found = {}
+    found: dict = {}
     for handler in registry.BackendHandler.__subclasses__():
         if handler.ONNX_OP:
             versions = [name for name in dir(handler) if name.startswith("version_")]

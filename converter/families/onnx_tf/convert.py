@@ -1,11 +1,12 @@
-"""ONNX -> TensorFlow by onnx-tf, in a converter environment: the outputs of the model in memory (memory.npz) and the
-artifact a user would ship (saved/).
+"""ONNX -> TensorFlow by onnx-tf, in a converter environment. Outputs: those of the converted model in memory
+(memory.npz) and the artifact a user would ship (saved/).
 
-Inputs: model.onnx, inputs.npz. The model is taken as it is: what onnx-tf says to it is the result.
+Inputs: model.onnx, inputs.npz. The model is used unmodified: how onnx-tf reacts is the result.
 saved/ holds graph.pb (a frozen graph, onnx-tf up to 1.6) or model/ (a SavedModel, from 1.7), and names.json:
     {"kind": "frozen-graph" | "saved-model", "inputs": [{"onnx", "tensor"}], "outputs": [{"onnx", "tensor"}]}
-where "tensor" is a name in the frozen graph, and null for a SavedModel, whose signature has its own names.
+where "tensor" is a name in the frozen graph; null for a SavedModel, whose signature has different names.
 """
+
 import importlib
 import json
 import os
@@ -21,9 +22,9 @@ SAVED = "saved"
 
 
 def framework():
-    # onnx-tf keeps the channels-first layout where it sees a GPU, and the result then runs on no CPU.
+    # If onnx-tf sees a GPU it keeps the channels-first layout, which no CPU can run.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    import tensorflow
+    import tensorflow  # isort: skip
     import onnx
     import onnx.checker
     import onnx_tf.backend  # noqa: F401
@@ -48,8 +49,8 @@ def convert(job, packages, model):
 
 
 def _fresh_backend():
-    """onnx-tf, imported anew for every job: it keeps state in its classes (1.7 and later one recurrent cell for all
-    models of a process), so that the second model of a worker would fail where it succeeds alone. Takes 20 ms."""
+    """Import onnx-tf anew for every job (20 ms): its classes keep state (from 1.7 on, one recurrent cell for all models
+    of a process), so a worker's second model could fail although it succeeds alone."""
     for name in [name for name in sys.modules if name.split(".")[0] == "onnx_tf"]:
         del sys.modules[name]
     return importlib.import_module("onnx_tf.backend")
@@ -99,18 +100,18 @@ def save(job, packages, converted):
         for name in files:
             size += os.path.getsize(os.path.join(place, name))
             job.made(os.path.relpath(os.path.join(place, name), job.outbox))
-    job.facts.update(saved=names["kind"], artifacts=[names["kind"]], saved_mb=round(size / 2.0 ** 20, 3))
+    job.facts.update(saved=names["kind"], artifacts=[names["kind"]], saved_mb=round(size / 2.0**20, 3))
 
 
 def _tensors_of(names, representation, path, tensorflow):
-    """{ONNX name: name of the tensor in the frozen graph}. onnx-tf 1.5 and 1.6 rename the nodes of the outputs while
-    they write the file, so what counts is which names are in it."""
-    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 begins with 1.13
+    """Return {ONNX name: tensor name in the frozen graph}. onnx-tf 1.5 and 1.6 rename output nodes while writing the
+    file, so names are checked against the file."""
+    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 exists from 1.13 on
     proto = v1.GraphDef()
     with open(path, "rb") as file:
         proto.ParseFromString(file.read())
     nodes = {node.name for node in proto.node}
-    # onnx-tf before 1.2 keeps the names one level down.
+    # onnx-tf before 1.2 nests the names one level deeper.
     holder = getattr(representation, "predict_net", representation)
     tensors = {}
     for name in names:

@@ -1,5 +1,6 @@
-"""Which operators onnx-tf gets right, in a converter environment: the backend test cases that its own onnx package
-ships. What is done with them, and what is left, says converter/backend/measuring.py."""
+"""Measure onnx-tf's operator coverage, in a converter environment, with the backend test cases of its onnx package. See
+converter/backend/measuring.py."""
+
 import sys
 from types import SimpleNamespace
 
@@ -14,13 +15,11 @@ def framework():
     import onnx.numpy_helper
     import onnx_tf.backend
 
-    return SimpleNamespace(
-        tensorflow=packages.tensorflow, onnx=onnx, backend=onnx_tf.backend, started=_threads_started
-    )
+    return SimpleNamespace(tensorflow=packages.tensorflow, onnx=onnx, backend=onnx_tf.backend, started=_threads_started)
 
 
 def _threads_started():
-    """Whether TensorFlow 2 has set up what it runs operations with; False where it has no such thing."""
+    """Return whether TensorFlow 2 has initialised its eager context; False if there is none."""
     context = sys.modules.get("tensorflow.python.eager.context")
     return bool(context and getattr(context.context(), "_initialized", False))
 

@@ -1,8 +1,9 @@
-"""The saved artifact, loaded and run by a process that never held the converted model: what the user of the file sees.
+"""Load and run the saved artifact in a process that never held the converted model, as a user of the file would.
 
-Inputs: saved/ (as convert.py describes it), inputs.npz. Output: reloaded.npz. Fact:
-"inference_seconds", the fastest call with a case; not the first one, in which TensorFlow warms up.
+Inputs: saved/ (see convert.py), inputs.npz. Output: reloaded.npz. Fact: "inference_seconds", the fastest call, without
+the first, in which TensorFlow warms up.
 """
+
 import json
 import os
 from types import SimpleNamespace
@@ -33,7 +34,7 @@ def reload(job, packages, _):
 
 
 def _frozen_graph(folder, names, cases, tensorflow, watch):
-    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 begins with 1.13
+    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 exists from 1.13 on
     proto = v1.GraphDef()
     with open(os.path.join(folder, "graph.pb"), "rb") as file:
         proto.ParseFromString(file.read())
@@ -52,7 +53,7 @@ def _frozen_graph(folder, names, cases, tensorflow, watch):
 
 
 def _saved_model(folder, names, cases, tensorflow, watch):
-    # Held until the end: a signature does not keep its module's variables alive.
+    # Keep the module: a signature does not keep its variables alive.
     module = tensorflow.saved_model.load(os.path.join(folder, "model"))
     signature = module.signatures["serving_default"]
     inputs = [item["onnx"] for item in names["inputs"]]

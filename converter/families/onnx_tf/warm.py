@@ -1,10 +1,11 @@
-"""Work that every child would do again, done once in their parent. From onnx-tf 1.7 on a conversion has TensorFlow
-rewrite onnx-tf's own functions (AutoGraph), which takes seconds where the rest takes a tenth of one; TensorFlow keeps
-the rewritten functions, and a forked child inherits them.
+"""Do work once in the parent that every forked child would repeat. From onnx-tf 1.7 on, a conversion makes TensorFlow
+rewrite onnx-tf's own functions (AutoGraph), which takes seconds while the rest takes a tenth of one. TensorFlow caches
+the rewritten functions, and forked children inherit the cache.
 
-Calling the rewritten functions in a graph of their own is enough for that, and leaves nothing else behind: operators
-whose handlers keep something of the last model are left out. It must not start TensorFlow's threads: no child inherits
-those, and it would wait for them for ever."""
+Calling the rewritten functions in a separate graph fills the cache without other effects; operators whose handlers keep
+state of the last model are left out. This must not start TensorFlow's threads: a child does not inherit them and would
+wait for them forever."""
+
 import os
 
 import numpy
@@ -13,25 +14,26 @@ from converter import graph
 from converter.backend.alone import each_alone
 from converter.backend.cases import data_sets
 
-# onnx-tf keeps one recurrent cell for all models of a process; the other three hold whole graphs of operators.
+# onnx-tf keeps one recurrent cell for all models of a process; the other three contain whole graphs.
 _LEFT_OUT = {"LSTM", "GRU", "RNN", "If", "Loop", "Scan"}
 _WORTH = 3
 
 
 class ThreadsStarted(Exception):
-    """After this every case would seem to hang."""
+    """TensorFlow's threads were started: every later case would hang."""
 
 
 class Warmth:
-    """cases -- all that will be tried. An operator is worth the trouble where `_WORTH` of them have it.
-    seconds, megabytes -- the limits of one."""
+    """Trace operators ahead that at least `_WORTH` cases use.
+
+    cases -- all that will be run; seconds, megabytes -- the limits of one case."""
 
     def __init__(self, cases, packages, seconds, megabytes):
         self._packages = packages
         self._seconds = seconds
         self._megabytes = megabytes
         self._operators = {case: self._read(case) for case in cases}
-        count = {}
+        count: dict = {}
         for operators in self._operators.values():
             for operator in operators:
                 count[operator] = count.get(operator, 0) + 1
@@ -39,16 +41,16 @@ class Warmth:
         try:
             import onnx_tf.backend_tf_module  # noqa: F401
         except ImportError:
-            self._cold = set()  # before 1.7 there is nothing to rewrite
+            self._cold = set()  # nothing is rewritten before 1.7
 
     def add(self, case):
-        """Traces a case that a child has come through, where it has something new."""
+        """Trace a case that succeeded in a child, if it has new operators."""
         operators = self._operators[case]
         if operators & self._cold and not operators & _LEFT_OUT:
             self._cold -= operators
-            # Rehearsed in a child: of some operators the tracing starts the threads, in TensorFlow 2.15 of Gather.
+            # Try it in a child first: tracing some operators starts the threads (in TensorFlow 2.15, Gather).
             rehearsal = (case, lambda: self._rehearse(case), os.devnull)
-            (_, end), = each_alone([rehearsal], self._seconds, self._megabytes)
+            ((_, end),) = each_alone([rehearsal], self._seconds, self._megabytes)
             if end.code == 0:
                 self._trace(case)
             else:
@@ -75,7 +77,7 @@ class Warmth:
             with tensorflow.Graph().as_default():
                 representation = self._packages.backend.prepare(model, device="CPU")
                 fed = {name: tensorflow.constant(value) for name, value in zip(representation.inputs, inputs)}
-                # Not get_concrete_function(): in TensorFlow 2.15, unlike 2.8, that registers what it made, which starts
+                # Not get_concrete_function(): in TensorFlow 2.15, unlike 2.8, it registers the function, which starts
                 # the threads.
                 call = vars(type(representation.tf_module))["__call__"].python_function
                 tensorflow.autograph.to_graph(call)(representation.tf_module, **fed)

@@ -1,21 +1,53 @@
-"""Between a good and a bad end: which environment to look at next, until a good and a bad one are neighbours."""
+"""Divide the time between a good and a bad end until a good and a bad environment are neighbours."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matrix.answers.blame.asked import Ledger, LimitReached, Steps
-from matrix.answers.blame.questions import Ranges, Resolved
+from matrix.answers.blame.probes import LimitReached, ProbeLog, Steps
 from matrix.answers.blame.ranges import fulfilled
+from matrix.answers.blame.types import Ranges, Recipe, Resolved
 
 HINTED = 2
-"""What following the hints of one failure may cost beyond plain bisection."""
+"""Tests that following the hints of one failure may cost beyond plain bisection."""
+
+
+def timeline(log: ProbeLog, first: dt.date, last: dt.date, ranges: Ranges = ()) -> Steps[tuple[Resolved, ...]]:
+    """Find the distinct environments from `first` to `last` under `ranges`, oldest first, each resolved as of the first
+    day on which it is chosen. Consecutive ones without a solution count as one.
+
+    An interval whose ends are equal is taken as constant. As long as releases are only added, this is exact: what could
+    be chosen in between includes the environment of the first end and is included in the choice at the last end, where
+    that same environment was the best. If a release was withdrawn, or its metadata is unavailable, an episode may be
+    missed but never invented.
+
+    At most n * ceil(log2(days)) resolutions for n distinct environments, one probe for each level of the division.
+    """
+    ends = yield from log.resolve((Recipe(first, ranges), Recipe(last, ranges)))
+    found = dict(zip((first, last), ends, strict=True))
+    open_ = [(first, last)]
+    while open_ := [(low, high) for low, high in open_ if (high - low).days > 1 and not same(found[low], found[high])]:
+        middles = [low + (high - low) // 2 for low, high in open_]
+        answers = yield from log.resolve([Recipe(day, ranges) for day in middles])
+        found.update(zip(middles, answers, strict=True))
+        open_ = [part for (low, high), day in zip(open_, middles, strict=True) for part in ((low, day), (day, high))]
+    members: list[Resolved] = []
+    for _, environment in sorted(found.items(), key=lambda item: item[0]):
+        if not members or not same(members[-1], environment):
+            members.append(environment)
+    return tuple(members)
+
+
+def same(one: Resolved, other: Resolved) -> bool:
+    """Return whether two resolutions are the same environment, or both have no solution."""
+    return one.digest == other.digest if one.solved and other.solved else one.solved == other.solved
 
 
 @dataclass(frozen=True)
 class Bracket:
-    """A good index and a bad one beyond it, with nothing between them but what could not be tested."""
+    """A good index and a bad one after it; everything in between could not be tested."""
 
     good: int
     bad: int
@@ -26,19 +58,20 @@ class Bracket:
 
 
 def bracket(known: Mapping[int, bool | None]) -> Bracket:
-    """The bad one that is nearest to the good end, and the last good one before it."""
+    """Return the bad index nearest to the good end, with the last good one before it."""
     bad = min(index for index, good in known.items() if good is False)
     return Bracket(max(index for index, good in known.items() if good and index < bad), bad)
 
 
 def next_probe(known: Mapping[int, bool | None], hints: Sequence[int] = (), granted: int = 0) -> int | Bracket:
-    """The index to test next, or the transition. `known` says of indices whether they are good, None where that cannot
-    be found out; 0, the good end, is good and the last one bad.
+    """Return the index to test next, or the transition if nothing is left to test.
 
-    The one nearest to the middle that is untried: ceil(log2(n - 1)) tests for n environments as long as each can be
-    tested. `hints` are indices at which a break is suspected: such a one is tried, and if it is bad the one before it,
-    which makes two tests of it all where the suspicion is right; as long as it can be wrong and still be done within
-    `granted` tests."""
+    `known` maps indices to whether they are good, None if that could not be determined; 0, the good end, is good and
+    the last one bad. The untried index nearest to the middle is chosen, which makes ceil(log2(n - 1)) tests for n
+    environments if each can be tested. `hints` are indices at which a break is suspected. A hint is tried first, and if
+    bad the index before it, so that a right one costs two tests; but only while a wrong one still leaves the search
+    within `granted` tests.
+    """
     found = bracket(known)
     untried = [index for index in range(found.good + 1, found.bad) if index not in known]
     if not untried:
@@ -51,31 +84,32 @@ def next_probe(known: Mapping[int, bool | None], hints: Sequence[int] = (), gran
     return min(untried, key=lambda index: (abs(index - middle), index))
 
 
-def standing(ledger: Ledger, line: Sequence[Resolved]) -> dict[int, bool | None]:
-    """What is known of the members of a line, by index."""
-    return {index: seen.good for index, item in enumerate(line) if (seen := ledger.known(item)) is not None}
+def outcomes(log: ProbeLog, line: Sequence[Resolved]) -> dict[int, bool | None]:
+    """Return whether members of a line are good, by index, as far as known."""
+    return {index: seen.good for index, item in enumerate(line) if (seen := log.known(item)) is not None}
 
 
 def depth(width: int) -> int:
-    """How many halvings make a width 1: ceil(log2(width))."""
+    """Return how many halvings reduce a width to 1: ceil(log2(width))."""
     return (width - 1).bit_length()
 
 
-def narrow(ledger: Ledger, line: Sequence[Resolved], hints: Sequence[Ranges] = ()) -> Steps[Bracket]:
-    """The transition next to `line[0]`, which is known to be good, as `line[-1]` is to be bad. Whatever is known of
-    members already costs nothing. Ranges that the remedies of a failure name, and `hints`, say where to look first.
+def narrow(log: ProbeLog, line: Sequence[Resolved], hints: Sequence[Ranges] = ()) -> Steps[Bracket]:
+    """Find the transition nearest to `line[0]`, which is known to be good, as `line[-1]` is known to be bad. Known
+    outcomes cost nothing. `hints`, and ranges named by the remedies of a failure, say where to look first.
 
-    At most ceil(log2(w)) + 2 * f tests as long as each environment can be tested; w, at most n - 1, is how far apart
-    the nearest known good and bad ones are at the start, f counts the different failures met that hint at ranges, and
-    `hints` as one more. Where the limit is reached what lies between is left as skipped."""
+    At most ceil(log2(w)) + 2 * f tests if each environment can be tested: w, at most n - 1, is the distance between the
+    nearest known good and bad ones at the start, f the number of different failures with hints, plus one for `hints`.
+    At the limit, whatever lies between is reported as skipped.
+    """
     granted = None
     hinting: set[object] = set()
     while True:
-        known = standing(ledger, line)
+        known = outcomes(log, line)
         found = bracket(known)
         if granted is None:
             granted = depth(found.bad - found.good) + (HINTED if hints else 0)
-        failed = ledger.known(line[found.bad])
+        failed = log.known(line[found.bad])
         wanted = [*hints, *(failed.hints if failed is not None else ())]
         if failed is not None and failed.hints and failed.failure not in hinting:
             hinting.add(failed.failure)
@@ -85,14 +119,14 @@ def narrow(ledger: Ledger, line: Sequence[Resolved], hints: Sequence[Ranges] = (
         if isinstance(probe, Bracket):
             return probe
         try:
-            yield from ledger.outcome(line[probe])
+            yield from log.outcome(line[probe])
         except LimitReached:
             return found
         granted -= 1
 
 
 def _first(line: Sequence[Resolved], pair: Bracket, ranges: Ranges) -> int | None:
-    """Where the ranges are left; nowhere if the good one is outside of them and good all the same."""
+    """Return the first index that violates the ranges; None if the good one violates them too."""
     if not fulfilled(line[pair.good].packages, ranges):
         return None
     return next((i for i in range(pair.good + 1, pair.bad + 1) if not fulfilled(line[i].packages, ranges)), None)

@@ -1,19 +1,19 @@
-"""Which of the packages that changed carry the fault: delta debugging (Zeller and Hildebrandt, 2002)."""
+"""Isolate the packages that carry a fault among those that changed: delta debugging (Zeller, Hildebrandt 2002)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 
-from matrix.answers.blame.asked import Ledger, LimitReached, Steps
-from matrix.answers.blame.questions import Changed, Measured, Recipe, Resolved
+from matrix.answers.blame.probes import LimitReached, ProbeLog, Steps
 from matrix.answers.blame.ranges import distance, exactly
+from matrix.answers.blame.types import Changed, Measured, Recipe, Resolved
 
 _Part = tuple[Changed, ...]
 
 
 def changes(before: Resolved, after: Resolved) -> tuple[Changed, ...]:
-    """The packages in which two environments differ, by name; nothing where one of them has no solution."""
+    """Return the packages whose versions differ, by name; empty if one of the environments has no solution."""
     if not before.solved or not after.solved:
         return ()
     one, other = before.packages, after.packages
@@ -24,16 +24,15 @@ def changes(before: Resolved, after: Resolved) -> tuple[Changed, ...]:
     )
 
 
-def minimise(ledger: Ledger, before: Resolved, after: Resolved) -> Steps[tuple[Changed, ...] | None]:
-    """A minimal set of the changes with which `before`, which is good, fails as `after` does: without any single one of
-    them it does not. A set without a solution, and one that fails in another way, is taken as one that does not.
+def minimise(log: ProbeLog, before: Resolved, after: Resolved) -> Steps[tuple[Changed, ...] | None]:
+    """Find a minimal set of the changes with which `before`, which is good, fails as `after` does: without any one of
+    them it does not. A set without a solution, or with another failure, counts as one that does not fail.
 
-    Packages that are newly there or gone are not taken apart: they follow from the versions of those that need them,
-    and are never in the set. At most k * k + 3 * k tests for k changes of version, and none for one.
-
-    None where that cannot be decided: an end has no solution, nothing changed its version, a set cannot be tested, or
-    the limit is reached."""
-    minimiser = _Minimiser(ledger, before, after)
+    Packages that were added or removed follow from the versions of those that need them and are never in the set. At
+    most k * k + 3 * k tests for k changes of version, and none for one. None if the set cannot be determined: an end
+    has no solution, no version changed, a set cannot be tested, or the limit is reached.
+    """
+    minimiser = _Minimiser(log, before, after)
     try:
         return (yield from minimiser.minimise())
     except LimitReached:
@@ -41,20 +40,20 @@ def minimise(ledger: Ledger, before: Resolved, after: Resolved) -> Steps[tuple[C
 
 
 class _Minimiser:
-    def __init__(self, ledger: Ledger, before: Resolved, after: Resolved) -> None:
-        self.ledger = ledger
+    def __init__(self, log: ProbeLog, before: Resolved, after: Resolved) -> None:
+        self.log = log
         self.before, self.after = before, after
         self.as_of = max(before.recipe.as_of, after.recipe.as_of)
-        known = ledger.known(after)
+        known = log.known(after)
         if known is None:
-            raise ValueError("what is to be explained was not seen to fail")
+            raise ValueError("the cell was not run in the environment whose failure is to be explained")
         self.failed = known
 
     def minimise(self) -> Steps[_Part | None]:
         parts = tuple(one for one in changes(self.before, self.after) if one.before and one.after)
         if not parts:
             return None
-        # Halves are tried first half first: what is likelier is put there.
+        # The first half is tried first, so the likelier changes go there.
         parts = tuple(sorted(parts, key=lambda one: (not self._named(one), distance(one), one.package)))
         named = tuple(one for one in parts if self._named(one))
         if 0 < len(named) < len(parts) and (yield from self._first_bad([named])) is not None:
@@ -89,7 +88,7 @@ class _Minimiser:
         return parts
 
     def _first_bad(self, sets: Sequence[_Part]) -> Steps[_Part | None]:
-        yield from self.ledger.resolve([self._recipe(part) for part in sets])
+        yield from self.log.resolve([self._recipe(part) for part in sets])
         for part in sets:
             outcome = yield from self._outcome(part)
             if outcome is not None and outcome.good is False and outcome.failure == self.failed.failure:
@@ -97,21 +96,21 @@ class _Minimiser:
         return None
 
     def _outcome(self, part: _Part) -> Steps[Measured | None]:
-        """None where no environment differs from `before` in just this."""
+        """Return None if no environment differs from `before` in exactly these packages."""
         if not part:
-            return self.ledger.known(self.before)
-        (environment,) = yield from self.ledger.resolve((self._recipe(part),))
+            return self.log.known(self.before)
+        (environment,) = yield from self.log.resolve((self._recipe(part),))
         wanted = self._versions(part)
         strange = any(wanted.get(package) != version for package, version in environment.packages.items())
         if not environment.solved or strange or any(one.package not in environment.packages for one in part):
             return None
-        return (yield from self.ledger.outcome(environment))
+        return (yield from self.log.outcome(environment))
 
     def _recipe(self, part: _Part) -> Recipe:
         return Recipe(self.as_of, exactly(self._versions(part)))
 
     def _versions(self, part: _Part) -> dict[str, str]:
-        """Of every package of either side one version; what only one side has keeps that side's."""
+        """Return one version for every package of either side."""
         return {
             **self.after.packages,
             **self.before.packages,

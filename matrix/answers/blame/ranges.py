@@ -1,4 +1,4 @@
-"""Ranges of versions: what keeps to them, how two are joined, and the cap that holds a package back."""
+"""Ranges of versions: test them, join them, and cap a package below a version."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from functools import lru_cache
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
-from matrix.answers.blame.questions import Changed, Ranges
+from matrix.answers.blame.types import Changed, Ranges
 
 _BELOW, _ABOVE = ("<", "<="), (">", ">=")
 
 
 def fulfilled(packages: Mapping[str, str], ranges: Ranges) -> bool:
-    """Whether every package that is there is within its range."""
+    """Return whether every listed package that is present is within its range."""
     return all(package not in packages or _within(packages[package], spec) for package, spec in ranges)
 
 
 def merged(first: Ranges, second: Ranges) -> Ranges:
-    """What fulfils both, of bounds on the same side only the tighter one."""
+    """Join two sets of ranges; of bounds on the same side only the tighter one is kept."""
     joined = dict(first)
     for package, spec in second:
         joined[package] = _tightest(SpecifierSet(joined.get(package, "")) & SpecifierSet(spec))
@@ -27,14 +27,15 @@ def merged(first: Ranges, second: Ranges) -> Ranges:
 
 
 def exactly(versions: Mapping[str, str]) -> Ranges:
-    """These versions and no others."""
+    """Return ranges that allow exactly these versions."""
     return tuple((package, f"=={version}") for package, version in sorted(versions.items()))
 
 
 def cap(changed: Changed) -> Ranges:
-    """The widest range that keeps `changed.before` and shuts out `changed.after` and what lies beyond it: 3.20.1 that
-    became 4.21.1 gives `<4`, 1.10.0 that became 1.6.0 `>=1.10`. None of a package that is newly there or gone, for
-    that follows from the packages which need it."""
+    """Return the widest range that allows `changed.before` but neither `changed.after` nor anything beyond it: `<4` for
+    3.20.1 that became 4.21.1, `>=1.10` for 1.10.0 that became 1.6.0. Empty for a package that was added or removed,
+    because that follows from the packages that need it.
+    """
     if changed.before is None or changed.after is None or changed.before == changed.after:
         return ()
     before, after = Version(changed.before), Version(changed.after)
@@ -42,7 +43,7 @@ def cap(changed: Changed) -> Ranges:
         specs = [*(f"<{bound}" for bound in _prefixes(after)), f"<={changed.before}"]
     else:
         specs = [*(f">={bound}" for bound in _prefixes(before)), f">={changed.before}"]
-    # No bound divides what differs in its local part only, and an ordered comparison may not name one.
+    # No bound separates versions that differ in their local part only, and ordered comparisons may not name one.
     specs = [spec for spec in specs if "+" not in spec] + [f"!={changed.after}"]
     return next(
         (
@@ -55,8 +56,9 @@ def cap(changed: Changed) -> Ranges:
 
 
 def distance(changed: Changed) -> int:
-    """The place of the first number in which the versions differ: 0 is a new major one. What is newly there or gone
-    comes first too."""
+    """Return the position of the first number in which the versions differ: 0 for a new major version, and for a
+    package that was added or removed.
+    """
     if changed.before is None or changed.after is None:
         return 0
     before, after = Version(changed.before), Version(changed.after)
@@ -81,7 +83,7 @@ def _tightest(specifiers: SpecifierSet) -> str:
 
 
 def _implies(tight: Specifier, loose: Specifier) -> bool:
-    """Whether whatever is within `tight` is within `loose` too, of two bounds on the same side."""
+    """Return whether `tight` is the tighter of two bounds on the same side."""
     for side, sign in ((_BELOW, 1), (_ABOVE, -1)):
         if tight.operator in side and loose.operator in side:
             one, other = Version(tight.version), Version(loose.version)

@@ -1,4 +1,4 @@
-"""A blame with what is asked of it next: whose upload it was, on which days, what came to light on the way. Pure."""
+"""A blame with the facts derived from it: upload dates, days, failures that were masked. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Literal
 
 from packaging.version import InvalidVersion, Version
 
-from matrix.answers.blame.questions import Attempt, Blame, Changed, Measured, Ranges, Resolved, Transition
+from matrix.answers.blame.types import Attempt, Blame, Changed, Measured, Ranges, Resolved, Transition
 from matrix.table.model import Role
 
 Standing = Literal["good", "bad", "unknown"]
 
 
 @dataclass(frozen=True)
-class Story:
-    """What is told of one cell. `role` and `row` say which environment moved in time. `uploaded` are upload dates by
-    (package, version), as far as they are known; `builds` counts the environments that really had to be built,
-    `seconds` is wall time, `cured` the cell that proved the cure, `run` the run in which all of it is stored.
-    `withdrawn` are releases in `blame.then` that were yanked or deleted since; an index does not say when."""
+class BlameReport:
+    """The report about one cell. `role` and `row` name the environment that moved in time. `uploaded` are known upload
+    dates by (package, version); `builds` counts environments that had to be built, `seconds` is wall time, `cured` the
+    cell that proved the cure, `run` the run in which everything is stored. `withdrawn` are releases in `blame.then`
+    that were yanked or deleted since; the index does not tell when.
+    """
 
     cell: str
     role: Role
@@ -34,7 +35,7 @@ class Story:
     withdrawn: frozenset[tuple[str, str]] = frozenset()
 
     def undated(self, transition: Transition) -> tuple[tuple[str, str], ...]:
-        """What of the changes may be a withdrawal, so that they can have come on any later day too."""
+        """Return the changes that may be withdrawals, and so may have happened on any later day."""
         if not on_the_first_day(self.blame, transition):
             return ()
         one, other = transition.before.packages, transition.after.packages
@@ -42,16 +43,18 @@ class Story:
 
 
 def on_the_first_day(blame: Blame, transition: Transition) -> bool:
-    """Whether the first end itself is one side of the transition, and the day after it the other: a lock of then keeps
-    what was withdrawn since, and no other resolution does."""
+    """Return whether the transition is from the first end to the day after it. Only there a withdrawal shows: a lock of
+    then keeps a release that was withdrawn since, other resolutions do not.
+    """
     first, second = sorted((transition.before.recipe, transition.after.recipe), key=lambda recipe: recipe.as_of)
     return first == blame.then.recipe and second.as_of - first.as_of == dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Accused:
-    """A package that made a difference: the version that did it (None: that it is not there), the version on the other
-    side, and when the former was uploaded, if that is known."""
+class Suspect:
+    """A package that made a difference: the version responsible (None: its absence), the version on the other side, and
+    the upload date of the former, if known.
+    """
 
     package: str
     version: str | None
@@ -65,47 +68,50 @@ class Accused:
 
 @dataclass(frozen=True)
 class Uncovered:
-    """A failure that was seen only once `under` had mended the ones before it. `transition` is where it came from, if
-    that was looked for; else `against` are the packages of `under`'s environment that were held back next."""
+    """A failure that was masked until `under` fixed the ones before it. `transition` is where it came from, if that was
+    searched for; else `against` are the packages in its environment that were capped next.
+    """
 
     under: Ranges
     measured: Measured
     transition: Transition | None
-    against: tuple[Accused, ...] = ()
+    against: tuple[Suspect, ...] = ()
 
 
-def accused(story: Story, transition: Transition) -> tuple[Accused, ...]:
-    """The culprits, or, where those could not be decided, all that changed. Of a cell that was mended these are the
-    packages that mended it, for the search ran from the good end there too."""
+def suspects(report: BlameReport, transition: Transition) -> tuple[Suspect, ...]:
+    """Return the culprits, or all changes if the culprits are unknown. For a mended cell these are the packages that
+    mended it, since that search starts from the good end too.
+    """
     changes = transition.changes if transition.culprits is None else transition.culprits
-    return tuple(_accused(story, change) for change in changes)
+    return tuple(_accused(report, change) for change in changes)
 
 
-def _accused(story: Story, change: Changed) -> Accused:
+def _accused(report: BlameReport, change: Changed) -> Suspect:
     version, other = change.after, change.before
-    if story.blame.kind == "mended":
+    if report.blame.kind == "mended":
         version, other = other, version
-    return Accused(change.package, version, other, _uploaded(story, change.package, version))
+    return Suspect(change.package, version, other, _uploaded(report, change.package, version))
 
 
-def _uploaded(story: Story, package: str, version: str | None) -> dt.date | None:
-    return None if version is None else story.uploaded.get((package, version))
+def _uploaded(report: BlameReport, package: str, version: str | None) -> dt.date | None:
+    return None if version is None else report.uploaded.get((package, version))
 
 
 def days(transition: Transition) -> tuple[dt.date, dt.date]:
-    """The last day of which it is known that the cell was good, and the first of which it is known that it was bad; the
-    first good and the last bad one where time ran backwards."""
+    """Return the last day known to be good and the first known to be bad; if time ran backwards, the first good and the
+    last bad one.
+    """
     good, bad = transition.before.recipe.as_of, transition.after.recipe.as_of
     if transition.skipped:
         return good, bad
-    # A resolution is dated by the first day on which it is what the resolver answers, and the two are neighbours.
+    # A resolution has the date of the first day on which the resolver chooses it, and the two are consecutive.
     if good < bad:
         return bad - dt.timedelta(days=1), bad
     return good, good - dt.timedelta(days=1)
 
 
 def standing(blame: Blame, environment: Resolved) -> Standing | None:
-    """None for an environment in which the cell was not run. What has no solution is bad without a run."""
+    """Return None for an environment in which the cell was not run. One without a solution is bad without a run."""
     if not environment.solved:
         return "bad"
     measured = blame.outcomes.get(environment.digest)
@@ -116,30 +122,31 @@ def standing(blame: Blame, environment: Resolved) -> Standing | None:
     return "good" if measured.good else "bad"
 
 
-def uncovered(story: Story) -> tuple[Uncovered, ...]:
-    """The failures that came to light while mending, in that order."""
-    blame = story.blame
+def uncovered(report: BlameReport) -> tuple[Uncovered, ...]:
+    """Return the failures that were masked, in the order in which they were found."""
+    blame = report.blame
     found = dict(_steps(blame))
     traced = {transition.under: transition for transition in blame.transitions[1:]}
     order = [*found, *(under for under in traced if under not in found)]
-    # What each was answered with: the ranges under which the next one was seen, or the cure.
+    # The response to each: the ranges under which the next one was seen, or the cure.
     held = [*order[1:], blame.cure.ranges if blame.cure else ()]
-    told = []
+    failures = []
     for under, then in zip(order, held, strict=False):
         transition = traced.get(under)
         attempt = found.get(under)
         if attempt is None or attempt.measured is None:
             assert transition is not None
-            told.append(Uncovered(under, transition.measured, transition))
+            failures.append(Uncovered(under, transition.measured, transition))
         else:
-            against = () if transition else tuple(_held_back(story, attempt, then))
-            told.append(Uncovered(under, attempt.measured, transition, against))
-    return tuple(told)
+            against = () if transition else tuple(_held_back(report, attempt, then))
+            failures.append(Uncovered(under, attempt.measured, transition, against))
+    return tuple(failures)
 
 
 def _steps(blame: Blame) -> Iterator[tuple[Ranges, Attempt]]:
-    """Attempts that came to another failure than the one before. They end with the first that is good: what is tried
-    after it only makes the cure smaller."""
+    """Yield attempts with another failure than the one before, up to the first good one: later attempts only make the
+    cure smaller.
+    """
     start = blame.outcomes.get(blame.now.digest)
     failure = start.failure if start else None
     for attempt in blame.attempts:
@@ -152,15 +159,15 @@ def _steps(blame: Blame) -> Iterator[tuple[Ranges, Attempt]]:
             yield attempt.ranges, attempt
 
 
-def _held_back(story: Story, attempt: Attempt, then: Ranges) -> Iterator[Accused]:
+def _held_back(report: BlameReport, attempt: Attempt, then: Ranges) -> Iterator[Suspect]:
     for package, specifier in then:
         version = attempt.environment.packages.get(package)
         if version is not None and (package, specifier) not in attempt.ranges:
-            yield Accused(package, version, None, _uploaded(story, package, version))
+            yield Suspect(package, version, None, _uploaded(report, package, version))
 
 
 def narrowest(blame: Blame) -> tuple[Resolved, Resolved]:
-    """The last good and the first bad environment that are known of a cell whose transition was not found."""
+    """Return the last known good and the first known bad environment of a cell whose transition was not found."""
     good, bad = blame.then, blame.now
     for environment in blame.timeline:
         match standing(blame, environment):
@@ -172,23 +179,23 @@ def narrowest(blame: Blame) -> tuple[Resolved, Resolved]:
 
 
 def ranges_text(ranges: Ranges) -> str:
-    """`numpy<2 protobuf<4`."""
+    """Format ranges like `numpy<2 protobuf<4`."""
     return " ".join(f"{package}{specifier}" for package, specifier in ranges)
 
 
-def why(story: Story) -> str:
-    """One sentence for a rule of the table: who broke it, when and how."""
-    transitions = story.blame.transitions
+def why(report: BlameReport) -> str:
+    """Return one sentence for a rule of the table: which release broke the cell, when and how."""
+    transitions = report.blame.transitions
     if not transitions:
-        return f"found by blame; it holds {story.row} at what it worked with"
+        return f"found by blame; keeps {report.row} at versions that worked"
     first = transitions[0]
     reason = first.measured.finding.reason or first.measured.finding.verdict
     if first.culprits is None:
         good, bad = days(first)
         who = f"one or more of {len(first.changes)} packages that" if first.changes else "what"
         return f"{who} changed between {good} and {bad} broke it ({reason})"
-    names = " and ".join(f"{a.package} {a.version or 'missing'}" for a in accused(story, first)[:3])
-    known = sorted(a.uploaded for a in accused(story, first) if a.uploaded)
+    names = " and ".join(f"{a.package} {a.version or 'missing'}" for a in suspects(report, first)[:3])
+    known = sorted(a.uploaded for a in suspects(report, first) if a.uploaded)
     when = f"uploaded {known[-1]}" if known else f"since {days(first)[1]}"
     return f"{names}, {when}, broke it ({reason})"
 

@@ -1,4 +1,4 @@
-"""Who broke it: the whole search, from two dates to the day, the packages and a cure. Questions out, answers in."""
+"""The whole search: from two dates to the day, the packages and a cure. Yields probes, is sent their results."""
 
 from __future__ import annotations
 
@@ -6,61 +6,62 @@ import datetime as dt
 from contextlib import suppress
 from dataclasses import dataclass
 
-from matrix.answers.blame.asked import Ledger, LimitReached, Steps
-from matrix.answers.blame.cure import Mending
-from matrix.answers.blame.questions import Blame, Kind, Recipe, Resolved, Transition
-from matrix.answers.blame.timeline import timeline
+from matrix.answers.blame.bisection import timeline
+from matrix.answers.blame.cure import CureSearch
+from matrix.answers.blame.probes import LimitReached, ProbeLog, Steps
 from matrix.answers.blame.transitions import locate, turns
+from matrix.answers.blame.types import Blame, Kind, Recipe, Resolved, Transition
 
 
-def investigate(then: dt.date, now: dt.date, limit: int) -> Steps[Blame]:
-    """What is to blame for a cell that comes out otherwise as of `now` than as of `then`, not later. It is run in at
-    most `limit` environments, the two dates' own included; where that is too few, the answer is what was found by then
-    and says `stopped`. What is asked depends on nothing but the answers.
+def find_blame(then: dt.date, now: dt.date, limit: int) -> Steps[Blame]:
+    """Find why the outcome of a cell as of `now` differs from that as of `then`. The search is deterministic for given
+    probe results. Raises ValueError if `then` is after `now`.
 
-    With n distinct environments between the dates, k versions that changed at the transition, f different failures met
-    whose remedies name ranges, and environments that can all be tested: 2 tests for the ends, ceil(log2(n - 1)) + 2 * f
-    for the transition, k * k + 3 * k for its culprits (none if k is 1). An earlier break of the same kind costs one
-    test to suspect and as much again, and 2, to find. Each further transition while mending costs the same as the first
-    at most; what a cure costs beyond is bounded by `limit` only."""
+    The cell is run in at most `limit` environments, those of the two dates included; if that is too few, the result is
+    what was found by then and `stopped` is set. With n distinct environments between the dates, k versions that changed
+    at the transition, f different failures with hints, and environments that can all be tested, the cost is: 2 tests
+    for the ends, ceil(log2(n - 1)) + 2 * f for the transition, k * k + 3 * k for its culprits (none if k is 1).
+    Checking for an earlier break of the same kind costs one test, and finding it as much again plus 2. Each further
+    transition costs at most as much as the first; the rest of the search for a cure is bounded by `limit` only.
+    """
     if then > now:
         raise ValueError(f"{then} is after {now}")
-    inquiry = _Inquiry(Ledger(limit), then, now)
+    inquiry = _Search(ProbeLog(limit), then, now)
     with suppress(LimitReached):
         yield from inquiry.run()
     return inquiry.blame()
 
 
 @dataclass
-class _Inquiry:
-    ledger: Ledger
+class _Search:
+    log: ProbeLog
     then: dt.date
     now: dt.date
     kind: Kind = "indeterminate"
     ends: tuple[Resolved, ...] = ()
     line: tuple[Resolved, ...] = ()
     transition: Transition | None = None
-    mending: Mending | None = None
+    cure_search: CureSearch | None = None
 
     def run(self) -> Steps[None]:
-        self.ends = yield from self.ledger.resolve((Recipe(self.then), Recipe(self.now)))
+        self.ends = yield from self.log.resolve((Recipe(self.then), Recipe(self.now)))
         first, last = self.ends
-        before = (yield from self.ledger.outcome(first)).good
+        before = (yield from self.log.outcome(first)).good
         if before is None:
             return
-        after = (yield from self.ledger.outcome(last)).good
+        after = (yield from self.log.outcome(last)).good
         if after is None:
             return
         if before == after:
             self.kind = "works" if before else "never worked"
             return
         self.kind = "broken" if before else "mended"
-        self.line = yield from timeline(self.ledger, self.then, self.now)
+        self.line = yield from timeline(self.log, self.then, self.now)
         away_from_good = self.line if before else self.line[::-1]
-        self.transition = yield from locate(self.ledger, away_from_good, hunch=True)
-        if self.kind == "broken" and not self.ledger.stopped:
-            self.mending = Mending(self.ledger, self.then, last, [self.transition])
-            yield from self.mending.search()
+        self.transition = yield from locate(self.log, away_from_good, earlier=True)
+        if self.kind == "broken" and not self.log.stopped:
+            self.cure_search = CureSearch(self.log, self.then, last, [self.transition])
+            yield from self.cure_search.search()
 
     def blame(self) -> Blame:
         first, last = self.ends
@@ -69,13 +70,13 @@ class _Inquiry:
             kind=self.kind,
             then=first,
             now=last,
-            outcomes=dict(self.ledger.outcomes),
+            outcomes=dict(self.log.outcomes),
             timeline=self.line,
-            transitions=tuple(self.mending.transitions) if self.mending is not None else found,
-            turns=() if self.transition is None else turns(self.ledger, self.line, self.transition),
-            attempts=tuple(self.mending.attempts) if self.mending is not None else (),
-            cure=None if self.mending is None else self.mending.cure,
-            tests=self.ledger.tests,
-            resolutions=self.ledger.resolutions,
-            stopped=self.ledger.stopped,
+            transitions=tuple(self.cure_search.transitions) if self.cure_search is not None else found,
+            turns=() if self.transition is None else turns(self.log, self.line, self.transition),
+            attempts=tuple(self.cure_search.attempts) if self.cure_search is not None else (),
+            cure=None if self.cure_search is None else self.cure_search.cure,
+            tests=self.log.tests,
+            resolutions=self.log.resolutions,
+            stopped=self.log.stopped,
         )

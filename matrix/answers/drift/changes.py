@@ -1,4 +1,4 @@
-"""In what two locks of one row differ."""
+"""The differences between two locks of one row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from packaging.version import Version
 
-from matrix.answers.blame.questions import Changed
+from matrix.answers.blame.types import Changed
 from matrix.packages.lock import Lock
 
 Outcome = Literal["resolved", "unsatisfiable"]
@@ -18,9 +18,10 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class LockChanges:
-    """Packages in which two solutions differ, each group by name. `refiled` have the same version, but other files
-    to choose from: the index got or lost some. `outcome` is (before, after) where that is not the same, and then
-    nothing else is listed; `first` says that there was no lock before, so that nothing can have changed."""
+    """Differing packages in groups, each sorted by name. `refiled` have the same version but other files to choose
+    from, because the index got or lost some. `outcome` is (before, after) if it differs, and then the groups are empty;
+    `first` means that there was no lock before.
+    """
 
     added: tuple[Changed, ...] = ()
     removed: tuple[Changed, ...] = ()
@@ -32,7 +33,7 @@ class LockChanges:
 
     @property
     def packages(self) -> int:
-        """How many packages came, went or have another version."""
+        """Return how many packages were added, removed or have another version."""
         return len(self.added) + len(self.removed) + len(self.raised) + len(self.lowered)
 
     def __bool__(self) -> bool:
@@ -40,7 +41,7 @@ class LockChanges:
 
 
 def lock_changes(before: Lock | None, after: Lock) -> LockChanges:
-    """What changed from one lock of a row to a later one; the Python is the same in both."""
+    """Compare a lock of a row with a later one; both are for the same Python."""
     if before is None:
         return LockChanges(first=True)
     if before.outcome != after.outcome:
@@ -62,7 +63,7 @@ def lock_changes(before: Lock | None, after: Lock) -> LockChanges:
 
 
 def hashes(lock: Lock, package: str) -> frozenset[str]:
-    """The sha256 of the files that the lock lets in for a package, by its normalised name."""
+    """Return the sha256 of the files that the lock allows for a package, given its normalised name."""
     if package not in lock.packages:
         return frozenset()
     return frozenset(_HASH.findall(lock.requirements[package]))

@@ -1,44 +1,71 @@
-"""The drift report: for each row what changed in its lock, what the index did, and which verdicts changed with it."""
+"""The drift report as text and JSON: what changed in each lock, what the index did, which verdicts changed."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from matrix.answers.blame.questions import Changed
-from matrix.answers.drift import Incident, RowDrift, VerdictChange
-from matrix.answers.drift.sentence import Totals, sentence
+from matrix.answers.blame.types import Changed
+from matrix.answers.drift.incidents import Incident
+from matrix.answers.drift.report import RowDrift, VerdictChange
 from matrix.judging.finding import Finding
 
 SCHEMA = 1
 
-# So much of one group is named on the terminal; the document names all.
+# How many of one group the text names; the document names all.
 _NAMED = 8
 _GIST = 300
 
 _NO_BLAMES: Mapping[str, str] = MappingProxyType({})
 
 
+@dataclass(frozen=True)
+class Totals:
+    """How many locks of how many rows changed or were resolved for the first time, and the changes of cells."""
+
+    rows: int
+    locks: int
+    first: int
+    verdicts: int
+    broken: int
+    mended: int
+    unknown: int
+    incidents: int
+
+
+def sentence(totals: Totals) -> str:
+    """Format totals as one sentence."""
+    parts = [f"{totals.locks} of {_count(totals.rows, 'lock')} changed"]
+    if totals.first:
+        parts.append(f"{totals.first} resolved for the first time")
+    named = totals.broken or totals.mended
+    detail = f" ({totals.broken} broken, {totals.mended} mended)" if named else ""
+    parts.append(f"{_count(totals.verdicts, 'cell')} changed{detail}")
+    if totals.unknown:
+        parts.append(f"{totals.unknown} could not be measured")
+    return "drift: " + ", ".join([*parts, _count(totals.incidents, "new incident")])
+
+
 def text(drifts: Sequence[RowDrift], blames: Mapping[str, str] = _NO_BLAMES) -> str:
-    """For the terminal: the count in one line, then every row of which there is something to tell. `blames` are
-    finished texts by cell."""
+    """Return the report for a terminal: the totals, then every row with changes. `blames` are answers by cell."""
     lines = [conclusion(drifts)]
     for drift in drifts:
         if drift:
             lines += ["", _heading(drift), *(f"  {line}" for line in _row(drift, blames))]
     if lasting := sum(len(drift.lasting) for drift in drifts):
-        stand = "stands" if lasting == 1 else "stand"
-        lines += ["", f"{_count(lasting, 'incident')} told before still {stand} (--format json has all)"]
+        stand = "applies" if lasting == 1 else "apply"
+        lines += ["", f"{_count(lasting, 'incident')} reported before still {stand} (--format json has all)"]
     quiet = sum(not drift for drift in drifts)
     if 0 < quiet < len(drifts):
-        lines += ["", f"nothing to tell of {_count(quiet, 'other row')}"]
+        lines += ["", f"{_count(quiet, 'other row')} without changes"]
     return "\n".join(lines)
 
 
 def conclusion(drifts: Sequence[RowDrift]) -> str:
-    """The answer in one sentence."""
+    """Return the totals in one sentence."""
     changes = [change for drift in drifts for change in drift.verdicts]
     return sentence(
         Totals(
@@ -55,7 +82,7 @@ def conclusion(drifts: Sequence[RowDrift]) -> str:
 
 
 def document(drifts: Sequence[RowDrift], blames: Mapping[str, str] = _NO_BLAMES) -> dict[str, Any]:
-    """As JSON-ready data, quiet rows included. Keys may be added, never renamed."""
+    """Return the report as JSON-ready data, rows without changes included. Keys may be added, never renamed."""
     return {
         "schema": SCHEMA,
         "conclusion": conclusion(drifts),
@@ -104,16 +131,16 @@ def _heading(drift: RowDrift) -> str:
 
 def _row(drift: RowDrift, blames: Mapping[str, str]) -> Iterator[str]:
     if drift.changes.outcome == ("resolved", "unsatisfiable"):
-        yield f"has no solution any more: {_gist(drift.explanation)}"
+        yield f"no longer has a solution: {_gist(drift.explanation)}"
     elif drift.changes.outcome:
-        yield "has a solution now"
+        yield "now has a solution"
     for group, changes in _groups(drift):
         if changes:
             yield f"{group}: {_some([_change(change) for change in changes])}"
     yield from _incidents(drift.incidents)
     for said, cells in _by_change(drift.verdicts).items():
         yield f"{said}{'' if drift.changes else ', with the lock of the last report'}:"
-        # One whose culprit was looked for has more to tell than its name.
+        # Cells that were blamed come first, with the answer.
         shown = [*filter(blames.__contains__, cells), *(cell for cell in cells if cell not in blames)]
         for place, cell in enumerate(shown):
             if place >= _NAMED and cell not in blames:
@@ -127,7 +154,7 @@ def _row(drift: RowDrift, blames: Mapping[str, str]) -> Iterator[str]:
 
 
 def _incidents(incidents: Sequence[Incident]) -> Iterator[str]:
-    """One line each, but for those that can be told together."""
+    """Yield one line for each incident, or for several that can be reported together."""
     alike: dict[tuple[str, str], list[str]] = {}
     for incident in incidents:
         if incident.together:
@@ -151,7 +178,7 @@ def _groups(drift: RowDrift) -> tuple[tuple[str, tuple[Changed, ...]], ...]:
 
 
 def _by_change(verdicts: Sequence[VerdictChange]) -> dict[str, list[str]]:
-    """What cells share, those that broke first."""
+    """Group cells by their change, broken ones first."""
     found: dict[str, list[str]] = {}
     for change in sorted(verdicts, key=lambda change: (not change.broken, not change.mended)):
         title = f" ({change.after.title})" if change.after.title else ""
@@ -177,7 +204,7 @@ def _some(items: list[str]) -> str:
 
 
 def _gist(explanation: str) -> str:
-    return textwrap.shorten(explanation, _GIST, placeholder=" …") or "the resolver says no more"
+    return textwrap.shorten(explanation, _GIST, placeholder=" …") or "the resolver gives no reason"
 
 
 def _count(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""What a run of now is held against: the last one, the cells of then, and what the index says today."""
+"""Compare a run of now with the last one, with the cells of then, and with the index of today."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from matrix.packages.lock import Lock
 from matrix.store import Store
 from matrix.table.ids import EnvironmentName
 
-# How many runs are gone back to for what a cell came out as before it could not be measured, and for what was told.
+# How many earlier runs are searched for a determinate result, and for incidents already reported.
 _BACK = 30
 
-# Of a lock that is committed the rest is known and stays: it was chosen as of its day.
+# Other kinds cannot change for a committed lock, which was resolved as of its day.
 _OF_THEN = frozenset({"yanked", "file-gone"})
 
 
 @dataclass
 class Past:
-    """The history of a store, read for one run."""
+    """The history of a store as of one run."""
 
     project: Project
     store: Store
@@ -36,7 +36,7 @@ class Past:
     run: int
 
     def newest(self, cells: Iterable[str]) -> dict[str, CellResult]:
-        """What these cells came out as before this run, each by the newest run that decided it."""
+        """Return the results of these cells before this run, each from the newest run that decided it."""
         found = {}
         for run, records in self.store.newest_cells(cells, before=self.run).items():
             for result in self.judge.cells(records, self.project.locks, run):
@@ -44,11 +44,12 @@ class Past:
         return found
 
     def decided(self, cells: Iterable[str]) -> dict[str, CellResult]:
-        """What these cells came out as when a report of now last had something to say of them: a run that could not
-        measure them hides no change, nor does one that was ended before its report."""
+        """Return the last determinate results of these cells that a drift report could compare with. Runs that could
+        not measure a cell, or ended before their report, hide no change.
+        """
         found: dict[str, CellResult] = {}
         left = {self.run: set(cells)}
-        # By time: runs of other machines came into this store later than they were.
+        # By time: runs of other machines may have been imported later.
         order = {run.id: place for place, run in enumerate(self.store.runs())}
         for _ in range(_BACK):
             if not left:
@@ -62,8 +63,8 @@ class Past:
                         found[result.record.cell] = result
         return found
 
-    def told(self, names: Collection[str]) -> set[tuple[str, str, str, str]]:
-        """The incidents that the last report about each of these rows has, as (row, kind, package, version)."""
+    def reported(self, names: Collection[str]) -> set[tuple[str, str, str, str]]:
+        """Return the incidents in the last report about each of these rows, as (row, kind, package, version)."""
         found: set[tuple[str, str, str, str]] = set()
         left = set(names)
         since = dropwhile(lambda item: item.id != self.run, self.store.runs())
@@ -79,19 +80,20 @@ class Past:
 
 
 def beside_then(past: Past, results: Sequence[CellResult]) -> tuple[BothSides, ...]:
-    """The run's cells of now, with what the same cells of then came out as with the locks they have now."""
+    """Pair the run's cells of now with the results of the same cells of then under their present locks."""
     known = {result.record.cell_id for result in results}
     wanted = {str(cell.own) for cell in known if cell.moved is not None} - {str(cell) for cell in known}
-    earlier = {name: item for name, item in past.newest(wanted).items() if _is_locked_so(item, past.project)}
+    earlier = {name: item for name, item in past.newest(wanted).items() if _has_present_locks(item, past.project)}
     return both_sides(results, earlier)
 
 
 def drifts(
     past: Past, locks: Sequence[Lock], results: Sequence[CellResult], unresolved: Collection[str] = ()
 ) -> tuple[RowDrift, ...]:
-    """Every environment that was resolved as of now against the last run that has a report, with what happened on the
-    index; of the committed locks of the same rows, and of those that are `unresolved`, what happened to their releases
-    since. Raises Indeterminate where the index does not answer."""
+    """Compare every environment resolved as of now with the last run that has a report, and add incidents on the index.
+    For the committed locks of the same rows, and of those `unresolved`, add incidents since. Raises Indeterminate if
+    the index does not answer.
+    """
     project = past.project
     before = past.store.resolutions.newest((lock.name for lock in locks), before=past.run, told=True)
     after = {result.record.cell: result for result in results}
@@ -101,13 +103,12 @@ def drifts(
     then = [lock for row in rows if (lock := project.lock_of(row)) is not None]
     requests = {request.name: request for request in project.requests(lock.name for lock in (*locks, *then))}
     pages = Releases(project.settings).of_all(_packages((*locks, *then), requests))
-
-    told = past.told({lock.name for lock in (*locks, *then)})
+    reported = past.reported({lock.name for lock in (*locks, *then)})
 
     def of(lock: Lock, previous: Lock | None, kinds: Collection[str] = KINDS) -> list[tuple[Incident, ...]]:
         seen = incidents(lock, requests[lock.name], pages, previous, project.settings.elsewhere)
         wanted = [item for item in seen if item.kind in kinds]
-        old = {item for item in wanted if (lock.name, item.kind, item.package, item.version) in told}
+        old = {item for item in wanted if (lock.name, item.kind, item.package, item.version) in reported}
         return [tuple(i for i in wanted if i not in old), tuple(i for i in wanted if i in old)]
 
     found = []
@@ -137,13 +138,13 @@ def _packages(locks: Iterable[Lock], requests: Mapping[str, Request]) -> set[str
     return found
 
 
-def _is_locked_so(result: CellResult, project: Project) -> bool:
-    """Whether a cell was measured with the locks that its rows have now."""
+def _has_present_locks(result: CellResult, project: Project) -> bool:
+    """Return whether a cell was measured with the present locks of its rows."""
     names = project.environments_of(result.record)
     for name, part in zip(names, (result.export, result.convert), strict=True):
         if part is None:
             continue
-        # Nothing is installed where there was no solution.
+        # Without a solution nothing was installed.
         was = lock_identity(part.python, part.installed) if part.installed else ""
         lock = project.locks.get(name)
         if lock is None or was != identity_of(lock):

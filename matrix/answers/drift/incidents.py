@@ -1,6 +1,6 @@
-"""What the index did to a row, or kept from it, without a word: yanks, deleted files, source only, silent downgrades.
+"""Incidents on the index that affect a row without notice: yanks, deleted files, missing wheels, downgrades.
 
-A page of the index shows its present state. That a version was yanked or deleted can be seen, but not since when.
+A page of the index shows its present state, so the date of a yank or a deletion is not known.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ Kind = Literal["yanked", "file-gone", "sdist-only", "downgrade"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Elsewhere = Callable[[str, str], bool]
-"""(package, version) -> whether its files may come from another place than the index."""
+"""(package, version) -> whether its files may come from elsewhere than the index."""
 
 _PLATFORM = "Linux x86-64"
 
 
 @dataclass(frozen=True)
 class Incident:
-    """Something about a locked package that a user would want to be told. `version` is the locked one, where no
-    solution exists the pinned one. `since` is the upload day (UTC) of the release that makes the difference, None
-    where the index does not tell. Several of one kind with the same `together` can be told at once, as `NAMES:
-    together`.
+    """Something about a locked package that a user should know. `version` is the locked one, without a solution the
+    pinned one. `since` is the upload day (UTC) of the release that caused it, None if the index does not tell.
+    Incidents of one kind with the same `together` can be reported as `NAMES: together`.
     """
 
     kind: Kind
@@ -52,15 +51,15 @@ def incidents(
     previous: Lock | None = None,
     elsewhere: Elsewhere = lambda package, version: False,
 ) -> tuple[Incident, ...]:
-    """Those of one lock, the gravest kind first, then by package.
+    """Return the incidents of one lock, the most serious kind first, then by package.
 
-    `releases` are by normalised name; of a package that is missing there nothing is said, and of an index without
-    upload times nothing that needs them. Of a row without a solution only its pins are looked at.
+    `releases` are by normalised name; packages missing there are skipped, and so is whatever needs upload times that
+    the index does not have. Without a solution only the pins are checked.
     """
     found = [*_yanked(lock, request, releases), *_gone(lock, request, releases, elsewhere)]
     found += _passed_over(lock, request, releases)
     found += _from_source(lock, releases, {incident.package for incident in found if incident.kind == "sdist-only"})
-    # As of an earlier day than before, older versions are what was asked for.
+    # Resolved as of an earlier day than before, older versions are expected.
     if previous is not None and previous.as_of <= lock.as_of:
         found += _lowered(lock, request, previous, releases, elsewhere)
     return tuple(sorted(found, key=lambda incident: (KINDS.index(incident.kind), incident.package)))
@@ -77,9 +76,9 @@ def _yanked(lock: Lock, request: Request, releases: Mapping[str, Package]) -> It
         if lock.outcome != "resolved":
             end = "the row pins it, and no solution exists"
         elif package in exact:
-            end = "the row pins it, so it is installed all the same"
+            end = "the row pins it, so it is still installed"
         else:
-            end = "this lock still installs it, a new resolution will not choose it"
+            end = "this lock still installs it, but a new resolution would not choose it"
         text = f"{package} {version} was yanked{_quoted(page.yanked_reason(Version(version)))}; {end}"
         yield Incident("yanked", package, version, text)
 
@@ -87,12 +86,12 @@ def _yanked(lock: Lock, request: Request, releases: Mapping[str, Package]) -> It
 def _gone(lock: Lock, request: Request, releases: Mapping[str, Package], elsewhere: Elsewhere) -> Iterator[Incident]:
     for package, version in _chosen(lock, request).items():
         page = releases.get(package)
-        # A local version (2.13.0+cpu) is never on an index: the user's own wheels have it.
+        # A local version (2.13.0+cpu) is never on an index; it comes from the user's own wheels.
         if page is None or Version(version).local or elsewhere(package, version):
             continue
         files = page.versions.get(Version(version), ())
         if not files:
-            rest = "" if page.files else ", nor is any other version"
+            rest = "" if page.files else "; all its versions are gone"
             yield Incident("file-gone", package, version, f"{package} {version} is no longer on the index{rest}")
             continue
         locked = hashes(lock, package)
@@ -107,14 +106,14 @@ def _gone(lock: Lock, request: Request, releases: Mapping[str, Package], elsewhe
 
 def _left(files: list[ReleasedFile], python: str) -> str:
     if any(usable(file, python) for file in files):
-        return f"a wheel for Python {python} is left"
+        return f"a wheel for Python {python} remains"
     if any(file.kind == "sdist" for file in files):
-        return f"no wheel for Python {python} is left, only the source"
-    return f"nothing that Python {python} can install is left"
+        return f"only the source remains, no wheel for Python {python}"
+    return f"nothing that Python {python} can install remains"
 
 
 def _passed_over(lock: Lock, request: Request, releases: Mapping[str, Package]) -> Iterator[Incident]:
-    """Of what the row asks for without an exact pin: a newer release within its range was there, but not taken."""
+    """Yield requirements without an exact pin for which a newer release in range existed but was not chosen."""
     constraints = {canonicalize_name(r.name): r.specifier for r in map(Requirement, request.constraints)}
     for requirement in map(Requirement, request.requirements):
         package = canonicalize_name(requirement.name)
@@ -132,14 +131,14 @@ def _passed_over(lock: Lock, request: Request, releases: Mapping[str, Package]) 
             kind: Kind = "sdist-only"
             text = (
                 f"{asked}, the newest is {newest}, which has no wheel for Python {lock.python} on {_PLATFORM}, "
-                f"only the source: {version} was taken"
+                f"only the source: {version} was chosen"
             )
         else:
             kind = "downgrade"
-            text = f"{asked}, got {version}; {newest} is there: {_why(newest, newer[newest], lock.python)}"
+            text = f"{asked}, got {version}; {newest} exists: {_why(newest, newer[newest], lock.python)}"
         fitting = [v for v, files in newer.items() if any(usable(file, lock.python) for file in files)]
         if fitting and max(fitting) != newest:
-            text += f"; {max(fitting)}, which has a wheel for it, was not taken either"
+            text += f"; {max(fitting)}, which has a wheel for it, was not chosen either"
         yield Incident(kind, package, version, text, since)
 
 
@@ -149,13 +148,13 @@ def _why(version: Version, files: tuple[ReleasedFile, ...], python: str) -> str:
         return f"it needs Python {wanted}, the row has {python}"
     if not any(usable(file, python) for file in files):
         return f"it has no wheel for Python {python} on {_PLATFORM}"
-    return f"it has a wheel for Python {python}, so what it depends on does not go with the rest of the row"
+    return f"it has a wheel for Python {python}, so its dependencies conflict with the rest of the row"
 
 
-def _from_source(lock: Lock, releases: Mapping[str, Package], told: set[str]) -> Iterator[Incident]:
+def _from_source(lock: Lock, releases: Mapping[str, Package], known: set[str]) -> Iterator[Incident]:
     for package, version in lock.packages.items():
         page = releases.get(package)
-        if page is None or package in told:
+        if page is None or package in known:
             continue
         files = [file for file in page.versions.get(Version(version), ()) if _before(file, lock.as_of)]
         if _source_only(files, lock.python):
@@ -171,10 +170,10 @@ def _lowered(
     for change in lock_changes(previous, lock).lowered:
         before, after = change.before or "", change.after or ""
         asked = (one.specifier for one in stated if canonicalize_name(one.name) == change.package)
-        # What the row itself rules out did not happen behind its back.
+        # Not an incident if the row itself excludes the version.
         if any(not specifier.contains(before, prereleases=True) for specifier in asked):
             continue
-        text = f"{change.package} went down from {before} to {after}"
+        text = f"{change.package} was downgraded from {before} to {after}"
         page = releases.get(change.package)
         if page is not None and page.yanked(Version(before)):
             text += f": {before} was yanked{_quoted(page.yanked_reason(Version(before)))}"
@@ -184,15 +183,16 @@ def _lowered(
 
 
 def _chosen(lock: Lock, request: Request) -> Mapping[str, str]:
-    """What the lock holds; of a row without a solution what it pins."""
+    """Return the packages of the lock; without a solution, the pins."""
     if lock.outcome == "resolved":
         return lock.packages
     return {canonicalize_name(package): version for package, version in request.pinned}
 
 
 def _there(page: Package, as_of: dt.date) -> dict[Version, tuple[ReleasedFile, ...]]:
-    """Final releases that could be chosen as of a day, with those of their files that were there and are not yanked.
-    Nothing where the index gives no upload times."""
+    """Return final releases that could be chosen as of a day, with their files that existed and are not yanked. Empty
+    if the index has no upload times.
+    """
     found = {}
     for version, files in page.versions.items():
         there = tuple(file for file in files if file.uploaded and _before(file, as_of) and not file.yanked)
@@ -202,7 +202,7 @@ def _there(page: Package, as_of: dt.date) -> dict[Version, tuple[ReleasedFile, .
 
 
 def _before(file: ReleasedFile, as_of: dt.date) -> bool:
-    """As uv's --exclude-newer has it: as of a day means before it begins."""
+    """Return whether a file could be chosen as of a day: like uv's --exclude-newer, that is before the day begins."""
     return file.uploaded is None or file.uploaded.date() < as_of
 
 

@@ -14,7 +14,7 @@ from matrix.packages.lock import Lock
 
 @dataclass(frozen=True)
 class VerdictChange:
-    """A cell that came out otherwise than before: another verdict, or another reason for the same."""
+    """A cell whose verdict, or the reason for it, changed."""
 
     cell: str
     before: Finding
@@ -31,8 +31,9 @@ class VerdictChange:
 
 @dataclass(frozen=True)
 class RowDrift:
-    """`before` and `after` are the days that the two locks are as of. `unknown` are cells known before of which
-    nothing can be said now. Incidents that the last report told already are `lasting`."""
+    """`before` and `after` are the dates of the two locks. `unknown` are cells that were known before and could not be
+    measured now. `lasting` are incidents that the last report already contains.
+    """
 
     name: str
     before: dt.date | None
@@ -57,8 +58,9 @@ def row_drift(
     incidents: tuple[Incident, ...] = (),
     lasting: tuple[Incident, ...] = (),
 ) -> RowDrift:
-    """The drift of row `name`; `before` and `after` are conclusions by the same cell ids. A cell that was not there
-    or indeterminate before has nothing to change from."""
+    """Return the drift of row `name`; `before` and `after` are findings by cell id. A cell that was absent or
+    indeterminate before is not compared.
+    """
     changed, unknown = [], []
     for cell, was in before.items():
         now = after.get(cell)

@@ -1,17 +1,8 @@
-"""What is known of cells, models and converters from past runs, in a form that is quick to read."""
+"""Evidence: the findings of past runs on cells, models and converters, in a form that loads quickly.
 
-from matrix.answers.evidence.known import Entry, Evidence, Profile, ProfileKey
-from matrix.answers.evidence.stored import EvidenceSource, keep, profiles_read, read, recorded, source_of
+This package exports plain data only. `matrix.answers.evidence.stored` derives it and reads it back from the store.
+"""
 
-__all__ = [
-    "Entry",
-    "Evidence",
-    "EvidenceSource",
-    "Profile",
-    "ProfileKey",
-    "keep",
-    "profiles_read",
-    "read",
-    "recorded",
-    "source_of",
-]
+from matrix.answers.evidence.records import Entry, Evidence, Profile, ProfileKey
+
+__all__ = ["Entry", "Evidence", "Profile", "ProfileKey"]

@@ -1,4 +1,4 @@
-"""Evidence that comes with the project, so that a fresh clone knows something: `evidence/` beside the table."""
+"""Evidence that comes with the project, in `evidence/` beside the table, so that a fresh clone has some."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from matrix.answers.evidence.known import Evidence
 from matrix.answers.evidence.packed import fits, pack
-from matrix.core import files as durable
+from matrix.answers.evidence.records import Evidence
+from matrix.answers.operators import Coverage
+from matrix.core import files
 
 if TYPE_CHECKING:
-    from matrix.answers.operators import Coverage
     from matrix.table.model import Config
 
 _CELLS = "cells.json"
 _COVERAGE = "coverage.json"
 
-# Where an environment lay on the machine that measured is nobody's business; what follows says which file it was.
+# The path of an environment on the machine that measured is private; the part that follows names the file.
 _PLACE = re.compile(r"/[^\s\"'\\]*/(?=site-packages/)")
 
 
 def folder(table: Path) -> Path:
-    """Where a table's evidence lies."""
+    """Return the folder of a table's evidence."""
     return table.parent / "evidence"
 
 
 def write(place: Path, evidence: Evidence, config: Config) -> list[Path]:
-    """Write what may leave the machine: findings of rows and models that the table declares. The same evidence gives
-    the same bytes. Run numbers are left out: they count only in the store they are of."""
+    """Write what may leave the machine: findings on rows and models that the table declares. The same evidence gives
+    the same bytes. Run numbers are left out: they are valid only in their own store."""
     models = {model.id for model in config.models}
     rows = {row.id for row in config.converters}
     entries = [
@@ -44,33 +44,28 @@ def write(place: Path, evidence: Evidence, config: Config) -> list[Path]:
     profiles = {key: profile for key, profile in sorted(evidence.profiles.items()) if key in written}
     coverage = {row: found.to_json() for row, found in sorted(evidence.coverage.items()) if row in rows}
     place.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, value in ((_CELLS, pack(entries, profiles)), (_COVERAGE, {"schema": 1, "rows": coverage})):
-        paths.append(place / name)
+    contents = {place / _CELLS: pack(entries, profiles), place / _COVERAGE: {"schema": 1, "rows": coverage}}
+    for path, value in contents.items():
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-        durable.write_bytes(paths[-1], _PLACE.sub("", f"{text}\n").encode())
-    return paths
+        files.write_bytes(path, _PLACE.sub("", f"{text}\n").encode())
+    return list(contents)
 
 
 def read_cells(place: Path) -> dict[str, Any] | None:
-    """Packed evidence for `stored.read`; None where there is none of this schema."""
+    """Return packed evidence for `stored.read`; None if there is none of this schema."""
     value = _json(place / _CELLS)
-    return value if value is not None and fits(value) else None
+    return value if fits(value) else None
 
 
 def read_coverage(place: Path, but: Collection[str] = ()) -> Mapping[str, Coverage]:
-    """By converter row, but for some; {} where there is none."""
-    value = _json(place / _COVERAGE)
-    if value is None or not value.get("rows"):
-        return {}
-    from matrix.answers.operators import Coverage
-
-    return {row: Coverage.from_json(found) for row, found in value["rows"].items() if row not in but}
+    """Return coverage by converter row, without the rows in `but`."""
+    rows = _json(place / _COVERAGE).get("rows") or {}
+    return {row: Coverage.from_json(found) for row, found in rows.items() if row not in but}
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _json(path: Path) -> dict[str, Any]:
     try:
         value = from_json(path.read_bytes(), cache_strings="keys")
     except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
+        return {}
+    return value if isinstance(value, dict) else {}

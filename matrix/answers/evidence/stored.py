@@ -1,4 +1,4 @@
-"""Evidence of a store: a value for each run, kept beside the observations it was derived from."""
+"""Evidence of a store: derived once for each run, and kept beside the observations it was derived from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import families
 from matrix.answers.evidence.derive import derive, identity_of, profile_of
-from matrix.answers.evidence.known import Evidence, Profile, ProfileKey
 from matrix.answers.evidence.packed import fits, newest, pack
+from matrix.answers.evidence.records import Evidence, Profile, ProfileKey
+from matrix.answers.evidence.shipped import folder, read_cells, read_coverage
+from matrix.answers.operators import Coverage
 from matrix.core.gc import uncollected
 from matrix.families import family_named
 from matrix.judging.method import SIGNATURES, method
@@ -22,7 +24,7 @@ from matrix.table.exporters import expand, without_exporter
 from matrix.table.ids import environment_name
 
 if TYPE_CHECKING:
-    from matrix.answers.operators import Coverage
+    from matrix.app.project import Project
     from matrix.app.runtime import RecordedRun, Runtime
     from matrix.judging.cells import Judge
     from matrix.packages.lock import Lock
@@ -31,14 +33,14 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 
-# So many of the newest cells tell how toolchains do; more would only take time. Of the model in question all count.
+# So many of the newest cells show how toolchains perform; more only take time. Of the model in question all are read.
 _ENOUGH = 5_000
 
 
 @dataclass
 class EvidenceSource:
-    """Where evidence comes from: a store, and the table with its present locks. `judging` is a judge that is there
-    already; where everything was derived before, none is needed."""
+    """A store, and the table with its present locks. `judging` is a judge that exists already; none is needed if all
+    evidence was derived before."""
 
     store: Store
     config: Config
@@ -53,15 +55,47 @@ class EvidenceSource:
 
 
 def source_of(runtime: Runtime) -> EvidenceSource:
-    """The source of evidence that an open runtime is."""
+    """Return the source of evidence that an open runtime is."""
     return EvidenceSource(runtime.store, runtime.project.config, runtime.project.locks, runtime.judge)
+
+
+def look_up(project: Project, url: str | None, model: str | None = None) -> Evidence:
+    """Open the project's store, at `url` or in its state folder, and gather its evidence."""
+    store = project.state.open_store(url)
+    try:
+        return gather(project, EvidenceSource(store, project.config, project.locks), model)
+    finally:
+        store.close()
+
+
+def gather(project: Project, source: EvidenceSource, model: str | None = None) -> Evidence:
+    """Return cells and operator coverage from the store, completed by what was shipped with the table. All cells of
+    `model` are read."""
+    place, own = folder(project.table), _stored_coverage(source)
+    return read(source, read_cells(place), {**read_coverage(place, but=own), **own}, model)
+
+
+def _stored_coverage(source: EvidenceSource) -> dict[str, Coverage]:
+    """Return the coverage of converters whose locks have not changed since."""
+    rows = {row.id for row in source.config.converters} & source.locks.keys()
+    current = {
+        row: observation
+        for row, observation in source.store.newest("coverage").items()
+        if row in rows and observation.installed == source.locks[row].packages
+    }
+    if not current:
+        return {}
+    from matrix.answers.operators.stored import Coverages
+
+    judged = Coverages(source.config, source.store).of(current)
+    return {row: found for row, found in judged.items() if isinstance(found, Coverage)}
 
 
 @contextlib.contextmanager
 def recorded(
     runtime: Runtime, tier: str, planned: int | None, part: Mapping[str, str | int] | None = None
 ) -> Iterator[RecordedRun]:
-    """`Runtime.recorded`, with the evidence of the run derived at its end, so that nobody has to wait for it."""
+    """Record a run as `Runtime.recorded` does, and derive its evidence at the end, so that later commands are quick."""
     underway = None
     try:
         with runtime.recorded(tier, planned, part) as underway:
@@ -72,7 +106,7 @@ def recorded(
 
 
 def keep(source: EvidenceSource, run: int) -> None:
-    """Derive the evidence of a run that is over, so that nobody has to wait for it."""
+    """Derive the evidence of a finished run and keep it in the store."""
     source.store.keep_derived({_key(source.config, run): _derived(source, run)})
 
 
@@ -82,54 +116,48 @@ def read(
     coverage: Mapping[str, Coverage] | None = None,
     model: str | None = None,
 ) -> Evidence:
-    """All evidence that still holds: cells measured with the present locks, each as the newest run found it. `shipped`
-    fills in cells that the store has no finding of. Of `model` all cells are read, of others enough. What a run has no
-    derived value of yet is computed, and kept once the run is over.
+    """Return all evidence that is still valid: cells measured with the present locks, each from the newest run with a
+    finding. `shipped` fills in cells that the store has no finding of. All cells of `model` are read, of others enough.
+    If nothing was derived of a run yet, derive it now, and keep it once the run is over.
 
-    Rows that have no lock now (made on the spot, gone from the table) hold too: nothing says that they changed.
+    Rows without a lock (made on the spot, gone from the table) are valid: nothing shows that they changed.
     """
     runs = source.store.runs()
     keys = {run.id: _key(source.config, run.id) for run in runs}
     present = _present(source.config, source.locks)
-    # A hundred thousand objects that stay are no business of the garbage collector's.
+    # Many thousand objects are created and stay: collecting garbage meanwhile would only take time.
     with uncollected():
         stored = source.store.derived(keys.values())
-        values = []
+        values: list[Mapping[str, Any]] = []
         for run in runs:
-            value = stored.get(keys[run.id])
-            if value is None:
+            if (value := stored.get(keys[run.id])) is None:
                 value = _derived(source, run.id)
                 if run.status != "running":
                     source.store.keep_derived({keys[run.id]: value})
-            values.append(_outdated_removed(value, present))
+            values.append(value)
         if shipped is not None and fits(shipped):
-            values.append(_outdated_removed(shipped, present))
-        entries, profiles = newest(values, _ENOUGH, model)
+            values.append(shipped)
+        entries, profiles = newest((_without_outdated(value, present) for value in values), _ENOUGH, model)
     return Evidence(tuple(entries), profiles, coverage or {})
 
 
 def _derived(source: EvidenceSource, run: int) -> dict[str, Any]:
-    # Of another time than its own, a row says nothing about what its lock installs.
+    # A row as of another time than its own does not show what its lock installs.
     records = [record for record in source.store.cells(run) if record.cell_id.moved is None]
     entries, profiles = derive(source.judge.cells(records, source.locks, run), run)
-    return pack(entries, {**_read(source.store, records), **profiles})
+    return pack(entries, {**profiles_read(source.store, records), **profiles})
 
 
-def profiles_read(store: Store, run: int) -> dict[ProfileKey, Profile]:
-    """What a run read of models without converting them."""
-    return _read(store, store.cells(run))
-
-
-def _read(store: Store, records: Iterable[CellRecord]) -> dict[ProfileKey, Profile]:
-    # They are kept like what a search did: they decide no cell.
+def profiles_read(store: Store, records: Iterable[CellRecord]) -> dict[ProfileKey, Profile]:
+    """Return the profiles of models that were exported without converting them: their records have no converter."""
     only = [record for record in records if record.converter == ""]
     exports = store.observations(record.export for record in only)
     found = (profile_of(record, exports[record.export]) for record in only)
     return {profile.key: profile for profile in found if profile is not None}
 
 
-def _outdated_removed(value: Mapping[str, Any], present: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:
-    """Without the cells that were measured with another lock than their row has now."""
+def _without_outdated(value: Mapping[str, Any], present: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:
+    """Drop the cells that were measured with another lock than their row has now."""
     columns, shared = value["columns"], value["shared"]
     outdated: set[int] = set()
     for row, lock in (("converter", "converter_lock"), ("exporter", "exporter_lock")):
@@ -148,26 +176,26 @@ def _holds(name: str, lock: str, present: Mapping[str, frozenset[str]]) -> bool:
 
 
 def _present(config: Config, locks: Mapping[str, Lock]) -> dict[str, frozenset[str]]:
-    """By converter row and exporter: the identities of its locks, of which an exporter row has one for each build."""
-    rows: dict[str, tuple[str, ...]] = {row.id: (row.id,) for row in config.converters}
+    """Return the lock identities of each converter row and exporter. An exporter row has a lock for each build."""
+    environments: dict[str, tuple[str, ...]] = {row.id: (row.id,) for row in config.converters}
     builds = {
         row.id: (row.id, *(environment_name(row.id, row.builds, build) for build in row.builds))
         for row in config.exporters
     }
     for exporter in (*expand(config), *without_exporter(config)):
-        rows[exporter.id] = builds.get(exporter.row, (exporter.row,))
+        environments[exporter.id] = builds.get(exporter.row, (exporter.row,))
     return {
-        name: frozenset(identity_of(locks[environment]) for environment in environments if environment in locks)
-        for name, environments in rows.items()
+        name: frozenset(identity_of(locks[environment]) for environment in names if environment in locks)
+        for name, names in environments.items()
     }
 
 
 def _key(config: Config, run: int) -> str:
     tolerances = [config.model_dump(mode="json", include={"tolerances"})]
-    # Only models that state some: a model named on the spot must not make all that was derived a stranger.
+    # Only models that state some: a model named on the spot must not invalidate all that was derived.
     stating = [model for model in config.models if model.tolerances]
     tolerances += [model.model_dump(mode="json", include={"id", "tolerances"}) for model in stating]
-    # What families from outside declare is no file of ours.
+    # The code of families from outside is not hashed, so their scheme is.
     schemes = [asdict(family_named(name).scheme) for name in sorted({row.family for row in config.converters})]
     parts = json.dumps(
         ["evidence", method(SIGNATURES, Path(families.__file__).parent, _HERE), tolerances, schemes, run],

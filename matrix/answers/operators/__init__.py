@@ -1,8 +1,9 @@
-"""Operator coverage: what a converter makes of the backend test cases that its own onnx package ships.
+"""Operator coverage: which backend test cases of its own onnx package a converter passes.
 
-Here only what is plain data, quick to import: `matrix.answers.operators.kept` reads it back from the store.
+This package imports quickly and exports plain data only. `matrix.answers.operators.stored` reads coverage from the
+store, and judges it where that has not been done yet.
 """
 
-from matrix.answers.operators.summary import CaseResult, Coverage, Support
+from matrix.answers.operators.coverage import CaseResult, Coverage, History, Numbering, Support, Use, since, uses
 
-__all__ = ["CaseResult", "Coverage", "Support"]
+__all__ = ["CaseResult", "Coverage", "History", "Numbering", "Support", "Use", "since", "uses"]

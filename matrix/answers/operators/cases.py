@@ -1,4 +1,4 @@
-"""cases.json as an environment left it: untrusted, so every field has a type and a bound."""
+"""The schema of cases.json, which an environment wrote: untrusted, so every field has a type and a bound."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from matrix.answers.operators.summary import FIRST
+from matrix.answers.operators.coverage import in_second_schema
 
 _BYTES_CAP = 64 * 2**20
 Name = Annotated[str, Field(max_length=300)]
 Versions = Annotated[tuple[Annotated[int, Field(ge=0, le=10_000)], ...], Field(max_length=200)]
 Operators = Annotated[dict[Name, Versions], Field(max_length=5_000)]
+_Line = Annotated[str, Field(max_length=1_000)]
+_Text = Annotated[str, Field(max_length=50_000)]
 
 
-class UnreadableCases(ValueError):
-    """Not a cases.json, or one beyond its bounds."""
+class UnreadableCoverage(ValueError):
+    """A file from an environment is malformed; the message names the file."""
 
 
 class _Part(BaseModel):
-    """What a later converter/ adds does no harm."""
+    """Fields that a later converter/ adds are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Error(_Part):
-    type: Annotated[str, Field(max_length=1_000)] = ""
-    bases: Annotated[tuple[Annotated[str, Field(max_length=1_000)], ...], Field(max_length=100, alias="mro")] = ()
-    message: Annotated[str, Field(max_length=50_000)] = ""
-    traceback: Annotated[str, Field(max_length=50_000)] = ""
+    type: _Line = ""
+    bases: Annotated[tuple[_Line, ...], Field(max_length=100, alias="mro")] = ()
+    message: _Text = ""
+    traceback: _Text = ""
 
 
 class Ended(_Part):
@@ -38,7 +40,7 @@ class Ended(_Part):
 
 
 class Case(_Part):
-    """What one case came to in the environment; converter/backend/measuring.py says what the fields mean."""
+    """The outcome of one case in the environment; converter/backend/measuring.py documents the fields."""
 
     name: Name
     suite: Name
@@ -50,12 +52,12 @@ class Case(_Part):
     error: Error | None = None
     exit: Ended | None = None
     stopped: Literal["timeout", "memory"] | None = None
-    printed: Annotated[str, Field(max_length=50_000)] | None = None
+    printed: _Text | None = None
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class CaseFile(_Part):
-    """The whole file. `package` is the converter's, `release` that of it."""
+    """The whole file. `package` is the converter's package, `release` its version."""
 
     schema_: Literal[1, 2] = Field(alias="schema")
     onnx: Name
@@ -68,21 +70,18 @@ class CaseFile(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_the_first_schema(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("schema") == 1:
-            for name, package in FIRST.items():
-                if name in data:
-                    return {**data, "package": package, "release": data[name]}
-        return data
+    def _of_any_schema(cls, data: Any) -> Any:
+        return in_second_schema(data) if isinstance(data, dict) else data
 
 
-def read_report(path: Path) -> CaseFile:
-    """Raises UnreadableCases, saying in one line what is wrong, and OSError where the file cannot be opened."""
+def read_cases(path: Path) -> CaseFile:
+    """Read cases.json. Raises UnreadableCoverage with the first problem in one line, and OSError if the file cannot be
+    opened."""
     if path.stat().st_size > _BYTES_CAP:
-        raise UnreadableCases(f"it is larger than {_BYTES_CAP // 2**20} MiB")
+        raise UnreadableCoverage(f"cases.json: larger than {_BYTES_CAP // 2**20} MiB")
     try:
         return CaseFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UnreadableCases(f"{where}: {first['msg']}" if where else first["msg"]) from error
+        parts = ("cases.json", ".".join(map(str, first["loc"])), first["msg"])
+        raise UnreadableCoverage(": ".join(part for part in parts if part)) from error

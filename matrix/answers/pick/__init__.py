@@ -1,1 +1,1 @@
-"""The pinned toolchain for a model: constraints and evidence in, conversions to try out, the first that is proven."""
+"""Pick a pinned toolchain for a model: rank candidates by evidence within constraints, convert until one is proven."""

@@ -1,11 +1,12 @@
-"""The toolchains that come into question for a model: those of the table, and such as are made of its closest rows."""
+"""The candidate toolchains for a model: pairs of rows of the table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from matrix.answers.pick.constraints import Constraint, all_hold
+from matrix.answers.pick.constraints import Constraint
 from matrix.families import Family, family_of
 from matrix.families.reading import newest_opset
 from matrix.packages.lock import Lock
@@ -17,46 +18,40 @@ from matrix.table.model import Config, ConverterRow, ExporterRow, ModelSpec, Rol
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every cell of a model that a plan could ask for. `build` is the project's build of torch, `needs` a kind of
-    artifact that the converter has to be able to make."""
+    """All cells of a model that a plan could contain. `build` is the project's build of torch, `needs` a kind of
+    artifact that the converter must be able to make."""
 
     config: Config
     locks: Mapping[str, Lock]
     build: str | None
     needs: str | None = None
 
-    def cells(self, model: ModelSpec, constraints: Sequence[Constraint] = ()) -> tuple[Cell, ...]:
-        """All cells whose environments are within the constraints. Of a cell that is to be in one environment too it
-        is the locks of its two rows that decide: its own is made when it is tried."""
-        return tuple(self._cells(model, tuple(constraints)))
+    @cached_property
+    def _rows(self) -> dict[str, ExporterRow]:
+        return {row.id: row for row in self.config.exporters}
 
-    def _cells(self, model: ModelSpec, constraints: tuple[Constraint, ...]) -> Iterator[Cell]:
-        replaced = self.config.resolver.replace
+    def cells(self, model: ModelSpec, constraints: Sequence[Constraint] = ()) -> tuple[Cell, ...]:
+        """Return all cells whose environments are within the constraints. The locks of the two rows decide, also for a
+        cell that is to run in a single environment: that one is resolved when the cell is tried."""
+        found: list[Cell] = []
         for converter in self.config.converters:
             lock = self.locks.get(converter.id)
             if lock is None or lock.outcome != "resolved" or not converter.companions:
                 continue
-            made, newest = family_of(converter), newest_opset(self.config, converter, self.locks)
-            if self.needs is not None and self.needs not in made.artifacts:
+            family, newest = family_of(converter), newest_opset(self.config, converter, self.locks)
+            if self.needs is not None and self.needs not in family.artifacts:
                 continue
-            for exporter in self._exporters(model, converter, made):
-                other = self.locks.get(self.environment(exporter))
+            for exporter in self._exporters(model, converter, family):
+                row = self._rows.get(exporter.row)
+                builds = row.builds if row is not None else ()
+                other = self.locks.get(environment_name(exporter.row, builds, self.build))
                 if other is None or other.outcome != "resolved":
                     continue
-                involved: dict[Role, Lock] = {"converter": lock}
-                if exporter.writes:
-                    involved["exporter"] = other
-                if not all_hold(constraints, involved, replaced, made):
-                    continue
-                for opset in exporter.writable if exporter.writes else exporter.askable:
-                    if opset <= newest:
-                        yield Cell(model, exporter, opset, converter, lock.python)
-
-    def environment(self, exporter: Exporter) -> str:
-        """Name of the environment that an exporter runs in."""
-        rows = {row.id: row for row in self.config.exporters}
-        row = rows.get(exporter.row)
-        return environment_name(exporter.row, row.builds if row is not None else (), self.build)
+                locks: dict[Role, Lock] = {"converter": lock, **({"exporter": other} if exporter.writes else {})}
+                if all(one.holds(locks, self.config.resolver.replace, family) for one in constraints):
+                    opsets = exporter.writable if exporter.writes else exporter.askable
+                    found += [Cell(model, exporter, n, converter, lock.python) for n in opsets if n <= newest]
+        return tuple(found)
 
     def _exporters(self, model: ModelSpec, converter: ConverterRow, family: Family) -> list[Exporter]:
         if family.source == "torch":
@@ -64,35 +59,32 @@ class Candidates:
             return [replace(asked, torch=converter.pins.get("torch", ""))] if asked is not None else []
         if model.onnx is not None:
             return [from_file(self.config)]
-        # A builder is no way out for a user's own model.
+        # Only the zoo has builders: a user's own model cannot be exported by one.
         return [exporter for exporter in expand(self.config) if exporter.via != "builder"]
 
     def joined(self, cell: Cell, constraints: Sequence[Constraint] = ()) -> Cell:
-        """The cell with both sides in one environment, on the converter's Python; what no row pins is resolved anew,
-        within the constraints."""
-        rows = {row.id: row for row in self.config.exporters}
-        exporter = rows[cell.exporter.row]
-        row = joint_row(cell.converter, exporter, self.build, cell.python)
+        """Return the cell with both sides in one environment, on the converter's Python. Packages that no row pins are
+        resolved anew, within the constraints."""
+        row = _joint_row(cell.converter, self._rows[cell.exporter.row], self.build, cell.python)
         ranges = {
             item.name: str(item.versions) for item in constraints if item.name != "python" and item.name not in row.pins
         }
         if ranges:
-            # Not above: who only looks candidates up should not wait for what searches need.
+            # Imported here because listing candidates must stay fast.
             from matrix.answers.remedies.apply import with_ranges
 
             row = row.model_copy(update={"id": with_ranges(row.id, ranges), "add": {**row.add, **ranges}})
         return replace(cell, exporter=replace(cell.exporter, row=row.id), converter=row)
 
 
-def joint_row(converter: ConverterRow, exporter: ExporterRow, build: str | None, python: str) -> ConverterRow:
-    """One row of both rows' pins; where they differ, the converter's. Its date is left to the resolver."""
-    pins = {**exporter.pins, **converter.pins}
-    # A build's version is not on the index, so no date is asked of it: arbitrary equality, which is no pin of a row.
+def _joint_row(converter: ConverterRow, exporter: ExporterRow, build: str | None, python: str) -> ConverterRow:
+    """Make one row with the pins of both, the converter's where they differ. Its date is left to the resolver."""
+    # The index has no build's version, so no date can be looked up for it: arbitrary equality, which rows never pin.
     built = {package: f"==={version}" for package, version in exporter.builds.get(build or "", {}).items()}
     return converter.model_copy(
         update={
             "id": joint_id(converter.id, exporter.id),
-            "pins": pins,
+            "pins": {**exporter.pins, **converter.pins},
             "add": {**exporter.add, **converter.add, **built},
             "python": python,
             "as_of": None,

@@ -1,21 +1,20 @@
-"""From a model and constraints to a proven toolchain: read the model, rank, try; else make rows; else relax."""
+"""Find and prove a toolchain: read the model, rank, try; if nothing is proven, derive rows; then relax constraints."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from packaging.version import Version
 
-from matrix.answers.evidence import Evidence, profiles_read
+from matrix.answers.evidence import Evidence
 from matrix.answers.evidence.derive import entry_of
+from matrix.answers.evidence.stored import profiles_read
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import EXPORTERS, Constraint
-from matrix.answers.pick.derived_rows import Releases, stretched
-from matrix.answers.pick.ranking import Preference, Preferences, Ranked
-from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import PickRequest, ranking
+from matrix.answers.pick.derived_rows import Releases, derived_rows
+from matrix.answers.pick.ranking import PickRequest, Ranked, Ranker, preferred, ranker, relaxations
 from matrix.answers.pick.search import Picks, Proof
 from matrix.answers.remedies.apply import Table
 from matrix.app.project import Project
@@ -26,19 +25,19 @@ from matrix.packages.index import UploadDates
 from matrix.planning.cells import Cell
 from matrix.table.ids import DIRECT
 
-# A model whose first exporter cannot write it is read with another one.
+# If an exporter cannot write the model, others are asked, this many in all.
 _READINGS = 3
 
-# What is only recommended instead of what was asked for is proven too, but not at any price.
+# A relaxation is proven too, but not at any price.
 _RELAXED_TRIES = 3
 
 
 @dataclass
 class Picked:
-    """What came of it. `ranked` is what was expected of the candidates before anything ran, `results` what ran.
-    `given_up` are constraints that the `proofs` do not fulfil, because nothing was found that fulfils all. `made` are
-    the rows made on the spot, each with why it cannot be installed, or ''. `asked` counts the cells that were
-    asked for. `stopped`: a signal ended it."""
+    """The outcome of a search. `ranked` are the candidates as predicted before anything ran, `results` are of the cells
+    that ran. `given_up` are constraints that the `proofs` do not satisfy, because nothing satisfied all. `made` maps
+    derived rows to why they cannot be installed, or ''. `asked` counts the cells asked for. `stopped`: a signal ended
+    the search."""
 
     ranked: list[Ranked] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
@@ -50,148 +49,139 @@ class Picked:
 
     @property
     def conversions(self) -> int:
-        """How often a file was really given to a converter, now or in the past."""
+        """The number of cells that were really converted, now or in the past."""
         tried = [trial for result in self.results for trial in (result, *result.tried)]
         return sum(trial.convert is not None and bool(trial.convert.passes) for trial in tried)
 
 
 def pick(project: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence) -> Picked:
-    """Try toolchains inside a run of the history, going by `evidence`. Raises what the making of locks does, where
-    nothing was proven before."""
-    picked = Picked()
-    evidence = _with_model(project, wanted, run, evidence, picked)
-    if picked.stopped:
+    """Try toolchains inside a run of the history, in the order that `evidence` suggests. Raises LockStale,
+    Indeterminate and ConfigError if a lock cannot be made before anything is proven."""
+    return _Picking(project, wanted, run).picked_by(evidence)
+
+
+class _Picking:
+    def __init__(self, project: Project, wanted: PickRequest, run: RecordedRun) -> None:
+        self._project, self._wanted, self._run = project, wanted, run
+        self._say = run.runtime.events.say
+        self._picked = Picked()
+
+    def picked_by(self, evidence: Evidence) -> Picked:
+        picked, wanted = self._picked, self._wanted
+        evidence = self._with_model(evidence)
+        if picked.stopped:
+            return picked
+        picked.ranked = ranker(self._project, wanted, evidence)(wanted.constraints)
+        known = {item.cell.id for item in picked.ranked}
+        self._try(picked.ranked)
+        if self._open():
+            picked.made = self._derive_rows()
+            if picked.made:
+                fresh = self._ranker(evidence, known)(wanted.constraints)
+                known |= {item.cell.id for item in fresh}
+                self._try(fresh)
+        if self._open():
+            for given_up, ranked in relaxations(wanted.constraints, self._ranker(evidence, known)):
+                self._say(f"no toolchain satisfies all constraints; trying without {' and '.join(map(str, given_up))}")
+                self._try(ranked, given_up)
+                if picked.proofs:
+                    picked.given_up = given_up
+                if not self._open():
+                    break
         return picked
-    picked.ranked = ranking(project, wanted, evidence)(wanted.constraints)
-    within = {item.cell.id for item in picked.ranked}
-    _try(picked.ranked, project, wanted, run, picked)
-    if _open(picked, wanted):
-        picked.made = _make_rows(project, wanted, run)
-        if picked.made:
-            fresh = _but(within, ranking(project, wanted, evidence))(wanted.constraints)
-            within |= {item.cell.id for item in fresh}
-            _try(fresh, project, wanted, run, picked)
-    if _open(picked, wanted):
-        others = _but(within, ranking(project, wanted, evidence))
-        for given_up, ranked in relaxations(wanted.constraints, others):
-            run.runtime.events.say(f"nothing satisfies all of it; without {' and '.join(map(str, given_up))}:")
-            _try(ranked, project, wanted, run, picked, given_up)
-            if picked.proofs:
-                picked.given_up = given_up
-            if not _open(picked, wanted):
-                break
-    return picked
 
+    def _open(self) -> bool:
+        """Whether to go on with less than was asked for."""
+        picked, wanted = self._picked, self._wanted
+        return bool(wanted.constraints) and not picked.proofs and not picked.stopped and picked.asked < wanted.limit
 
-def _make_rows(project: Project, wanted: PickRequest, run: RecordedRun) -> dict[str, str]:
-    """Have rows made of the closest ones; row to why it cannot be installed, or ''. None where that takes an index
-    that does not answer, or locks that must not be made: what is left to try needs neither."""
-    try:
-        rows = stretched(project.offered, project.locks, wanted.constraints, _releases(project))
-        if not rows:
-            return {}
-        run.runtime.events.say(f"made of the closest rows: {', '.join(row.id for row in rows)}")
-        return project.adopt(rows, run.runtime.events.say, not run.runtime.options.locked)
-    except (LockStale, Indeterminate, ConfigError) as error:
-        run.runtime.events.say(f"no rows were made: {error}")
-        return {}
+    def _ranker(self, evidence: Evidence, known: Set[str]) -> Ranker:
+        """Rank without the `known` cells: a cell that satisfies all constraints also satisfies fewer of them."""
+        rank = ranker(self._project, self._wanted, evidence)
+        return lambda constraints: [item for item in rank(constraints) if item.cell.id not in known]
 
-
-def _but(
-    known: Set[str], ranked: Callable[[Sequence[Constraint]], list[Ranked]]
-) -> Callable[[Sequence[Constraint]], list[Ranked]]:
-    """Without the cells that came into question before: what fulfils all constraints fulfils fewer of them too."""
-    return lambda constraints: [item for item in ranked(constraints) if item.cell.id not in known]
-
-
-def _open(picked: Picked, wanted: PickRequest) -> bool:
-    """Whether less than what was asked for is worth looking for."""
-    return bool(wanted.constraints) and not picked.proofs and not picked.stopped and picked.asked < wanted.limit
-
-
-def _with_model(
-    project: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence, picked: Picked
-) -> Evidence:
-    """The evidence, with the model's operators read by an exporter if no earlier run has done it."""
-    model = wanted.model
-    if model in project.given:
-        # Its name says nothing of what is in the file today. What has not changed is read and converted in no time.
-        evidence = evidence.without_anything_of(model.id)
-    tried: set[str] = set()
-    while len(tried) < _READINGS and not any(key[0] == model.id for key in evidence.profiles):
-        ranked = ranking(project, wanted, evidence)
-        writers = [constraint for constraint in wanted.constraints if constraint.name in EXPORTERS]
-        within = ranked(wanted.constraints) or ranked(writers) or ranked(())
-        # A converter that takes the torch module itself needs no file, and none is written for it.
-        readers = [item for item in within if item.cell.exporter.via != DIRECT]
-        unread = [item for item in readers if item.cell.exporter.row not in tried]
-        if not unread:
-            break
-        cell = unread[0].cell
-        tried.add(cell.exporter.row)
-        how = f", as {cell.exporter.id} writes it at opset {cell.opset}" if cell.exporter.writes else ""
-        run.runtime.events.say(f"reading {model.id}{how}")
-        if not run.run(run.runtime.locked([cell]), exports_only=True):
-            picked.stopped = True
-            break
-        evidence = replace(evidence, profiles={**evidence.profiles, **profiles_read(run.runtime.store, run.number)})
-    return evidence
-
-
-def _try(
-    ranked: Sequence[Ranked],
-    project: Project,
-    wanted: PickRequest,
-    run: RecordedRun,
-    picked: Picked,
-    given_up: tuple[Constraint, ...] = (),
-) -> None:
-    """Convert with one candidate after the other; what comes of it is added to `picked`."""
-    candidates = Candidates(project.offered, project.locks, project.build)
-    kept = [constraint for constraint in wanted.constraints if constraint not in given_up]
-    left = wanted.limit - picked.asked
-
-    def prepare(cell: Cell) -> Cell:
-        return candidates.joined(cell, kept) if wanted.single and cell.exporter.writes else cell
-
-    picks = Picks(
-        ranked,
-        Table(project.config, project.locks),
-        wanted.prove,
-        min(left, _RELAXED_TRIES) if given_up else left,
-        wanted.remedy,
-        prepare,
-    )
-    results: list[CellResult] = []
-    while cells := picks.next(results):
+    def _derive_rows(self) -> dict[str, str]:
+        """Lock rows derived from the closest ones; return why each cannot be installed, or ''. If the index does not
+        answer or locks must not be made, return none: the relaxations need neither."""
+        project, runtime = self._project, self._run.runtime
         try:
-            plan = run.runtime.locked(cells)
+            rows = derived_rows(project.offered, project.locks, self._wanted.constraints, _releases(project))
+            if not rows:
+                return {}
+            self._say(f"derived from the closest rows: {', '.join(row.id for row in rows)}")
+            return project.adopt(rows, self._say, not runtime.options.locked)
         except (LockStale, Indeterminate, ConfigError) as error:
-            if not picks.proven(results):
-                raise
-            # What is proven stays, whatever becomes of the search for more.
-            run.runtime.events.say(f"no further search: {error}")
-            break
-        if not run.run(plan):
-            picked.stopped = True
-            break
-        results = run.results()
-    picked.asked += picks.conversions
-    picked.results = run.results()
-    picked.proofs = _preferred(picks.proven(picked.results), wanted.prefer, run.number)
+            self._say(f"no rows derived: {error}")
+            return {}
 
+    def _with_model(self, evidence: Evidence) -> Evidence:
+        """Have an exporter read the model's operators if no earlier run has, and add them to the evidence."""
+        wanted, run = self._wanted, self._run
+        model = wanted.model
+        if model in self._project.given:
+            # The file may have changed since. If it has not, reading and converting it again is cached.
+            evidence = evidence.without_anything_of(model.id)
+        tried: set[str] = set()
+        while len(tried) < _READINGS and not any(key[0] == model.id for key in evidence.profiles):
+            rank = ranker(self._project, wanted, evidence)
+            writers = [constraint for constraint in wanted.constraints if constraint.name in EXPORTERS]
+            within = rank(wanted.constraints) or rank(writers) or rank(())
+            # Families that convert the torch module itself need no file, and none is written for them.
+            unread = (item.cell for item in within if item.cell.exporter.via != DIRECT)
+            cell = next((cell for cell in unread if cell.exporter.row not in tried), None)
+            if cell is None:
+                break
+            tried.add(cell.exporter.row)
+            how = f", exported by {cell.exporter.id} at opset {cell.opset}" if cell.exporter.writes else ""
+            self._say(f"reading {model.id}{how}")
+            if not run.run(run.runtime.locked([cell]), exports_only=True):
+                self._picked.stopped = True
+                break
+            store = run.runtime.store
+            written = profiles_read(store, store.cells(run.number))
+            evidence = replace(evidence, profiles={**evidence.profiles, **written})
+        return evidence
 
-def _preferred(proofs: list[Proof], preference: Preference, run: int) -> list[Proof]:
-    """By what was measured of them, now that it was."""
-    key = Preferences([entry_of(proof.result, run) for proof in proofs]).key(preference)
-    return sorted(proofs, key=lambda proof: key(proof.cell))
+    def _try(self, ranked: Sequence[Ranked], given_up: tuple[Constraint, ...] = ()) -> None:
+        """Convert with one candidate after the other, and add the outcome to `picked`."""
+        picked, wanted, run, project = self._picked, self._wanted, self._run, self._project
+        candidates = Candidates(project.offered, project.locks, project.build)
+        kept = [constraint for constraint in wanted.constraints if constraint not in given_up]
+        left = wanted.limit - picked.asked
+
+        def prepare(cell: Cell) -> Cell:
+            return candidates.joined(cell, kept) if wanted.single and cell.exporter.writes else cell
+
+        limit = min(left, _RELAXED_TRIES) if given_up else left
+        table = Table(project.config, project.locks)
+        picks = Picks(ranked, table, wanted.prove, limit, wanted.remedy, prepare)
+        results: list[CellResult] = []
+        while cells := picks.next(results):
+            try:
+                plan = run.runtime.locked(cells)
+            except (LockStale, Indeterminate, ConfigError) as error:
+                if not picks.proven(results):
+                    raise
+                # Proofs stay, even if the search for more of them fails.
+                self._say(f"no further search: {error}")
+                break
+            if not run.run(plan):
+                picked.stopped = True
+                break
+            results = run.results()
+        picked.asked += picks.conversions
+        picked.results = run.results()
+        proofs = picks.proven(picked.results)
+        # In the order of the user's preference, now that the toolchains were measured with this model.
+        key = preferred(wanted.prefer, [entry_of(proof.result, run.number) for proof in proofs])
+        picked.proofs = sorted(proofs, key=lambda proof: key(proof.cell))
 
 
 def _releases(project: Project) -> Releases:
     dates = UploadDates(project.settings)
 
     def releases(package: str) -> dict[Version, dt.date]:
-        """Raises Indeterminate where the index does not answer."""
+        """Raises Indeterminate if the index does not answer."""
         return {version: date for version, date in dates.of(package).items() if not version.is_prerelease}
 
     return releases

@@ -1,4 +1,4 @@
-"""What a user is fixed on: version ranges of Python and of packages."""
+"""Constraints of a user: version ranges of Python and of packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matrix.families import Family
 from matrix.packages.lock import Lock
 from matrix.table.model import Role
 
-# What rows of exporters pin.
+# The packages that exporter rows pin.
 EXPORTERS = ("torch",)
 
 _BARE = re.compile(r"\d+(\.\d+)*")
@@ -30,8 +30,8 @@ class Constraint:
         return f"{self.name} {self.versions}"
 
     def holds(self, locks: Mapping[Role, Lock], replaced: Mapping[str, str], family: Family) -> bool:
-        """Whether a toolchain with these locks is within the range: somewhere there, and nowhere outside of it.
-        `replaced` names what is installed in a package's place, `family` is the converter's."""
+        """Whether a toolchain with these locks is within the range: installed somewhere, and nowhere outside of it.
+        `replaced` maps packages to the distribution installed in their place; `family` is the converter's."""
         found = [version for role, lock in locks.items() if (version := self._version(role, lock, replaced, family))]
         return bool(found) and all(self.versions.contains(version, prereleases=True) for version in found)
 
@@ -43,27 +43,23 @@ class Constraint:
         return None
 
     def decides(self, role: Role, family: Family) -> bool:
-        """Whether it is about the environment of this role, beside a converter of this family. Both environments may
-        have an onnx, but only the converter's reads the file. What neither is about, Python too, is meant wherever it
-        is installed."""
+        """Whether the constraint applies to the environment of this role, with a converter of this family. Both
+        environments may have onnx, but only the converter's reads the file. A package that rows do not pin, or Python,
+        is constrained in both."""
         if self.name in (*family.packages, family.reads):
             return role == "converter"
         return self.name not in EXPORTERS or role == ("converter" if family.source == "torch" else "exporter")
 
 
 def read_constraint(name: str, text: str) -> Constraint:
-    """From an option's text: a range, or a version, which with two numbers means any release of it. Raises
-    UsageError."""
+    """Parse the text of an option: a range, or a version, of which up to two numbers mean any release that begins with
+    them. Raises UsageError."""
     spec = text.strip()
     if _BARE.fullmatch(spec):
         spec = f"=={spec}" if spec.count(".") >= 2 else f"=={spec}.*"
     try:
         return Constraint(name, SpecifierSet(spec))
     except InvalidSpecifier as error:
-        raise UsageError(f"--{name} {text!r} is no version range; write '>=2.8,<2.11', '==2.10.*' or 2.10") from error
-
-
-def all_hold(
-    constraints: tuple[Constraint, ...], locks: Mapping[Role, Lock], replaced: Mapping[str, str], family: Family
-) -> bool:
-    return all(constraint.holds(locks, replaced, family) for constraint in constraints)
+        raise UsageError(
+            f"--{name} {text!r} is not a version range; write '>=2.8,<2.11', '==2.10.*' or 2.10"
+        ) from error

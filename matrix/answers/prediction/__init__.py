@@ -1,4 +1,4 @@
-"""What a cell will come to that was never run: a probability of `match` and what stands in the way, in words."""
+"""Predict cells that were never run: the probability of `match`, and in words what prevents it."""
 
 from matrix.answers.prediction.predictor import Blocker, Prediction, Predictor
 

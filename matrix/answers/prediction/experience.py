@@ -1,34 +1,27 @@
-"""What past cells and backend test cases say of a converter. Pure."""
+"""The converter's side of a prediction: what past cells and backend test cases show about converters. Pure."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from packaging.version import Version
 
 from matrix.answers.evidence import Entry, Evidence, Profile
-from matrix.answers.evidence.known import ProfileKey
-from matrix.answers.operators import Coverage
-from matrix.answers.operators.opsets import History
-from matrix.answers.operators.summary import OF_NAMES
+from matrix.answers.operators import Coverage, History
+from matrix.answers.operators.coverage import OF_NAMES
 from matrix.answers.prediction.features import Feature, Reader, shapes
-from matrix.answers.prediction.frequencies import (
-    CountedTrial,
-    Failure,
-    FeatureIndex,
-    Frequencies,
-    Shares,
-    kind_priors,
-    suspects,
-)
-from matrix.answers.prediction.rows import ConverterRelease, converter_release, nearest
-from matrix.families import family_of
+from matrix.answers.prediction.frequencies import CountedTrial, Failure, FeatureIndex, Frequencies, smoothed, suspects
+from matrix.families import family_named, family_of
 from matrix.families.reading import read_by
+from matrix.judging.finding import Finding
 from matrix.packages.lock import Lock
 from matrix.packages.versions import version_of
 from matrix.table.model import Config, ConverterRow, OnnxRelease
 
-# How likely a file gets past a feature that nothing is known of. Most of what is new works.
+# The probability that a file passes a feature of which nothing is known. Most new things work.
 KINDS = {
     "writer": 0.98,
     "form": 0.96,
@@ -41,16 +34,55 @@ KINDS = {
     "limit": 0.03,
 }
 
-# So many files is worth what all rows of a family say to one release of it, and that to one of its rows.
+# The weight, in files, of KINDS for a family, of a family for a release, and of a release for a row.
 _STRENGTHS = (1.0, 2.0, 2.0)
+
+# The share of torch modules that a converter passes, before any was seen.
+_MODULES = 0.5
 
 # Stages of a converter that do not depend on the file.
 _BEFORE = frozenset({"lock", "build", "import"})
 
 
+class ConverterRelease(NamedTuple):
+    """A release of a converter: the family, and the version of its first package; '' for all releases."""
+
+    family: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{family_named(self.family).package} {self.version}"
+
+
+def converter_release(row: ConverterRow) -> ConverterRelease:
+    """Return the release of the converter that a row has."""
+    return ConverterRelease(row.family, row.pins[family_of(row).package])
+
+
+def nearest(row: ConverterRow, rows: Mapping[str, ConverterRow], among: Collection[str]) -> str | None:
+    """Return the row itself, or the closest of the same family: by the version of the converter, then of the package
+    that runs its artifacts, then of its other packages."""
+    if row.id in among:
+        return row.id
+    alike = (name for name in among if name in rows and rows[name].family == row.family)
+    return min(alike, key=lambda name: (*_distances(row, rows[name]), name), default=None)
+
+
+def _distances(one: ConverterRow, two: ConverterRow) -> tuple[float, ...]:
+    family = family_of(one)
+    packages = sorted(family.packages, key=lambda package: (package != family.package, package != family.runtime))
+    return tuple(abs(_place(one, package) - _place(two, package)) for package in packages)
+
+
+def _place(row: ConverterRow, package: str) -> float:
+    """Map a version to a number: major steps are far, patches near. One that the row leaves open counts as 0."""
+    version = Version(row.pins.get(package, "0"))
+    return version.major * 100 + version.minor + version.micro / 100
+
+
 class Experience:
-    """Chances of features by converter row, learned when they are first asked for. Features of the kinds `ignored`
-    are not looked at. `locks` tell what a row leaves to the resolver."""
+    """Probabilities of features by converter row, learned when they are first asked for. Features of the `ignored`
+    kinds are skipped. `locks` have the versions that rows leave to the resolver."""
 
     def __init__(
         self,
@@ -65,21 +97,21 @@ class Experience:
         self._rows = {row.id: row for row in config.converters if row.companions}
         self._coverage = evidence.coverage
         self._history = _history(evidence.coverage)
-        self._told = max((covered.opset for covered in evidence.coverage.values()), default=0)
+        self._documented = max((covered.opset for covered in evidence.coverage.values()), default=0)
         cases = [(dict(case.forms), case.uses) for found in evidence.coverage.values() for case in found.cases]
         self._shapes = shapes(evidence.profiles.values(), cases, self._history)
         self._index = FeatureIndex()
         self._readers: dict[str, Reader] = {}
         self._releases: dict[str, OnnxRelease | None] = {}
-        self._newest = max((release.opset for release in config.onnx), default=0)
         self._learned: dict[str | ConverterRelease, Frequencies] = {}
-        self._tried: dict[tuple[str, ConverterRelease, bool], list[CountedTrial]] = {}
+        self._tried: dict[tuple[str, ConverterRelease], list[CountedTrial]] = {}
         self._broken: dict[str, Failure] = {}
         self._cells: dict[str, list[CountedTrial]] = defaultdict(list)
-        self._add(evidence.entries, evidence.profiles)
+        self._modules: dict[str, list[Failure | None]] = defaultdict(list)
+        self._add(evidence)
 
     def release(self, row: ConverterRow) -> OnnxRelease | None:
-        """What its onnx knows; None where no release of onnx says what it reads, or nobody knows which it has."""
+        """Return the ONNX release of its onnx; None if it reads no .onnx files, or its version is not known."""
         if row.id not in self._releases:
             reads = family_of(row).reads
             known = reads is not None and version_of(row, reads, self._locks) is not None
@@ -87,165 +119,154 @@ class Experience:
         return self._releases[row.id]
 
     def broken(self, row: ConverterRow) -> Failure | None:
-        """Why its environment cannot be made or imported, as cells of it or of the row nearest to it showed."""
+        """Return why its environment cannot be built or imported, from cells of the row or of the nearest."""
         near = nearest(row, self._rows, self._cells.keys() | self._broken.keys())
-        # Where others got past the import, it was something else, such as memory, that ended one of them.
+        # If other cells got past the import, the failure had another cause, such as memory.
         return self._broken.get(near) if near is not None and near not in self._cells else None
 
+    def of_module(self, row: ConverterRow) -> tuple[float, Failure | None, str]:
+        """For a row whose source is torch, where no file has features to look at: return the share of models that pass
+        in this row or the nearest, a failure of the commonest kind, and the basis in words."""
+        near = nearest(row, self._rows, self._modules.keys())
+        if near is None:
+            return _MODULES, None, "no measurements of this converter"
+        failed = [failure for failure in self._modules[near] if failure is not None]
+        kinds = Counter(failure.finding.kind for failure in failed)
+        common = max(failed, key=lambda failure: kinds[failure.finding.kind], default=None)
+        chance = smoothed(_MODULES, len(self._modules[near]) - len(failed), len(failed))
+        return chance, common, f"other models with {'this row' if near == row.id else near}"
+
     def chances(self, row: ConverterRow, profile: Profile) -> dict[Feature, float]:
-        """How likely the row gets past each feature of a file."""
+        """Return the probability that the row passes each feature of a file."""
         learned, features = self._of_row(row), self._reader(row).features(profile)
-        numbers = self._index.numbers(features)
         size = len(learned.chances)
         return {
             feature: float(learned.chances[number]) if number < size else KINDS[feature.kind]
-            for feature, number in zip(features, numbers, strict=True)
+            for feature, number in zip(features, self._index.numbers(features), strict=True)
         }
 
     def failures(self, row: ConverterRow, feature: Feature) -> list[Failure]:
-        """What was blamed on a feature, in the row, or else with the same release of its converter, or with any."""
-        number = int(self._index.numbers((feature,))[0])
-        for scope in (self._of_row(row), self._of_release(converter_release(row)), self._of_all(row.family)):
-            if found := scope.blamed_on(number):
-                return found
-        return []
+        """Return failures blamed on a feature: in the row, else with the same release of its converter, else with
+        any."""
+        number, release = int(self._index.numbers((feature,))[0]), converter_release(row)
+        scopes = (self._of_row(row), self._of_release(release), self._of_release(release._replace(version="")))
+        return next((found for scope in scopes if (found := scope.blamed_on(number))), [])
 
     def basis(self, row: ConverterRow) -> str:
-        """What the chances of this row rest on, in words."""
+        """Say what the probabilities of this row rest on."""
         near = nearest(row, self._rows, self._cells.keys())
         name = "this row" if near == row.id else near or "no row"
         covered = " and backend test cases" if self._covered(row) is not None else ""
         return f"cells of {name}{covered}"
 
-    def _add(self, entries: tuple[Entry, ...], profiles: Mapping[ProfileKey, Profile]) -> None:
-        """Files of the same content that came to the same are one trial, seen several times."""
-        seen: dict[tuple[Any, ...], int] = {}
-        examples: dict[tuple[Any, ...], tuple[Entry, Profile]] = {}
-        for entry in entries:
-            if (
-                entry.finding.role not in (None, "converter")
-                or entry.finding.indeterminate
-                or entry.converter not in self._rows
-            ):
+    def _add(self, evidence: Evidence) -> None:
+        """Add past cells. Files of the same content with the same finding are one trial, seen several times."""
+        seen: Counter[tuple[Any, ...]] = Counter()
+        examples: dict[tuple[Any, ...], tuple[ConverterRow, Entry, Profile]] = {}
+        for entry in evidence.entries:
+            row, finding = self._rows.get(entry.converter), entry.finding
+            if row is None or finding.indeterminate or finding.role not in (None, "converter"):
                 continue
-            if entry.finding.stage in _BEFORE:
-                failure = Failure(entry.finding, of=entry.converter)
-                self._broken.setdefault(entry.converter, failure)
-            elif family_of(self._rows[entry.converter]).source == "torch":
+            of_module = family_of(row).source == "torch"
+            if of_module:
+                self._modules[row.id].append(None if finding.good else Failure(finding, of=entry.model))
+            if finding.stage in _BEFORE:
+                self._broken.setdefault(row.id, Failure(finding, of=row.id))
+            elif of_module:
                 # There is no file, but its environment works.
-                self._cells[entry.converter]
-            elif (profile := profiles.get(entry.profile)) is not None:
-                what = (entry.converter, entry.exporter, id(profile.uses), profile.opset_written, profile.ir_version)
-                key = (*what, entry.finding)
-                if key not in seen:
-                    examples[key] = entry, profile
-                seen[key] = seen.get(key, 0) + 1
-        for key, (entry, profile) in examples.items():
-            row = self._rows[entry.converter]
+                self._cells[row.id]
+            elif (profile := evidence.profiles.get(entry.profile)) is not None:
+                file = (entry.exporter, id(profile.uses), profile.opset_written, profile.ir_version)
+                key = (row.id, *file, finding)
+                examples.setdefault(key, (row, entry, profile))
+                seen[key] += 1
+        for key, (row, entry, profile) in examples.items():
             known = self.release(row)
             if known is None or (profile.ir_version or 0) <= known.ir:
-                self._cells[row.id].append(self._trial(row, entry, profile, seen[key]))
+                features = self._reader(row).features(profile)
+                self._cells[row.id].append(self._trial(features, entry.finding, entry.model, seen[key]))
 
-    def _trial(self, row: ConverterRow, entry: Entry, profile: Profile, count: int) -> CountedTrial:
-        features = self._reader(row).features(profile)
-        if entry.finding.verdict == "match":
-            return CountedTrial(self._index.numbers(features), None, count)
-        failure = Failure(entry.finding, of=entry.model)
-        return CountedTrial(self._index.numbers(suspects(features, failure)), failure, count)
+    def _trial(
+        self, features: Iterable[Feature], finding: Finding, of: str, count: int = 1, single: bool = False
+    ) -> CountedTrial:
+        failure = None if finding.good else Failure(finding, of)
+        blamed = features if failure is None else suspects(features, failure)
+        return CountedTrial(self._index.numbers(blamed), failure, count, single)
 
     def _reader(self, row: ConverterRow) -> Reader:
         if row.id not in self._readers:
-            covered = self._covered(row)
-            handlers: History = covered.handlers if covered is not None else {}
-            known = self.release(row)
-            newest = known.opset if known is not None else self._newest
-            limits = family_of(row).limits(row.pins)
+            covered, known = self._covered(row), self.release(row)
+            opsets = [known.opset] if known is not None else [release.opset for release in self._config.onnx]
             self._readers[row.id] = Reader(
-                limits, newest, self._history, self._told, self._shapes, handlers, self._ignored
+                family_of(row).limits(row.pins),
+                max(opsets, default=0),
+                self._history,
+                self._documented,
+                self._shapes,
+                covered.handlers if covered is not None else {},
+                self._ignored,
             )
         return self._readers[row.id]
 
     def _covered(self, row: ConverterRow) -> Coverage | None:
-        """Its coverage, or that of another row with the same release of its converter."""
-        same = [name for name in self._coverage if name in self._rows and _same_release(self._rows[name], row)]
-        near = nearest(row, self._rows, same)
+        """Return its coverage, or that of another row with the same release of its converter."""
+        near = self._nearest_of_release(row, self._coverage)
         return self._coverage[near] if near is not None else None
+
+    def _nearest_of_release(self, row: ConverterRow, among: Iterable[str]) -> str | None:
+        of = converter_release(row)
+        same = [name for name in among if name in self._rows and converter_release(self._rows[name]) == of]
+        return nearest(row, self._rows, same)
 
     def _of_row(self, row: ConverterRow) -> Frequencies:
         if row.id not in self._learned:
-            own = self._cells.get(row.id)
-            if own is None:
-                near = nearest(row, self._rows, [n for n in self._cells if _same_release(self._rows[n], row)])
-                own = self._cells[near] if near is not None else []
-            cases = self._cases(row)
-            above = self._of_release(converter_release(row))
-            self._learned[row.id] = Frequencies([*own, *cases], self._priors(above), _STRENGTHS[2])
+            near = row.id if row.id in self._cells else self._nearest_of_release(row, self._cells)
+            trials = [*(self._cells[near] if near is not None else []), *self._cases(row)]
+            self._learned[row.id] = self._frequencies(trials, self._of_release(converter_release(row)), _STRENGTHS[2])
         return self._learned[row.id]
 
     def _of_release(self, of: ConverterRelease) -> Frequencies:
+        """Learn from the cells of a release of a converter, or of all its releases."""
         if of not in self._learned:
-            trials = [
-                trial
-                for name in self._cells
-                if converter_release(self._rows[name]) == of
-                for trial in self._cells[name]
-            ]
-            self._learned[of] = Frequencies(trials, self._priors(self._of_all(of.family)), _STRENGTHS[1])
+            whole = of._replace(version="")
+            releases = {name: converter_release(self._rows[name]) for name in self._cells}
+            names = [name for name, release in releases.items() if of in (release, release._replace(version=""))]
+            trials = [trial for name in names for trial in self._cells[name]]
+            above, strength = (None, _STRENGTHS[0]) if of == whole else (self._of_release(whole), _STRENGTHS[1])
+            self._learned[of] = self._frequencies(trials, above, strength)
         return self._learned[of]
 
-    def _of_all(self, family: str) -> Frequencies:
-        key = ConverterRelease(family, "")
-        if key not in self._learned:
-            trials = [trial for name in self._cells if self._rows[name].family == family for trial in self._cells[name]]
-            self._learned[key] = Frequencies(trials, kind_priors(self._index.features, KINDS), _STRENGTHS[0])
-        return self._learned[key]
-
-    def _priors(self, above: Frequencies) -> Shares:
-        priors = kind_priors(self._index.features, KINDS)
-        priors[: len(above.chances)] = above.chances
-        return priors
+    def _frequencies(self, trials: list[CountedTrial], above: Frequencies | None, strength: float) -> Frequencies:
+        priors = np.array([KINDS[feature.kind] for feature in self._index.seen])
+        if above is not None:
+            priors[: len(above.chances)] = above.chances
+        return Frequencies(trials, priors, strength)
 
     def _cases(self, row: ConverterRow) -> list[CountedTrial]:
-        """Of a row without coverage, what the nearest release got through says something too; not what it did not."""
-        covered = self._covered(row)
-        if covered is not None:
-            return self._trials(row, covered, failures=True)
-        near = nearest(row, self._rows, self._coverage.keys())
-        return self._trials(row, self._coverage[near], failures=False) if near is not None else []
-
-    def _trials(self, row: ConverterRow, covered: Coverage, failures: bool) -> list[CountedTrial]:
-        # To rows of one release a case shows the same: what their onnx knows plays no part in it.
-        key = covered.converter, converter_release(row), failures
+        """Return its test cases as trials. If its release has none, return those that the nearest release passes: what
+        that one fails shows nothing."""
+        covered = own = self._covered(row)
+        if covered is None:
+            near = nearest(row, self._rows, self._coverage.keys())
+            if near is None:
+                return []
+            covered = self._coverage[near]
+        # Rows of one release share their trials: what their onnx reads plays no part in a test case.
+        key = covered.converter, converter_release(row)
         if key not in self._tried:
-            self._tried[key] = self._trials_of(self._reader(row), covered, failures)
+            self._tried[key] = list(self._trials_of(self._reader(row), covered, failures=own is not None))
         return self._tried[key]
 
-    def _trials_of(self, reader: Reader, covered: Coverage, failures: bool) -> list[CountedTrial]:
-        trials = []
+    def _trials_of(self, reader: Reader, covered: Coverage, failures: bool) -> Iterator[CountedTrial]:
         for case in covered.cases:
-            if (
-                case.finding.verdict == "unavailable"
-                or case.finding.reason in OF_NAMES
-                or (case.finding.verdict != "match" and not failures)
-            ):
-                continue
-            forms = dict(case.forms)
-            of_uses = (feature for use in case.uses for feature in reader.of_form(use, forms.get(use.operator)))
-            features = tuple(dict.fromkeys(of_uses))
-            if case.finding.verdict == "match":
-                trials.append(CountedTrial(self._index.numbers(features)))
-            else:
-                failure = Failure(case.finding, of=case.name)
-                trials.append(CountedTrial(self._index.numbers(suspects(features, failure)), failure, single=True))
-        return trials
-
-
-def _same_release(one: ConverterRow, two: ConverterRow) -> bool:
-    return converter_release(one) == converter_release(two)
+            if case.counts and case.finding.reason not in OF_NAMES and (failures or case.finding.good):
+                forms = dict(case.forms)
+                of_uses = (feature for use in case.uses for feature in reader.of_form(use, forms.get(use.operator)))
+                yield self._trial(tuple(dict.fromkeys(of_uses)), case.finding, case.name, single=True)
 
 
 def _history(coverage: Mapping[str, Coverage]) -> History:
-    """The forms of operators that any of the rows' onnx knows."""
+    """Merge the forms of operators that the onnx of any row knows."""
     found: dict[str, set[int]] = defaultdict(set)
     for covered in coverage.values():
         for operator, versions in covered.schemas.items():

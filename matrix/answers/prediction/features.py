@@ -1,32 +1,34 @@
-"""What of a file may matter to a converter, as features that can be counted. Pure.
+"""The features of a file that may matter to a converter, in a form that can be counted. Pure.
 
-A file fails where one of its features does. An operator counts in the form that the converter's onnx takes it for: one
-that knows opset 15 reads a Resize of opset 18 as that of opset 13.
+A file fails if one of its features does. An operator counts in the form that the converter's onnx reads it as: one that
+knows opset 15 reads a Resize of opset 18 as that of opset 13.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from matrix.answers.evidence import Profile
-from matrix.answers.operators.opsets import History, Use, since
+from matrix.answers.operators import History, Use, since
 from matrix.families.family import Limit
 
-# Any number of inputs is the same to these (the operators' definitions).
+# Operators with any number of inputs, by their definition.
 _VARIADIC = frozenset({"Concat", "Einsum", "Loop", "Max", "Mean", "Min", "Scan", "SequenceConstruct", "Sum"})
 
 
 class Feature(NamedTuple):
-    """One thing about a file. `kind` is
+    """A feature of a file. `kind` is
 
     - "writer": the exporter
     - "form": an operator in its form
     - "mode": a form with a value of an attribute
-    - "together": a form with exactly these texts among its attributes
+    - "together": a form with exactly these string attributes
     - "beyond": an operator in a form newer than the converter's onnx knows, which may pass as an older one
-    - "odd": the same with an attribute or an input that the older form is not known to have
+    - "odd": the same, with an attribute or an input that the older form was never seen with
     - "alien": an operator that no ONNX release defines
     - "unclaimed": a form that the converter has no handler for
     - "limit": an attribute's value that the converter refuses
@@ -39,7 +41,7 @@ class Feature(NamedTuple):
 
     @property
     def attribute(self) -> str:
-        """Of a mode, which attribute it is of."""
+        """The attribute of a mode."""
         return self.detail.partition("=")[0]
 
     def __str__(self) -> str:
@@ -54,7 +56,7 @@ class Feature(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What a form of an operator was seen with: attributes, and how many inputs at most."""
+    """The attributes that a form of an operator was seen with, and its largest number of inputs."""
 
     attributes: frozenset[str]
     inputs: int
@@ -65,73 +67,72 @@ _NOTHING = Shape(frozenset(), 0)
 Shapes = Mapping[tuple[str, int | None], Shape]
 
 
-def shapes(profiles: Iterable[Profile], cases: Iterable[tuple[Mapping[str, int | None], tuple[Use, ...]]],
-           history: History) -> Shapes:  # fmt: skip
-    """From files that were written and from backend test cases: (form of each operator, uses)."""
+def shapes(
+    profiles: Iterable[Profile],
+    cases: Iterable[tuple[Mapping[str, int | None], tuple[Use, ...]]],
+    history: History,
+) -> Shapes:
+    """Collect shapes from exported files and from backend test cases: (form of each operator, uses)."""
+    # Profiles with equal uses share the object.
+    distinct = {(id(profile.uses), profile.opset_written): profile for profile in profiles}
+    of_files = (
+        (use, since(history, use.operator, opset))
+        for (_, opset), profile in distinct.items()
+        if opset is not None
+        for use in profile.uses
+    )
+    of_cases = ((use, forms.get(use.operator)) for forms, uses in cases for use in uses)
     found: dict[tuple[str, int | None], Shape] = {}
-
-    def add(use: Use, form: int | None) -> None:
+    for use, form in chain(of_files, of_cases):
         known = found.get((use.operator, form), _NOTHING)
         names = {name for name, _ in use.modes}
         if not names <= known.attributes or len(use.given) > known.inputs:
             found[use.operator, form] = Shape(known.attributes | names, max(known.inputs, len(use.given)))
-
-    # Profiles share their uses where they are equal.
-    distinct = {(id(profile.uses), profile.opset_written): profile for profile in profiles}
-    for (_, opset), profile in distinct.items():
-        if opset is not None:
-            for use in profile.uses:
-                add(use, since(history, use.operator, opset))
-    for forms, uses in cases:
-        for use in uses:
-            add(use, forms.get(use.operator))
     return found
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reader:
-    """How one converter sees files. `limits` are what it refuses, `newest` is the newest opset its onnx knows,
-    `handlers` what it claims, {} where nobody asked it. `history` tells the forms up to the opset `told`: beyond that a
-    form is the opset itself. Kinds that are `ignored` are left out."""
+    """Reads the features of files for one converter. `limits` are values that it refuses, `newest` is the newest opset
+    its onnx knows, `handlers` are the forms it claims to convert, {} if it was not asked. `history` has the forms up to
+    the opset `documented`: beyond, the form is the opset itself. Features of the `ignored` kinds are left out."""
 
     limits: Sequence[Limit]
     newest: int
     history: History
-    told: int
+    documented: int
     shapes: Shapes
     handlers: History = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
+    _of_uses: dict[tuple[Use, int], dict[Feature, None]] = field(default_factory=dict)
+    _of_forms: dict[tuple[Use, int | None], tuple[Feature, ...]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        by_mode = {(limit.operator, limit.attribute, limit.value): limit for limit in self.limits}
-        object.__setattr__(self, "_limits", by_mode)
-        object.__setattr__(self, "_made", {})
-        object.__setattr__(self, "_formed", {})
+    @cached_property
+    def _limits(self) -> dict[tuple[str, str, str | int], Limit]:
+        return {(limit.operator, limit.attribute, limit.value): limit for limit in self.limits}
 
     def features(self, profile: Profile) -> tuple[Feature, ...]:
-        """Each once; the writer comes first."""
+        """Return the distinct features of a file, the writer first."""
         opset = profile.opset_written or profile.opset
         found = {} if "writer" in self.ignored else {Feature("writer", detail=profile.exporter): None}
-        made: dict[tuple[Use, int], dict[Feature, None]] = self._made  # type: ignore[attr-defined]
         for use in profile.uses:
-            if (use, opset) not in made:
-                features = self._of_use(use, opset)
-                made[use, opset] = {feature: None for feature in features if feature.kind not in self.ignored}
-            found |= made[use, opset]
+            if (use, opset) not in self._of_uses:
+                features = (feature for feature in self._of_use(use, opset) if feature.kind not in self.ignored)
+                self._of_uses[use, opset] = dict.fromkeys(features)
+            found |= self._of_uses[use, opset]
         return tuple(found)
 
     def _of_use(self, use: Use, opset: int) -> Iterator[Feature]:
         known = min(opset, self.newest)
-        if known > self.told:
+        if known > self.documented:
             yield from self.of_form(use, known)
-            return
-        if use.operator not in self.history:
+        elif use.operator not in self.history:
             yield Feature("alien", use.operator)
-            return
-        form, written = since(self.history, use.operator, known), since(self.history, use.operator, opset)
-        yield from self.of_form(use, form)
-        if written != form:
-            yield self._beyond(use, form, written)
+        else:
+            form, written = (since(self.history, use.operator, number) for number in (known, opset))
+            yield from self.of_form(use, form)
+            if written != form:
+                yield self._beyond(use, form, written)
 
     def _beyond(self, use: Use, form: int | None, written: int | None) -> Feature:
         shape = self.shapes.get((use.operator, form))
@@ -144,27 +145,21 @@ class Reader:
         return Feature("beyond", use.operator, written)
 
     def of_form(self, use: Use, form: int | None) -> tuple[Feature, ...]:
-        """The features of a use whose form is known, as in a backend test case."""
-        formed: dict[tuple[Use, int | None], tuple[Feature, ...]] = self._formed  # type: ignore[attr-defined]
-        if (use, form) not in formed:
-            formed[use, form] = tuple(self._of_form(use, form))
-        return formed[use, form]
+        """Return the features of a use whose form is known, as in a backend test case."""
+        if (use, form) not in self._of_forms:
+            self._of_forms[use, form] = tuple(self._of_form(use, form))
+        return self._of_forms[use, form]
 
     def _of_form(self, use: Use, form: int | None) -> Iterator[Feature]:
-        yield Feature("form", use.operator, form)
-        if self.handlers and form in self.history.get(use.operator, (None,)) and not self._claims(use.operator, form):
-            yield Feature("unclaimed", use.operator, form)
-        if (limit := self._limit_on(use)) is not None:
-            yield Feature("limit", use.operator, form, f"{limit.attribute}={limit.value}")
+        operator = use.operator
+        yield Feature("form", operator, form)
+        known = form in self.history.get(operator, (None,))
+        if self.handlers and known and form not in self.handlers.get(operator, ()):
+            yield Feature("unclaimed", operator, form)
+        limits = (self._limits.get((operator, *mode)) for mode in use.modes)
+        if (limit := next(filter(None, limits), None)) is not None:
+            yield Feature("limit", operator, form, f"{limit.attribute}={limit.value}")
         for name, value in use.modes:
-            yield Feature("mode", use.operator, form, f"{name}={value}")
+            yield Feature("mode", operator, form, f"{name}={value}")
         if texts := ", ".join(f"{name}={value}" for name, value in use.modes if isinstance(value, str)):
-            yield Feature("together", use.operator, form, texts)
-
-    def _limit_on(self, use: Use) -> Limit | None:
-        """The limit that this use runs into."""
-        limits: dict[tuple[str, str, str | int], Limit] = self._limits  # type: ignore[attr-defined]
-        return next((limit for mode in use.modes if (limit := limits.get((use.operator, *mode))) is not None), None)
-
-    def _claims(self, operator: str, form: int | None) -> bool:
-        return form in self.handlers.get(operator, ())
+            yield Feature("together", operator, form, texts)

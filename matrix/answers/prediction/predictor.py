@@ -1,43 +1,39 @@
-"""Evidence in, predictions out. Pure."""
+"""Predict cells from evidence. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from matrix.answers.evidence import Entry, Evidence, Profile
-from matrix.answers.prediction.direct import Direct
-from matrix.answers.prediction.experience import Experience
+from matrix.answers.prediction.experience import Experience, converter_release
+from matrix.answers.prediction.exports import Exports
 from matrix.answers.prediction.features import Feature
-from matrix.answers.prediction.frequencies import Failure
-from matrix.answers.prediction.profiles import Profiles
-from matrix.answers.prediction.rows import converter_release
-from matrix.answers.prediction.writing import Writing
 from matrix.families import family_of
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
-from matrix.table.model import Config, ConverterRow, OnnxRelease
+from matrix.table.model import Config, ConverterRow
 
-# Nothing is ever quite certain: an observation may be of a bad day, a rule may have an exception.
+# Nothing is certain: an observation may be of a bad day, a rule may have an exception.
 _SURE, _NEVER = 0.99, 0.01
 
-# Below this a feature is named as standing in the way.
+# Features with a lower probability are named as blockers.
 _BLOCKS = 0.6
 
 _WORDS = {
-    "mismatch": "wrong",
-    "unsupported": "unsupported",
+    "mismatch": "gives wrong numbers",
+    "unsupported": "not supported",
     "crash": "crashes",
-    "timeout": "too slow",
-    "oom": "too big",
+    "timeout": "times out",
+    "oom": "runs out of memory",
 }
 
 
 @dataclass(frozen=True)
 class Blocker:
-    """What stands in the way: a stable `reason`, one sentence, and the probability that it leaves."""
+    """A probable cause of failure: a stable `reason`, one sentence, and the probability of success that it leaves."""
 
     reason: str
     text: str
@@ -53,9 +49,27 @@ class Prediction:
     basis: tuple[str, ...]
 
 
+@dataclass
+class _Draft:
+    """A prediction in the making: its probability is the product of those of independent causes of failure."""
+
+    probability: float = 1.0
+    blockers: list[Blocker] = field(default_factory=list)
+    basis: list[str] = field(default_factory=list)
+
+    def fails(self, reason: str, text: str, basis: str) -> None:
+        self.probability *= _NEVER
+        self.blockers.append(Blocker(reason, text, _NEVER))
+        self.basis.append(basis)
+
+    def prediction(self) -> Prediction:
+        blockers = sorted(self.blockers, key=lambda blocker: blocker.probability)
+        return Prediction(min(max(self.probability, _NEVER), _SURE), tuple(blockers), tuple(self.basis))
+
+
 class Predictor:
-    """Predicts cells of a table from what is known of others, and of the same where they were measured. What each
-    kind of feature is worth is seen where it is `ignored`. `locks` tell what rows leave to the resolver."""
+    """Predicts cells of a table from evidence on others, or on the same if they were measured. Features of the
+    `ignored` kinds are not used, which shows their worth. `locks` have the versions that rows leave to the resolver."""
 
     def __init__(
         self,
@@ -65,76 +79,68 @@ class Predictor:
         locks: Mapping[str, Lock] | None = None,
     ) -> None:
         self._entries = evidence.entries
-        self._profiles = Profiles(config, evidence.profiles)
+        self._exports = Exports(config, evidence)
         self._experience = Experience(config, evidence, ignored, locks)
-        self._direct = Direct(config, evidence)
-        self._writing = Writing(config, evidence)
 
     @cached_property
     def _measured(self) -> dict[str, Entry]:
         return {entry.cell: entry for entry in self._entries if not entry.finding.indeterminate}
 
     def predict(self, cell: Cell) -> Prediction:
-        """Of a cell that was measured, what was found; of a model of which nothing was ever written, little."""
+        """Return the finding of a measured cell as a prediction; for others, predict the export and the conversion."""
         if (entry := self._measured.get(cell.id)) is not None:
             return _as_found(entry)
+        draft = _Draft()
         if family_of(cell.converter).source == "torch":
-            return self._of_module(cell.converter)
-        profile, seen = self._profiles.of(cell.model.id, cell.exporter.id, cell.opset)
+            if self._works(cell.converter, draft):
+                self._add_module(cell.converter, draft)
+            return draft.prediction()
+        profile, seen = self._exports.profile(cell.model.id, cell.exporter.id, cell.opset)
         if profile is None:
-            return Prediction(0.5, (), ("nothing was ever written of this model",))
-        blockers: list[Blocker] = []
-        chance, basis = self._of_writing(cell, seen, blockers)
-        chance *= self._of_row(cell.converter, profile, blockers, basis)
-        if chance > _NEVER:
-            chance *= self._of_features(cell.converter, profile, blockers, basis)
-        blockers.sort(key=lambda blocker: blocker.probability)
-        return Prediction(min(max(chance, _NEVER), _SURE), tuple(blockers), tuple(basis))
+            return Prediction(0.5, (), ("no export of this model is known",))
+        self._add_export(cell, seen, draft)
+        row = cell.converter
+        if self._reads(row, profile, draft) and self._works(row, draft) and draft.probability > _NEVER:
+            self._add_features(row, profile, draft)
+        return draft.prediction()
 
-    def _of_module(self, row: ConverterRow) -> Prediction:
-        """Of a converter that takes the torch module there is no file whose features could tell."""
-        blockers: list[Blocker] = []
-        basis: list[str] = []
-        if not self._works(row, blockers, basis):
-            return Prediction(_NEVER, tuple(blockers), tuple(basis))
-        chance, failure, words = self._direct.chance(row)
-        if chance < _BLOCKS and failure is not None:
+    def _add_module(self, row: ConverterRow, draft: _Draft) -> None:
+        draft.probability, failure, basis = self._experience.of_module(row)
+        draft.basis.append(basis)
+        if draft.probability < _BLOCKS and failure is not None:
             how = _WORDS.get(failure.finding.verdict, "fails")
             text = f"{how} in {converter_release(row)}, as {failure.of} shows ({failure.reason})"
-            blockers.append(Blocker(failure.reason, text, chance))
-        return Prediction(min(max(chance, _NEVER), _SURE), tuple(blockers), (words,))
+            draft.blockers.append(Blocker(failure.reason, text, draft.probability))
 
-    def _of_writing(self, cell: Cell, seen: bool, blockers: list[Blocker]) -> tuple[float, list[str]]:
-        chance, failure = self._writing.chance(cell.model.id, cell.exporter, cell.opset, seen)
-        if chance < _BLOCKS:
+    def _add_export(self, cell: Cell, seen: bool, draft: _Draft) -> None:
+        draft.probability, failure = self._exports.chance(cell.model.id, cell.exporter, cell.opset, seen)
+        draft.basis.append("a file of this exporter" if seen else "a file of another exporter or opset, carried over")
+        if draft.probability < _BLOCKS:
             reason = failure.reason if failure else "opset-not-writable"
             said = f" ({failure.finding.said})" if failure and failure.finding.said else ""
-            text = f"{cell.exporter.id} at opset {cell.opset}: does not write such files{said}"
-            blockers.append(Blocker(reason, text, chance))
-        return chance, ["what this exporter wrote" if seen else "what another exporter or opset wrote, carried over"]
+            text = f"{cell.exporter.id} at opset {cell.opset}: cannot export the model{said}"
+            draft.blockers.append(Blocker(reason, text, draft.probability))
 
-    def _of_row(self, row: ConverterRow, profile: Profile, blockers: list[Blocker], basis: list[str]) -> float:
-        release = self._experience.release(row)
-        if release is not None and profile.ir_version is not None and profile.ir_version > release.ir:
-            text = f"IR version {profile.ir_version} of the file: onnx {release.version} knows {release.ir}"
-            blockers.append(Blocker("ir-version-too-new", text, _NEVER))
-            basis.append("the table of ONNX releases")
-            return _NEVER
-        return 1.0 if self._works(row, blockers, basis) else _NEVER
+    def _reads(self, row: ConverterRow, profile: Profile, draft: _Draft) -> bool:
+        release, ir = self._experience.release(row), profile.ir_version
+        if release is None or ir is None or ir <= release.ir:
+            return True
+        text = f"the file has IR version {ir}: onnx {release.version} supports at most {release.ir}"
+        draft.fails("ir-version-too-new", text, "the table of ONNX releases")
+        return False
 
-    def _works(self, row: ConverterRow, blockers: list[Blocker], basis: list[str]) -> bool:
-        """Whether nothing shows that its environment cannot be made or imported."""
+    def _works(self, row: ConverterRow, draft: _Draft) -> bool:
+        """Whether no past cell shows that its environment cannot be built or imported."""
         if (failure := self._experience.broken(row)) is None:
             return True
         text = f"the environment of {failure.of} does not work: {failure.finding.said}"
-        blockers.append(Blocker(failure.reason, text, _NEVER))
-        basis.append("its environment")
+        draft.fails(failure.reason, text, "its environment")
         return False
 
-    def _of_features(self, row: ConverterRow, profile: Profile, blockers: list[Blocker], basis: list[str]) -> float:
-        found = self._experience.chances(row, profile)
+    def _add_features(self, row: ConverterRow, profile: Profile, draft: _Draft) -> None:
+        # An operator has several features: its worst one counts.
         worst: dict[str, tuple[float, Feature]] = {}
-        for feature, chance in found.items():
+        for feature, chance in self._experience.chances(row, profile).items():
             key = feature.operator or feature.kind
             if key not in worst or chance < worst[key][0]:
                 worst[key] = chance, feature
@@ -142,39 +148,33 @@ class Predictor:
         for chance, feature in worst.values():
             total *= chance
             if chance < _BLOCKS:
-                failures = self._experience.failures(row, feature)
-                blockers.append(_blocker(row, self._experience.release(row), feature, chance, failures))
-        basis.append(self._experience.basis(row))
-        return total
+                draft.blockers.append(self._blocker(row, feature, chance))
+        draft.probability *= total
+        draft.basis.append(self._experience.basis(row))
+
+    def _blocker(self, row: ConverterRow, feature: Feature, chance: float) -> Blocker:
+        release = converter_release(row)
+        if failures := self._experience.failures(row, feature):
+            verdict, reason = Counter((one.finding.verdict, one.reason) for one in failures).most_common(1)[0][0]
+            example = next(failure for failure in failures if failure.reason == reason)
+            how = _WORDS.get(verdict, "fails")
+            return Blocker(reason, f"{feature}: {how} in {release}, as {example.of} shows ({reason})", chance)
+        reads, known = family_of(row).reads, self._experience.release(row)
+        newest = f"{reads} {row.pins.get(reads, known.version)}" if reads and known is not None else str(release)
+        words = {
+            "alien": "not an ONNX operator",
+            "unclaimed": f"no handler in {release}",
+            "limit": f"refused by {release}",
+            "odd": f"unknown to {newest}",
+            "beyond": f"newer than {newest}",
+        }
+        text = f"{feature}: {words.get(feature.kind, f'unreliable in {release}')}"
+        return Blocker(f"operator-{feature.kind}", text, chance)
 
 
 def _as_found(entry: Entry) -> Prediction:
-    basis = (f"measured on {entry.date}",)
-    if entry.finding.verdict == "match":
+    found, basis = entry.finding, (f"measured on {entry.date}",)
+    if found.good:
         return Prediction(_SURE, (), basis)
-    found = entry.finding
     where = f"{found.role} {found.stage}: " if found.role and found.stage else ""
     return Prediction(_NEVER, (Blocker(found.reason or found.verdict, f"{where}{found.said}", _NEVER),), basis)
-
-
-def _blocker(
-    row: ConverterRow, known: OnnxRelease | None, feature: Feature, chance: float, failures: list[Failure]
-) -> Blocker:
-    release = converter_release(row)
-    if not failures:
-        reads = family_of(row).reads
-        newest = f"{reads} {row.pins.get(reads, known.version)}" if reads and known is not None else str(release)
-        words = {
-            "alien": "no ONNX operator",
-            "unclaimed": f"no handler in {release}",
-            "limit": f"refused by {release}",
-            "odd": f"not known to {newest}",
-            "beyond": f"newer than {newest}",
-        }
-        return Blocker(
-            f"operator-{feature.kind}", f"{feature}: {words.get(feature.kind, f'doubtful in {release}')}", chance
-        )
-    verdict, reason = Counter((one.finding.verdict, one.reason) for one in failures).most_common(1)[0][0]
-    example = next(failure for failure in failures if failure.reason == reason)
-    text = f"{feature}: {_WORDS.get(verdict, 'fails')} in {release}, as {example.of} shows ({reason})"
-    return Blocker(reason, text, chance)

@@ -1,5 +1,5 @@
-"""Releases the table does not know yet, as rows it could have.
+"""Propose rows for releases that the table does not know yet.
 
-`releases` and `wheels` ask the index, `facts` reads what a release says of itself, `survey` decides what to propose,
-`edit` puts it into the table's text, `report` says it.
+`releases` selects new releases, `facts` reads a release's own metadata, `survey` decides what to propose, `additions`
+puts it into the table's text, `report` prints it. `index` and `wheels` are the clients of the package index.
 """

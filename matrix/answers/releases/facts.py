@@ -1,4 +1,4 @@
-"""What a release of onnx or torch says of its own opsets, read from its source without running it."""
+"""Read the opsets that a release of onnx or torch states, from its source and without running it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ ONNX_FILES = ("onnx/helper.py", "onnx/onnx.proto", "onnx/defs/schema.h")
 TORCH_FILES = ("torch/onnx/_constants.py", "torch/onnx/_internal/exporter/_constants.py")
 
 _IR = re.compile(r"^\s*IR_VERSION\s*=\s*(0x[0-9A-Fa-f]+|\d+)\s*;", re.MULTILINE)
-# What it defines. The last_release_version_map_ beside it was forgotten in 1.22.0, 1.23.0 and 1.23.1.
+# The opsets defined. last_release_version_map_ is outdated in 1.22.0, 1.23.0 and 1.23.1.
 _LAST = r"(?<!_)map_\[{}\]\s*=\s*std::make_pair\(\d+,\s*(\d+)\)\s*;"
 
 
 def onnx_release(version: Version, files: Mapping[str, str]) -> OnnxRelease:
-    """IR version and opsets of onnx `version`, whose files (of ONNX_FILES those it has) are given as text.
+    """Return IR version and opsets of onnx `version`, given those of ONNX_FILES that the release has, as text.
 
-    The published VERSION_TABLE counts, as in the table's section; a release it leaves out takes the numbers of its
-    minor there. A minor it does not know yet is read from onnx.proto and defs/schema.h. Raises ValueError where
-    neither says it.
+    The published VERSION_TABLE takes precedence, as in the table's section; a release missing there has the numbers of
+    its minor version. A minor version missing there is read from onnx.proto and defs/schema.h. Raises ValueError if
+    neither states them.
     """
     published = _version_table(files.get("onnx/helper.py", ""))
     same_minor = [found for found in published if found.release[:2] == version.release[:2] and found <= version]
@@ -38,7 +38,7 @@ def onnx_release(version: Version, files: Mapping[str, str]) -> OnnxRelease:
 
 
 def _version_table(source: str) -> dict[Version, tuple[int, int, int]]:
-    """Version to IR, ai.onnx and ai.onnx.ml; empty where the source has no such table."""
+    """Map versions to IR, ai.onnx and ai.onnx.ml; empty if the source has no such table."""
     value = _assigned(source).get("VERSION_TABLE")
     if not isinstance(value, list):
         return {}
@@ -52,15 +52,15 @@ def _version_table(source: str) -> dict[Version, tuple[int, int, int]]:
 def _number(pattern: re.Pattern[str], text: str, what: str) -> int:
     found = pattern.search(text)
     if found is None:
-        raise ValueError(f"it does not say its {what} where releases before it did")
+        raise ValueError(f"it does not state its {what} where earlier releases did")
     return int(found[1], 0)
 
 
 def torch_opsets(files: Mapping[str, str]) -> tuple[tuple[int, int], tuple[int, int] | None]:
-    """The opsets of torch's TorchScript exporter and those its dynamo exporter implements itself, ends included.
+    """Return the opsets of torch's TorchScript exporter and those its dynamo exporter implements, ends included.
 
-    `files` are those of TORCH_FILES that the release has. The newest opset of either is a name of its own since torch
-    2.4; the dynamo exporter's lowest is what torchlib is written in. Raises ValueError where they do not say it.
+    `files` are those of TORCH_FILES that the release has. Since torch 2.4 the newest opset of each has its own name;
+    the lowest of the dynamo exporter is the one torchlib is written in. Raises ValueError if they are not stated.
     """
     constants = _assigned(files.get(TORCH_FILES[0], ""))
     dynamo = _assigned(files.get(TORCH_FILES[1], ""))
@@ -68,12 +68,12 @@ def torch_opsets(files: Mapping[str, str]) -> tuple[tuple[int, int], tuple[int, 
     script = constants.get("ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET", high)
     lowest = dynamo.get("TORCHLIB_OPSET")
     if not isinstance(low, int) or not isinstance(script, int):
-        raise ValueError("it does not say its opsets where releases before it did")
+        raise ValueError("it does not state its opsets where earlier releases did")
     return (low, script), (lowest, high) if isinstance(lowest, int) and isinstance(high, int) else None
 
 
 def _assigned(source: str) -> dict[str, object]:
-    """The names a module assigns plain values to, at its top. Raises ValueError for what is no Python."""
+    """Return the literal values assigned at the top of a module. Raises ValueError for text that is not Python."""
     try:
         body = ast.parse(source).body
     except (SyntaxError, RecursionError) as error:

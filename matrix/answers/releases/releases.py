@@ -1,4 +1,4 @@
-"""Which releases of a package are news for the table, and which of them cannot become a row."""
+"""Select the releases of a package that are news for the table, and those that cannot become a row."""
 
 from __future__ import annotations
 
@@ -41,12 +41,11 @@ def news(
     today: dt.date,
     substitute: Package | None = None,
 ) -> tuple[tuple[NewRelease, ...], tuple[LeftOut, ...]]:
-    """Of every minor series from that of the newest known version on, the newest release that can become a row, oldest
-    first; and what is newer still but cannot.
+    """Return the newest release that can become a row of every minor series since that of the newest known version,
+    oldest first; and newer releases that cannot.
 
-    `substitute` is the package that is installed in this one's place where it has the version. A series whose newest
-    usable release is `noted` (looked at before, to no avail) brings no news. Dates are those of an index that gives
-    them.
+    `substitute` is the package that is installed in place of this one if it has the version. A series whose newest
+    usable release is `noted`, so known to have no lock, is not news. The index must give upload dates.
     """
     newest = max(known)
     new: list[NewRelease] = []
@@ -56,7 +55,7 @@ def news(
         newest_first = sorted(members, reverse=True)
         final = [version for version in newest_first if not version.is_prerelease]
         if not final and series != _series(newest):
-            # A candidate for the next patch release of a series that the table has is no news at all.
+            # A pre-release of a series that the table has is not worth reporting.
             left.append(LeftOut(package.name, newest_first[0], "a pre-release"))
         for version in final:
             files = [*package.versions[version], *(substitute.versions.get(version, ()) if substitute else ())]
@@ -75,7 +74,7 @@ def _series(version: Version) -> tuple[int, int, int]:
 
 
 def _obstacle(files: Sequence[ReleasedFile], pythons: Sequence[str], today: dt.date) -> str | None:
-    """Why a release with these files cannot be a row; None where nothing is in the way."""
+    """Return why a release with these files cannot be a row; None if nothing prevents it."""
     standing = [file for file in files if not file.yanked]
     if not standing:
         reason = next((file.yanked_reason for file in files if file.yanked_reason), "")
@@ -84,12 +83,12 @@ def _obstacle(files: Sequence[ReleasedFile], pythons: Sequence[str], today: dt.d
     if not wheels:
         return f"no wheel for Linux x86-64 and a Python of the table ({_offered(standing)})"
     if all(file.uploaded is None or file.uploaded.date() >= today for file in wheels):
-        # A lock as of a day does not see what was uploaded on it.
+        # A lock as of a day excludes uploads of that day.
         return "uploaded today; it can be locked from tomorrow on"
     return None
 
 
 def _offered(files: Iterable[ReleasedFile]) -> str:
-    """What there is instead, as far as one can take it in."""
+    """Summarise the wheels that exist instead."""
     interpreters = sorted({tag.interpreter for file in files for tag in file.tags})
     return f"wheels for {', '.join(interpreters)}" if interpreters else "no wheels at all"

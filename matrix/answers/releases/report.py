@@ -1,29 +1,29 @@
-"""What a look for new releases found, for people and as data."""
+"""The survey of new releases as text and JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from matrix.answers.releases.edit import Additions, section_of
+from matrix.answers.releases.additions import Additions, section_of
 from matrix.answers.releases.survey import ProposedRow, Survey
 
 SCHEMA = 1
 
 
 def text(survey: Survey) -> str:
-    """One line a release, with what was tried before it; without news one sentence."""
+    """Return one line for each release, followed by what was tried before it."""
     lines = []
     for proposal in survey.proposals:
         lines.append(f"{proposal.package} {proposal.version}: {_outcome(proposal)}")
         shown = proposal.refused if proposal.lock else proposal.refused[:-1]
         lines += [f"    not {refusal.row.id}: {refusal.why}" for refusal in shown]
     lines += [f"{item.package} {item.version}: left out, {item.why}" for item in survey.left_out]
-    lines += [f"{package}: not known, {why}" for package, why in survey.unlisted]
+    lines += [f"{package}: unknown, {why}" for package, why in survey.unlisted]
     return "\n".join(lines) or f"nothing new as of {survey.as_of}"
 
 
 def added(additions: Additions) -> str:
-    """What was written, and what comes next."""
+    """Return what was written, and the next step."""
     parts = [
         *(f"{section_of(fact)} {fact.version}" for fact in additions.facts),
         *(row.id for row in additions.rows),
@@ -39,7 +39,7 @@ def _outcome(proposal: ProposedRow) -> str:
             assert proposal.row is not None and proposal.lock is not None
             return f"{proposal.row.id}, lockable: Python {proposal.lock.python}, {len(proposal.lock.packages)} packages"
         case "undecided":
-            return f"not judged, {proposal.undecided}"
+            return f"undecided, {proposal.undecided}"
         case "unsatisfiable":
             last = proposal.refused[-1]
             later = f" (may change until {proposal.until})" if proposal.until else ""
@@ -47,7 +47,7 @@ def _outcome(proposal: ProposedRow) -> str:
 
 
 def document(survey: Survey, added: Additions, diff: str, written: bool) -> dict[str, Any]:
-    """The same as data. `diff` is the change of the table, `written` whether it was made."""
+    """Return the survey as JSON-ready data. `diff` is the change of the table, `written` whether it was made."""
     return {
         "schema": SCHEMA,
         "as_of": survey.as_of.isoformat(),

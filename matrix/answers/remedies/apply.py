@@ -1,4 +1,4 @@
-"""A change of a remedy made to a cell. Pure: a cell, what it came out as and the table in, another cell out."""
+"""Apply a change of a remedy to a cell. Pure: a cell, its result and the table in, another cell out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from matrix.table.model import Config, ConverterRow, ExporterRow, Role, Row
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
-# What onnx.version_converter may be asked for; no release of the table is newer.
+# Opsets for onnx.version_converter; above those of any release in the table.
 _OPSETS = range(1, 64)
 
 _SIGNS = {"~=": "-as-", "==": "-", "<=": "-upto-", ">=": "-from-", "!=": "-not-", "<": "-below-", ">": "-above-"}
@@ -29,38 +29,38 @@ _SIGNS = {"~=": "-as-", "==": "-", "<=": "-upto-", ">=": "-from-", "!=": "-not-"
 
 @dataclass(frozen=True)
 class Table:
-    """The part of matrix.yml and of the locks that a change is worked out with."""
+    """The part of matrix.yml and of the locks that changes depend on."""
 
     config: Config
     locks: Mapping[str, Lock]
 
     def ir_version(self, cell: Cell) -> int | None:
-        """The IR version that the converter's onnx knows; None where no release of onnx says what it reads."""
+        """Return the newest IR version that the converter's onnx reads; None if unknown."""
         release = read_by(self.config, cell.converter, self.locks)
         return release.ir if release is not None else None
 
     def opset(self, cell: Cell) -> int:
-        """The newest opset that the converter reads."""
+        """Return the newest opset that the converter reads."""
         return newest_opset(self.config, cell.converter, self.locks)
 
     def torchscript(self, cell: Cell) -> Exporter | None:
-        """The TorchScript exporter of the cell's torch."""
+        """Return the TorchScript exporter of the cell's torch."""
         own = (e for e in expand(self.config) if e.row == cell.exporter.row and e.via == "torchscript")
         return next(own, None) if cell.exporter.via == "dynamo" else None
 
 
 def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: Role | None = None) -> Cell | None:
-    """The cell with one change more; None where the change is not possible, or would change nothing.
+    """Return the cell with one more change; None if it is impossible or would change nothing.
 
-    `result` is what `cell` came out as: its file's IR version and opset are what is changed. Packages are added where
-    it failed, or to the environment of `role`.
+    `result` is that of `cell`: the IR version and opset of its file are what is changed. Packages are added to the
+    environment that failed, or to that of `role`.
     """
     ir, opset = _of_file(result)
     newest = table.opset(cell)
     of_family = family_of(cell.converter).facts(cell.converter.pins)
     wanted = change.concrete(facts(of_family, opset=opset, onnx_opset=newest))
     if wanted is None or (wanted.kind != "add" and family_of(cell.converter).source == "torch"):
-        # Where there is no file, there is none to change, and such a converter is told nothing but the model.
+        # Without a file there is nothing to change, and such a converter takes no other argument.
         return None
     made: tuple[Cell, str] | None = None
     place = role or result.finding.role
@@ -89,14 +89,14 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: 
 
 
 def _of_file(result: CellResult) -> tuple[int | None, int | None]:
-    """IR version and opset of the file that was converted."""
+    """Return the IR version and opset of the file that was converted."""
     found = (result.altered[-1] if result.altered else result.export).facts
     ir, opset = found.get("ir_version"), found.get("opset_written")
     return (ir if isinstance(ir, int) else None), (opset if isinstance(opset, int) else None)
 
 
 def _lower_ir(cell: Cell, ir: int | None, wanted: str, table: Table) -> tuple[Cell, str] | None:
-    """To what the converter's onnx knows ("table"), or to a number."""
+    """Lower it to what the converter's onnx reads ("table"), or to a number."""
     limit = int(wanted) if wanted.isdigit() else table.ir_version(cell)
     if ir is None or limit is None or ir <= limit:
         return None
@@ -151,7 +151,7 @@ def _environ(cell: Cell, wanted: dict[str, str], words: str) -> tuple[Cell, str]
 def _with_packages(
     cell: Cell, wanted: dict[str, str], on_exporter: bool, table: Table, words: str
 ) -> tuple[Cell, str] | None:
-    """The cell in an environment with these packages too. `pins` of the row stay what they are."""
+    """Return the cell in an environment with these packages added. The pins of the row stay."""
     row: ExporterRow | ConverterRow = cell.converter
     together = cell.exporter.row == cell.converter.id
     if on_exporter and not together:
@@ -173,7 +173,7 @@ def _with_packages(
 
 
 def _extended(row: AnyRow, new: dict[str, str], lock: Lock | None) -> AnyRow:
-    """A row of its own, resolved for the same Python as of the same day, so that nothing else changes."""
+    """Return a derived row, resolved for the same Python as of the same day, so that nothing else changes."""
     return row.model_copy(
         update={
             "id": with_ranges(row.id, new),
@@ -185,12 +185,12 @@ def _extended(row: AnyRow, new: dict[str, str], lock: Lock | None) -> AnyRow:
 
 
 def with_ranges(name: str, ranges: Mapping[str, str]) -> str:
-    """Name of a row that has these ranges beside its own."""
+    """Return the name of a row that has these ranges in addition to its own."""
     return changed_id(name, [f"{package}{_spelled(spec)}" for package, spec in sorted(ranges.items())])
 
 
 def _spelled(spec: str) -> str:
-    """A version range in letters that names of files and images may have."""
+    """Spell a version range with characters that file and image names allow."""
     for sign, word in _SIGNS.items():
         spec = spec.replace(sign, word)
     return re.sub(r"[^\w.-]", "", spec)

@@ -1,7 +1,7 @@
-"""What to try next for cells that fail: a pure function from what was tried to what to try.
+"""Choose what to try next for cells that fail: a pure function of what was tried.
 
-Breadth first, so that what is found is small; and where several changes together work, every part of them is tried
-alone too, so that nothing needless is recommended.
+Breadth first, so that the changes found are few. If several changes together work, each subset is tried too, so that no
+needless change is recommended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_TRIALS = 8
 
 @dataclass(frozen=True)
 class Trial:
-    """A cell with changes, and what it came out as. The first trial of a cell is the cell itself, without changes."""
+    """A cell with changes, and its result. The first trial of a cell is the cell itself, without changes."""
 
     cell: Cell
     changes: tuple[Change, ...]
@@ -39,7 +39,7 @@ class Trial:
 def next_trial(
     trials: Sequence[Trial], table: Table, dropped: Set[str] = frozenset()
 ) -> tuple[Cell, tuple[Change, ...]] | None:
-    """What to try next for the cell whose trials these are, the cell itself first; None where nothing is left."""
+    """Return what to try next for a cell, given its trials, the cell itself first; None if nothing is left."""
     if not trials[0].failed:
         return None
     seen = {frozenset(trial.changes) for trial in trials}
@@ -49,7 +49,7 @@ def next_trial(
         return None
     proposals = _parts(min(working, key=_size), trials, table) if working else _more(trials, table)
     for cell, changes in proposals:
-        # Two ways to the same cell are one: an opset below 13 and one below 12 may both mean 11.
+        # Different changes may give the same cell: an opset below 13 and one below 12 may both mean 11.
         if frozenset(changes) not in seen and _made(cell) not in made and cell.id not in dropped:
             return cell, changes
     return None
@@ -64,7 +64,7 @@ def _made(cell: Cell) -> tuple[object, ...]:
 
 
 def _more(trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
-    """One change more, of those that its own failure calls for, on what has the fewest."""
+    """Yield cells with one more change that their own failure suggests, those with the fewest changes first."""
     for trial in sorted(trials, key=_size):
         if trial.failed and _size(trial) < MAX_CHANGES:
             for remedy in trial.result.judgement.remedies:
@@ -75,7 +75,7 @@ def _more(trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[C
 
 
 def _parts(working: Trial, trials: Sequence[Trial], table: Table) -> Iterator[tuple[Cell, tuple[Change, ...]]]:
-    """The cell with fewer of the changes that work together, each made where it was made in the whole."""
+    """Yield the cell with fewer of the changes that work together, each applied in the role it had in the whole."""
     bare = trials[0]
     made = {trial.changes: trial.result.finding.role for trial in trials}
     roles = {change: made.get(working.changes[:index]) for index, change in enumerate(working.changes)}

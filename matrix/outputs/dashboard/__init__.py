@@ -1,4 +1,4 @@
-"""The dashboard: a static site made of what the store holds, pages from templates and data as shards.
+"""The dashboard: a static site made from the store, with pages from templates and data in shards.
 
-docs/dashboard.md says how to read and deploy it, and what the data mean.
+docs/dashboard.md explains how to read and deploy it, and the data.
 """

@@ -1,15 +1,16 @@
-"""What searches for the culprit concluded, with their pictures."""
+"""The conclusions of `blame`, with their pictures."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from matrix.outputs.dashboard.schema import BlameShape
 from matrix.outputs.privacy import SiteCleaner
 from matrix.store import Store
 from matrix.store.blames import BlameRecord
@@ -17,25 +18,20 @@ from matrix.store.blames import BlameRecord
 _CHUNK = 500
 _SVG = "{http://www.w3.org/2000/svg}"
 _DRAWN = frozenset({"svg", "title", "desc", "style", "g", "rect", "line", "path", "circle", "text", "tspan"})
-# A picture may have been made elsewhere, and is an address of its own in the site.
-# With a backslash CSS writes any of them otherwise.
+# A picture may come from another machine, and can be opened as a page. CSS can spell any of these with backslashes.
 _ADDRESSES = ("http:", "https:", "//", "url(", "image-set(", "@import", "javascript:", "data:", "\\")
 
 
 @dataclass(frozen=True)
 class SiteBlame:
-    """As the site has it."""
+    """A search as the site has it, with when it was made."""
 
     created: dt.datetime
-    data: Mapping[str, Any]
-
-    @property
-    def answer(self) -> str:
-        return str(self.data["answer"])
+    data: BlameShape
 
 
 def gather(store: Store, cells: Iterable[str], pictures: Path, cleaner: SiteCleaner) -> dict[str, SiteBlame]:
-    """The newest about each of these cells; its picture becomes a file."""
+    """Return the newest search for each of these cells, and write its picture."""
     wanted = list(cells)
     found: dict[str, SiteBlame] = {}
     for start in range(0, len(wanted), _CHUNK):
@@ -48,7 +44,7 @@ def _blame(record: BlameRecord, pictures: Path, cleaner: SiteCleaner) -> SiteBla
     story = record.story
     created = record.created.replace(tzinfo=record.created.tzinfo or dt.UTC)
     transition = story.get("transition") or {}
-    data = {
+    data: BlameShape = {
         "answer": str(story.get("answer", "")),
         "created": created.isoformat(),
         "picture": _picture(cleaner.text(record.picture), pictures),
@@ -62,7 +58,7 @@ def _blame(record: BlameRecord, pictures: Path, cleaner: SiteCleaner) -> SiteBla
 
 
 def _cure(cure: Any) -> str | None:
-    """`protobuf<4, numpy<2`."""
+    """Return the ranges of a fix: `protobuf<4, numpy<2`."""
     ranges = cure.get("ranges") if isinstance(cure, dict) else None
     return ", ".join(f"{package}{wanted}" for package, wanted in ranges.items()) if ranges else None
 
@@ -78,7 +74,7 @@ def _picture(text: str, pictures: Path) -> str | None:
 
 
 def harmless(svg: str) -> bool:
-    """Whether it is nothing but drawing: no script, no other address, nothing that a parser could be led astray by."""
+    """Whether it only draws: no script, no other address, nothing that could mislead a parser."""
     if not svg.strip() or "<!" in svg.replace("<!--", "") or "<?" in svg:
         return False
     try:

@@ -1,15 +1,23 @@
-"""Operator coverage of every row that was measured."""
+"""The operator coverage of every row that was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from matrix.answers.operators.kept import Unmeasured
-from matrix.answers.operators.summary import CaseResult, Coverage, support_of
-from matrix.outputs.dashboard.shards import SCHEMA, Shards, slug
-from matrix.outputs.documents.coverage import Beside, CoverageReport, elsewhere
-from matrix.outputs.documents.coverage import document as coverage_document
+from matrix.answers.operators.coverage import CaseResult, Coverage, support_of
+from matrix.answers.operators.stored import Unmeasured
+from matrix.outputs.dashboard.schema import (
+    SCHEMA,
+    CoverageOfRow,
+    CoverageRow,
+    CoverageSummary,
+    Operator,
+    Rated,
+    UnmeasuredRow,
+)
+from matrix.outputs.dashboard.shards import Shards, slug
+from matrix.outputs.documents.coverage import Beside, case_finding, elsewhere
 
 
 def write_coverages(
@@ -18,47 +26,43 @@ def write_coverages(
     beside: Mapping[str, Beside],
     shards: Shards,
     clean: Callable[[Any], Any],
-) -> dict[str, Any]:
-    """Writes a shard for every row, and one of all, which is returned. Rows in the order given."""
-    cases = {
-        row["row"]: row["cases"] for row in coverage_document(CoverageReport(tuple(coverages), (), beside, {}))["rows"]
-    }
+) -> CoverageSummary:
+    """Write a shard for every row, in the order given, and one for all, which is returned."""
     rows = []
     for coverage in coverages:
         shard = f"coverage/{slug(coverage.converter)}"
-        listed = [
-            {**case, "operators": [name for name, _ in case["operators"].items()]} for case in cases[coverage.converter]
-        ]
-        shards.write(shard, clean({"schema": SCHEMA, "row": coverage.converter, "cases": listed}))
-        rows.append(_row(coverage, beside.get(coverage.converter, ()), shard))
-    found: dict[str, Any] = clean(
-        {
+        cases: CoverageOfRow = {
             "schema": SCHEMA,
-            "rows": rows,
-            "operators": _operators(coverages),
-            "unmeasured": [
-                {
-                    "row": item.converter,
-                    **item.finding.document("verdict", "stage", "reason"),
-                }
-                for item in unmeasured
-            ],
+            "row": coverage.converter,
+            "cases": [{**case_finding(case), "operators": list(dict(case.forms))} for case in coverage.cases],
         }
+        shards.write(shard, clean(cases))
+        rows.append(_row(coverage, beside.get(coverage.converter, ()), shard))
+    lacking: list[UnmeasuredRow] = [
+        {
+            "row": item.converter,
+            "verdict": item.finding.verdict,
+            "stage": item.finding.stage,
+            "reason": item.finding.reason,
+        }
+        for item in unmeasured
+    ]
+    summary: CoverageSummary = clean(
+        CoverageSummary(schema=SCHEMA, rows=rows, operators=_operators(coverages), unmeasured=lacking)
     )
-    shards.write("coverage", found)
-    return found
+    shards.write("coverage", summary)
+    return summary
 
 
-def _row(coverage: Coverage, beside: Beside, shard: str) -> dict[str, Any]:
+def _row(coverage: Coverage, beside: Beside, shard: str) -> CoverageRow:
     counted = coverage.counted
     there, here = elsewhere(coverage)
     cases = sum(case.counts for case in coverage.cases)
     known = counted["match"] + counted["unsupported"] + counted["mismatch"]
-    return {
+    versions = {coverage.package: coverage.release} | {package.name: version for package, version in beside}
+    row: CoverageRow = {
         "row": coverage.converter,
-        coverage.package: coverage.release,
         "onnx": coverage.onnx,
-        **{package.name: version for package, version in beside},
         "label": [
             f"{coverage.package} {coverage.release}",
             f"onnx {coverage.onnx}",
@@ -73,16 +77,17 @@ def _row(coverage: Coverage, beside: Beside, shard: str) -> dict[str, Any]:
         "share_with_not_implemented_as_passed": round(there, 4),
         "shard": shard,
     }
+    return cast(CoverageRow, {**versions, **row})
 
 
-def _operators(coverages: Sequence[Coverage]) -> list[dict[str, Any]]:
-    """By operator, of all its forms together."""
-    found: dict[str, dict[str, list[Any]]] = {}
+def _operators(coverages: Sequence[Coverage]) -> list[Operator]:
+    """Return the support of each operator, all its forms together."""
+    found: dict[str, dict[str, Rated]] = {}
     for coverage in coverages:
         cases: dict[str, list[CaseResult]] = {}
         for (operator, _), about in coverage.about.items():
             cases.setdefault(operator, []).extend(about)
         for operator, listed in cases.items():
             support = support_of(listed)
-            found.setdefault(operator, {})[coverage.converter] = [support.status, support.matching, support.cases]
+            found.setdefault(operator, {})[coverage.converter] = (support.status, support.matching, support.cases)
     return [{"operator": operator, "found": found[operator]} for operator in sorted(found)]

@@ -1,20 +1,19 @@
-"""The Atom feed (RFC 4287): what broke and what was mended, run by run. What could not be measured is no news."""
+"""The Atom feed (RFC 4287): cells that broke or were mended, run by run. Unmeasured cells are not reported."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from xml.etree import ElementTree
+from typing import Any
 
 from matrix.history import CellChange, History, Regression
-from matrix.outputs.dashboard.changes import Changes, ended, started
-from matrix.outputs.dashboard.regressions import first_blame, title
+from matrix.outputs.dashboard.changes import Changes, ended, first_blame, started, title
+from matrix.outputs.dashboard.runs import uid
+from matrix.outputs.wording.words import counted
 from matrix.store import RunRecord
 from matrix.table.ids import CellId
 
-_ATOM = "http://www.w3.org/2005/Atom"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:torch-tf-matrix")
 _NEWEST = 50
 _CELLS = 20
@@ -32,7 +31,7 @@ class FeedEntry:
 
 
 def entries(history: History, changes: Changes) -> list[FeedEntry]:
-    """The newest of what broke and of what was mended, newest run first."""
+    """Return the newest broken and mended cells, newest run first."""
     broke: list[FeedEntry] = []
     mended: list[FeedEntry] = []
     for run in reversed(range(len(history.runs))):
@@ -46,43 +45,31 @@ def entries(history: History, changes: Changes) -> list[FeedEntry]:
     return sorted([*broke[:_NEWEST], *mended[:_NEWEST]], key=lambda entry: entry.updated, reverse=True)
 
 
-def feed(name: str, base: str, generated: dt.datetime, told: list[FeedEntry], clean: Callable[[str], str]) -> bytes:
-    """`base` is the site's address with a slash at its end, '' where that is not known."""
-    ElementTree.register_namespace("", _ATOM)
-    root = ElementTree.Element(f"{{{_ATOM}}}feed")
-    _add(root, "title", clean(name))
-    _add(root, "id", f"urn:uuid:{uuid.uuid5(_NAMESPACE, base or name)}")
-    _add(root, "updated", _time(max((entry.updated for entry in told), default=generated)))
-    _add(_add(root, "author"), "name", "torch-tf-matrix")
-    if base:
-        _add(root, "link", rel="self", type="application/atom+xml", href=f"{base}feed.xml")
-    _add(root, "link", rel="alternate", type="text/html", href=f"{base}changes.html")
-    for entry in told:
-        item = _add(root, "entry")
-        _add(item, "title", clean(entry.title))
-        _add(item, "id", entry.id)
-        _add(item, "updated", _time(entry.updated))
-        _add(item, "link", rel="alternate", type="text/html", href=f"{base}{entry.link}")
-        _add(item, "content", clean(entry.text), type="text")
-    ElementTree.indent(root)
-    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text + b"\n"
+def context(name: str, base: str, generated: dt.datetime, found: list[FeedEntry]) -> dict[str, Any]:
+    """Return the context of the template. `base` is the site's address with a slash at its end, '' if unknown."""
+    return {
+        "title": name,
+        "id": f"urn:uuid:{uuid.uuid5(_NAMESPACE, base or name)}",
+        "updated": _time(max((entry.updated for entry in found), default=generated)),
+        "base": base,
+        "entries": [{**vars(entry), "updated": _time(entry.updated)} for entry in found],
+    }
 
 
 def _broken(item: Regression, history: History, changes: Changes) -> FeedEntry:
-    run = history.runs[item.run]
+    run, before = history.runs[item.run], history.runs[item.before_run]
     lines = [
-        f"{_cells(len(item.cells))} matched in run {history.runs[item.before_run].id} and not in run {run.id}.",
+        f"{counted(len(item.cells), 'cell')} matched in run {before.id} but not in run {run.id}.",
         f"{item.role or 'comparison'}/{item.stage or '-'}: {item.title or item.reason or ''}",
         changes.why(item.changes[0]).sentence,
         first_blame(item, changes) or "",
         *_named(item.cells),
     ]
-    return _entry("broke", item.key, run, f"broke: {title(item)} ({_cells(len(item.cells))})", lines)
+    return _entry("broke", item.key, run, f"broke: {title(item)} ({counted(len(item.cells), 'cell')})", lines)
 
 
 def _mended(run: int, found: list[CellChange], history: History, changes: Changes) -> list[FeedEntry]:
-    """Those that had failed in one way together."""
+    """Group the cells that had failed in the same way."""
     together: dict[tuple[str, str], list[CellChange]] = {}
     for change in found:
         before = history.conclusions[change.before or 0]
@@ -95,18 +82,18 @@ def _mended(run: int, found: list[CellChange], history: History, changes: Change
     for (environment, reason), items in sorted(together.items()):
         record = history.runs[run]
         lines = [
-            f"{_cells(len(items))} match in run {record.id} again, or for the first time.",
+            f"{counted(len(items), 'cell')} matched in run {record.id} again, or for the first time.",
             changes.why(items[0]).sentence,
             *_named([change.cell for change in items]),
         ]
-        named = f"mended: {environment}: {reason} ({_cells(len(items))})"
+        named = f"mended: {environment}: {reason} ({counted(len(items), 'cell')})"
         made.append(_entry("mended", f"{environment}\n{reason}", record, named, lines))
     return made
 
 
 def _entry(kind: str, key: str, run: RunRecord, named: str, lines: list[str]) -> FeedEntry:
-    # Numbers of runs are a database's own, and change where histories are merged.
-    identity = f"{kind}\n{key}\n{run.uid or started(run).isoformat()}"
+    # Run numbers belong to one database and change when histories are merged.
+    identity = f"{kind}\n{key}\n{uid(run)}"
     return FeedEntry(
         f"urn:uuid:{uuid.uuid5(_NAMESPACE, identity)}",
         named,
@@ -121,15 +108,5 @@ def _named(cells: tuple[str, ...] | list[str]) -> list[str]:
     return [*cells[:_CELLS], *([f"and {more} more"] if more > 0 else [])]
 
 
-def _cells(number: int) -> str:
-    return f"{number} cell" if number == 1 else f"{number} cells"
-
-
 def _time(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:
-    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{tag}", attributes)
-    element.text = text
-    return element

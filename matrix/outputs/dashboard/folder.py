@@ -1,4 +1,4 @@
-"""The site's folder, replaced as a whole: whoever opens it sees the old site or the new one."""
+"""The site's folder, replaced as a whole, so that a visitor sees the old site or the new one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from matrix.core.errors import UsageError
 
-# What only a site of ours has in this place.
+# A file that marks a folder as a site of this program.
 _MARK = Path("data") / "site.js"
 _BEGINS = b'matrixShard("site",'
 
 
 @contextlib.contextmanager
 def replaced(out: Path) -> Iterator[Path]:
-    """Give an empty folder beside `out`, which takes its place at the end; a build that fails or is killed leaves what
-    was there. Raises UsageError where `out` holds something that is no site."""
+    """Yield an empty folder beside `out` that replaces it at the end; a build that fails or is killed leaves `out`
+    alone. Raises UsageError if `out` holds anything but a site, or cannot be replaced."""
     out = out.absolute()
     _check(out)
     building, old = (out.with_name(f".{out.name}.{word}-{os.getpid()}") for word in ("building", "old"))
@@ -27,7 +27,7 @@ def replaced(out: Path) -> Iterator[Path]:
         _tidy(out)
         building.mkdir()
     except OSError as error:
-        raise UsageError(f"--out {out}: {error.strerror}; name a folder beside which one can be made") from error
+        raise UsageError(f"--out {out}: {error.strerror}; name a folder whose parent is writable") from error
     try:
         yield building
         _check(out)
@@ -39,11 +39,11 @@ def replaced(out: Path) -> Iterator[Path]:
 
 def _check(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise UsageError(f"--out {out} is no folder of its own; name one that is not there yet")
+        raise UsageError(f"--out {out} is not a plain folder; name one that does not exist yet")
     if out.is_dir() and any(out.iterdir()) and not _is_site(out):
         raise UsageError(
-            f"--out {out} holds files that are no site of this program, and a build replaces the whole folder; "
-            "name another one, or empty it"
+            f"--out {out} holds files that are not a site of this program, and a build replaces the whole folder; "
+            "name another one or empty it"
         )
 
 
@@ -71,7 +71,7 @@ def _swap(new: Path, out: Path, old: Path) -> None:
 
 
 def _tidy(out: Path) -> None:
-    """Remove what killed builds left, and put a site back that one of them had only just moved aside."""
+    """Remove the remains of killed builds, and put back a site that one of them had moved aside."""
     for word in ("old", "building"):
         for left in out.parent.glob(f".{out.name}.{word}-*"):
             pid = left.name.rpartition("-")[2]

@@ -1,11 +1,11 @@
-"""Logs as shards: each once, long ones by their beginning and their end, and never more of a file read than that."""
+"""Logs as shards: each once, of long ones the beginning and the end; no more of a file is read than that."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from matrix.outputs.dashboard.shards import SCHEMA, Shards, encode
+from matrix.outputs.dashboard.schema import SCHEMA, Log, LogPlace
+from matrix.outputs.dashboard.shards import Shards, encode
 from matrix.outputs.privacy import SiteCleaner
 from matrix.store.blobs import BlobStore
 
@@ -20,13 +20,13 @@ class Logs:
         self._blobs = blobs
         self._cleaner = cleaner
         self._shards = shards
-        self._known: dict[str, dict[str, Any] | None] = {}
+        self._known: dict[str, LogPlace | None] = {}
         self._open: list[str] = []
         self._size = 0
         self._number = 0
 
-    def take(self, blob: str) -> dict[str, Any] | None:
-        """Where the log is found in the site; None where there is none, or its file is gone."""
+    def take(self, blob: str) -> LogPlace | None:
+        """Return where the site has the log; None if it is empty or its file is gone."""
         if not blob:
             return None
         if blob not in self._known:
@@ -34,20 +34,21 @@ class Logs:
         return self._known[blob]
 
     def close(self) -> None:
+        """Write the shard that is open."""
         if self._open:
             name = f"logs/{self._number}"
             self._shards.write_encoded(name, f'{{"logs":{{{",".join(self._open)}}},"schema":{SCHEMA}}}')
             self._number += 1
             self._open, self._size = [], 0
 
-    def _add(self, blob: str) -> dict[str, Any] | None:
+    def _add(self, blob: str) -> LogPlace | None:
         try:
             text, size, left_out = read(self._blobs.local(blob))
         except OSError:
             return None
         if not size:
             return None
-        entry = {"text": self._cleaner.text(text), "bytes": size, "left_out": left_out}
+        entry = Log(text=self._cleaner.text(text), bytes=size, left_out=left_out)
         encoded = f"{encode(blob)}:{encode(entry)}"
         if self._open and self._size + len(encoded) > _SHARD:
             self.close()
@@ -57,7 +58,7 @@ class Logs:
 
 
 def read(path: Path) -> tuple[str, int, int]:
-    """Text, size in bytes, and how many bytes of it were left out in the middle. Raises OSError."""
+    """Return the text, its size in bytes, and how many bytes were left out in the middle. Raises OSError."""
     with path.open("rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(0)

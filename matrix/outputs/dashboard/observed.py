@@ -1,73 +1,69 @@
-"""An observation as the Cell page shows it: the passes with their stages, errors and logs."""
+"""Observations as the Cell page shows them: the passes with their stages, errors and logs."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import OrderedDict
 from typing import Any
 
 from matrix.outputs.dashboard.environments import Environments
 from matrix.outputs.dashboard.logs import Logs
+from matrix.outputs.dashboard.schema import ObservedShape, PassShape, StageShape
 from matrix.outputs.privacy import SiteCleaner
 from matrix.store import Observation, PassRecord
 
-# Cells come in the order of their ids, so that those of one export are neighbours.
+# Cells are taken in the order of their ids, so those of one export are neighbours.
 _REMEMBERED = 4096
 _MESSAGE, _TRACEBACK = 8_000, 24_000
 
 
 class Observed:
-    """Encodes observations, those that many cells share once."""
+    """Encodes observations; those that neighbouring cells share are encoded once."""
 
     def __init__(self, logs: Logs, environments: Environments, cleaner: SiteCleaner) -> None:
         self._logs = logs
         self._environments = environments
         self._cleaner = cleaner
-        self._known: OrderedDict[int, str] = OrderedDict()
+        self._known: dict[int, str] = {}
 
     def encoded(self, observation: Observation) -> str:
-        """JSON, of an object that still lacks its `run`."""
+        """Return an ObservedShape as JSON."""
         if observation.id is None:
             return self._encode(observation)
-        if observation.id in self._known:
-            self._known.move_to_end(observation.id)
-        else:
+        if observation.id not in self._known:
+            if len(self._known) == _REMEMBERED:
+                self._known.clear()
             self._known[observation.id] = self._encode(observation)
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
         return self._known[observation.id]
 
     def _encode(self, observation: Observation) -> str:
-        obstacle = observation.obstacle
-        return self._cleaner.encoded(
-            {
-                "role": observation.role,
-                "kind": observation.kind,
-                "environment": observation.environment,
-                "environment_shard": self._environments.take(observation)[0],
-                "python": observation.python,
-                "created": observation.created.replace(tzinfo=observation.created.tzinfo or dt.UTC).isoformat(),
-                "obstacle": obstacle
-                and {
-                    "stage": obstacle.stage,
-                    "kind": obstacle.kind,
-                    "reason": obstacle.reason,
-                    "text": shortened(obstacle.text, _TRACEBACK),
-                },
-                "passes": [self._pass(record) for record in observation.passes],
-            }
-        )
+        obstacle, created = observation.obstacle, observation.created
+        observed: ObservedShape = {
+            "role": observation.role,
+            "kind": observation.kind,
+            "environment": observation.environment,
+            "environment_shard": self._environments.take(observation)[0],
+            "python": observation.python,
+            "created": created.replace(tzinfo=created.tzinfo or dt.UTC).isoformat(),
+            "obstacle": None
+            if obstacle is None
+            else {
+                "stage": obstacle.stage,
+                "kind": obstacle.kind,
+                "reason": obstacle.reason,
+                "text": shortened(obstacle.text, _TRACEBACK),
+            },
+            "passes": [self._pass(record) for record in observation.passes],
+        }
+        return self._cleaner.encoded(observed)
 
-    def _pass(self, record: PassRecord) -> dict[str, Any]:
-        result = record.result or {}
+    def _pass(self, record: PassRecord) -> PassShape:
+        result, ended = record.result or {}, record.exit
         error = result.get("error")
         return {
             "name": record.name,
             "seconds": record.seconds,
             "stopped": record.stopped,
-            "exit": None
-            if record.exit is None
-            else {"code": record.exit.code, "signal": record.exit.signal, "oom": record.exit.oom},
+            "exit": None if ended is None else {"code": ended.code, "signal": ended.signal, "oom": ended.oom},
             "stages": [_stage(stage) for stage in result.get("stages") or () if isinstance(stage, dict)],
             "error": None
             if not isinstance(error, dict)
@@ -80,7 +76,7 @@ class Observed:
         }
 
 
-def _stage(stage: dict[str, Any]) -> dict[str, Any]:
+def _stage(stage: dict[str, Any]) -> StageShape:
     seconds = stage.get("seconds")
     return {
         "stage": str(stage.get("stage", ""))[:60],
@@ -90,7 +86,7 @@ def _stage(stage: dict[str, Any]) -> dict[str, Any]:
 
 
 def shortened(text: str, most: int) -> str:
-    """Beginning and end of what is too long: an error says what it is in one of the two."""
+    """Cut the middle out of a text that is too long: an error is named at its beginning or its end."""
     if len(text) <= most:
         return text
     head = most // 4

@@ -1,4 +1,4 @@
-"""Templates and assets made into files."""
+"""Write pages from templates, and copy the assets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 _HERE = Path(__file__).parent
 TEMPLATES, ASSETS = _HERE / "templates", _HERE / "assets"
 
-# Template and id of the page in the navigation.
+# The template, and the page's id in the navigation.
 SINGLE = (
     ("index.html", "matrix"),
     ("cell.html", "cell"),
@@ -24,7 +24,7 @@ SINGLE = (
 
 
 class Pages:
-    """Writes pages below a folder; `site` is what every page knows of the site."""
+    """Writes pages below a folder; `site` is the context that all pages share."""
 
     def __init__(self, folder: Path, site: Mapping[str, Any]) -> None:
         self._folder = folder
@@ -38,7 +38,7 @@ class Pages:
         )
 
     def write(self, place: str, template: str, page: str, **context: Any) -> None:
-        """`place` is the file's, below the site's folder."""
+        """Write a page; `place` is its path below the site's folder."""
         root = "../" * place.count("/")
         text = self._environment.get_template(template).render(root=root, page=page, site=self._site, **context)
         path = self._folder / place
@@ -46,17 +46,17 @@ class Pages:
         path.write_text(text, encoding="utf-8")
 
     def write_each(self, template: str, page: str, name: str, items: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """One page for every (place, item), which the template knows as `name`."""
+        """Write a page for every (place, item); the template sees the item as `name`."""
         for place, item in items:
             self.write(place, template, page, **{name: item})
 
 
 def copy_assets(folder: Path) -> None:
-    """Our own scripts and styles, and the library that draws charts, out of its Python package."""
+    """Copy our scripts and styles, and the chart library from its Python package."""
     import vl_convert
 
-    # Its stub does not know of the default, which makes the libraries known to other scripts. Within a function its
-    # two thousand other names stay its own.
+    # Its stub lacks the default, which publishes the libraries to other scripts. The function keeps its two thousand
+    # other names out of theirs.
     bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     shutil.copytree(ASSETS, folder, ignore=shutil.ignore_patterns(".*", "*~"))
     (folder / "vega.js").write_text(f"(() => {{\n{bundle}\n}})();\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every failure reason: the known ones, seen or not, and what the driver and the judge say by themselves."""
+"""Every failure reason: those of the signatures, seen or not, and those that the driver and the judge give."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from matrix.judging.cells import CellResult
 from matrix.judging.matching import Signature
 from matrix.outputs.dashboard.changes import started
 from matrix.outputs.dashboard.recognised import recognised
+from matrix.outputs.dashboard.schema import ReasonSummary
 from matrix.outputs.dashboard.shards import slug
 from matrix.outputs.privacy import SiteCleaner
 from matrix.table.ids import RowId
 
 _EXAMPLES, _CELLS, _SAID = 5, 50, 600
 
-# What a pattern's group or the version at hand would fill in.
+# Filled in from a group of the pattern, or with a version.
 _PLACEHOLDER = re.compile(r"\{[\w.]*\}")
 
 
 @dataclass
 class _Seen:
-    """What cells say of a reason; title, cause and remedies are those of the first."""
+    """The cells of a reason; title, cause and remedies are those of the first."""
 
     title: str
     cause: str
@@ -43,38 +44,36 @@ class _Seen:
 
 
 class Reasons:
-    """Takes the newest results in, one by one."""
+    """Takes the newest results, one by one."""
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
 
     def take(self, result: CellResult) -> None:
-        judgement, record = result.judgement, result.record
-        if judgement.finding.reason is None:
+        """Take one result."""
+        judgement, finding, record = result.judgement, result.finding, result.record
+        if finding.reason is None:
             return
-        seen = self._seen.get(judgement.finding.reason)
+        seen = self._seen.get(finding.reason)
         if seen is None:
             remedies = {remedy.id: remedy.text for remedy in judgement.remedies}
-            seen = self._seen[judgement.finding.reason] = _Seen(
-                judgement.finding.title, judgement.cause, judgement.finding.verdict, remedies, judgement.general
-            )
+            seen = _Seen(finding.title, judgement.cause, finding.verdict, remedies, judgement.general)
+            self._seen[finding.reason] = seen
         seen.count += 1
-        if judgement.finding.role:
-            seen.roles.add(judgement.finding.role)
-        if judgement.finding.stage:
-            seen.stages.add(judgement.finding.stage)
+        seen.roles.update(filter(None, [finding.role]))
+        seen.stages.update(filter(None, [finding.stage]))
         if len(seen.cells) < _CELLS:
             seen.cells.append(record.cell)
         seen.rows[RowId.parse(record.converter).stem] += 1
         seen.models[record.model] += 1
-        said = judgement.finding.said or judgement.finding.title
+        said = finding.said or finding.title
         if said and len(seen.examples) < _EXAMPLES:
             seen.examples.setdefault(said[:_SAID])
 
     def documents(
         self, history: History, page_of: Callable[[str], str | None], cleaner: SiteCleaner
     ) -> list[dict[str, Any]]:
-        """The context of the reason pages, those of many cells first. `page_of` gives a row's page."""
+        """Return the contexts of the reason pages, those of the most cells first. `page_of` gives a row's page."""
         known = {signature.id: signature for signature in recognise.load()}
         since = first_seen(history)
         names = sorted({*known, *self._seen, *since})
@@ -86,11 +85,12 @@ class Reasons:
 
 
 def page(reason: str) -> str:
+    """Return the place of a reason's page."""
     return f"reasons/{slug(reason)}.html"
 
 
-def summary(documents: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What the other pages need of each that was ever seen."""
+def summary(documents: Iterable[Mapping[str, Any]]) -> dict[str, ReasonSummary]:
+    """Return a summary, for the other pages, of each reason that was ever seen."""
     return {
         item["id"]: {"title": item["title"], "page": page(item["id"]), "cells": item["cells"]}
         for item in documents
@@ -99,7 +99,7 @@ def summary(documents: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]
 
 
 def first_seen(history: History) -> dict[str, int]:
-    """Reason to the oldest run in which any cell came to it."""
+    """Return for each reason the oldest run in which a cell had it."""
     first: dict[int, int] = {}
     for timeline in history.timelines.values():
         for run, conclusion in timeline.changes():
@@ -125,34 +125,25 @@ def _document(
     signature: Signature | None,
     seen: _Seen | None,
     page_of: Callable[[str], str | None],
-    since: dict[str, Any] | None,
+    since: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     if signature is not None:
-        # Of cells it would hold the words of one of them.
-        told: dict[str, Any] = {
-            "title": _general(signature.title),
-            "cause": signature.cause,
-            "verdict": signature.verdict,
-            "remedies": [{"id": remedy.id, "text": _general(remedy.text)} for remedy in signature.remedies],
-            "source": signature.source,
-            "general": signature.general,
-        }
-    elif seen is not None:
-        told = {
-            "title": seen.title or name,
-            "cause": seen.cause,
-            "verdict": seen.verdict,
-            "remedies": [{"id": key, "text": text} for key, text in seen.remedies.items()],
-            "source": "",
-            "general": seen.general,
-        }
+        # The texts of a cell would have its own words filled in.
+        remedies = {remedy.id: _general(remedy.text) for remedy in signature.remedies}
+        title, source = _general(signature.title), signature.source
+        about = _Seen(title, signature.cause, signature.verdict, remedies, signature.general)
     else:
-        told = {"title": name, "cause": "", "verdict": "error", "remedies": [], "source": "", "general": False}
+        about, source = seen or _Seen(name, "", "error", {}, False), ""
     seen = seen or _Seen("", "", "", {}, False)
     stated = (signature.roles, signature.stages) if signature else ((), ())
     return {
         "id": name,
-        **told,
+        "title": about.title or name,
+        "cause": about.cause,
+        "verdict": about.verdict,
+        "remedies": [{"id": key, "text": text} for key, text in about.remedies.items()],
+        "source": source,
+        "general": about.general,
         "roles": sorted(seen.roles) or sorted(stated[0]),
         "stages": sorted(seen.stages) or sorted(stated[1]),
         "cells": seen.count,

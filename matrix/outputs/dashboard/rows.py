@@ -1,4 +1,4 @@
-"""The rows with what is known of each, and what a person needs to install one."""
+"""The pages of rows: the findings on each, and the commands that install one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matrix.history import History
 from matrix.history.standing import Standing, standing
 from matrix.outputs.dashboard.cells import CONVERTER_NOW, Place
 from matrix.outputs.dashboard.changes import started
-from matrix.outputs.dashboard.counting import VerdictCounts
+from matrix.outputs.dashboard.counting import RowTally, VerdictCounts
 from matrix.outputs.dashboard.matrices import column_order, version_order
 from matrix.outputs.dashboard.reasons import page as reason_page
+from matrix.outputs.dashboard.schema import ReasonSummary
 from matrix.outputs.dashboard.shards import slug
-from matrix.outputs.dashboard.tally import RowTally
 from matrix.outputs.package.folder.choice import PackagePart
 from matrix.outputs.package.folder.installing import requirements
 from matrix.outputs.wording.columns import described
@@ -27,7 +27,7 @@ from matrix.packages.lock import Lock
 from matrix.store.records import FIRST_FAMILY
 from matrix.table.ids import NOW, CellId, RowId
 
-# What says most of a row comes first.
+# The standing that says most about a row comes first.
 _STANDINGS: tuple[Standing, ...] = (
     "worked then, broken now",
     "mended",
@@ -40,8 +40,8 @@ _PACKAGES = 6
 
 @dataclass(frozen=True)
 class RowFacts:
-    """`versions` are those of the packages that name the row, `further` what it pins beside them, `about` is the
-    table's note, `in_table` False for a row that was taken out."""
+    """`versions` are those of the packages that name the row, `further` its other pins, `about` is the table's note,
+    `in_table` False for a row that was removed."""
 
     id: str
     versions: Mapping[str, str]
@@ -54,17 +54,19 @@ class RowFacts:
 
 
 def site_order(facts: RowFacts) -> tuple[Any, ...]:
-    """By family, then by the converter's release, what runs its artifacts, and the rest."""
+    """Sort by family, then by the versions of the converter, of the runtime, and the rest."""
     made = facts.family
     named = dict.fromkeys((made.package, made.runtime, *made.packages)) if made.packages else ()
     return (made.name, *(version_order(facts.versions.get(name, "")) for name in named), facts.id)
 
 
 def page(row: str) -> str:
+    """Return the place of a row's page."""
     return f"rows/{slug(row)}.html"
 
 
 def badge(row: str) -> str:
+    """Return the place of a row's badge."""
     return f"badges/{slug(row)}.svg"
 
 
@@ -73,16 +75,15 @@ def document(
     counted: RowTally,
     counts: VerdictCounts,
     history: History,
-    titles: Mapping[str, Mapping[str, Any]],
+    titles: Mapping[str, ReasonSummary],
     drift: Mapping[str, Any] | None,
     coverage: Mapping[str, Any] | None,
     base: str,
 ) -> dict[str, Any]:
-    """The context of a row's page. `titles` are the reasons by id, `base` is the site's address."""
+    """Return the context of a row's page. `titles` are the reasons by id, `base` is the site's address."""
     match, findings = counted.total
     lock = facts.lock if facts.lock is not None and facts.lock.outcome == "resolved" else None
     part = PackagePart("converter", "", ("converter",), lock) if lock else None
-    name = docker_name(facts.id)
     return {
         "id": facts.id,
         "page": page(facts.id),
@@ -107,9 +108,11 @@ def document(
         "exporters": _exporters(counted),
         "requirements": requirements(part) if part else _pinned(facts),
         "lock": lock.text() if lock else None,
-        "dockerfile": _dockerfile(lock) if lock else None,
-        "docker_run": _docker_run(name, facts.family) if lock else _docker_without_lock(facts),
-        "install": _install(facts.python) if lock else f"uv pip install {shlex.join(_pins(facts))}",
+        # Without a lock: the template has what installs one.
+        "docker_run": None if lock else _docker_without_lock(facts),
+        "install": None if lock else f"uv pip install {shlex.join(_pins(facts))}",
+        "docker_name": docker_name(facts.id),
+        "modules": list(facts.family.modules),
         "image": f"python -m matrix image {shlex.quote(facts.id)}",
         "badge": badge(facts.id),
         "badge_markdown": f"[![{facts.id}]({base}{badge(facts.id)})]({base}{page(facts.id)})",
@@ -130,7 +133,7 @@ def document(
 def drifts(
     history: History, places: Mapping[str, Place], reports: Iterable[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """By row how its cells stand then and now, and what its newest drift report says of its packages. `reports` are
+    """Return for each row how its cells compare then and now, and the changes of its newest drift report. `reports` are
     newest first."""
     counted: dict[str, Counter[Standing]] = {}
     for cell, place in places.items():
@@ -149,19 +152,19 @@ def drifts(
     found = {}
     for row, standings in counted.items():
         known = [(name, standings[name]) for name in _STANDINGS if standings[name]]
-        text = f"Of its cells of now: {', '.join(f'{count} {name}' for name, count in known)}."
-        told = packages.get(row)
-        found[row] = {"standing": known[0][0], "text": f"{text} {told}" if told else text}
+        text = f"Cells resolved now: {', '.join(f'{count} {name}' for name, count in known)}."
+        moved = packages.get(row)
+        found[row] = {"standing": known[0][0], "text": f"{text} {moved}" if moved else text}
     return found
 
 
 def docker_name(row: str) -> str:
-    """In the characters that a repository's name may have."""
+    """Return the name with only characters that a Docker repository may have."""
     return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-") or "row"
 
 
 def _packages(row: Mapping[str, Any]) -> str:
-    """What moved in its lock since the run of now before."""
+    """Describe the changes of its lock since the previous run resolved now."""
     moved = [
         f"{item['package']} {item['before'] or 'absent'} → {item['after'] or 'gone'}"
         for items in (row.get("packages") or {}).values()
@@ -171,11 +174,11 @@ def _packages(row: Mapping[str, Any]) -> str:
     if not moved:
         return ""
     more = f" and {len(moved) - _PACKAGES} more" if len(moved) > _PACKAGES else ""
-    return f"Moved at last: {', '.join(moved[:_PACKAGES])}{more}."
+    return f"Latest changes: {', '.join(moved[:_PACKAGES])}{more}."
 
 
 def _exporters(counted: RowTally) -> list[dict[str, Any]]:
-    """The best share first, of equal ones the newest."""
+    """Return those with the best share first, among equals the newest."""
     newest = sorted(counted.exporters.items(), key=lambda item: column_order(*item[0]), reverse=True)
     best = sorted(newest, key=lambda item: (-item[1][0] / item[1][1], -item[1][0]))
     return [
@@ -190,47 +193,11 @@ def _pins(facts: RowFacts) -> list[str]:
 
 
 def _pinned(facts: RowFacts) -> str:
-    """Where nothing more is known than what the row states."""
-    return "\n".join(["# What the row pins; a lock of it is not known here.", *_pins(facts)]) + "\n"
-
-
-def _install(python: str) -> str:
-    python = shlex.quote(python)
-    return (
-        "# uv\n"
-        f"uv venv --python {python} env\n"
-        "uv pip install --python env/bin/python --no-deps --require-hashes -r requirements.txt\n"
-        "\n"
-        f"# or pip, of a Python {python}\n"
-        "python -m venv env\n"
-        "env/bin/pip install --no-deps --require-hashes -r requirements.txt\n"
-    )
-
-
-def _dockerfile(lock: Lock) -> str:
-    return (
-        f"FROM python:{lock.python}-slim\n"
-        "COPY requirements.txt /requirements.txt\n"
-        "# The pip of an old image does not know the names of wheels that came after it.\n"
-        "RUN pip3 install --no-cache-dir --upgrade pip \\\n"
-        " && pip3 install --no-cache-dir --no-deps --require-hashes -r /requirements.txt\n"
-        "USER 65534:65534\n"
-        "ENV HOME=/tmp\n"
-        "WORKDIR /tmp\n"
-    )
-
-
-def _docker_run(name: str, family: Family) -> str:
-    imports = f"import {', '.join(family.modules)}; print({family.modules[-1]}.__version__)" if family.modules else ""
-    return (
-        "# beside Dockerfile and requirements.txt\n"
-        f"docker build --tag {name} .\n"
-        f'docker run --rm -it -v "$PWD:/data" {name} \\\n'
-        f"  python3 -c '{imports}'\n"
-    )
+    """Return the requirements of a row without a known lock."""
+    return "\n".join(["# The pins of the row; its lock is not known here.", *_pins(facts)]) + "\n"
 
 
 def _docker_without_lock(facts: RowFacts) -> str:
-    # What a row that is in no table says of itself came from a worker, or from another machine.
+    # The versions of a row that is not in the table come from a worker, or from another machine.
     words = shlex.join(["sh", "-c", f"pip install {shlex.join(_pins(facts))}"])
     return f"docker run --rm -it {shlex.quote(f'python:{facts.python or 3}-slim')} {words}\n"

@@ -1,30 +1,44 @@
-"""The shape of the shards, as models and as the JSON Schema that goes with every site.
+"""The shape of the shards: the types that the other modules build, and the JSON Schema that goes with every site.
 
-Keys may be added, never renamed; what a shard means is in docs/dashboard.md.
+TypedDicts rather than models: hundreds of thousands are built, and a plain dict costs nothing. Keys may be added, never
+renamed; what a shard means is in docs/dashboard.md.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import models_json_schema
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
+# That of `typing` is not enough for pydantic before Python 3.12.
+from typing_extensions import TypedDict
+
+from matrix.answers.operators.coverage import Status
+from matrix.outputs.documents.coverage import CaseFinding
+from matrix.outputs.documents.run import CellDocument, FindingWords
 from matrix.table.model import Role, Verdict
+
+SCHEMA: Literal[1] = 1
 
 Count = int
 Position = int
+Positive = Annotated[int, Field(ge=1)]
 Package = tuple[str, str | None, str | None]
-"""Name, version before, version after; None: not installed."""
+"""Name, version before and version after; None if not installed."""
+Time = Literal[0, 1, 2]
+"""Then, converter now, exporter now."""
 RunPair = tuple[Position, int, int]
 """Run, match, findings."""
+Rated = tuple[Status, Count, Count]
+"""Support of an operator, matching cases, cases."""
 
 
-class _Shard(BaseModel):
-    schema_: Literal[1] = Field(alias="schema")
+class _Shard(TypedDict):
+    schema: Literal[1]
 
 
-class RunChanges(BaseModel):
+class RunChanges(TypedDict):
     broke: Count
     mended: Count
     changed: Count
@@ -32,7 +46,7 @@ class RunChanges(BaseModel):
     silent: Count
 
 
-class RunShape(BaseModel):
+class RunShape(TypedDict):
     id: int
     uid: str
     started: str
@@ -51,7 +65,7 @@ class RunShape(BaseModel):
     changes: RunChanges
 
 
-class ModelShape(BaseModel):
+class ModelShape(TypedDict):
     id: str
     cells: Count
     match: Count
@@ -59,8 +73,8 @@ class ModelShape(BaseModel):
     shard: str
 
 
-class PackageShape(BaseModel):
-    """`short` is the title where there is little room, `also` what else a filter takes for the name."""
+class PackageShape(TypedDict):
+    """`short` is the title where space is scarce, `also` other names that a filter accepts."""
 
     name: str
     title: str
@@ -68,9 +82,9 @@ class PackageShape(BaseModel):
     also: list[str]
 
 
-class FamilyShape(BaseModel):
-    """`package` is the converter itself, `newest` which packages decide what is newest, `stages` the way of a
-    conversion, `legs` what was held against what: the id of a comparison, and words."""
+class FamilyShape(TypedDict):
+    """`package` is the converter itself, `newest` the packages that order its rows, `stages` the stages of a
+    conversion, `legs` the comparisons: id and words."""
 
     name: str
     title: str
@@ -83,9 +97,8 @@ class FamilyShape(BaseModel):
     legs: list[tuple[str, str]]
 
 
-class ExporterShape(BaseModel):
-    """`writes` is False for what stands in the place of an exporter: `file`, `direct`. `variant` is what the id says
-    beyond torch."""
+class ExporterShape(TypedDict):
+    """`writes` is False for the placeholders `file` and `direct`. `variant` is the part of the id after torch."""
 
     id: str
     torch: str
@@ -94,11 +107,10 @@ class ExporterShape(BaseModel):
     variant: str
 
 
-class Converter(BaseModel):
-    """`now` is what it is called in the ids of cells whose converter is of now. The `versions` of its family's packages
-    are there by name too, beside the keys below. `variant` is what the id says beyond them."""
-
-    model_config = ConfigDict(extra="allow")
+@with_config(ConfigDict(extra="allow"))
+class Converter(TypedDict):
+    """`now` is its name in the ids of cells whose converter is resolved now. The `versions` of its family's packages
+    are also keys beside those below. `variant` is the part of the id that names none of them."""
 
     id: str
     now: str
@@ -111,28 +123,23 @@ class Converter(BaseModel):
     findings: Count
 
 
-class ConclusionShape(BaseModel):
-    verdict: Verdict
-    role: Role | None
-    stage: str | None
-    reason: str | None
-    title: str
+class ConclusionShape(FindingWords):
     remedied: list[str] | None
 
 
-class ReasonSummary(BaseModel):
+class ReasonSummary(TypedDict):
     title: str
     page: str
     cells: Count
 
 
-class VerdictShape(BaseModel):
+class VerdictShape(TypedDict):
     id: Verdict
     text: str
     indeterminate: bool
 
 
-class RegressionShape(BaseModel):
+class RegressionShape(TypedDict):
     key: str
     new: bool
     run: Position
@@ -164,68 +171,62 @@ class Site(_Shard):
     conclusions: list[ConclusionShape]
     reasons: dict[str, ReasonSummary]
     verdicts: list[VerdictShape]
-    cell_shards: int = Field(ge=1)
+    cell_shards: Positive
     regressions: list[RegressionShape]
 
 
 class Matrix(_Shard):
     """`matrix/SLUG`
 
-    `ids` are by column what the ids of its cells begin with, and of those whose exporter is of now (null: there is no
-    exporter). Behind it follows the row's `id`, or its `now`: that is all that is needed to make an id, and ids are
-    not to be taken apart.
+    `ids` holds for each column the prefix of its cells' ids, and that of the cells whose exporter is resolved now
+    (null: there is no exporter). A cell's id is the prefix and the row's `id`, or its `now`; never split an id.
     """
 
     model: str
     rows: list[Position]
     columns: list[tuple[Position, int]]
     ids: list[tuple[str, str | None]]
-    cells: list[tuple[Position, Position, Literal[0, 1, 2], Position, Position, list[Position]]]
+    cells: list[tuple[Position, Position, Time, Position, Position, list[Position]]]
 
 
-class Words(BaseModel):
-    id: str
-    text: str
-
-
-class Siblings(BaseModel):
+class Siblings(TypedDict):
     then: str | None
     converter_now: str | None
     exporter_now: str | None
 
 
-class ObstacleShape(BaseModel):
+class ObstacleShape(TypedDict):
     stage: str
     kind: str
     reason: str
     text: str
 
 
-class ExitShape(BaseModel):
+class ExitShape(TypedDict):
     code: int | None
     signal: int | None
     oom: bool
 
 
-class StageShape(BaseModel):
+class StageShape(TypedDict):
     stage: str
     status: str
     seconds: float | None
 
 
-class Raised(BaseModel):
+class Raised(TypedDict):
     type: str
     message: str
     traceback: str
 
 
-class LogPlace(BaseModel):
+class LogPlace(TypedDict):
     shard: str
     key: str
     bytes: int
 
 
-class PassShape(BaseModel):
+class PassShape(TypedDict):
     name: str
     seconds: float
     stopped: Literal["timeout", "memory"] | None
@@ -235,19 +236,24 @@ class PassShape(BaseModel):
     log: LogPlace | None
 
 
-class ObservationShape(BaseModel):
+class ObservedShape(TypedDict):
+    """An observation, without the run that made it: that is encoded once for many cells."""
+
     role: Role
     kind: str
     environment: str
     environment_shard: str
     python: str
-    run: Position | None
     created: str
     obstacle: ObstacleShape | None
     passes: list[PassShape]
 
 
-class BlameShape(BaseModel):
+class ObservationShape(ObservedShape):
+    run: Position | None
+
+
+class BlameShape(TypedDict):
     answer: str
     created: str
     picture: str | None
@@ -255,74 +261,30 @@ class BlameShape(BaseModel):
     cure: str | None
 
 
-class TrialShape(BaseModel):
-    changes: list[str]
-    verdict: Verdict
-    role: Role | None
-    stage: str | None
-    reason: str | None
-    title: str
-    metrics: dict[str, Any]
-    legs: dict[str, dict[str, Any]]
-    remarks: list[str]
+class CellEnding(TypedDict):
+    """The part of a cell that is known once all of history is read."""
 
-
-class FindingShape(BaseModel):
-    verdict: Verdict
-    role: Role | None
-    stage: str | None
-    reason: str | None
-    title: str
-    said: str
-
-
-class CellShape(BaseModel):
-    """The versions of its family's packages are there by name, beside the keys below; null: not known. `artifacts` has
-    the finding on each kind of artifact by itself."""
-
-    model_config = ConfigDict(extra="allow")
-
-    cell: str
-    model: str
-    exporter: str
-    torch: str
-    opset_asked: int
-    opset_written: int | None
-    converter: str
-    family: str
-    python: str
-    distributions: dict[str, str]
-    verdict: Verdict
-    indeterminate: bool
-    role: Role | None
-    stage: str | None
-    reason: str | None
-    title: str
-    cause: str
-    said: str
-    remedies: list[Words]
-    remarks: list[str]
-    leg: str | None
-    metrics: dict[str, Any]
-    legs: dict[str, dict[str, Any]]
-    artifacts: dict[str, FindingShape]
-    general: bool
-    onnx_release: dict[str, Any] | None
-    divergence: dict[str, Any] | None
-    remedied: list[str] | None
-    tried: list[TrialShape]
     conclusion: Position
     run: Position
     siblings: Siblings
-    observations: list[ObservationShape]
-    history: list[tuple[Position, Position]]
-    decided: int = Field(ge=1)
+    history: Sequence[tuple[Position, Position]]
+    decided: Positive
     reproduce: list[str]
     blame: BlameShape | None
 
 
+@with_config(ConfigDict(extra="allow"))
+class CellShape(CellDocument, CellEnding):
+    """The versions of its family's packages are keys beside those below; null if unknown. `artifacts` has the finding
+    on each kind of artifact."""
+
+    torch: str
+    cause: str
+    observations: list[ObservationShape]
+
+
 class CellsShard(_Shard):
-    """`cells/N`, N being FNV-1a (32 bits) of the cell's id in UTF-8, modulo `cell_shards`"""
+    """`cells/N`, where N is FNV-1a (32 bits) of the cell's id in UTF-8, modulo `cell_shards`"""
 
     cells: dict[str, CellShape]
 
@@ -341,7 +303,7 @@ class EnvironmentShape(_Shard):
     as_of: str | None
 
 
-class Log(BaseModel):
+class Log(TypedDict):
     text: str
     bytes: int
     left_out: int
@@ -353,7 +315,7 @@ class LogsShard(_Shard):
     logs: dict[str, Log]
 
 
-class ChangeShape(BaseModel):
+class ChangeShape(TypedDict):
     """`exporter` and `converter` are positions in the `environments` of the shard."""
 
     cell: str
@@ -370,7 +332,7 @@ class ChangeShape(BaseModel):
 
 
 class ChangesShard(_Shard):
-    """`changes/RUN`, RUN being the run's position in `site`"""
+    """`changes/RUN`, where RUN is the run's position in `site`"""
 
     run: Position
     environments: list[str]
@@ -387,8 +349,8 @@ class Trends(_Shard):
     cache: list[tuple[Position, Count, Count]]
 
 
-class PinsShape(BaseModel):
-    """By position in the site: what to install, as requirements in one line."""
+class PinsShape(TypedDict):
+    """Requirements to install, in one line, by position in the site."""
 
     exporters: dict[str, str]
     converters: dict[str, str]
@@ -397,7 +359,7 @@ class PinsShape(BaseModel):
 class Pick(_Shard):
     """`pick`
 
-    `ids` are by exporter and opset what stands in the ids of cells between the name of the model and the row's `id`.
+    `ids` holds for an exporter and opset the part of a cell's id between the model and the row's `id`.
     """
 
     models: list[str]
@@ -406,10 +368,9 @@ class Pick(_Shard):
     ids: list[tuple[Position, int, str]]
 
 
-class CoverageRow(BaseModel):
-    """The versions that name the row are there by package too; `label` is what to show of them."""
-
-    model_config = ConfigDict(extra="allow")
+@with_config(ConfigDict(extra="allow"))
+class CoverageRow(TypedDict):
+    """The versions that name the row are also keys; `label` is the text to show for them."""
 
     row: str
     onnx: str
@@ -424,16 +385,16 @@ class CoverageRow(BaseModel):
     shard: str
 
 
-class Operator(BaseModel):
+class Operator(TypedDict):
     operator: str
-    found: dict[str, tuple[Literal["supported", "partial", "unsupported", "wrong", "failing"], Count, Count]]
+    found: dict[str, Rated]
 
 
-class UnmeasuredRow(BaseModel):
+class UnmeasuredRow(TypedDict):
     row: str
     verdict: Verdict
-    stage: str
-    reason: str
+    stage: str | None
+    reason: str | None
 
 
 class CoverageSummary(_Shard):
@@ -444,14 +405,8 @@ class CoverageSummary(_Shard):
     unmeasured: list[UnmeasuredRow]
 
 
-class CaseShape(BaseModel):
-    name: str
-    suite: str
+class CaseShape(CaseFinding):
     operators: list[str]
-    verdict: str
-    stage: str
-    reason: str
-    said: str
 
 
 class CoverageOfRow(_Shard):
@@ -461,7 +416,7 @@ class CoverageOfRow(_Shard):
     cases: list[CaseShape]
 
 
-SHARDS: dict[str, type[_Shard]] = {
+SHARDS: dict[str, type] = {
     "site": Site,
     "matrix/*": Matrix,
     "cells/*": CellsShard,
@@ -476,14 +431,16 @@ SHARDS: dict[str, type[_Shard]] = {
 
 
 def json_schema() -> dict[str, Any]:
-    """Definitions of all shards; `shards` says which of them a file below data/ is."""
-    references, schema = models_json_schema([(model, "validation") for model in SHARDS.values()])
-    of_model = {model: reference for (model, _), reference in references.items()}
+    """Return the definitions of all shards; `shards` maps files below data/ to them."""
+    references, schema = TypeAdapter.json_schemas(
+        [(name, "validation", TypeAdapter(shape)) for name, shape in SHARDS.items()]
+    )
+    shards = {name: references[name, "validation"] for name in SHARDS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Data of the torch-tf-matrix dashboard",
         "description": "Every file below data/ is one of these; keys may be added, never renamed.",
-        "anyOf": [of_model[model] for model in SHARDS.values()],
-        "shards": {name: of_model[model] for name, model in SHARDS.items()},
+        "anyOf": list(shards.values()),
+        "shards": shards,
         "$defs": schema["$defs"],
     }

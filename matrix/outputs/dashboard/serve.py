@@ -1,4 +1,4 @@
-"""The site over http, for this machine alone."""
+"""Serve the site over HTTP, to this machine only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LOOPBACK = "127.0.0.1"
 
 class _Handler(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
-        # A new build has the same addresses.
+        # A new build reuses the addresses.
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
     def guess_type(self, path: Any) -> str:
-        # The machine's own tables differ.
+        # The types that machines know differ.
         known = {".js": "text/javascript", ".xml": "application/atom+xml", ".svg": "image/svg+xml"}
         return known.get(Path(path).suffix, super().guess_type(path))
 
@@ -30,17 +30,17 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """Port 0: any that is free. Raises UsageError where the port is taken."""
+    """Open a server; port 0 means any free port. Raises UsageError if the port is taken."""
     try:
         return ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))
     except OSError as error:
-        raise UsageError(f"--port {port}: {error.strerror}; name another one, or none") from error
+        raise UsageError(f"--port {port}: {error.strerror}; name another port, or omit --port") from error
 
 
 def serve(folder: Path, port: int, tell: Callable[[str], None]) -> None:
-    """Until Ctrl-C."""
+    """Serve until Ctrl-C."""
     with open_server(folder, port) as server:
-        tell(f"http://{LOOPBACK}:{server.server_port}/  (Ctrl-C ends it)")
+        tell(f"http://{LOOPBACK}:{server.server_port}/  (Ctrl-C to stop)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The whole site: history read once, every page and every shard made of it, then put in the place of the old one."""
+"""The whole site: read history once, make every page and shard, then replace the old site."""
 
 from __future__ import annotations
 
@@ -7,43 +7,41 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from matrix import __version__
-from matrix.answers.operators.kept import Coverages, Unmeasured
-from matrix.answers.operators.summary import Coverage
+from matrix.answers.operators.coverage import Coverage
+from matrix.answers.operators.stored import Coverages, Unmeasured
 from matrix.app.project import Project
 from matrix.core.errors import NothingSelected, UsageError
 from matrix.history import Conclusion, History, read_history
 from matrix.judging.cells import CellResult, Judge
 from matrix.judging.finding import INDETERMINATE
-from matrix.outputs.dashboard import (
-    blames,
-    counting,
-    families,
-    feed,
-    matrices,
-    picking,
-    reasons,
-    regressions,
-    rows,
-    runs,
-    trends,
-)
+from matrix.outputs.dashboard import blames, counting, families, feed, matrices, reasons, rows, runs
 from matrix.outputs.dashboard.badges import Badge
-from matrix.outputs.dashboard.cells import Cells, Ending, Reproducing
-from matrix.outputs.dashboard.changes import Changes
+from matrix.outputs.dashboard.cells import Cells
+from matrix.outputs.dashboard.changes import Changes, regressions
+from matrix.outputs.dashboard.counting import RowTally, Tally
 from matrix.outputs.dashboard.coverages import write_coverages
 from matrix.outputs.dashboard.environments import Environments
 from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.logs import Logs
 from matrix.outputs.dashboard.observed import Observed
 from matrix.outputs.dashboard.pages import SINGLE, Pages, copy_assets
-from matrix.outputs.dashboard.schema import json_schema
-from matrix.outputs.dashboard.shards import SCHEMA, Shards, encode, slug
+from matrix.outputs.dashboard.schema import (
+    SCHEMA,
+    ConclusionShape,
+    Converter,
+    CoverageSummary,
+    ExporterShape,
+    ModelShape,
+    Site,
+    json_schema,
+)
+from matrix.outputs.dashboard.shards import Shards, encode, slug
 from matrix.outputs.dashboard.tables import SiteTable
-from matrix.outputs.dashboard.tally import RowTally, Tally, tally
 from matrix.outputs.documents.coverage import beside
+from matrix.outputs.documents.run import finding_words
 from matrix.outputs.privacy import Public, SiteCleaner
 from matrix.outputs.wording.columns import ordered
 from matrix.outputs.wording.words import VERDICTS
@@ -55,8 +53,8 @@ TITLE = "PyTorch → ONNX → TensorFlow compatibility"
 
 @dataclass(frozen=True)
 class SiteRequest:
-    """`include` names models that are no table's and may be shown all the same; `base` is the address that the site
-    will have, '' where nobody knows."""
+    """`include` names models that may be shown although the table does not declare them; `base` is the address of the
+    site, '' if unknown."""
 
     out: Path
     include: tuple[str, ...] = ()
@@ -66,7 +64,7 @@ class SiteRequest:
 
 @dataclass(frozen=True)
 class Built:
-    """What there is now. `left_out` are the cells of models that are private."""
+    """The size of the site. `left_out` counts the cells of private models."""
 
     runs: int
     cells: int
@@ -76,180 +74,170 @@ class Built:
 
 
 def build(project: Project, store: Store, wanted: SiteRequest) -> Built:
-    """Raises NothingSelected where there is nothing to show, and UsageError for what cannot be as wanted."""
-    cleaner = SiteCleaner(project.state.root, project.table.parent, encode)
-    public = Public((model.id for model in project.stated.models), wanted.include)
+    """Build the site.
+
+    Raises NothingSelected if there is nothing to show, and UsageError for an unknown model or a folder that cannot be
+    replaced.
+    """
     with replaced(wanted.out) as folder:
-        shards = Shards(folder / "data")
-        logs = Logs(store.blobs, cleaner, shards)
-        numbered = {run.id: run for run in store.runs()}
-        environments = Environments(store, project.locks, numbered, cleaner, shards)
-        cells = Cells(folder / "spill", Observed(logs, environments, cleaner), environments.installable, cleaner)
-        seen = reasons.Reasons()
-        table = SiteTable(project)
-
-        def take(result: CellResult, _: int) -> None:
-            cells.take(result)
-            seen.take(result)
-            table.take(result)
-
-        history = read_history(store, Judge(project.config, store), project.locks, take, public.cell, project.has_row)
-        _check(history, public, wanted, project)
-        logs.close()
-        _write(folder, shards, project, store, wanted, history, cells, seen, table, public, cleaner)
-        cells.close()
-        (folder / "spill").unlink()
+        site = _Builder(project, store, wanted, folder)
+        history = site.read()
+        site.write(history)
         files = [path for path in folder.rglob("*") if path.is_file()]
         return Built(
             len(history.runs),
             len(history.timelines),
-            len(public.left_out),
+            len(site.public.left_out),
             len(files),
             sum(path.stat().st_size for path in files),
         )
 
 
-def _check(history: History, public: Public, wanted: SiteRequest, project: Project) -> None:
-    if unknown := public.unknown(wanted.include):
-        raise UsageError(
-            f"--include {', '.join(unknown)}: no run has a cell of that; name a model as `status` lists it"
-        )
-    if not history.timelines:
-        private = len(public.left_out)
-        why = f"only {private} cells of models that are not in {project.table}" if private else "no cell yet"
-        what = "name those that may be shown: --include NAME" if private else "start a run: python -m matrix run"
-        raise NothingSelected(f"{project.state.root} holds {why}; {what}")
+class _Builder:
+    def __init__(self, project: Project, store: Store, wanted: SiteRequest, folder: Path) -> None:
+        self._project, self._store, self._wanted, self._folder = project, store, wanted, folder
+        self.public = Public((model.id for model in project.stated.models), wanted.include)
+        self._cleaner = SiteCleaner(project.state.root, project.table.parent, encode)
+        self._shards = Shards(folder / "data")
+        self._logs = Logs(store.blobs, self._cleaner, self._shards)
+        numbered = {run.id: run for run in store.runs()}
+        environments = Environments(store, project.locks, numbered, self._cleaner, self._shards)
+        observed = Observed(self._logs, environments, self._cleaner)
+        self._cells = Cells(folder / "spill", observed, environments.installable, self._cleaner)
+        self._reasons = reasons.Reasons()
+        self._table = SiteTable(project)
 
+    def _take(self, result: CellResult, _: int) -> None:
+        for taker in (self._cells, self._reasons, self._table):
+            taker.take(result)
 
-def _write(
-    folder: Path,
-    shards: Shards,
-    project: Project,
-    store: Store,
-    wanted: SiteRequest,
-    history: History,
-    cells: Cells,
-    seen: reasons.Reasons,
-    table: SiteTable,
-    public: Public,
-    cleaner: SiteCleaner,
-) -> None:
-    places = cells.places
-    counts = counting.count(history, places)
-    tallied = tally(history, places)
-    covered = _coverages(project, store)
-    exporters = table.exporters(places)
-    measured = [item.converter for item in covered if isinstance(item, Coverage)]
-    facts = table.rows([*tallied.rows, *measured])
-    positions = {item.id: number for number, item in enumerate(facts)}
-    exporter_at = {item["id"]: number for number, item in enumerate(exporters)}
-    blamed = blames.gather(store, [cell for cell in places if places[cell].time], folder / "pictures", cleaner)
-    changes = Changes(store, history, blamed)
-    pages_of = {item.id: rows.page(item.id) for item in facts}
-    told = seen.documents(history, pages_of.get, cleaner)
-    titles = reasons.summary(told)
-    jobs = runs.jobs_of(store, history, public)
-    models = sorted(tallied.models)
+    def read(self) -> History:
+        """Read history, taking in the newest result of every cell."""
+        project = self._project
+        judge = Judge(project.config, self._store)
+        history = read_history(self._store, judge, project.locks, self._take, self.public.cell, project.has_row)
+        if unknown := self.public.unknown(self._wanted.include):
+            raise UsageError(
+                f"--include {', '.join(unknown)}: no run has a cell of this model; `status` lists the models"
+            )
+        if not history.timelines:
+            private = len(self.public.left_out)
+            why = f"only {private} cells of models that are not in {project.table}" if private else "no cells yet"
+            what = "name those to show with --include NAME" if private else "start a run: python -m matrix run"
+            raise NothingSelected(f"{project.state.root} holds {why}; {what}")
+        self._logs.close()
+        return history
 
-    site = cleaner.data(
-        {
-            **_about(wanted),
-            "runs": [runs.document(history, run, counts, changes, jobs, public) for run in range(len(history.runs))],
+    def write(self, history: History) -> None:
+        """Write every page and every other shard."""
+        folder, store, shards, cleaner, wanted = self._folder, self._store, self._shards, self._cleaner, self._wanted
+        table, places = self._table, self._cells.places
+        counts = counting.count(history, places)
+        tallied = counting.tally(history, places)
+        config = self._project.config
+        covered = list(Coverages(config, store).stored([row.id for row in config.converters]).values())
+        exporters = table.exporters(places)
+        measured = [item.converter for item in covered if isinstance(item, Coverage)]
+        facts = table.rows([*tallied.rows, *measured])
+        positions = {item.id: number for number, item in enumerate(facts)}
+        exporter_at = {item["id"]: number for number, item in enumerate(exporters)}
+        blamed = blames.gather(store, [cell for cell in places if places[cell].time], folder / "pictures", cleaner)
+        changes = Changes(store, history, blamed)
+        pages_of = {item.id: rows.page(item.id) for item in facts}
+        found = self._reasons.documents(history, pages_of.get, cleaner)
+        titles = reasons.summary(found)
+        jobs = runs.jobs_of(store, history, self.public)
+        shown = ordered(item.family for item in facts)
+
+        about: Site = {
+            "schema": SCHEMA,
+            "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
+            "title": wanted.title,
+            "version": __version__,
+            "runs": [
+                runs.document(history, run, counts, changes, jobs, self.public) for run in range(len(history.runs))
+            ],
             "models": _models(tallied),
-            "families": families.documents(ordered(item.family for item in facts)),
+            "families": list(map(families.document, shown)),
             "exporters": exporters,
             "converters": [_converter(item, pages_of[item.id], tallied) for item in facts],
             "conclusions": [_conclusion(item) for item in history.conclusions],
             "reasons": titles,
             "verdicts": [{"id": name, "text": name, "indeterminate": name in INDETERMINATE} for name in VERDICTS],
-            "cell_shards": cells.shard_count(),
-            "regressions": regressions.documents(history, changes),
+            "cell_shards": self._cells.shard_count(),
+            "regressions": regressions(history, changes),
         }
-    )
-    shards.write("site", site)
-    matrices.write_matrices(history, places, exporter_at, positions, shards, cleaner.text)
-    model_at = {model: number for number, model in enumerate(models)}
-    picked = picking.toolchains(history, places, exporter_at, positions, model_at)
-    shards.write("pick", cleaner.data({**picked, "pins": table.pins(exporters, facts)}))
-    shards.write("trends", cleaner.data(trends.trends(history, counts, jobs)))
-    changes.write(shards, cleaner)
-    coverage = write_coverages(
-        [item for item in covered if isinstance(item, Coverage)],
-        [item for item in covered if isinstance(item, Unmeasured)],
-        {item.id: beside(item.family, item.versions) for item in facts},
-        shards,
-        cleaner.data,
-    )
-
-    def ending(cell: str) -> Ending:
-        timeline = history.timelines[cell]
-        run, conclusion = timeline.newest
-        blame = blamed.get(cell)
-        return Ending(conclusion, run, timeline.changes(), len(timeline.runs), blame.data if blame else None)
-
-    at = {run.id: position for position, run in enumerate(history.runs)}
-    cells.write(shards, ending, at, Reproducing(*table.known, history.runs))
-    (folder / "data" / "schema.json").write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
-
-    drifts = rows.drifts(history, places, _reports(store, history))
-    shares = {row["row"]: {key: row[key] for key in ("match", "cases", "share")} for row in coverage["rows"]}
-    documents = [
-        cleaner.data(
-            rows.document(
-                item,
-                tallied.rows.get(item.id, RowTally()),
-                counts,
-                history,
-                titles,
-                drifts.get(item.id),
-                shares.get(item.id),
-                wanted.base,
-            )
+        site: Site = cleaner.data(about)
+        shards.write("site", site)
+        matrices.write_matrices(history, places, exporter_at, positions, shards, cleaner.text)
+        pins = table.pins(exporters, facts)
+        pick = matrices.toolchains(history, places, exporter_at, positions, sorted(tallied.models), pins)
+        shards.write("pick", cleaner.data(pick))
+        shards.write("trends", cleaner.data(runs.trends(history, counts, jobs)))
+        changes.write(shards, cleaner)
+        coverage = write_coverages(
+            [item for item in covered if isinstance(item, Coverage)],
+            [item for item in covered if isinstance(item, Unmeasured)],
+            {item.id: beside(item.family, item.versions) for item in facts},
+            shards,
+            cleaner.data,
         )
-        for item in facts
-    ]
-    shown = ordered(item.family for item in facts)
-    listing = {
-        "packages": families.packages(shown),
-        "several": len(shown) > 1,
-        "fields": families.fields(shown, _known(exporters, facts)),
-    }
-    _pages(folder, site, documents, told, coverage, listing)
-    _badges(folder, documents)
-    entries = feed.entries(history, changes)
-    generated = dt.datetime.fromisoformat(site["generated"])
-    (folder / "feed.xml").write_bytes(feed.feed(wanted.title, wanted.base, generated, entries, cleaner.text))
-    copy_assets(folder / "assets")
-    # GitHub's own builder would leave files out.
-    (folder / ".nojekyll").touch()
+        data = {cell: blame.data for cell, blame in blamed.items()}
+        self._cells.write(shards, history, data, table.commands)
+        self._cells.close()
+        (folder / "spill").unlink()
+        (folder / "data" / "schema.json").write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
+
+        drifts = rows.drifts(history, places, _reports(store, history))
+        shares = {
+            row["row"]: {"match": row["match"], "cases": row["cases"], "share": row["share"]}
+            for row in coverage["rows"]
+        }
+        documents = [
+            cleaner.data(
+                rows.document(
+                    item,
+                    tallied.rows.get(item.id, RowTally()),
+                    counts,
+                    history,
+                    titles,
+                    drifts.get(item.id),
+                    shares.get(item.id),
+                    wanted.base,
+                )
+            )
+            for item in facts
+        ]
+        listing = {
+            "packages": families.packages(shown),
+            "several": len(shown) > 1,
+            "fields": families.fields(shown, _known(exporters, facts)),
+        }
+        generated = dt.datetime.fromisoformat(site["generated"])
+        news = cleaner.data(feed.context(wanted.title, wanted.base, generated, feed.entries(history, changes)))
+        _pages(folder, site, documents, found, coverage, listing, news)
+        _badges(folder, documents)
+        copy_assets(folder / "assets")
+        # GitHub's default builder would leave files out.
+        (folder / ".nojekyll").touch()
 
 
-def _about(wanted: SiteRequest) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "generated": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
-        "title": wanted.title,
-        "version": __version__,
-    }
-
-
-def _known(exporters: Sequence[Mapping[str, Any]], facts: Sequence[rows.RowFacts]) -> list[dict[str, str]]:
-    """The versions of every exporter and row."""
+def _known(exporters: Sequence[ExporterShape], facts: Sequence[rows.RowFacts]) -> list[dict[str, str]]:
+    """Return the versions of every exporter and row."""
     found = [{"torch": item["torch"]} for item in exporters]
     return [*found, *({**item.versions, "python": item.python} for item in facts)]
 
 
-def _models(tallied: Tally) -> list[dict[str, Any]]:
+def _models(tallied: Tally) -> list[ModelShape]:
     return [
         {"id": model, "cells": cells, "match": match, "findings": findings, "shard": f"matrix/{slug(model)}"}
         for model, (cells, match, findings) in sorted(tallied.models.items())
     ]
 
 
-def _converter(item: rows.RowFacts, page: str, tallied: Tally) -> dict[str, Any]:
+def _converter(item: rows.RowFacts, page: str, tallied: Tally) -> Converter:
     match, findings = tallied.rows.get(item.id, RowTally()).total
-    return {
-        **item.versions,
+    converter: Converter = {
         "id": item.id,
         "now": str(RowId.parse(item.id).at(NOW)),
         "family": item.family.name,
@@ -260,43 +248,37 @@ def _converter(item: rows.RowFacts, page: str, tallied: Tally) -> dict[str, Any]
         "match": match,
         "findings": findings,
     }
+    return cast(Converter, {**item.versions, **converter})
 
 
-def _conclusion(item: Conclusion) -> dict[str, Any]:
-    return {
-        **item.finding.document("verdict", "role", "stage", "reason", "title"),
-        "remedied": None if item.remedied is None else list(item.remedied),
-    }
-
-
-def _coverages(project: Project, store: Store) -> Sequence[Coverage | Unmeasured]:
-    found = Coverages(project.config, store).stored([row.id for row in project.config.converters])
-    return list(found.values())
+def _conclusion(item: Conclusion) -> ConclusionShape:
+    return {**finding_words(item.finding), "remedied": None if item.remedied is None else list(item.remedied)}
 
 
 def _reports(store: Store, history: History) -> list[dict[str, Any]]:
-    """Drift reports, newest first."""
+    """Return the drift reports, newest first."""
     found = (store.drift(run.id) for run in reversed(history.runs) if run.as_of is not None)
     return [report for report in found if report]
 
 
 def _pages(
     folder: Path,
-    site: Mapping[str, Any],
+    site: Site,
     documents: Sequence[Mapping[str, Any]],
-    told: Sequence[Mapping[str, Any]],
-    coverage: Mapping[str, Any],
+    found: Sequence[Mapping[str, Any]],
+    coverage: CoverageSummary,
     listing: Mapping[str, Any],
+    news: Mapping[str, Any],
 ) -> None:
-    # A template reads `coverage.rows`, which of a dict that lacked it would be something else.
-    about = {key: site[key] for key in ("title", "generated", "version")} | {"run": site["runs"][-1]}
-    pages = Pages(folder, about)
+    about = {"title": site["title"], "generated": site["generated"], "version": site["version"]}
+    pages = Pages(folder, about | {"run": site["runs"][-1]})
     for template, page in SINGLE:
         pages.write(template, template, page, data=site, coverage=coverage, **listing)
+    pages.write("feed.xml", "feed.xml", "feed", feed=news)
     pages.write("rows/index.html", "rows_index.html", "rows", rows=documents, **listing)
-    pages.write("reasons/index.html", "reasons_index.html", "reasons", reasons=told)
+    pages.write("reasons/index.html", "reasons_index.html", "reasons", reasons=found)
     pages.write_each("row.html", "rows", "row", ((rows.page(item["id"]), item) for item in documents))
-    pages.write_each("reason.html", "reasons", "reason", ((reasons.page(item["id"]), item) for item in told))
+    pages.write_each("reason.html", "reasons", "reason", ((reasons.page(item["id"]), item) for item in found))
 
 
 def _badges(folder: Path, documents: Sequence[Mapping[str, Any]]) -> None:

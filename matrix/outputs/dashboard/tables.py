@@ -1,30 +1,37 @@
-"""Exporters and rows as the site lists them: those of the table, and those that only history knows."""
+"""Exporters and rows as the site lists them: those of the table, and those found in history only."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from matrix.app.project import Project
 from matrix.families import family_named, family_of
 from matrix.judging.cells import CellResult
-from matrix.outputs.dashboard.cells import Place
+from matrix.outputs.dashboard.cells import THEN, Place
 from matrix.outputs.dashboard.families import variant_of_exporter
 from matrix.outputs.dashboard.matrices import version_order
 from matrix.outputs.dashboard.rows import RowFacts, site_order
-from matrix.packages.versions import version_of
+from matrix.outputs.dashboard.schema import ExporterShape, PinsShape
+from matrix.packages.versions import minor, version_of
+from matrix.store import RunRecord
 from matrix.store.records import FIRST_FAMILY
 from matrix.table.exporters import expand
-from matrix.table.ids import RowId
+from matrix.table.ids import CellId, RowId
 
 
 class SiteTable:
-    """Takes the newest results in: what was installed says most of a row that is in no table any more."""
+    """Takes the newest results: the installed packages describe a row that is no longer in the table."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._rows = {row.id: row for row in project.config.converters}
+        config = project.stated
+        self._named = (
+            {model.id for model in config.models},
+            {exporter.id for exporter in expand(config)},
+            {row.id for row in config.converters},
+        )
         self._versions: dict[str, dict[str, str]] = {}
         self._python: dict[str, str] = {}
         self._exporter_python: dict[str, str] = {}
@@ -32,22 +39,12 @@ class SiteTable:
         self._families: dict[str, str] = {}
         self._writes: dict[str, bool] = {}
 
-    @property
-    def known(self) -> tuple[list[str], list[str], list[str], list[str]]:
-        """Models, exporters, rows and tiers that a command may name."""
-        config = self._project.stated
-        return (
-            [model.id for model in config.models],
-            [exporter.id for exporter in expand(config)],
-            [row.id for row in config.converters],
-            list(config.tiers),
-        )
-
     def take(self, result: CellResult) -> None:
+        """Take one result."""
         record = result.record
         self._writes[RowId.parse(record.exporter).stem] = record.cell_id.has_exporter
         if not RowId.parse(record.exporter).time and result.export.python and record.cell_id.has_exporter:
-            self._exporter_python.setdefault(record.exporter, ".".join(result.export.python.split(".")[:2]))
+            self._exporter_python.setdefault(record.exporter, minor(result.export.python))
         if RowId.parse(record.converter).time:
             return
         self._distributions |= result.distributions
@@ -59,8 +56,8 @@ class SiteTable:
         if result.python:
             self._python.setdefault(record.converter, result.python)
 
-    def exporters(self, places: Mapping[str, Place]) -> list[dict[str, Any]]:
-        """Of every exporter that has a cell; by torch version, then id."""
+    def exporters(self, places: Mapping[str, Place]) -> list[ExporterShape]:
+        """Return every exporter that has a cell, by torch version, then id."""
         found = {place.exporter: place.torch for place in places.values()}
         return [
             {
@@ -73,8 +70,8 @@ class SiteTable:
             for name, torch in sorted(found.items(), key=lambda item: (version_order(item[1]), item[0]))
         ]
 
-    def pins(self, exporters: Sequence[Mapping[str, Any]], rows: Sequence[RowFacts]) -> dict[str, dict[str, str]]:
-        """By position, what to install of each: the distributions that were measured."""
+    def pins(self, exporters: Sequence[ExporterShape], rows: Sequence[RowFacts]) -> PinsShape:
+        """Return what to install for each, by position: the distributions that were measured."""
         return {
             "exporters": {
                 str(place): shlex.quote(f"torch=={item['torch']}")
@@ -91,8 +88,27 @@ class SiteTable:
             },
         }
 
+    def commands(self, cell: str, place: Place, run: RunRecord) -> list[str]:
+        """Return the commands that measure a cell again as this run did, and that install its converter."""
+        commands = []
+        if all(
+            name in names
+            for name, names in zip((place.model, place.exporter, place.converter), self._named, strict=True)
+        ):
+            tier = run.tier if run.tier in self._project.stated.tiers else "full"
+            only = shlex.quote(f"cell={CellId.parse(cell).own}")
+            now = f" --resolution now --as-of {run.as_of}" if place.time != THEN and run.as_of else ""
+            commands.append(f"python -m matrix run --tier {tier} --only {only}{now} --again")
+        if place.python:
+            # The Cell page offers the lock, to be saved as env.lock.
+            commands.append(
+                f"uv venv --python {shlex.quote(place.python)} env && uv pip install --python env/bin/python --no-deps "
+                "--require-hashes -r env.lock"
+            )
+        return commands
+
     def rows(self, names: Iterable[str]) -> list[RowFacts]:
-        """In the order of the site."""
+        """Return these rows in the order of the site."""
         return sorted((self._facts(name) for name in set(names)), key=site_order)
 
     def _facts(self, name: str) -> RowFacts:

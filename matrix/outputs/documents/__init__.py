@@ -1,0 +1,1 @@
+"""Views as data and files: JSON, JUnit XML and Markdown."""

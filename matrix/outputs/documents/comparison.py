@@ -1,4 +1,4 @@
-"""Two runs side by side as plain data: the JSON that `compare --format json` prints.
+"""Two runs side by side as JSON-ready data, as `compare --format json` prints it.
 
 Keys may be added, never renamed.
 """
@@ -15,7 +15,7 @@ SCHEMA = 1
 
 
 def document(comparison: RunComparison) -> dict[str, Any]:
-    """The comparison as JSON-ready data."""
+    """Return the comparison as JSON-ready data."""
     compared, identical = comparison.files
     return {
         "schema": SCHEMA,
@@ -24,7 +24,7 @@ def document(comparison: RunComparison) -> dict[str, Any]:
         "runs": [
             {
                 "run": run.id,
-                # Some databases keep no time zone; what is stored is UTC.
+                # Some databases drop the time zone; UTC is what is stored.
                 "started": run.started.replace(tzinfo=run.started.tzinfo or dt.UTC).isoformat(),
                 "status": run.status,
                 "tier": run.tier,
@@ -94,28 +94,28 @@ def _cell(pair: CellPair) -> dict[str, Any]:
 
 
 def conclusion(comparison: RunComparison) -> str:
-    """The answer in one sentence."""
+    """Return the answer in one sentence."""
     one, two = (run.id for run in comparison.runs)
     cells, states, unavailable = len(comparison.pairs), comparison.states, comparison.unavailable
     lone = sum(map(len, comparison.lone))
     if comparison.answer == "different":
-        apart = f", {lone} cells are in one of them only" if lone and not comparison.common else ""
-        broken = f", {comparison.regressed} of them matched before and do not any more" if comparison.regressed else ""
+        apart = f", {lone} cells are in only one of them" if lone and not comparison.common else ""
+        broken = f", {comparison.regressed} of which no longer match" if comparison.regressed else ""
         return f"runs {one} and {two} differ: {states['differs']} of {cells} common cells{broken}{apart}"
     if comparison.answer == "equal":
         which = f"{cells} common cells" + (f", {unavailable} of them unavailable in both" if unavailable else "")
-        return f"runs {one} and {two} say the same: verdict, stage, reason and numbers of all {which}"
+        return f"runs {one} and {two} agree: verdict, stage, reason and numbers of all {which}"
     doubts = [
         (states["not-comparable"], "cells cannot be compared"),
         (sum(comparison.unreached) * (not comparison.common), "planned cells were not reached"),
         (unavailable, "cells are unavailable in both"),
     ]
     why = ", ".join(f"{count} {what}" for count, what in doubts if count)
-    return f"runs {one} and {two} show no difference, but that does not make them equal: {why}; run what is missing"
+    return f"runs {one} and {two} show no difference, but cannot be called equal: {why}; run the missing cells"
 
 
 def change_of(pair: CellPair) -> str | None:
-    """In one word, from the first run to the second; None where the conclusion is the same or says nothing."""
+    """Return the change from the first run to the second in one word; None if there is none, or it is unknown."""
     if pair.regressed:
         return "broke"
     if pair.mended:

@@ -1,4 +1,4 @@
-"""What a view of operator coverage shows, and the same as one JSON object."""
+"""Operator coverage as the views show it, and as one JSON object."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matrix.answers.operators.kept import Unmeasured
+from typing_extensions import TypedDict
+
+from matrix.answers.operators.coverage import UNAVAILABLE, CaseResult, Coverage, Support
 from matrix.answers.operators.releases import ReleaseCoverage, releases
-from matrix.answers.operators.summary import UNAVAILABLE, Coverage, Support
+from matrix.answers.operators.stored import Unmeasured
 from matrix.families import Family
 from matrix.outputs.wording.columns import Column, column
+from matrix.table.model import Verdict
 
-# Packages that name a row beside its converter and the onnx that it was measured with, and their versions.
+# Packages and their versions.
 Beside = tuple[tuple[Column, str], ...]
 
 
 def beside(family: Family, versions: Mapping[str, str]) -> Beside:
-    """Return what else names a row of this family with these versions; '' where one is not known."""
+    """Return the packages that name a row, apart from its converter and onnx; '' for an unknown version."""
     others = (package for package in family.packages if package not in (family.package, family.reads))
     return tuple((column(family, package), versions.get(package, "")) for package in others)
 
 
+class CaseFinding(TypedDict):
+    name: str
+    suite: str
+    verdict: Verdict
+    stage: str | None
+    reason: str
+    said: str
+
+
 @dataclass(frozen=True)
 class CoverageReport:
-    """What was read: coverage and what could not be measured; `beside` is what else names a row, and `seconds` what
-    measuring took by the clock."""
+    """The coverage of rows, and the rows that could not be measured. `beside` and the elapsed `seconds` are by row."""
 
     coverages: tuple[Coverage, ...]
     unmeasured: tuple[Unmeasured, ...]
@@ -33,14 +44,14 @@ class CoverageReport:
     seconds: Mapping[str, float]
 
     def label(self, row: str) -> str:
-        """`onnx 1.10.2, TF 2.8.0`."""
+        """Describe a row: `onnx 1.10.2, TF 2.8.0`."""
         onnx = next((coverage.onnx for coverage in self.coverages if coverage.converter == row), "")
         others = (f"{package.short} {version or '?'}" for package, version in self.beside.get(row, ()))
         return ", ".join((f"onnx {onnx}", *others))
 
 
 def elsewhere(coverage: Coverage) -> tuple[float, float]:
-    """Share of passed cases, 0 to 1, as a scoreboard has it that counts `not implemented` as passed, and ours."""
+    """Return the share of passed cases, 0 to 1: counting `not implemented` as passed, as scoreboards do, and not."""
     counted = coverage.counted
     total = counted.total() - counted[UNAVAILABLE]
     if not total:
@@ -49,7 +60,7 @@ def elsewhere(coverage: Coverage) -> tuple[float, float]:
 
 
 def document(report: CoverageReport) -> dict[str, Any]:
-    """The same as one JSON object, with every case."""
+    """Return the report as one JSON object, with every case."""
     return {
         "schema": 1,
         "rows": [_row(coverage, report) for coverage in report.coverages],
@@ -73,18 +84,19 @@ def _row(coverage: Coverage, report: CoverageReport) -> dict[str, Any]:
         "verdicts": dict(coverage.counted),
         "match_share": here,
         "share_with_not_implemented_as_passed": there,
-        "cases": [
-            {
-                "name": case.name,
-                "suite": case.suite,
-                "operators": dict(case.forms),
-                "verdict": case.finding.verdict,
-                "stage": case.finding.stage,
-                "reason": case.finding.reason or "",
-                "said": case.finding.said,
-            }
-            for case in coverage.cases
-        ],
+        "cases": [{**case_finding(case), "operators": dict(case.forms)} for case in coverage.cases],
+    }
+
+
+def case_finding(case: CaseResult) -> CaseFinding:
+    """Return the finding on one case as JSON-ready data."""
+    return {
+        "name": case.name,
+        "suite": case.suite,
+        "verdict": case.finding.verdict,
+        "stage": case.finding.stage,
+        "reason": case.finding.reason or "",
+        "said": case.finding.said,
     }
 
 

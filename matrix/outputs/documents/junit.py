@@ -1,4 +1,4 @@
-"""JUnit XML for CI systems. A cell fails where it disagrees with matrix.yml, or, unstated, where it is no match."""
+"""JUnit XML for CI systems. A cell fails if it contradicts matrix.yml or, if that states nothing, does not match."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FORBIDDEN = {code: None for code in range(32) if code not in (9, 10, 13)} | {0x
 
 
 def junit(report: RunReport, stated: frozenset[str]) -> str:
-    """`stated` are the cells the table has an expectation of."""
+    """Return the report as XML; `stated` are the cells for which the table has an expectation."""
     failures = skipped = 0
-    # Time has done nothing to these: what they come to is a matter of then.
+    # Failures that time did not cause: the cells of then report them.
     as_ever = {side.now.record.cell for side in report.sides if side.standing == "never worked"}
     suite = ElementTree.Element("testsuite", name=f"matrix {report.tier}")
     for result in report.results:
@@ -25,19 +25,17 @@ def junit(report: RunReport, stated: frozenset[str]) -> str:
             classname=f"{result.record.model}.{result.record.converter}",
             name=result.record.cell_id.asked,
         )
-        judgement = result.judgement
+        finding = result.finding
         complaints = report.complaints.get(result.record.cell, ())
-        if judgement.finding.indeterminate:
+        if finding.indeterminate:
             skipped += 1
-            ElementTree.SubElement(
-                case, "skipped", message=_clean(f"{judgement.finding.verdict}: {judgement.finding.title}")
-            )
+            ElementTree.SubElement(case, "skipped", message=_clean(f"{finding.verdict}: {finding.title}"))
         elif complaints:
             failures += 1
             _problem(case, "failure", "unexpected", "; ".join(complaints), result)
-        elif judgement.finding.verdict != "match" and result.record.cell not in stated | as_ever:
+        elif finding.verdict != "match" and result.record.cell not in stated | as_ever:
             failures += 1
-            _problem(case, "failure", judgement.finding.verdict, judgement.finding.reason or "", result)
+            _problem(case, "failure", finding.verdict, finding.reason or "", result)
     suite.attrib |= {
         "tests": str(len(report.results)),
         "failures": str(failures),
@@ -54,7 +52,7 @@ def _problem(case: ElementTree.Element, kind: str, name: str, message: str, resu
     problem = ElementTree.SubElement(case, kind, type=name, message=_clean(message))
     found = f"\nmatches with: {words.changes(result.remedied)}" if result.remedied else ""
     remedies = found + "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
-    apart = f"\nartifacts: {told}" if (told := words.artifacts(result)) else ""
+    apart = f"\nartifacts: {differing}" if (differing := words.artifacts(result)) else ""
     problem.text = _clean(f"{words.where(result)}: {result.finding.title}{apart}{remedies}")
 
 

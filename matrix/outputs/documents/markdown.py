@@ -1,39 +1,35 @@
-"""The table for a README, an issue or a CI summary."""
+"""Markdown tables, and the table of a run for a README, an issue or a CI summary."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matrix.history.report import RunReport
-from matrix.outputs.wording import sides, words
-from matrix.outputs.wording.columns import columns, families_of, versions
-
-_BESIDE = ("model", "moved", "with", "then", "standing", "where", "reason")
+from matrix.outputs.wording import words
+from matrix.outputs.wording.columns import RowColumns
 
 
 def markdown(report: RunReport) -> str:
+    """Return the table of a run."""
     of_now = {side.now.record.cell for side in report.sides}
     plain = [result for result in report.results if result.record.cell not in of_now]
-    families = families_of(plain)
-    packages = columns(families)
-    headings = ("model", "exporter", "opset", "Python", *(["family"] if len(families) > 1 else []))
-    headings = (*headings, *(package.title for package in packages), "verdict", "where", "reason", "max abs")
-    lines = _headed(headings) if plain or not of_now else []
-    for result in plain:
-        verdict = words.verdict(result)
-        fields = (
+    columns = RowColumns.of(result.family for result in plain)
+    headings = ("model", "exporter", "opset", "Python", *columns.titles, "verdict", "where", "reason", "max abs")
+    rows = [
+        (
             result.record.model,
             result.record.exporter,
             words.opset(result),
             result.python,
-            *([result.family.name] if len(families) > 1 else []),
-            *versions(packages, result.versions),
-            f"**{verdict}**" if verdict == "match" else verdict,
+            *columns.fields(result.family, result.versions),
+            "**match**" if words.verdict(result) == "match" else words.verdict(result),
             words.where(result),
             words.because(result),
             words.max_abs(result),
         )
-        lines.append(_line(fields))
+        for result in plain
+    ]
+    lines = grid(headings, map(escaped, rows)) if plain or not of_now else []
     if report.sides:
         lines += ["", *_sides(report)]
     lines += ["", f"{words.summary(list(report.results))} of {report.planned} cells."]
@@ -41,24 +37,32 @@ def markdown(report: RunReport) -> str:
 
 
 def _sides(report: RunReport) -> list[str]:
-    """Cells of now beside those of then."""
-    lines = _headed((*_BESIDE[:4], f"now {report.as_of}", *_BESIDE[4:]))
-    for side in report.sides:
-        row, other = sides.environments(side)
-        then = words.verdict(side.then) if side.then else ""
-        because = report.blames.get(side.now.record.cell) or words.because(side.now)
-        fields = (side.now.record.model, row, other, then, words.verdict(side.now), side.standing)
-        lines.append(_line((*fields, words.where(side.now), because)))
-    return lines
+    """Lay out the cells of now beside those of then."""
+    rows = [
+        (
+            side.now.record.model,
+            *words.environments(side),
+            words.verdict(side.then) if side.then else "",
+            words.verdict(side.now),
+            side.standing,
+            words.where(side.now),
+            report.blames.get(side.now.record.cell) or words.because(side.now),
+        )
+        for side in report.sides
+    ]
+    headings = ("model", "moved", "with", "then", f"now {report.as_of}", "standing", "where", "reason")
+    return grid(headings, map(escaped, rows))
 
 
-def _headed(columns: Sequence[str]) -> list[str]:
-    return [_line(columns), "|" + "---|" * len(columns)]
+def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table; `escaped` makes a row of texts fit for it."""
+    return [_line(headings), "|" + "---|" * len(headings), *map(_line, rows)]
+
+
+def escaped(row: Sequence[str]) -> list[str]:
+    """Keep texts from ending a field or a line, or starting a tag."""
+    return [field.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for field in row]
 
 
 def _line(fields: Sequence[str]) -> str:
-    return "| " + " | ".join(_escaped(field) for field in fields) + " |"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return "| " + " | ".join(fields) + " |"

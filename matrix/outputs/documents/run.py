@@ -1,4 +1,4 @@
-"""One run as plain data: the JSON that `--format json` prints, and what the other views are made of.
+"""One run as plain data: the JSON that `--format json` prints.
 
 Keys may be added, never renamed.
 """
@@ -8,17 +8,71 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from matrix.history.report import RunReport
 from matrix.history.sides import BothSides
 from matrix.judging.cells import CellResult
+from matrix.judging.finding import Finding
+from matrix.table.model import Role, Verdict
 
 SCHEMA = 1
 
-_FINDING = ("verdict", "role", "stage", "reason", "title", "said")
+
+class RemedyText(TypedDict):
+    id: str
+    text: str
+
+
+class FindingWords(TypedDict):
+    verdict: Verdict
+    role: Role | None
+    stage: str | None
+    reason: str | None
+    title: str
+
+
+class FindingDocument(FindingWords):
+    said: str
+
+
+class TrialDocument(FindingWords):
+    changes: list[str]
+    metrics: dict[str, Any]
+    legs: dict[str, dict[str, Any]]
+    remarks: list[str]
+
+
+class CellDocument(FindingDocument):
+    """One cell, without the versions that name its row."""
+
+    cell: str
+    model: str
+    exporter: str
+    opset_asked: int
+    opset_written: int | None
+    converter: str
+    family: str
+    python: str
+    distributions: dict[str, str]
+    indeterminate: bool
+    remedies: list[RemedyText]
+    remarks: list[str]
+    leg: str | None
+    metrics: dict[str, Any]
+    legs: dict[str, dict[str, Any]]
+    artifacts: dict[str, FindingDocument]
+    general: bool
+    onnx_release: dict[str, Any] | None
+    divergence: dict[str, Any] | None
+    remedied: list[str] | None
+    tried: list[TrialDocument]
+    unexpected: list[str]
+    cached: bool
 
 
 def document(report: RunReport) -> dict[str, Any]:
-    """The report as JSON-ready data."""
+    """Return the report as JSON-ready data."""
     sides = {side.now.record.cell: side for side in report.sides}
     return {
         "schema": SCHEMA,
@@ -43,7 +97,7 @@ def document(report: RunReport) -> dict[str, Any]:
 
 
 def _beside(side: BothSides, report: RunReport) -> dict[str, Any]:
-    """A cell of now beside the same cell of then."""
+    """Return the same cell of then, beside a cell of now."""
     then = side.then.judgement if side.then else None
     return {
         "cell": side.cell,
@@ -76,9 +130,9 @@ def _divergence(result: CellResult) -> dict[str, Any] | None:
 
 
 def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
-    """One cell as JSON-ready data."""
+    """Return one cell as JSON-ready data."""
     record, judgement = result.record, result.judgement
-    return {
+    found: CellDocument = {
         "cell": record.cell,
         "model": record.model,
         "exporter": record.exporter,
@@ -87,27 +141,23 @@ def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
         "converter": record.converter,
         "family": result.family.name,
         "python": result.python,
-        **result.versions,
-        # A family that takes the torch module names its rows by torch too.
-        "torch": record.torch or result.versions.get("torch") or "",
         "distributions": result.distributions,
-        "verdict": judgement.finding.verdict,
+        **finding_document(judgement.finding),
         "indeterminate": judgement.finding.indeterminate,
-        **judgement.finding.document("role", "stage", "reason", "title", "said"),
         "remedies": [{"id": remedy.id, "text": remedy.text} for remedy in judgement.remedies],
         "remarks": list(judgement.remarks),
         "leg": judgement.leg,
         "metrics": judgement.metrics,
         "legs": judgement.legs,
-        "artifacts": {kind: finding.document(*_FINDING) for kind, finding in judgement.artifacts.items()},
+        "artifacts": {kind: finding_document(finding) for kind, finding in judgement.artifacts.items()},
         "general": judgement.general,
         "onnx_release": result.release.model_dump() if result.release else None,
         "divergence": _divergence(result),
-        "remedied": [words for _, words in result.remedied.record.changes] if result.remedied else None,
+        "remedied": _changes(result.remedied) if result.remedied else None,
         "tried": [
             {
-                "changes": [words for _, words in trial.record.changes],
-                **trial.finding.document("verdict", "role", "stage", "reason", "title"),
+                **finding_words(trial.finding),
+                "changes": _changes(trial),
                 "metrics": trial.judgement.metrics,
                 "legs": trial.judgement.legs,
                 "remarks": list(trial.judgement.remarks),
@@ -117,3 +167,25 @@ def cell(result: CellResult, complaints: Sequence[str] = ()) -> dict[str, Any]:
         "unexpected": list(complaints),
         "cached": result.cached,
     }
+    # A family that takes the torch module names its rows by torch too.
+    return {**found, **result.versions, "torch": record.torch or result.versions.get("torch") or ""}
+
+
+def finding_words(finding: Finding) -> FindingWords:
+    """Return a finding without what was raised."""
+    return {
+        "verdict": finding.verdict,
+        "role": finding.role,
+        "stage": finding.stage,
+        "reason": finding.reason,
+        "title": finding.title,
+    }
+
+
+def finding_document(finding: Finding) -> FindingDocument:
+    """Return a finding as JSON-ready data."""
+    return {**finding_words(finding), "said": finding.said}
+
+
+def _changes(result: CellResult) -> list[str]:
+    return [words for _, words in result.record.changes]

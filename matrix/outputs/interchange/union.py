@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from matrix.answers.drift.sentence import Totals, sentence
+from matrix.answers.drift.document import Totals, sentence
 from matrix.judging.comparisons import is_of_today
 from matrix.outputs.interchange.forms import line
 

@@ -22,7 +22,7 @@ from matrix.table.selectors import Condition
 _TIER = "picture"
 
 
-@dataclass
+@dataclass(frozen=True)
 class OneCell(Project):
     """A project with one more tier, which is one cell."""
 

@@ -1,1 +1,1 @@
-"""Verdicts as people and programs read them."""
+"""Views for the terminal."""

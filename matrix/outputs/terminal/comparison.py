@@ -1,4 +1,4 @@
-"""Two runs side by side: what was compared, how many cells agree, and each difference, equal ones together."""
+"""Two runs side by side: what was compared, how many cells agree, and the differences, equal ones together."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from matrix.history.comparison import CellPair, RunComparison
 from matrix.history.why import why_between
 from matrix.judging.cells import CellResult
 from matrix.outputs.documents.comparison import conclusion
+from matrix.outputs.documents.markdown import escaped, grid
 from matrix.outputs.wording import words
 
-# So many cells of one group are named on the terminal; the other formats name all.
+# So many cells of one group are named on the terminal; the other formats list all.
 _NAMED = 10
 
 
 @dataclass(frozen=True)
 class DifferenceGroup:
-    """Cells that share one change, with what there is to say of each."""
+    """Cells that share one change, each with a detail."""
 
     heading: str
     change: str
@@ -25,7 +26,7 @@ class DifferenceGroup:
 
 
 def text(comparison: RunComparison) -> str:
-    """For the terminal."""
+    """Return the comparison for the terminal."""
     lines = [*_runs(comparison), "", *_counts(comparison)]
     heading = ""
     for group in groups(comparison):
@@ -39,30 +40,27 @@ def text(comparison: RunComparison) -> str:
         lines.append(f"  {_joined(' ', group.change, f'({len(group.cells)} cells)')}")
         lines += [f"    {cell}{_behind(detail)}" for cell, detail in group.cells[:_NAMED]]
         if len(group.cells) > _NAMED:
-            lines.append(f"    … and {len(group.cells) - _NAMED} more; --format json or md names all")
+            lines.append(f"    … and {len(group.cells) - _NAMED} more; --format json or md lists all")
     if comparison.answer == "equal":
         lines += ["", conclusion(comparison)]
     return "\n".join(lines)
 
 
 def markdown(comparison: RunComparison) -> str:
-    """For an issue or a CI summary."""
+    """Return the comparison for an issue or a CI summary."""
     lines = [f"**{conclusion(comparison)}**", ""]
     lines += [f"- {line}" for line in (*_runs(comparison), *_counts(comparison))]
     rows = [(group.heading, cell, group.change, detail) for group in groups(comparison) for cell, detail in group.cells]
     if rows:
-        lines += ["", "| | cell | change | detail |", "|---|---|---|---|"]
-        lines += [
-            "| " + " | ".join(field.replace("|", "\\|").replace("\n", " ") for field in row) + " |" for row in rows
-        ]
+        lines += ["", *grid(("", "cell", "change", "detail"), map(escaped, rows))]
     return "\n".join(lines)
 
 
 def groups(comparison: RunComparison) -> Iterator[DifferenceGroup]:
-    """What is not simply equal, larger groups first within each heading."""
-    differing = f"different (of numbers, run {comparison.runs[0].id} is the reference)"
+    """Yield the differences, larger groups first within each heading."""
+    differing = f"different (run {comparison.runs[0].id} is the reference for numbers)"
     headings: tuple[tuple[str, Callable[[CellPair], bool]], ...] = (
-        ("matched before, and does not any more", lambda pair: pair.regressed),
+        ("no longer match", lambda pair: pair.regressed),
         (differing, lambda pair: pair.state == "differs" and not pair.regressed),
         ("not comparable", lambda pair: pair.state == "not-comparable"),
     )
@@ -76,7 +74,7 @@ def groups(comparison: RunComparison) -> Iterator[DifferenceGroup]:
         [
             (f"{file} only in run {run}", pair.cell, "")
             for pair in comparison.pairs
-            if pair.same_conclusion  # where it ended elsewhere, it is no wonder that other files are left
+            if pair.same_conclusion  # if it ended elsewhere, other files are to be expected
             for file, run in pair.lone
         ],
     )
@@ -108,14 +106,14 @@ def _counts(comparison: RunComparison) -> list[str]:
     ]
     compared, identical = comparison.files
     lines.append(f"numbers: {compared} distinct pairs of array files, {identical} of them equal byte for byte")
-    for metric, said in (("max_abs", "difference"), ("tightest", "share of what its tolerance allows")):
+    for metric, what in (("max_abs", "difference"), ("tightest", "share of its tolerance")):
         if (found := comparison.largest(metric)) is not None:
             pair, arrays, value = found
-            lines.append(f"largest {said}: {words.number(value)} in {arrays.file} of {pair.cell}")
+            lines.append(f"largest {what}: {words.number(value)} in {arrays.file} of {pair.cell}")
     if repeated := comparison.repeated:
         lines.append(
-            f"{repeated} cells rest on the same observations in both runs, so that nothing was measured twice; "
-            "`run --again` measures anew"
+            f"{repeated} cells use the same observations in both runs, so nothing was measured twice; "
+            "`run --again` measures again"
         )
     return lines
 

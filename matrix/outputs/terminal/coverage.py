@@ -1,21 +1,24 @@
-"""Operator coverage for people: cases by verdict, support by operator and opset, claims that do not hold."""
+"""Operator coverage for people: cases by verdict, support by operator and opset, claims that are wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.text import Text
 
+from matrix.answers.operators.coverage import Status
 from matrix.answers.operators.releases import Disagreement, Form, Found, ReleaseCoverage, releases
-from matrix.answers.operators.summary import Status
 from matrix.judging.finding import Finding
 from matrix.outputs.documents.coverage import CoverageReport, elsewhere
+from matrix.outputs.documents.markdown import escaped
+from matrix.outputs.documents.markdown import grid as markdown_grid
+from matrix.outputs.terminal.console import grid, open_console
 from matrix.outputs.wording import words
 
-# The widest table has nine columns, and a log can be scrolled.
+# The widest table has nine columns; a log can be scrolled.
 _PIPE_WIDTH = 280
 _SAID = 110
 
@@ -24,15 +27,15 @@ _STANDINGS = {"claimed-fails": "claimed, fails", "unclaimed-works": "not claimed
 _VERDICTS = tuple(name for name in words.VERDICTS if name not in ("unsatisfiable", "infra"))
 
 LEGEND = (
-    "An operator's form is named by the opset since which it exists, and judged by the cases about it alone (a "
-    "Constant beside it does no harm). supported: all match; partial: some do (how many of how many); wrong: none does "
-    "and some give other numbers; unsupported: none does and the converter says so itself; failing: none does, for "
-    "other reasons. Where rows differ, those in brackets differ from most."
+    "A form of an operator is named by the opset that introduced it, and judged by the cases that test only it (a "
+    "Constant beside it is allowed). supported: all match; partial: some match (how many of how many); wrong: none "
+    "matches and some give other numbers; unsupported: none matches and the converter reports it as unsupported; "
+    "failing: none matches, for other reasons. If rows differ, those in brackets differ from most."
 )
 
 _SHARES = (
-    "match share: of the cases that count, which is all but the unavailable ones; as a scoreboard: the same where "
-    "“not implemented” counts as passed; seconds: of the whole row, by the clock."
+    "match share: share of the cases that count (all except the unavailable ones); as a scoreboard: the same, with "
+    "“not implemented” counted as passed; seconds: elapsed time for the whole row."
 )
 
 _HEAD = """\
@@ -40,12 +43,12 @@ _HEAD = """\
 
 Written by `{command}`.
 
-In the environment of each row the ONNX backend test cases that its own onnx package ships (node, simple, and the
-operators and modules once converted from PyTorch; not the large real models) were converted and run, each in a process
-of its own. They are judged like everything here: by the tolerances of matrix.yml, never by those that come with the
-cases; texts byte for byte. What the converter itself says it cannot do is `unsupported`. `unavailable` is a case of
-which nothing can be said: its output is drawn at random (a wrong shape or type is still found), its onnx cannot read
-it, or its input does not fit its own file."""
+In the environment of each row, the ONNX backend test cases shipped with its onnx package (node, simple, and the
+operators and modules once converted from PyTorch; not the large real models) were converted and run, each in its own
+process. They are judged by the tolerances of matrix.yml, not by those that come with the cases; strings must be equal
+byte for byte. `unsupported` means that the converter itself reports it. `unavailable` means that a case cannot be
+judged: its output is random (a wrong shape or type is still found), its onnx cannot read it, or its input does not fit
+its file."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,12 @@ class _Sheet:
 
 def print_coverage(report: CoverageReport, console: Console | None = None) -> None:
     """Print to standard output."""
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH, no_color=True, highlight=False)
+    console = open_console(_PIPE_WIDTH, console)
     for sheet in _sheets(report):
-        table = RichTable(box=None, pad_edge=False, header_style="bold")
-        for number, name in enumerate(sheet.columns):
-            table.add_column(name, overflow="fold", no_wrap=number == 0)
+        table = grid(sheet.columns, wrapping=sheet.columns[1:])
         for line in sheet.lines:
-            # Texts come from environments: nothing in them is markup.
-            table.add_row(*(field.replace("[", "\\[") for field in line))
+            # Texts come from environments and must not be read as markup.
+            table.add_row(*map(Text, line))
         console.print(sheet.title, style="bold", markup=False)
         if sheet.lines:
             console.print(table)
@@ -77,14 +76,13 @@ def print_coverage(report: CoverageReport, console: Console | None = None) -> No
 
 
 def markdown(report: CoverageReport) -> str:
-    """For docs, an issue or a CI summary."""
+    """Return the report for docs, an issue or a CI summary."""
     rows = [*(item.converter for item in report.coverages), *(item.converter for item in report.unmeasured)]
     parts = [_HEAD.format(command=f"python -m matrix coverage {' '.join(rows)} --format md")]
     for sheet in _sheets(report):
         parts.append(f"## {sheet.title}")
         if sheet.lines:
-            table = [_line(sheet.columns), "|" + "---|" * len(sheet.columns)]
-            parts.append("\n".join([*table, *(_line(map(_escaped, line)) for line in sheet.lines)]))
+            parts.append("\n".join(markdown_grid(sheet.columns, map(escaped, sheet.lines))))
         parts += sheet.notes
     return "\n\n".join(parts)
 
@@ -99,7 +97,7 @@ def _sheets(report: CoverageReport) -> list[_Sheet]:
         lines = tuple((item.converter, *_found(item.finding)) for item in report.unmeasured)
         sheets.append(_Sheet("Not measured", ("row", "verdict", "stage", "reason", "said"), lines))
     for number, release in enumerate(releases(report.coverages)):
-        # What the words mean is said once.
+        # Only the first table needs the legend.
         sheets += [_support(release, report, () if number else (LEGEND,)), _disagreements(release, report)]
     return sheets
 
@@ -139,7 +137,7 @@ def _support(release: ReleaseCoverage, report: CoverageReport, legend: tuple[str
     silent = [operator for operator, forms in by_operator.items() if not any(form.found for form in forms)]
     notes = [*legend, f"Rows: {'; '.join(f'{row} ({report.label(row)})' for row in release.rows)}."]
     if silent:
-        notes.append(f"No case is about these alone: {', '.join(silent)}.")
+        notes.append(f"No case tests only these: {', '.join(silent)}.")
     return _Sheet(
         f"{release.package} {release.release}: support by operator and opset",
         ("operator", *_STATUSES, "no case"),
@@ -162,7 +160,7 @@ def _in_column(status: Status, forms: Sequence[Form], report: CoverageReport) ->
 
 
 def _counted(found: Found) -> str:
-    """`3 of 5`, with each row's own where they differ."""
+    """Return `3 of 5`, for each row if they differ."""
     return " or ".join(dict.fromkeys(f"{count.matching} of {count.cases}" for count in found.counts))
 
 
@@ -171,9 +169,9 @@ def _disagreements(release: ReleaseCoverage, report: CoverageReport) -> _Sheet:
     silent = sum(form.claimed and not form.found for form in release.forms)
     share = f"{release.agreeing / release.measured:.1%}" if release.measured else "none"
     note = (
-        f"{release.agreeing} of {release.measured} claims that a case is about hold ({share}; each row counted by "
-        f"itself), {len(lines)} disagreements in all; {silent} forms that it claims have no case. A claim fails where "
-        "any case about it alone does."
+        f"{release.agreeing} of {release.measured} claims tested by a case hold ({share}; each row counts); "
+        f"{len(lines)} disagreements in total; {silent} claimed forms have no case. A claim fails if any case about it "
+        "alone fails."
     )
     columns = ("operator", "since", "claim", "match", "proof", "verdict", "reason", "said", "rows")
     return _Sheet(f"{release.package} {release.release}: claims that measurement contradicts", columns, lines, (note,))
@@ -200,19 +198,10 @@ def _disagreement(item: Disagreement, report: CoverageReport) -> tuple[str, ...]
 
 
 def _rows(rows: Sequence[str], report: CoverageReport) -> str:
-    """What tells these rows from the others of their release."""
+    """Describe how these rows differ from the others of their release."""
     return "; ".join(report.label(row) for row in rows)
-
-
-def _line(fields: Iterable[str]) -> str:
-    return "| " + " | ".join(fields) + " |"
 
 
 def _cut(text: str) -> str:
     one_line = " ".join(text.split())
     return one_line if len(one_line) <= _SAID else one_line[: _SAID - 1] + "…"
-
-
-def _escaped(text: str) -> str:
-    # A message may hold what a page would take for a tag.
-    return text.replace("|", "\\|").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""One cell in full, for the person who has to mend it."""
+"""One cell in full, for the person who has to fix it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from rich.text import Text
 
 from matrix.families import Family
 from matrix.judging.cells import CellResult
+from matrix.outputs.terminal.console import open_console
 from matrix.outputs.wording import words
+from matrix.packages.versions import minor
 from matrix.store.records import Observation
 
 _LOG_LINES = 25
-# The packages people compare first, beside those of the families; the rest follows in the lock.
+# The packages that people compare first, beside those of the families; the lock has the rest.
 _INTERESTING = ("keras", "numpy", "protobuf", "ml-dtypes", "onnxscript")
 
 
 def print_detail(
     result: CellResult, log: Callable[[Observation], str], lock_of: Callable[[str], Path | None], command: str
 ) -> None:
-    """`log` gives what an observation printed, `lock_of` the file of an environment's lock; `command` ran it."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=140, no_color=True, highlight=False)
+    """Print to standard output. `log` gives the log of an observation, `lock_of` the lock file of an environment;
+    `command` is the command that ran the cell."""
+    console = open_console(140)
     judgement = result.judgement
     verdict = Text(judgement.finding.verdict, style=words.STYLES[judgement.finding.verdict])
     if result.remedied is not None:
@@ -48,17 +49,13 @@ def print_detail(
     console.print(Text(f"{f'opset: {opset}; ' if opset else ''}judged on run data, cached: {result.cached}"))
     if result.release is not None:
         known = result.release
-        console.print(Text(f"onnx {known.version} knows IR up to {known.ir}, opsets up to {known.opset}"))
+        console.print(Text(f"onnx {known.version} supports up to IR {known.ir} and opset {known.opset}"))
     if result.divergence is not None:
         console.print(Text(result.divergence.words, style="bold"))
     for trial in result.tried:
-        found = trial.judgement
-        said = (
-            found.finding.verdict
-            if found.finding.verdict == "match"
-            else f"{found.finding.verdict} in {words.where(trial)}: {found.finding.title}"
-        )
-        console.print(Text(f"tried {words.changes(trial)}: {said}"))
+        found = trial.finding
+        failed = "" if found.good else f" in {words.where(trial)}: {found.title}"
+        console.print(Text(f"tried {words.changes(trial)}: {found.verdict}{failed}"))
     _legs(console, result)
     for observation in (result.export, result.reference, result.convert):
         if observation is not None:
@@ -75,8 +72,8 @@ def _legs(console: Console, result: CellResult) -> None:
         grid.add_row(
             name,
             *(words.number(metrics.get(key)) for key in ("max_abs", "max_rel", "mean_abs", "rmse")),
-            *(f"{value:.6g}" if isinstance(value := metrics.get(key), float) else str(value) for key in ("cosine",)),
-            *(f"{value:.1f}" if isinstance(value := metrics.get(key), float) else str(value) for key in ("snr_db",)),
+            f"{value:.6g}" if isinstance(value := metrics.get("cosine"), float) else str(value),
+            f"{value:.1f}" if isinstance(value := metrics.get("snr_db"), float) else str(value),
             *(words.number(metrics.get(key)) for key in ("mismatch_share", "margin")),
         )
     console.print(grid)
@@ -97,8 +94,8 @@ def _observation(console: Console, observation: Observation, family: Family) -> 
 
 
 def _interesting(family: Family) -> tuple[str, ...]:
-    """The packages that people compare first: what writes and reads the file, then what names the row and what may be
-    installed for that."""
+    """Return the packages that people compare first: those that write and read the file, then those that name the
+    row or may be installed in their place."""
     packages = [name for name in family.packages if name != family.reads]
     before, after = packages[:1], packages[1:]
     named = [name for package in after for name in (package, *family.replaces.get(package, ()))]
@@ -111,7 +108,7 @@ def _seconds(value: object) -> str:
 
 
 def _tail(console: Console, result: CellResult, log: Callable[[Observation], str]) -> None:
-    # Of a user's file the reference environment says two things; the later one is what the verdict is about.
+    # The reference environment checks a user's file and runs it; the verdict is about the later observation.
     parts = (result.convert, result.reference, result.export)
     culprit = next((part for part in parts if part is not None and part.role == result.finding.role), None)
     if culprit is None or result.finding.verdict == "match":
@@ -139,15 +136,11 @@ def _reproduce(console: Console, result: CellResult, lock_of: Callable[[str], Pa
         only = shlex.quote(f"cell={result.record.cell}")
         console.print(Text(f"  {command} --only {only} --again"))
     elif observation.installed:
-        # The index of that day cannot be had again, what was installed can.
+        # The index of that day is gone, but the list of packages is known.
         lock = Path("env.lock")
         console.print(Text(f"  python -m matrix show {shlex.quote(result.record.cell)} --lock > {lock}"))
     if lock is not None and (observation.obstacle is None or observation.obstacle.stage != "lock"):
-        minor = ".".join(observation.python.split(".")[:2])
-        console.print(Text("  or only its environment, by hand:"))
-        console.print(
-            Text(
-                f"  uv venv --python {minor} env && uv pip install --python env/bin/python --no-deps "
-                f"--require-hashes -r {shlex.quote(str(lock))}"
-            )
-        )
+        console.print(Text("  or only its environment:"))
+        python, file = minor(observation.python), shlex.quote(str(lock))
+        install = "uv pip install --python env/bin/python --no-deps --require-hashes -r"
+        console.print(Text(f"  uv venv --python {python} env && {install} {file}"))

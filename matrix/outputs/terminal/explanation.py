@@ -1,4 +1,4 @@
-"""A pasted failure explained: its reason, what helps, and what a machine could try."""
+"""A pasted failure explained: its reason, its remedies, and the changes that `run --remedy` would try."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from matrix.judging.recognise import match_any
 SCHEMA = 1
 
 _KILLED = (
-    "something outside ended the process, most often the kernel or a container because memory ran out",
+    "the process was killed from outside, most often by the kernel or a container because memory ran out",
     (Remedy("more-memory", "Give the machine or the container more memory, or the model a smaller input."),),
 )
 _DIED = (
-    "a compiled library did what the processor or the system forbids, and Python could raise no exception any more",
+    "a compiled library did something that the processor or the system forbids, so Python could not raise an exception",
     (
-        Remedy("fault-handler", "Run it again with `python -X faulthandler`: that prints the line it died in."),
-        Remedy("fresh-environment", "Install packages of one time in an environment of their own (`matrix image`)."),
+        Remedy("fault-handler", "Run it again with `python -X faulthandler`, which prints the line where it died."),
+        Remedy("fresh-environment", "Install packages from the same time in a separate environment (`matrix image`)."),
     ),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """``general``: no more was recognised than the kind of the exception. ``source`` '' where there is none."""
+    """`general` if only the kind of the exception was recognised; `source` may be ''."""
 
     reason: str
     verdict: str
@@ -38,7 +38,7 @@ class Explanation:
 
 
 def explain(pasted: Pasted) -> Explanation | None:
-    """None for a failure that nobody has described yet."""
+    """Explain a failure; None if no signature describes it."""
     found = match_any(pasted.error)
     if found is not None:
         return Explanation(
@@ -52,7 +52,7 @@ def explain(pasted: Pasted) -> Explanation | None:
 
 
 def document(pasted: Pasted, found: Explanation | None) -> dict[str, Any]:
-    """As JSON-ready data; ``reason`` is None for an unknown failure."""
+    """Return the explanation as JSON-ready data; `reason` is None for an unknown failure."""
     return {
         "schema": SCHEMA,
         "understood": {"type": pasted.error.type, "message": pasted.error.message, "signal": pasted.signal},
@@ -75,26 +75,26 @@ def document(pasted: Pasted, found: Explanation | None) -> dict[str, Any]:
 
 
 def text(pasted: Pasted, found: Explanation | None) -> str:
-    """For people."""
+    """Return the explanation for people."""
     if found is None:
-        return f"understood as: {understood(pasted.error)}\nno known failure says this"
+        return f"{understood(pasted.error)}\nno known failure matches"
     lines = [f"{found.reason} ({found.verdict}): {found.title}", f"why: {found.cause}"]
     if found.general:
-        lines.append("note: only the kind of the error was recognised; its text says more")
+        lines.append("note: only the kind of the error was recognised; read its text for details")
     for remedy in found.remedies:
         lines.append(f"  → {remedy.text}  [{remedy.id}]")
         if remedy.change:
             lines.append(f"      `run --remedy` tries: {remedy.change.words}")
     if found.source:
         lines.append(f"source: {found.source}")
-    lines.append(f"understood as: {understood(pasted.error)}")
+    lines.append(understood(pasted.error))
     return "\n".join(lines)
 
 
 def understood(error: ErrorText) -> str:
-    """Type and message in one line."""
-    said = " ".join(error.message.split())
-    said = f"{said[:200]} …" if len(said) > 200 else said
-    if error.type:
-        return f"{error.type}: {said}" if said else error.type
-    return f"a text without an exception: {said}" if said else "a process that died"
+    """Describe in one line what the text was read as."""
+    message = " ".join(error.message.split())
+    message = f"{message[:200]} …" if len(message) > 200 else message
+    if not error.type:
+        return f"no exception found; matched on: {message}" if message else "read as: a process that died"
+    return f"read as: {error.type}: {message}" if message else f"read as: {error.type}"

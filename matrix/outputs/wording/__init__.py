@@ -1,1 +1,1 @@
-"""What every output says in the same words: verdicts, reasons, names of rows and of comparisons."""
+"""The words that all outputs share: verdicts, reasons, names of rows and of comparisons."""

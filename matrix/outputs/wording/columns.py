@@ -1,4 +1,4 @@
-"""What names a row, as columns: the packages of the families that are shown, in the families' order."""
+"""The columns that name a row: its family and the packages of the families that are shown, in their order."""
 
 from __future__ import annotations
 
@@ -7,27 +7,52 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matrix.families import Family, in_order
-from matrix.judging.cells import CellResult
 
 _CAMEL = re.compile(r"(?:[A-Z][a-z]+){2,}")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A package: `title` is its name as people write it, `short` the same where there is little room."""
+    """A package: `title` is its name as people write it, `short` the same where space is scarce."""
 
     name: str
     title: str
     short: str
 
 
-def families_of(results: Iterable[CellResult]) -> tuple[Family, ...]:
-    """Return the families of these results in their order."""
-    return ordered(result.family for result in results)
+@dataclass(frozen=True)
+class RowColumns:
+    """The columns that name the rows of a table; the family is named only if there are several."""
+
+    families: tuple[Family, ...]
+    packages: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, families: Iterable[Family]) -> RowColumns:
+        """Return the columns for rows of these families."""
+        found = ordered(families)
+        return cls(found, columns(found))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the headings for a terminal."""
+        return (*self._of_family("family"), *(item.name for item in self.packages))
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Return the headings for a page."""
+        return (*self._of_family("family"), *(item.title for item in self.packages))
+
+    def fields(self, family: Family, versions: Mapping[str, str | None]) -> tuple[str, ...]:
+        """Return the fields of one row; '' for a package that it does not have."""
+        return (*self._of_family(family.name), *(versions.get(item.name) or "" for item in self.packages))
+
+    def _of_family(self, text: str) -> tuple[str, ...]:
+        return (text,) if len(self.families) > 1 else ()
 
 
 def ordered(families: Iterable[Family]) -> tuple[Family, ...]:
-    """Return each family once: ours first, last those that no package brings any more."""
+    """Return each family once: ours first, last those that are no longer installed."""
     named = {family.name: family for family in families}
     known = [family.name for family in in_order(named)]
     return tuple(named[name] for name in dict.fromkeys((*known, *sorted(named))))
@@ -53,16 +78,11 @@ def shortened(title: str) -> str:
     return "".join(re.findall("[A-Z]", title)) if _CAMEL.fullmatch(title) else title
 
 
-def versions(columns: Sequence[Column], known: Mapping[str, str | None]) -> tuple[str, ...]:
-    """Return what stands in these columns for a row; '' where it has no such package."""
-    return tuple(known.get(item.name) or "" for item in columns)
-
-
 def described(family: Family, known: Mapping[str, str | None]) -> str:
-    """Print a row's converter and what runs its artifacts: `onnx-tf 1.10.0 with TensorFlow 2.8.0`."""
+    """Describe a row by its converter and runtime: `onnx-tf 1.10.0 with TensorFlow 2.8.0`."""
     if not family.packages:
         return family.title
-    said = f"{family.title} {known.get(family.package) or '?'}"
+    converter = f"{family.title} {known.get(family.package) or '?'}"
     if family.runtime == family.package or family.runtime not in family.packages:
-        return said
-    return f"{said} with {family.title_of(family.runtime)} {known.get(family.runtime) or '?'}"
+        return converter
+    return f"{converter} with {family.title_of(family.runtime)} {known.get(family.runtime) or '?'}"

@@ -1,4 +1,4 @@
-"""What the ids of comparisons mean, in words, for each family: the one place that names them to people."""
+"""The names of comparisons for people, by the id of the leg, for each family."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matrix.families.scheme import MEMORY, OWN, Scheme
 from matrix.judging.judge import ALTERED_LEG, REPEAT, SOURCE_REPEAT, Way, ways_of
 from matrix.outputs.wording.words import artifact_title
 
-# Which sources of numbers there may be: torch's or given outputs, or none; with and without ONNX Runtime.
+# The sources of numbers: torch's or given outputs, or none; with and without ONNX Runtime.
 _SOURCES = (("torch.npz",), ("given.npz",), ())
 _REFERENCES = (("reference.npz",), ("reference.npz", "original.npz"), ())
 
@@ -24,7 +24,7 @@ _REPEATED = {REPEAT: "ONNX Runtime, run twice", SOURCE_REPEAT: "torch, run twice
 
 
 def leg_words(family: Family) -> dict[str, str]:
-    """Return every leg that a cell of this family may have, in the order of the way the numbers go, with its words."""
+    """Return every leg that a cell of this family may have, in the order of the conversion, with its name."""
     scheme = family.scheme
     found: dict[str, tuple[int, str]] = {}
     for way in _ways(scheme):
@@ -36,27 +36,27 @@ def leg_words(family: Family) -> dict[str, str]:
 
 
 def _ways(scheme: Scheme) -> Iterator[Way]:
-    """The legs of every set of files that a job may leave."""
+    """Return the legs of every set of files that a job may leave."""
     numbers = [item.numbers for item in scheme.artifacts]
     own = (*((OWN,) if scheme.torch else ()), *((MEMORY,) if scheme.in_memory else ()))
-    # An artifact may be there without the one before it.
+    # An artifact may exist without the one before it.
     for made, sources, references in product((numbers, *([one] for one in numbers)), _SOURCES, _REFERENCES):
         yield from ways_of(scheme, (*sources, *references, *own, *made))
 
 
 def _rank(scheme: Scheme, way: Way) -> int:
-    """How far along the way a leg ends."""
+    """Return how far along the conversion a leg ends."""
     ends = ("reference.npz", OWN, MEMORY, *(item.numbers for item in scheme.artifacts))
     return ends.index(way.two)
 
 
 def _one(file: str) -> str:
-    """What the numbers of a leg are held against."""
+    """Name the reference of a leg."""
     return _FILES.get(file) or ("in memory" if file == MEMORY else "saved")
 
 
 def _two(scheme: Scheme, way: Way) -> str:
-    """What is held against them."""
+    """Name what a leg compares with its reference."""
     if way.two == MEMORY:
         return scheme.title
     loaded = next((item for item in scheme.artifacts if item.numbers == way.two), None)
@@ -64,5 +64,5 @@ def _two(scheme: Scheme, way: Way) -> str:
         return _FILES[way.two]
     if loaded.makes:
         return artifact_title(loaded.makes)
-    # Where several kinds may have been saved, it is not said here which.
+    # Of several kinds, any may have been saved.
     return "saved and reloaded" if len(loaded.loads) != 1 else f"{artifact_title(loaded.loads[0])}, reloaded"

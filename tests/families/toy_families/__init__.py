@@ -1,5 +1,5 @@
-"""Two families from outside, as another package would bring them: this folder on the path and its entry points are all
-that the product sees of them."""
+"""Two families from outside, as another package would provide them: the product only sees this folder on the path and
+its entry points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 class OnnxText(Family):
-    """Writes an .onnx file as text, and as JSON; both are run by onnx's own reference evaluator."""
+    """Writes an .onnx file as text and as JSON; onnx's reference evaluator runs both."""
 
     name = "onnx-text"
     title = "ONNX text"

@@ -11,13 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from matrix.answers.blame.asked import Ledger
-from matrix.answers.blame.bisection import HINTED, Bracket, depth, next_probe
+from matrix.answers.blame.bisection import HINTED, Bracket, depth, next_probe, timeline
 from matrix.answers.blame.delta import changes, minimise
-from matrix.answers.blame.questions import Changed, Measured, Recipe, Resolved
+from matrix.answers.blame.probes import ProbeLog
 from matrix.answers.blame.ranges import cap, fulfilled, merged
-from matrix.answers.blame.timeline import timeline
 from matrix.answers.blame.transitions import locate
+from matrix.answers.blame.types import Changed, Measured, Recipe, Resolved
 from matrix.judging.finding import Finding
 
 LAST = 40
@@ -94,7 +93,7 @@ def worlds(draw: st.DrawFn, requires: bool = False) -> World:
 @few
 @given(worlds(requires=True))
 def test_the_timeline_is_that_of_every_single_day(world: World) -> None:
-    found = Driver(world)(timeline(Ledger(0), day(0), day(LAST)))
+    found = Driver(world)(timeline(ProbeLog(0), day(0), day(LAST)))
     daily = [world.resolve(Recipe(day(number))) for number in range(LAST + 1)]
     expected: list[Resolved] = []
     for environment in daily:
@@ -120,7 +119,7 @@ def arbitrary(seed: int, first: Mapping[str, str], hide: bool) -> dict[str, Meas
 def test_whatever_the_world_is_like_the_answer_is_true(world: World, seed: int, hide: bool, limit: int) -> None:
     guess = arbitrary(seed, world.resolve(Recipe(day(0))).packages, hide)
     world.oracle = lambda packages: guess[digest(packages)]
-    blame = Driver(world).investigate(0, LAST, limit)
+    blame = Driver(world).find_blame(0, LAST, limit)
     if blame.kind != "broken":
         assert blame.transitions == () and blame.cure is None
         return
@@ -147,7 +146,7 @@ def test_whatever_the_world_is_like_the_answer_is_true(world: World, seed: int, 
 
 @few
 @given(worlds(), st.integers(0, 10**6), st.booleans())
-def test_nothing_that_was_seen_to_be_bad_is_nearer_to_the_good_date(world: World, seed: int, hunch: bool) -> None:
+def test_nothing_that_was_seen_to_be_bad_is_nearer_to_the_good_date(world: World, seed: int, earlier: bool) -> None:
     line = [world.resolve(Recipe(day(0)))]
     for number in range(1, LAST + 1):
         if (environment := world.resolve(Recipe(day(number)))).digest != line[-1].digest:
@@ -156,9 +155,9 @@ def test_nothing_that_was_seen_to_be_bad_is_nearer_to_the_good_date(world: World
     if len(line) == 1 or guess[line[-1].digest].good is not False:
         return
     world.oracle = lambda packages: guess[digest(packages)]
-    ledger = Ledger(1000)
+    ledger = ProbeLog(1000)
     ledger.outcomes.update({end.digest: guess[end.digest] for end in (line[0], line[-1])})
-    found = Driver(world)(locate(ledger, line, hunch=hunch))
+    found = Driver(world)(locate(ledger, line, earlier=earlier))
     before, after = line.index(found.before), line.index(found.after)
     seen = {index: known.good for index, one in enumerate(line) if (known := ledger.known(one))}
     assert seen[before] is True and seen[after] is False
@@ -189,7 +188,7 @@ def test_where_newer_is_what_breaks_there_is_always_a_cure(
     world: World, where: list[dict[str, str]], reasons: list[str]
 ) -> None:
     world.oracle = rules(*zip(reasons, where, strict=False))
-    blame = Driver(world).investigate(0, LAST, 300)
+    blame = Driver(world).find_blame(0, LAST, 300)
     assert blame.kind in ("broken", "works") and not blame.stopped
     if blame.kind == "broken":
         assert blame.cure is not None
@@ -211,7 +210,7 @@ def test_the_culprits_are_a_minimal_set_within_the_bound(count: int, seed: int, 
     guess = arbitrary(seed, before.packages, hide)
     guess[after.digest] = failing("one", (("p1", "<2"),) if alone else (("p0", "<2"), ("p1", "<2")))
     world.oracle = lambda packages: guess[digest(packages)]
-    ledger = Ledger(1000)
+    ledger = ProbeLog(1000)
     ledger.outcomes.update({before.digest: GOOD, after.digest: guess[after.digest]})
     culprits = Driver(world)(minimise(ledger, before, after))
     assert ledger.tests <= count * count + 3 * count
@@ -233,7 +232,7 @@ def test_one_culprit_among_many_costs_little(count: int, which: int, named: bool
         failing("new", *([hints] if named else [])) if packages[f"p{which}"] == "1.1" else GOOD
     )
     before, after = (world.resolve(Recipe(day(number))) for number in (0, 10))
-    ledger = Ledger(1000)
+    ledger = ProbeLog(1000)
     ledger.outcomes.update({before.digest: GOOD, after.digest: world.oracle(after.packages)})
     culprits = Driver(world)(minimise(ledger, before, after))
     assert culprits is not None and [one.package for one in culprits] == [f"p{which}"]
@@ -246,6 +245,6 @@ def test_a_batch_is_a_level_of_the_division() -> None:
     for number in range(64):
         world.release("lib", f"1.{number}", number)
     driver = Driver(world)
-    assert len(driver(timeline(Ledger(0), day(0), day(63)))) == 64
+    assert len(driver(timeline(ProbeLog(0), day(0), day(63)))) == 64
     assert len(driver.batches) == 1 + depth(63) and sum(driver.batches) == 64
     assert day(63) - day(0) == dt.timedelta(days=63)

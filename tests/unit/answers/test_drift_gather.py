@@ -14,13 +14,13 @@ from packaging.version import Version
 from time_world import CELL, MOVED, THEN, Fault, TimeProject
 
 from matrix.answers import use_cases as driver
-from matrix.answers.blame import one_cell as blaming
-from matrix.answers.blame.asked import LimitReached
+from matrix.answers.blame import cells as blaming
 from matrix.answers.blame.document import document
-from matrix.answers.blame.questions import Blame, Measure, Measured, Recipe, Resolved, Transition
-from matrix.answers.blame.report import Story, why
-from matrix.answers.blame.search import investigate
+from matrix.answers.blame.probes import LimitReached
+from matrix.answers.blame.report import BlameReport, why
+from matrix.answers.blame.search import find_blame
 from matrix.answers.blame.text import answer, text
+from matrix.answers.blame.types import Blame, Measure, Measured, Recipe, Resolved, Transition
 from matrix.answers.drift import gather
 from matrix.core import errors
 from matrix.environments.engine import BuildFailed
@@ -212,13 +212,13 @@ def test_a_file_that_cannot_be_written_is_said_before_the_search(project: TimePr
     assert project.engine.worked == []
 
 
-def story(blame: Any, **more: Any) -> Story:
-    return Story("net/e@1/r~now", "converter", "r", blame, {}, 0, 1.0, None, 1, **more)
+def story(blame: Any, **more: Any) -> BlameReport:
+    return BlameReport("net/e@1/r~now", "converter", "r", blame, {}, 0, 1.0, None, 1, **more)
 
 
 def hurried(world: World, tests: int, last: int) -> Any:
     """A search that is told after so many runs that the time is up."""
-    search = investigate(day(0), day(last), 60)
+    search = find_blame(day(0), day(last), 60)
     ask: Any = next(search)
     while True:
         try:
@@ -271,7 +271,7 @@ def test_a_withdrawal_has_no_day() -> None:
     world.oracle = rules(("too-old", {"lib": "<1"}))
     committed = world.resolve(Recipe(day(0)))
     world.releases["lib"] = [release for release in world.releases["lib"] if release.version == "0"]
-    search = investigate(day(0), day(40), 60)
+    search = find_blame(day(0), day(40), 60)
     ask: Any = next(search)
     with pytest.raises(StopIteration) as end:
         while True:
@@ -283,7 +283,7 @@ def test_a_withdrawal_has_no_day() -> None:
     blame = end.value.value
     told = story(blame, withdrawn=frozenset({("lib", "1"), ("noise", "1")}))
     assert blame.kind == "broken" and told.undated(blame.transitions[0]) == (("lib", "1"),)
-    assert "lib 1 was withdrawn (yanked or deleted) since" in text(told)
+    assert "lib 1 was withdrawn (yanked or deleted) on an unknown day" in text(told)
     assert document(told)["transition"]["withdrawn"] == [{"package": "lib", "version": "1"}]
     # Of a transition between two other days it says nothing.
     assert "withdrawn" not in text(story(hurried(two_at_once(), 9, 9), withdrawn=frozenset({("b", "1")})))
@@ -309,9 +309,9 @@ def test_withdrawn_is_what_was_yanked_or_deleted(monkeypatch: pytest.MonkeyPatch
 
 def test_a_row_without_a_solution_is_said_to_have_none() -> None:
     first, second = Resolved(Recipe(day(4)), "1", {"lib": "1"}), Resolved(Recipe(day(5)), "2", {}, "lib 1 is gone")
-    nothing = Measured(Finding("unsatisfiable", stage="lock", said="no packages fulfil what is asked for"))
+    nothing = Measured(Finding("unsatisfiable", stage="lock", said="no packages satisfy the requirements"))
     outcomes = {"1": Measured(Finding("match")), "2": nothing}
     transition = Transition(first, second, nothing, (), None)
     told = text(story(Blame("broken", first, second, outcomes, (first, second), (transition,))))
-    assert told.startswith("broken between 2022-01-05 and 2022-01-06 for want of packages that fulfil the row")
+    assert told.startswith("broken between 2022-01-05 and 2022-01-06 by the lack of packages that satisfy the row")
     assert "said: lib 1 is gone" in told and "0 packages" not in told

@@ -1,4 +1,4 @@
-"""What is remembered of runs: from judged cells to entries and back from the store."""
+"""Evidence: derived from judged cells, kept in the store and in files, and read back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.answers.evidence import Entry, Evidence, EvidenceSource, Profile, keep, read, shipped
+from matrix.answers.evidence import Entry, Evidence, Profile, shipped
 from matrix.answers.evidence.derive import entry_of, identity_of, lock_identity
 from matrix.answers.evidence.packed import newest, pack
-from matrix.answers.operators.opsets import Use
+from matrix.answers.evidence.stored import EvidenceSource, keep, read
+from matrix.answers.operators.coverage import Use
 from matrix.judging.cells import Judge
 from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, Judgement
@@ -25,7 +26,7 @@ USES = [{"operator": "Resize", "modes": dict(USE.modes), "given": "1011"}]
 DAY = dt.date(2026, 11, 24)
 
 
-# What of a finding an entry may state beside the verdict.
+# The fields of a finding that an entry may state beside the verdict.
 SAID = ("role", "stage", "reason", "said")
 
 
@@ -80,7 +81,7 @@ def record(source: EvidenceSource, error: str | None = None, status: str = "comp
     return run
 
 
-def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: EvidenceSource) -> None:
+def test_a_failed_cell_keeps_its_profile_and_its_message(source: EvidenceSource) -> None:
     run = record(source, "Resize version 10 is not implemented.")
     found = read(source)
     (only,) = found.entries
@@ -96,14 +97,14 @@ def test_a_failed_cell_is_remembered_with_what_was_written_and_said(source: Evid
     assert found.profiles == {("net", "torch-1.2.0", 9): profile()}
 
 
-def test_what_was_never_converted_leaves_a_profile_but_counts_for_nothing(source: EvidenceSource) -> None:
+def test_a_cell_that_was_never_converted_leaves_a_profile_and_an_indeterminate_finding(source: EvidenceSource) -> None:
     record(source)
     found = read(source)
     assert [item.finding.indeterminate for item in found.entries] == [True]
     assert list(found.profiles) == [("net", "torch-1.2.0", 9)]
 
 
-def test_a_finding_stays_before_a_newer_run_that_found_nothing(source: EvidenceSource) -> None:
+def test_a_finding_takes_precedence_over_a_newer_indeterminate_one(source: EvidenceSource) -> None:
     first = record(source, "broken")
     record(source)
     assert [(item.run, item.finding.indeterminate) for item in read(source).entries] == [(first, False)]
@@ -115,13 +116,13 @@ def test_the_newest_finding_wins(source: EvidenceSource) -> None:
     assert [(item.run, "otherwise" in item.finding.said) for item in read(source).entries] == [(second, True)]
 
 
-def test_a_row_that_was_locked_anew_is_not_judged_by_the_old_lock(source: EvidenceSource) -> None:
+def test_findings_under_an_old_lock_of_a_row_are_dropped(source: EvidenceSource) -> None:
     record(source, "broken")
     assert read(source).entries
     other = small.lock("old", python="3.9")
     changed = replace(source, locks={**source.locks, "old": other})
     assert read(changed).entries == ()
-    # No lock: made on the spot or not locked yet, nothing says that it changed.
+    # Without a lock (made on the spot, or not locked yet) nothing shows that the row changed.
     bare = replace(source, locks={name: lock for name, lock in source.locks.items() if name != "old"})
     assert len(read(bare).entries) == 1
 
@@ -134,21 +135,21 @@ def test_a_build_of_an_exporter_is_one_of_its_locks(source: EvidenceSource) -> N
     assert [item.cell for item in found.entries] == [own.cell]
 
 
-def test_what_was_kept_is_read_without_judging_again(source: EvidenceSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_evidence_is_read_without_judging_again(source: EvidenceSource, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(source, "broken")
     keep(source, run)
     monkeypatch.setattr(Judge, "cells", lambda *_: pytest.fail("judged again"))
     assert len(read(source).entries) == 1
 
 
-def test_a_run_under_way_is_judged_every_time(source: EvidenceSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_run_is_judged_every_time(source: EvidenceSource, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(source, "broken", status="running")
     assert len(read(source).entries) == 1
     source.store.add_cells(run, [replace(small.cell_record("net/torch-1.2.0@10/old", export=1), opset=10)])
     assert len(read(source).entries) == 2
 
 
-def test_other_tolerances_are_other_evidence(source: EvidenceSource, tmp_path: Path) -> None:
+def test_changed_tolerances_invalidate_kept_evidence(source: EvidenceSource, tmp_path: Path) -> None:
     run = record(source, "broken")
     keep(source, run)
     stated = source.config.model_copy(update={"tolerances": {"float32": StatedTolerance(rtol=1, atol=1)}})
@@ -163,7 +164,7 @@ def test_other_tolerances_are_other_evidence(source: EvidenceSource, tmp_path: P
     assert len(calls) == 1
 
 
-def test_a_model_named_on_the_spot_does_not_make_everything_be_judged_again(
+def test_a_model_named_on_the_spot_does_not_invalidate_kept_evidence(
     source: EvidenceSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(source, record(source, "broken"))
@@ -173,7 +174,7 @@ def test_a_model_named_on_the_spot_does_not_make_everything_be_judged_again(
     assert len(read(replace(source, config=more)).entries) == 1
 
 
-def test_the_margin_is_that_of_tensorflow_whether_or_not_it_went_on_to_tensorflow_lite(source: EvidenceSource) -> None:
+def test_the_margin_leaves_out_tensorflow_lite(source: EvidenceSource) -> None:
     run = record(source, "broken")
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
     legs = {"onnxruntime-tensorflow": {"tightest": 0.01}, "reloaded-tflite": {"tightest": 20.0}}
@@ -194,21 +195,21 @@ def test_packed_evidence_survives_json() -> None:
     assert newest([again]) == (entries, profiles)
 
 
-def test_equal_uses_are_one_object_whatever_run_they_come_from() -> None:
+def test_equal_uses_of_different_runs_are_one_object() -> None:
     one, two = pack([entry()], {profile().key: profile()}), pack([], {profile("other").key: profile("other")})
     _, profiles = newest([json.loads(json.dumps(one)), json.loads(json.dumps(two))])
     first, second = profiles.values()
     assert first.uses is second.uses
 
 
-def test_without_a_model_its_cells_are_gone_and_its_profiles_stay() -> None:
+def test_without_a_model_drops_its_cells_and_keeps_its_profiles() -> None:
     evidence = Evidence((entry(), entry("other")), {profile().key: profile()})
     left = evidence.without("net")
     assert [item.model for item in left.entries] == ["other"]
     assert left.profiles == evidence.profiles
 
 
-def test_a_lock_and_what_was_installed_from_it_are_the_same() -> None:
+def test_a_lock_and_the_packages_installed_from_it_have_the_same_identity() -> None:
     lock = small.lock("old", python="3.8")
     assert lock_identity("3.8.18", lock.packages) == identity_of(lock)
     assert lock_identity("3.9.1", lock.packages) != identity_of(lock)
@@ -230,13 +231,13 @@ class TestShipped:
         assert [(item.cell, item.run) for item in entries] == [(entry().cell, 0)]
         assert list(profiles) == [profile().key]
 
-    def test_where_an_environment_lay_stays_at_home(self, source: EvidenceSource, tmp_path: Path) -> None:
+    def test_paths_of_environments_are_not_exported(self, source: EvidenceSource, tmp_path: Path) -> None:
         said = 'File "/home/me/state/envs/1/lib/python3.8/site-packages/onnx/a.py", line 1'
         shipped.write(tmp_path, Evidence((entry(verdict="error", said=said),)), source.config)
         value = shipped.read_cells(tmp_path)
         assert value is not None and newest([value])[0][0].finding.said == 'File "site-packages/onnx/a.py", line 1'
 
-    def test_the_order_of_the_evidence_does_not_show(self, source: EvidenceSource, tmp_path: Path) -> None:
+    def test_the_order_of_the_evidence_does_not_change_the_files(self, source: EvidenceSource, tmp_path: Path) -> None:
         entries = (entry(), entry("other", verdict="error"))
         one, two = Evidence(entries), Evidence(entries[::-1])
         first, second = (
@@ -245,19 +246,19 @@ class TestShipped:
         )
         assert first == second
 
-    def test_the_store_knows_better(self, source: EvidenceSource) -> None:
+    def test_the_store_takes_precedence_over_shipped_evidence(self, source: EvidenceSource) -> None:
         run = record(source, "broken")
         found = read(source, pack([entry(run=0), entry("other", run=0)], {}))
         assert {item.cell: item.run for item in found.entries} == {entry().cell: run, entry("other").cell: 0}
 
-    def test_a_folder_that_is_not_there_or_damaged_is_no_evidence(self, tmp_path: Path) -> None:
+    def test_a_missing_or_damaged_folder_gives_no_evidence(self, tmp_path: Path) -> None:
         assert shipped.read_cells(tmp_path) is None
         assert shipped.read_coverage(tmp_path) == {}
         (tmp_path / "cells.json").write_text("{")
         assert shipped.read_cells(tmp_path) is None
 
 
-def test_a_model_that_was_only_read_is_known_and_counts_for_nothing(source: EvidenceSource) -> None:
+def test_a_model_that_was_only_read_has_a_profile_and_no_entries(source: EvidenceSource) -> None:
     run = source.store.begin_run("read", "venv", "test", 0, {"state": "s"})
     facts = {"uses": USES, "opset_written": 9, "ir_version": 4}
     exported = small.passed("export", small.report("export", facts=facts), files={"model.onnx": "0" * 64})
@@ -269,7 +270,7 @@ def test_a_model_that_was_only_read_is_known_and_counts_for_nothing(source: Evid
     assert found.entries == () and found.profiles == {("net", "torch-1.2.0", 9): profile()}
 
 
-def test_of_the_model_in_question_all_cells_are_read_of_others_enough() -> None:
+def test_all_cells_of_the_model_in_question_are_read_and_enough_of_others() -> None:
     mine = [entry(cell=f"mine{number}", model="mine") for number in range(3)]
     others = [entry(cell=f"other{number}", model="other") for number in range(3)]
     written = {key: profile(*key) for key in (("mine", "torch-1.2.0", 9), ("other", "torch-1.2.0", 9))}
@@ -288,7 +289,7 @@ def test_of_the_model_in_question_all_cells_are_read_of_others_enough() -> None:
         Judgement(Finding("mismatch", "converter", "compare", "values-differ"), leg="reloaded-tflite"),
     ],
 )
-def test_what_fails_in_tensorflow_lite_alone_has_carried_the_model(source: EvidenceSource, failed: Judgement) -> None:
+def test_a_failure_in_tensorflow_lite_alone_counts_as_a_match(source: EvidenceSource, failed: Judgement) -> None:
     run = record(source, "broken")
     (result,) = source.judge.cells(source.store.cells(run), source.locks, run)
     assert entry_of(replace(result, judgement=failed), run).finding.verdict == "match"

@@ -1,4 +1,4 @@
-"""Operator coverage: what backend test cases say of a converter, and of what its onnx-tf claims."""
+"""Operator coverage: backend test cases judged by operator, and compared with the claims of the converter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix.answers.operators.claims import claims
-from matrix.answers.operators.judging import UnreadableCoverage, judge_cases
-from matrix.answers.operators.opsets import Use
-from matrix.answers.operators.releases import releases
-from matrix.answers.operators.summary import CaseResult, Coverage, Status, Support
+from matrix.answers.operators.cases import UnreadableCoverage
+from matrix.answers.operators.coverage import CaseResult, Coverage, Status, Support, Use
+from matrix.answers.operators.judging import judge_cases
+from matrix.answers.operators.releases import claims, releases
 from matrix.families import family_named
 from matrix.judging.compare import Tolerances
 from matrix.judging.finding import Finding
@@ -33,7 +32,7 @@ ODD_INPUT = "Cannot feed value of shape (5,) for Tensor 'x:0', which has shape '
 
 
 def case(name: str, *operators: str, **more: Any) -> dict[str, Any]:
-    """A case that ran; `more` says otherwise."""
+    """A case that ran, with the fields in `more` replaced."""
     return {
         "name": name,
         "suite": "node",
@@ -59,7 +58,7 @@ def failed(name: str, *operators: str, **error: Any) -> dict[str, Any]:
 
 
 def judged(folder: Path, *cases: dict[str, Any], expected: Any = None, actual: Any = None, **more: Any) -> Coverage:
-    """What is made of these cases. The arrays, by key, are the same on both sides where nothing else is said."""
+    """Judge these cases. By default the arrays are the same on both sides."""
     same = {f"{number}/y": np.arange(3.0, dtype=np.float32) for number in range(len(cases))}
     content = {
         "schema": 1,
@@ -136,7 +135,7 @@ def test_every_data_set_and_tensor_of_a_case_counts(tmp_path: Path) -> None:
     assert [item.finding.verdict for item in found.cases] == ["mismatch", "mismatch"]
 
 
-def test_how_a_case_ended_comes_before_what_it_left(tmp_path: Path) -> None:
+def test_how_a_case_ended_takes_precedence_over_its_numbers(tmp_path: Path) -> None:
     died = {"done": False, "stage": "run"}
     found = judged(
         tmp_path,
@@ -166,21 +165,21 @@ def test_how_a_case_ended_comes_before_what_it_left(tmp_path: Path) -> None:
     assert found.cases[1].finding.said == "ValueError: quite new"
 
 
-def test_what_cannot_be_compared_is_not_counted(tmp_path: Path) -> None:
+def test_cases_that_cannot_be_compared_are_not_counted(tmp_path: Path) -> None:
     text = np.array(["a"], dtype="U1")
     found = judged(
         tmp_path, case("test_nothing", "Abs"), case("test_text", "Abs"), case("test_good", "Add"),
         expected={"1/y": text, "2/y": np.ones(1)}, actual={"1/y": text, "2/y": np.ones(1)},
     )  # fmt: skip
     assert [item.finding.verdict for item in found.cases] == ["unavailable", "unavailable", "match"]
-    assert found.support() == {("Add", 7): Support("supported", 1, 1)}
+    assert found.support == {("Add", 7): Support("supported", 1, 1)}
 
 
 @pytest.mark.parametrize(
     ("operator", "given", "random"),
     [("Bernoulli", "1", True), ("Dropout", "111", True), ("Dropout", "110", False), ("Dropout", "1", False)],
 )
-def test_drawn_numbers_are_no_mismatch_and_no_match(tmp_path: Path, operator: str, given: str, random: bool) -> None:
+def test_random_outputs_neither_match_nor_mismatch(tmp_path: Path, operator: str, given: str, random: bool) -> None:
     drawn = case("test_drawn", operator, uses=[{"operator": operator, "modes": {}, "given": given}])
     one = {"0/y": np.ones(4, np.float32)}
     zero = {"0/y": np.zeros(4, np.float32)}
@@ -192,7 +191,7 @@ def test_drawn_numbers_are_no_mismatch_and_no_match(tmp_path: Path, operator: st
     assert judged(tmp_path, drawn, expected=one, actual=wrong).cases[0].finding.reason == "output-shape"
 
 
-def test_the_form_of_an_operator_is_what_the_opset_of_the_file_says(tmp_path: Path) -> None:
+def test_the_form_of_an_operator_follows_from_the_opset_of_the_file(tmp_path: Path) -> None:
     found = judged(
         tmp_path,
         case("test_old", "Abs", opsets={"ai.onnx": 12}),
@@ -221,17 +220,17 @@ def test_the_form_of_an_operator_is_what_the_opset_of_the_file_says(tmp_path: Pa
         (["error", "crash"], "failing"),
     ],
 )
-def test_support_is_what_all_cases_about_a_form_say(seen: list[str], status: Status) -> None:
-    found = coverage(*(result("Abs", verdict) for verdict in seen)).support()
+def test_support_summarises_all_cases_about_a_form(seen: list[str], status: Status) -> None:
+    found = coverage(*(result("Abs", verdict) for verdict in seen)).support
     assert found == {("Abs", 13): Support(status, len(seen) - seen.count("unavailable"), seen.count("match"))}
 
 
-def test_a_case_of_several_operators_says_nothing_of_one() -> None:
+def test_a_case_with_several_operators_counts_for_none_of_them() -> None:
     both = replace(result("Abs", "error"), forms=(("Abs", 13), ("Add", 7)))
     wrapped = replace(result("If", "match"), forms=(("Constant", 1), ("If", 1)))
-    assert coverage(both, wrapped).support() == {("If", 1): Support("supported", 1, 1)}
+    assert coverage(both, wrapped).support == {("If", 1): Support("supported", 1, 1)}
     alone = result("Constant", "match", 1)
-    assert coverage(alone).support() == {("Constant", 1): Support("supported", 1, 1)}
+    assert coverage(alone).support == {("Constant", 1): Support("supported", 1, 1)}
 
 
 def test_claims_against_measurement() -> None:
@@ -252,13 +251,13 @@ def test_claims_against_measurement() -> None:
         ("Add", 7): "unclaimed-works",
         ("If", 1): "unclaimed-fails",
     }
-    # A form that is claimed and that this onnx does not know is there too.
+    # A claimed form that this onnx does not know is listed too.
     assert by_form["Abs", 14].standing == "not-measured"
     proof = by_form["Abs", 6].proof
     assert proof is not None and proof.name == "test_abs_2"
 
 
-def test_what_was_kept_before_there_were_several_converters_reads_the_same(tmp_path: Path) -> None:
+def test_data_of_schema_1_reads_the_same(tmp_path: Path) -> None:
     old = judged(tmp_path, case("test_a", "Abs"))
     assert (old.package, old.release) == ("onnx-tf", "1.10.0")
     new = judged(tmp_path, case("test_a", "Abs"), schema=2, package="onnx-tf", release="1.10.0", onnx_tf="ignored")
@@ -292,14 +291,14 @@ def test_rows_of_a_release_are_merged_where_they_agree() -> None:
     assert (found[1].agreeing, found[1].measured) == (1, 4)
 
 
-def test_it_survives_json(tmp_path: Path) -> None:
+def test_coverage_survives_json(tmp_path: Path) -> None:
     found = judged(tmp_path, case("test_a", "Abs", "Nothing"), failed("test_b", "If", **NOT_IMPLEMENTED))
     again = Coverage.from_json(json.loads(json.dumps(found.to_json())))
     assert again == found
-    assert again.support() == found.support()
+    assert again.support == found.support
 
 
-def test_twenty_rows_are_read_in_little_time() -> None:
+def test_twenty_rows_are_read_quickly() -> None:
     cases = tuple(replace(result("Abs", "match"), name=f"test_{number}") for number in range(2000))
     text = json.dumps(coverage(*cases, Abs=[13]).to_json())
     began = time.perf_counter()

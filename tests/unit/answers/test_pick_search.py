@@ -1,4 +1,4 @@
-"""Picking a toolchain: constraints, candidates, their order, and what is tried next. Pure: nothing runs here."""
+"""Pick: constraints, candidates, their ranking, and the search. Nothing is run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ from test_apply import IR, outcome
 
 from matrix.answers.evidence import Entry, Evidence, Profile
 from matrix.answers.pick import choose
-from matrix.answers.pick.best_overall import overall
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.choose import Picked
 from matrix.answers.pick.constraints import Constraint, read_constraint
-from matrix.answers.pick.derived_rows import stretched
-from matrix.answers.pick.ranking import Preferences, Ranked, rank
-from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import PickRequest
+from matrix.answers.pick.derived_rows import derived_rows
+from matrix.answers.pick.ranking import PickRequest, Ranked, overall, preferred, rank, relaxations
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction
 from matrix.answers.remedies.apply import Table
@@ -67,22 +64,22 @@ def test_a_bare_version_means_any_release_of_it(text: str, meant: str) -> None:
     assert read_constraint("tensorflow", text).versions == SpecifierSet(meant)
 
 
-def test_what_is_no_range_is_said_with_its_option() -> None:
+def test_a_malformed_range_is_reported_with_its_option() -> None:
     with pytest.raises(UsageError, match="--numpy 'new'"):
         read_constraint("numpy", "new")
 
 
-def test_a_constraint_is_about_the_environments_where_it_decides(candidates: Candidates) -> None:
+def test_a_constraint_applies_to_the_environments_where_it_decides(candidates: Candidates) -> None:
     locks = candidates.locks
     both: Any = {"exporter": locks["torch-1.12.1"], "converter": locks["old"]}
     replaced = {"tensorflow": "tensorflow-cpu"}
     assert read_constraint("tensorflow", "1.13").holds(both, replaced, ONNX_TF)
     assert not read_constraint("tensorflow", ">=2").holds(both, replaced, ONNX_TF)
     assert not read_constraint("torch", "<1.12").holds(both, replaced, ONNX_TF)
-    # torch-1.12.1 is on 3.9, old on 3.8: Python is meant everywhere.
+    # torch-1.12.1 is on 3.9, old on 3.8: Python is constrained in both.
     assert not read_constraint("python", "3.8").holds(both, replaced, ONNX_TF)
     assert read_constraint("python", ">=3.8").holds(both, replaced, ONNX_TF)
-    # Nothing is known of a package that is nowhere: that is no fulfilment.
+    # A package that is not installed anywhere does not satisfy a constraint.
     assert not read_constraint("numpy", "<2").holds(both, replaced, ONNX_TF)
 
 
@@ -109,7 +106,7 @@ def test_candidates_are_within_the_constraints(candidates: Candidates) -> None:
     assert {(cell.exporter.id, cell.converter.id) for cell in found} == {("torch-1.12.1", "new")}
 
 
-def test_an_unsatisfiable_row_is_no_candidate(config: Config) -> None:
+def test_an_unsatisfiable_row_is_not_a_candidate(config: Config) -> None:
     locks = {**small.locks(config), "new": small.lock("new", body="", explanation="no")}
     found = Candidates(config, locks, None).cells(config.models[0])
     assert {cell.converter.id for cell in found} == {"old"}
@@ -131,7 +128,7 @@ def test_one_environment_has_the_pins_of_both_rows(config: Config) -> None:
     assert joined.converter.python == cell.python
 
 
-# --- order
+# --- ranking
 
 
 def predicted(probability: float) -> Prediction:
@@ -140,7 +137,7 @@ def predicted(probability: float) -> Prediction:
 
 def test_likely_ones_come_first_and_then_the_newest(candidates: Candidates) -> None:
     chances = {"old": 0.95, "new": 0.4}
-    newest = Preferences(()).key("newest")
+    newest = preferred("newest", ())
     ranked = rank(cells(candidates), lambda cell: predicted(chances[cell.converter.id]), newest)
     assert [item.cell.converter.id for item in (ranked[0], ranked[-1])] == ["old", "new"]
     assert ranked[0].cell.exporter.torch == "2.13.0" and ranked[0].cell.opset == 10
@@ -168,19 +165,17 @@ def entry(cell: Cell, verdict: Any = "match", **changes: Any) -> Entry:
         ("most-accurate", {"margin": 90.0}),
     ],
 )
-def test_a_preference_goes_by_what_was_measured(
-    candidates: Candidates, preference: Any, better: dict[str, float]
-) -> None:
+def test_a_preference_uses_measurements(candidates: Candidates, preference: Any, better: dict[str, float]) -> None:
     usual = {"converter_mb": 20.0, "exporter_mb": 1.0, "inference_seconds": 0.2, "margin": 9.0}
     old, new = (next(cell for cell in cells(candidates) if cell.converter.id == name) for name in ("old", "new"))
-    key = Preferences([entry(old, **{**usual, **better}), entry(new, **usual)]).key(preference)
+    key = preferred(preference, [entry(old, **{**usual, **better}), entry(new, **usual)])
     assert key(old) < key(new)
-    key = Preferences([entry(old, **usual), entry(new, **{**usual, **better})]).key(preference)
+    key = preferred(preference, [entry(old, **usual), entry(new, **{**usual, **better})])
     assert key(new) < key(old)
 
 
 def test_speed_is_compared_on_the_same_model(candidates: Candidates) -> None:
-    """A converter that was only measured with a small model is not the fastest for that."""
+    """A converter that was only measured with a small model is not the fastest."""
     config = candidates.config
     old, new = (next(cell for cell in cells(candidates) if cell.converter.id == name) for name in ("old", "new"))
     large = config.models[1]
@@ -189,27 +184,27 @@ def test_speed_is_compared_on_the_same_model(candidates: Candidates) -> None:
         entry(new, inference_seconds=0.1),
         entry(replace(new, model=large), inference_seconds=50.0),
     ]
-    key = Preferences(entries).key("fastest")
+    key = preferred("fastest", entries)
     assert key(new) < key(old)
 
 
-def test_the_best_over_the_zoo_carried_most_models(candidates: Candidates) -> None:
+def test_the_best_toolchain_of_the_zoo_matched_most_models(candidates: Candidates) -> None:
     config = candidates.config
     old, new = (next(cell for cell in cells(candidates) if cell.converter.id == name) for name in ("old", "new"))
     entries = [entry(old), entry(replace(old, model=config.models[1])), entry(new), entry(new, "error", model="other")]
-    found = overall(cells(candidates), entries, Preferences(()).key("newest"), frozenset({"net", "other"}))
+    found = overall(cells(candidates), entries, preferred("newest", ()), frozenset({"net", "other"}))
     assert [(item.cell.converter.id, item.matched, item.failed) for item in found] == [
         ("old", ("net", "other"), ()),
         ("new", ("net",), ("other",)),
     ]
-    assert not overall(cells(candidates), [entry(new, "infra")], Preferences(()).key("newest"), frozenset({"net"}))
+    assert not overall(cells(candidates), [entry(new, "infra")], preferred("newest", ()), frozenset({"net"}))
 
 
-# --- what is tried
+# --- search
 
 
-class Trying:
-    """A search whose conversions come out as told."""
+class ScriptedSearch:
+    """A search whose conversions have given results."""
 
     def __init__(self, candidates: Candidates, probabilities: Sequence[float], **more: Any) -> None:
         self.cells = cells(candidates)[: len(probabilities)]
@@ -222,7 +217,7 @@ class Trying:
         self.asked = found[0] if found else None
         return found[0].id if found else None
 
-    def came_out(self, verdict: Any, *changes: Any, **more: Any) -> Trying:
+    def result(self, verdict: Any, *changes: Any, **more: Any) -> ScriptedSearch:
         assert self.asked is not None
         result = outcome(self.asked, verdict, *changes, **more)
         result = replace(result, record=small.cell_record(self.asked.id))
@@ -235,51 +230,51 @@ class Trying:
 
 
 def test_the_first_that_matches_ends_the_search(candidates: Candidates) -> None:
-    trying = Trying(candidates, [0.9, 0.8])
-    assert trying.next() == trying.cells[0].id
-    assert trying.came_out("match").next() is None
-    assert [proof.cell.id for proof in trying.picks.proven(trying.results)] == [trying.cells[0].id]
+    search = ScriptedSearch(candidates, [0.9, 0.8])
+    assert search.next() == search.cells[0].id
+    assert search.result("match").next() is None
+    assert [proof.cell.id for proof in search.picks.proven(search.results)] == [search.cells[0].id]
 
 
-def test_more_are_proven_where_more_are_asked_for(candidates: Candidates) -> None:
-    trying = Trying(candidates, [0.9, 0.9, 0.9], prove=2)
-    trying.next()
-    assert trying.came_out("match").next() == trying.cells[1].id
-    assert trying.came_out("match").next() is None
+def test_as_many_are_proven_as_are_asked_for(candidates: Candidates) -> None:
+    search = ScriptedSearch(candidates, [0.9, 0.9, 0.9], prove=2)
+    search.next()
+    assert search.result("match").next() == search.cells[1].id
+    assert search.result("match").next() is None
 
 
-def test_what_failed_before_it_was_measured_says_nothing(candidates: Candidates) -> None:
-    trying = Trying(candidates, [0.9, 0.9])
-    trying.next()
-    assert trying.came_out("infra").next() == trying.cells[1].id
+def test_an_indeterminate_result_does_not_lower_other_candidates(candidates: Candidates) -> None:
+    search = ScriptedSearch(candidates, [0.9, 0.9])
+    search.next()
+    assert search.result("infra").next() == search.cells[1].id
 
 
-def test_there_is_an_end_to_it(candidates: Candidates) -> None:
-    trying = Trying(candidates, [0.9, 0.9, 0.9], limit=2)
-    trying.next()
-    trying.came_out("error").next()
-    assert trying.came_out("error").next() is None
-    assert not trying.picks.proven(trying.results)
+def test_the_search_ends_at_its_limit(candidates: Candidates) -> None:
+    search = ScriptedSearch(candidates, [0.9, 0.9, 0.9], limit=2)
+    search.next()
+    search.result("error").next()
+    assert search.result("error").next() is None
+    assert not search.picks.proven(search.results)
 
 
-def test_a_remedy_is_tried_before_what_is_unlikely(candidates: Candidates) -> None:
-    trying = Trying(candidates, [0.9, 0.1])
-    trying.next()
-    changed = trying.came_out("error", IR).next()
-    assert changed is not None and changed.startswith(f"{trying.cells[0].id}+")
-    assert trying.came_out("match").next() is None
-    (proof,) = trying.picks.proven(trying.results)
+def test_a_remedy_is_tried_before_unlikely_candidates(candidates: Candidates) -> None:
+    search = ScriptedSearch(candidates, [0.9, 0.1])
+    search.next()
+    changed = search.result("error", IR).next()
+    assert changed is not None and changed.startswith(f"{search.cells[0].id}+")
+    assert search.result("match").next() is None
+    (proof,) = search.picks.proven(search.results)
     assert [step.kind for step in proof.cell.changes] == ["ir_version"]
 
 
-def test_without_remedies_the_unlikely_is_tried(candidates: Candidates) -> None:
-    trying = Trying(candidates, [0.9, 0.1], remedy=False)
-    trying.next()
-    assert trying.came_out("error", IR).next() == trying.cells[1].id
+def test_without_remedies_unlikely_candidates_are_tried(candidates: Candidates) -> None:
+    search = ScriptedSearch(candidates, [0.9, 0.1], remedy=False)
+    search.next()
+    assert search.result("error", IR).next() == search.cells[1].id
 
 
-def test_a_failure_speaks_against_the_same_file_and_release(candidates: Candidates) -> None:
-    """Of two that were equally likely the one that shares nothing with what failed is next."""
+def test_a_failure_lowers_candidates_with_the_same_file_or_release(candidates: Candidates) -> None:
+    """Of two equally likely candidates, the one that shares nothing with the failed one is next."""
     found = cells(candidates)
     old = [cell for cell in found if cell.converter.id == "old"][:2]
     new = next(cell for cell in found if cell.converter.id == "new" and cell.opset != old[0].opset)
@@ -291,16 +286,16 @@ def test_a_failure_speaks_against_the_same_file_and_release(candidates: Candidat
     assert picks.next([failed]) == (new,)
 
 
-def test_what_a_failure_made_less_likely_is_tried_once(candidates: Candidates) -> None:
-    trying = Trying(candidates, [0.9, 0.9, 0.9], remedy=False)
+def test_a_candidate_lowered_by_a_failure_is_tried_once(candidates: Candidates) -> None:
+    search = ScriptedSearch(candidates, [0.9, 0.9, 0.9], remedy=False)
     asked = []
-    while (name := trying.next()) is not None and len(asked) < 9:
+    while (name := search.next()) is not None and len(asked) < 9:
         asked.append(name)
-        trying.came_out("unsupported")
-    assert sorted(asked) == sorted(cell.id for cell in trying.cells)
+        search.result("unsupported")
+    assert sorted(asked) == sorted(cell.id for cell in search.cells)
 
 
-def test_what_an_exporter_cannot_write_is_not_asked_for_again(candidates: Candidates) -> None:
+def test_an_export_that_failed_is_not_tried_again(candidates: Candidates) -> None:
     found = cells(candidates)
     first = found[0]
     same = next(cell for cell in found if cell.converter.id == "new" and cell.opset == first.opset)
@@ -311,7 +306,7 @@ def test_what_an_exporter_cannot_write_is_not_asked_for_again(candidates: Candid
     assert picks.next([failed]) == ()
 
 
-# --- where nothing fits
+# --- derived rows and relaxations
 
 
 def released(package: str) -> dict[Version, dt.date]:
@@ -319,34 +314,34 @@ def released(package: str) -> dict[Version, dt.date]:
     return {Version(text): dt.date(2018 + number, 6, 1) for number, text in enumerate(versions)}
 
 
-def test_rows_are_made_of_the_closest_ones(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("tensorflow", "2.11"),), released)
+def test_rows_are_derived_from_the_closest_ones(config: Config) -> None:
+    rows = derived_rows(config, small.locks(config), (read_constraint("tensorflow", "2.11"),), released)
     assert rows and all(row.pins["tensorflow"] == "2.11.1" for row in rows)
     assert rows[0].id.startswith("new+")
 
 
-def test_a_python_that_no_row_has_is_asked_of_the_resolver(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("python", "3.9"),), released)
+def test_a_python_that_no_row_has_is_left_to_the_resolver(config: Config) -> None:
+    rows = derived_rows(config, small.locks(config), (read_constraint("python", "3.9"),), released)
     assert {row.python for row in rows} == {"3.9"}
     assert all(row.as_of is None and row.id.endswith("+python3.9") for row in rows)
 
 
-def test_a_range_of_another_package_goes_into_both_sides(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("numpy", "<2"),), released)
+def test_a_range_of_an_unpinned_package_applies_to_both_sides(config: Config) -> None:
+    rows = derived_rows(config, small.locks(config), (read_constraint("numpy", "<2"),), released)
     assert {row.add["numpy"] for row in rows} == {"<2"}
     assert {type(row).__name__ for row in rows} == {"ConverterRow", "ExporterRow"}
     old = next(row for row in rows if row.id.startswith("old"))
     assert (old.python, old.as_of) == ("3.8", dt.date(2019, 8, 20))
 
 
-def test_a_range_that_came_later_than_a_row_moves_its_date(config: Config) -> None:
-    rows = stretched(config, small.locks(config), (read_constraint("numpy", ">=2"),), released)
+def test_a_range_released_after_a_row_moves_its_date(config: Config) -> None:
+    rows = derived_rows(config, small.locks(config), (read_constraint("numpy", ">=2"),), released)
     old = next(row for row in rows if row.id.startswith("old"))
     assert old.as_of == dt.date(2020, 6, 1) + dt.timedelta(days=config.resolver.margin_days)
 
 
-def test_no_row_is_made_for_a_python_that_the_table_does_not_have(config: Config) -> None:
-    assert stretched(config, small.locks(config), (read_constraint("python", "3.13"),), released) == ()
+def test_no_row_is_derived_for_a_python_that_the_table_does_not_have(config: Config) -> None:
+    assert derived_rows(config, small.locks(config), (read_constraint("python", "3.13"),), released) == ()
 
 
 def test_the_least_is_given_up_and_the_nearest_proposed(candidates: Candidates) -> None:
@@ -371,16 +366,16 @@ def test_two_are_given_up_where_one_is_not_enough(candidates: Candidates) -> Non
     assert [[item.name for item in given_up] for given_up, _ in relaxations(constraints, ranked)] == [["onnx", "numpy"]]
 
 
-def test_what_is_unlikely_is_not_recommended(candidates: Candidates) -> None:
+def test_unlikely_toolchains_are_not_recommended(candidates: Candidates) -> None:
     found = cells(candidates)
     assert relaxations((read_constraint("onnx", "1"),), lambda kept: [Ranked(found[0], predicted(0.1))]) == []
 
 
-# --- the whole of it
+# --- everything together
 
 
 class Runs:
-    """A session and its run, in which every conversion comes out as told."""
+    """A project and its run, in which every conversion has the given verdict."""
 
     def __init__(self, config: Config, verdict: Any) -> None:
         self.offered = self.config = config
@@ -419,7 +414,7 @@ def pick_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Picked]:
     def find(
         runs: Any, *constraints: Constraint, known: Evidence | None = None, rows: Any = (), **wanted: Any
     ) -> Picked:
-        monkeypatch.setattr(choose, "stretched", lambda *_: rows)
+        monkeypatch.setattr(choose, "derived_rows", lambda *_: rows)
         monkeypatch.setattr(choose, "_releases", lambda _: released)
         what = PickRequest(runs.config.models[0], constraints, remedy=False, **wanted)
         return choose.pick(runs, what, runs, known or Evidence())
@@ -428,7 +423,7 @@ def pick_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Picked]:
 
 
 def test_no_toolchain_is_tried_twice(config: Config, pick_with: Callable[..., Picked]) -> None:
-    """What fulfilled all constraints and failed is no way out when one of them is given up."""
+    """A toolchain that satisfied all constraints and failed is not tried again when one of them is given up."""
     runs = Runs(config, "unsupported")
     constraints = read_constraint("tensorflow", "2.8"), read_constraint("torch", "1.12")
     picked = pick_with(runs, *constraints, limit=100)
@@ -437,7 +432,7 @@ def test_no_toolchain_is_tried_twice(config: Config, pick_with: Callable[..., Pi
     assert {cell.converter.id for cell in runs.asked} == {"old", "new"}
 
 
-def test_a_model_named_on_the_spot_is_read_whatever_was_known_of_its_name(
+def test_a_model_named_on_the_spot_is_read_again_despite_evidence_under_its_name(
     config: Config, pick_with: Callable[..., Picked]
 ) -> None:
     known = Evidence(profiles={("net", "torch-1.12.1", 9): Profile("net", "torch-1.12.1", 9, 9, 4, ())})
@@ -448,7 +443,7 @@ def test_a_model_named_on_the_spot_is_read_whatever_was_known_of_its_name(
     assert not of_the_table.read and on_the_spot.read
 
 
-def test_rows_that_must_not_be_locked_do_not_end_the_search(
+def test_rows_that_cannot_be_locked_do_not_end_the_search(
     config: Config, pick_with: Callable[..., Picked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
@@ -460,13 +455,13 @@ def test_rows_that_must_not_be_locked_do_not_end_the_search(
     assert [item.name for item in picked.given_up] == ["numpy"] and picked.proofs
 
 
-def test_the_limit_is_one_for_everything_that_is_tried(config: Config, pick_with: Callable[..., Picked]) -> None:
+def test_the_limit_covers_all_parts_of_the_search(config: Config, pick_with: Callable[..., Picked]) -> None:
     runs = Runs(config, "unsupported")
     pick_with(runs, read_constraint("tensorflow", "2.8"), limit=2)
     assert len(runs.asked) == 2
 
 
-def test_in_one_environment_the_constraint_that_was_given_up_is_asked_of_no_resolver(
+def test_a_constraint_that_was_given_up_is_not_added_to_a_single_environment(
     config: Config, pick_with: Callable[..., Picked]
 ) -> None:
     runs = Runs(config, "match")
@@ -475,7 +470,7 @@ def test_in_one_environment_the_constraint_that_was_given_up_is_asked_of_no_reso
     assert [cell.converter.add for cell in runs.asked] == [{}]
 
 
-def test_what_is_proven_stays_where_no_lock_can_be_made_for_more(
+def test_proofs_stay_if_no_lock_can_be_made_for_more(
     config: Config, pick_with: Callable[..., Picked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = Runs(config, "match")
@@ -489,7 +484,7 @@ def test_what_is_proven_stays_where_no_lock_can_be_made_for_more(
     assert len(pick_with(runs, prove=2).proofs) == 1
 
 
-def test_of_a_made_exporter_the_chosen_build_is_locked_and_not_committed(
+def test_the_chosen_build_of_a_derived_exporter_is_locked_and_not_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Project(small.table(tmp_path), State(tmp_path / "state"), IndexSettings(), torch_build="cpu")
@@ -509,15 +504,15 @@ def test_of_a_made_exporter_the_chosen_build_is_locked_and_not_committed(
     assert "made" in {cell.exporter.row for cell in found}
 
 
-def test_a_remedys_row_is_no_candidate_for_other_cells(tmp_path: Path) -> None:
+def test_a_row_made_by_a_remedy_is_not_a_candidate(tmp_path: Path) -> None:
     session = Project(small.table(tmp_path), State(tmp_path / "state"), IndexSettings())
     row = session.config.converters[0].model_copy(update={"id": "old+numpy-below-2", "add": {"numpy": "<2"}})
-    session._searched[row.id] = row
+    session.added.searched[row.id] = row
     assert row in session.config.converters and row not in session.offered.converters
 
 
 @pytest.mark.parametrize("more", [("--needs", "tflite"), ("--single-environment",)])
-def test_offline_does_not_answer_what_evidence_does_not_tell(tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_offline_refuses_options_that_need_conversions(tmp_path: Path, more: tuple[str, ...]) -> None:
     where = ["--table", str(small.table(tmp_path)), "--state", str(tmp_path / "state")]
     done = CliRunner().invoke(picking.pick, ["--model", "net", "--offline", *more, *where])
     assert isinstance(done.exception, UsageError) and more[0] in str(done.exception)

@@ -1,4 +1,4 @@
-"""Predictions from evidence: what is certain, what others showed, and what stays open."""
+"""Predictions from evidence on the same cell, on other models and on test cases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from test_evidence import entry, profile
 
 from matrix.answers.evidence import Entry, Evidence, Profile
 from matrix.answers.operators import CaseResult, Coverage
-from matrix.answers.operators.opsets import Use
+from matrix.answers.operators.coverage import Use
 from matrix.answers.prediction import Predictor
 from matrix.answers.prediction.features import Feature
 from matrix.answers.prediction.frequencies import CountedTrial, Failure, FeatureIndex, Frequencies, suspects
@@ -61,7 +61,7 @@ def evidence(
 
 
 def seen(model: str, verdict: str, *uses: Use, converter: str = "new", said: str = "") -> tuple[Entry, Profile]:
-    """A model that torch 1.12.1 wrote at opset 9 with these uses, and what became of it."""
+    """A model that torch 1.12.1 exported at opset 9 with these uses, and its verdict."""
     failed = verdict != "match"
     found = entry(
         model,
@@ -84,7 +84,7 @@ def known(
     return evidence((found for found, _ in others), (mine, *(item for _, item in others)), coverage)
 
 
-def test_what_was_measured_is_foretold(config: Config) -> None:
+def test_a_measured_cell_is_predicted_as_found(config: Config) -> None:
     match, _ = seen("net", "match")
     assert Predictor(config, evidence([match])).predict(cell(config)).probability > 0.95
     error, _ = seen("net", "error", said="broken")
@@ -94,7 +94,7 @@ def test_what_was_measured_is_foretold(config: Config) -> None:
     assert "2026-11-24" in found.basis[0]
 
 
-def test_a_model_that_nobody_wrote_is_left_open(config: Config) -> None:
+def test_a_model_that_was_never_exported_is_undecided(config: Config) -> None:
     found = Predictor(config, evidence()).predict(cell(config))
     assert found.probability == 0.5
     assert found.blockers == ()
@@ -107,7 +107,7 @@ def test_a_file_newer_than_the_converters_onnx_fails(config: Config) -> None:
     assert old.probability < 0.05
     assert old.blockers[0].reason == "ir-version-too-new"
     assert "IR version 6" in old.blockers[0].text
-    assert "onnx 1.5.0 knows 5" in old.blockers[0].text
+    assert "onnx 1.5.0 supports at most 5" in old.blockers[0].text
     assert new.probability > 0.5
 
 
@@ -141,7 +141,7 @@ def test_an_environment_that_does_not_import_fails_with_every_model(config: Conf
     assert "no keras" in found.blockers[0].text
 
 
-def test_what_onnx_tf_refuses_by_its_code_needs_no_evidence(config: Config) -> None:
+def test_limits_in_the_code_of_onnx_tf_need_no_evidence(config: Config) -> None:
     found = Predictor(config, known(uses=(GRU,))).predict(cell(config))
     assert found.probability < 0.1
     assert "GRU-7 with linear_before_reset=1: refused by onnx-tf 1.10.0" in found.blockers[0].text
@@ -149,7 +149,7 @@ def test_what_onnx_tf_refuses_by_its_code_needs_no_evidence(config: Config) -> N
     assert Predictor(config, known(uses=(other,))).predict(cell(config)).probability > 0.8
 
 
-def test_an_operator_that_is_none_of_onnx_fails(config: Config) -> None:
+def test_an_operator_that_is_not_in_onnx_fails(config: Config) -> None:
     found = Predictor(config, known(uses=(RELU, Use("ATen")))).predict(cell(config))
     assert found.probability < 0.1
     assert [item.reason for item in found.blockers] == ["operator-alien"]
@@ -180,7 +180,7 @@ def test_a_failing_case_about_something_else_does_not_count(config: Config) -> N
     assert Predictor(config, known(uses=(RELU,), coverage=coverage)).predict(cell(config)).probability > 0.8
 
 
-def test_a_row_made_on_the_spot_is_like_the_nearest(config: Config) -> None:
+def test_a_derived_row_is_predicted_like_the_nearest(config: Config) -> None:
     broken = [seen(f"b{number}", "error", RELU) for number in range(4)]
     predictor = Predictor(config, known(*broken, uses=(RELU,)))
     near = predictor.predict(cell(config, tensorflow="2.9.0"))
@@ -188,7 +188,7 @@ def test_a_row_made_on_the_spot_is_like_the_nearest(config: Config) -> None:
     assert "cells of new" in near.basis[-1]
 
 
-def test_an_exporter_is_not_asked_for_an_opset_it_cannot_write(config: Config) -> None:
+def test_an_opset_that_the_exporter_cannot_write_fails(config: Config) -> None:
     found = Predictor(config, known(uses=(RELU,))).predict(cell(config, "old", "torch-1.2.0", 11))
     assert found.probability < 0.05
     assert found.blockers[0].reason == "opset-not-writable"
@@ -240,23 +240,23 @@ class TestSuspects:
             item.kind for item in suspects(self.features, Failure(Finding("error", reason=reason, said=said), of="m"))
         ]
 
-    def test_all_where_nothing_is_named(self) -> None:
+    def test_all_if_nothing_is_named(self) -> None:
         assert len(self.of("list index out of range")) == 5
 
     def test_a_node_named_after_an_operator_is_not_the_operator(self) -> None:
         assert len(self.of("'/stem/Relu' is odd")) == 5
 
-    def test_names_are_the_writers_business(self) -> None:
+    def test_only_the_writer_for_invalid_names(self) -> None:
         assert self.of("'/stem/Relu' is not a valid scope name", "invalid-node-name") == ["writer"]
 
     def test_an_attribute_that_is_named(self) -> None:
         assert self.of("Resize: unknown attribute mode") == ["mode"]
 
-    def test_values_that_do_not_go_together(self) -> None:
+    def test_values_that_are_refused_together(self) -> None:
         assert self.of("Resize mode=nearest and nearest_mode=floor is not supported") == ["together"]
 
 
-def test_blame_moves_to_what_fails_elsewhere_too() -> None:
+def test_blame_moves_to_features_that_also_fail_elsewhere() -> None:
     index = FeatureIndex()
     common, bad, innocent = Feature("form", "A", 1), Feature("form", "B", 1), Feature("form", "C", 1)
 
@@ -269,7 +269,7 @@ def test_blame_moves_to_what_fails_elsewhere_too() -> None:
     import numpy as np
 
     found = Frequencies(trials, np.full(3, 0.95), 1.0)
-    chances = dict(zip(index.features, found.chances, strict=True))
+    chances = dict(zip(index.seen, found.chances, strict=True))
     assert chances[common] > 0.95
     assert chances[bad] < 0.3
     assert chances[innocent] > 0.7

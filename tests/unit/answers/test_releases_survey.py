@@ -19,11 +19,10 @@ import small
 from packaging.version import Version
 
 from matrix.answers.releases import report
-from matrix.answers.releases.edit import Additions, additions, changed_table, difference, noted
+from matrix.answers.releases.additions import Additions, additions, changed_table, noted
 from matrix.answers.releases.facts import onnx_release, torch_opsets
-from matrix.answers.releases.gist import gist
 from matrix.answers.releases.releases import news
-from matrix.answers.releases.survey import TRIES, Survey, survey
+from matrix.answers.releases.survey import TRIES, Survey, gist, survey
 from matrix.answers.releases.wheels import Wheels
 from matrix.core.errors import ConfigError, Indeterminate
 from matrix.environments.locks.request import Request
@@ -31,7 +30,9 @@ from matrix.packages.index import IndexSettings, Package, PackageUnknown
 from matrix.packages.index.package import parse_page
 from matrix.packages.lock import Lock
 from matrix.table import Config
+from matrix.table.editing import difference
 from matrix.table.model import ConverterRow, OnnxRelease, TorchRelease
+from matrix.table.source import parse_source, read_source
 
 TODAY = dt.date(2026, 11, 26)
 EARLY = "2026-06-01"
@@ -153,7 +154,7 @@ def test_onnx_says_its_numbers_without_being_run(version: str, facts: tuple[int,
 
 @pytest.mark.parametrize("missing", ["onnx/onnx.proto", "onnx/defs/schema.h"])
 def test_an_onnx_that_does_not_say_it(missing: str) -> None:
-    with pytest.raises(ValueError, match="does not say its"):
+    with pytest.raises(ValueError, match="does not state its"):
         onnx_release(Version("1.24.0"), {**ONNX, missing: ""})
     with pytest.raises(ValueError, match="cannot be read"):
         onnx_release(Version("1.24.0"), {**ONNX, "onnx/helper.py": "def ("})
@@ -170,7 +171,7 @@ def test_torch_says_its_opsets() -> None:
     assert torch_opsets(TORCH) == ((7, 20), (18, 24))
     one_name = {"torch/onnx/_constants.py": "ONNX_MIN_OPSET = 7\nONNX_MAX_OPSET = 17\n"}
     assert torch_opsets(one_name) == ((7, 17), None)
-    with pytest.raises(ValueError, match="does not say its opsets"):
+    with pytest.raises(ValueError, match="does not state its opsets"):
         torch_opsets({"torch/onnx/_constants.py": "ONNX_MIN_OPSET = least()"})
 
 
@@ -464,7 +465,7 @@ def test_what_cannot_be_judged_is_neither_news_nor_written(tmp_path: Path) -> No
         ("undecided", "the index did not answer")
     ] * 2
     assert additions(proposals) == Additions((), (), ())
-    assert "onnx 1.24.0: not judged, the index did not answer" in report.text(proposals)
+    assert "onnx 1.24.0: undecided, the index did not answer" in report.text(proposals)
 
 
 def test_a_release_that_does_not_say_its_opsets_is_not_used(tmp_path: Path) -> None:
@@ -499,7 +500,7 @@ def test_a_row_whose_own_date_is_to_come_states_the_days(tmp_path: Path) -> None
 def edited(folder: Path, offered: Fake, text: str = small.SMALL) -> str:
     config = small.config(folder, text)
     added = additions(survey(config, noted(text), offered, TODAY))
-    return changed_table(text, folder / "matrix.yml", config, added)
+    return changed_table(read_source(folder / "matrix.yml"), added)
 
 
 def new_lines(before: str, after: str) -> list[str]:
@@ -553,7 +554,7 @@ def test_every_other_byte_stays(tmp_path: Path, ending: str) -> None:
     path = tmp_path / "matrix.yml"
     path.write_bytes(text.encode())
     config = small.load_config(path)
-    after = changed_table(text, path, config, additions(survey(config, (), index(**EVERYTHING), TODAY)))
+    after = changed_table(read_source(path), additions(survey(config, (), index(**EVERYTHING), TODAY)))
     for row in ROWS:
         assert after.count(f"{row}{ending}") == 1
         after = after.replace(f"{row}{ending}", "")
@@ -572,27 +573,27 @@ def test_the_last_section_of_a_file_without_a_final_newline(tmp_path: Path) -> N
 def test_a_list_in_another_form_is_refused_with_its_place(tmp_path: Path) -> None:
     text = re.sub(r"onnx:\n(  - .*\n  - .*\n)", "onnx: [{version: 1.5.0, ir: 5, opset: 10, ml_opset: 1},\n"
                   "       {version: 1.10, ir: 8, opset: 15, ml_opset: 2}]\n", small.SMALL)  # fmt: skip
-    with pytest.raises(ConfigError, match=r"matrix\.yml:12:8: nothing can be added to `onnx` in this form"):
+    with pytest.raises(ConfigError, match=r"matrix\.yml:12:8: cannot add to `onnx` in this form"):
         edited(tmp_path, index(onnx=("1.24.0",)), text)
     # Nothing to add, nothing to complain of.
     assert edited(tmp_path, index(), text) == text
 
 
 def test_a_result_that_is_no_valid_table_is_refused_with_its_place(tmp_path: Path) -> None:
-    config = small.config(tmp_path)
+    source = parse_source(small.SMALL, tmp_path / "matrix.yml")
 
     def refused(*rows: ConverterRow) -> str:
         with pytest.raises(ConfigError) as caught:
-            changed_table(small.SMALL, tmp_path / "matrix.yml", config, Additions((), rows, ()))
+            changed_table(source, Additions((), rows, ()))
         return str(caught.value)
 
     pins = {"onnx-tf": "1.10.0", "onnx": "1.99.0", "tensorflow": "2.9.0"}
     assert re.search(r"matrix\.yml:\d+:\d+: impossible pin: onnx 1\.99\.0", refused(ConverterRow(id="x", pins=pins)))
     fine = {**pins, "onnx": "1.10"}
     assert re.search(r"matrix\.yml:\d+:\d+: the id 'new' is taken", refused(ConverterRow(id="new", pins=fine)))
-    # A text that YAML takes for something else.
-    odd = ConverterRow(id="x", pins=fine, note="a # b")
-    assert re.search(r"matrix\.yml:\d+:\d+: ", refused(odd))
+    # A text that YAML would take for something else is quoted.
+    after = changed_table(source, Additions((), (ConverterRow(id="x", pins=fine, note="a # b"),), ()))
+    assert ', note: "a # b"}\n' in after
 
 
 def test_a_release_without_a_lock_becomes_a_note_and_is_not_tried_again(tmp_path: Path) -> None:
@@ -661,7 +662,7 @@ def test_the_real_table_takes_rows_in_every_section(tmp_path: Path) -> None:
             ("onnx", later["onnx"], _row_of(later)),
         ]
     )
-    lines = new_lines(text, changed_table(text, small.TABLE, config, additions(proposals)))
+    lines = new_lines(text, changed_table(read_source(small.TABLE), additions(proposals)))
     # Two entries for facts, three rows: that of the new onnx is that of the new TensorFlow.
     assert len(lines) == 5 and all(line.startswith("  - {") for line in lines)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import small
 
-from matrix.answers.blame.questions import Ranges
 from matrix.answers.blame.table_patch import TablePatch, proposal
+from matrix.answers.blame.types import Ranges
 from matrix.core.errors import ConfigError
 from matrix.environments.locks.request import make_request
 from matrix.table import Config, Row, load_config
@@ -36,7 +36,7 @@ def propose(
     path = folder / "matrix.yml"
     path.write_bytes(text.encode())
     config = load_config(path)
-    made = proposal(path, config, row_of(config, name), ranges, why)
+    made = proposal(path, row_of(config, name), ranges, why)
     assert path.read_bytes() == text.encode(), "the user applies it"
     if made.diff:
         subprocess.run(
@@ -115,22 +115,22 @@ def test_a_rule_that_nobody_could_live_with_is_an_error(tmp_path: Path) -> None:
     text = small.changed(
         'add: {tensorflow-addons: "==0.16.1"}', 'add: {tensorflow-addons: "==0.16.1", protobuf: "==5.0"}'
     )
-    with pytest.raises(ConfigError, match=r"no rule of the table can cure new: new has protobuf 5\.0 by another rule"):
+    with pytest.raises(ConfigError, match=r"no rule can cure new: new requires protobuf 5\.0 by another rule"):
         propose(tmp_path, "new", text=text)
 
 
 def test_what_the_row_pins_is_left_out_and_alone_is_an_error(tmp_path: Path) -> None:
     made, _ = propose(tmp_path, "new", (("onnx", "<1.14"), ("protobuf", "<4")))
     assert '    add: {protobuf: "<4"}' in added(made)
-    with pytest.raises(ConfigError, match="pins all that the cure names"):
+    with pytest.raises(ConfigError, match="pins every package that the cure names"):
         propose(tmp_path, "new", (("onnx", "<1.14"),))
 
 
 def test_a_row_that_is_not_in_the_file_is_an_error(tmp_path: Path) -> None:
     config = small.config(tmp_path)
     row = config.converters[1].model_copy(update={"id": "new+tf2.8.1"})
-    with pytest.raises(ConfigError, match=r"new\+tf2\.8\.1 is no row of it"):
-        proposal(tmp_path / "matrix.yml", config, row, PROTOBUF, "why")
+    with pytest.raises(ConfigError, match=r"there is no row new\+tf2\.8\.1"):
+        proposal(tmp_path / "matrix.yml", row, PROTOBUF, "why")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_flow_list_of_rules_is_left_to_the_user(tmp_path: Path) -> None:
         ),
         (
             '  - {id: new, PINS, add: {wheel: ""}, companions: false}\n',
-            '  - {id: new, PINS, add: {protobuf: "<4", wheel: ""}, companions: false}',
+            '  - {id: new, PINS, add: {wheel: "", protobuf: "<4"}, companions: false}',
         ),
         (
             "  - {id: new, PINS, add: {protobuf: '>=3'}, companions: false}\n",
@@ -252,7 +252,7 @@ def test_other_rows_keep_their_requests(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["onnxtf1.10.0-onnx1.10.2-tf2.8.0", "torch-1.12.1", "onnxtf1.3.0-onnx1.4.1-tf1.13.1"])
 def test_the_real_table_takes_a_rule(tmp_path: Path, name: str) -> None:
     config = load_config(small.TABLE)
-    made = proposal(small.TABLE, config, row_of(config, name), PROTOBUF, "why")
+    made = proposal(small.TABLE, row_of(config, name), PROTOBUF, "why")
     copy = tmp_path / "matrix.yml"
     copy.write_bytes(small.TABLE.read_bytes())
     subprocess.run(["patch", "-p1", "-s"], cwd=tmp_path, input=made.text.encode(), check=True, capture_output=True)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from test_apply import IR, KERAS, LEGACY, LOWER, OLD_PROTOBUF, RENAME, SIMPLIFY, cell, outcome, table
 
-from matrix.answers.remedies import RemedySearch
 from matrix.answers.remedies.apply import Table
-from matrix.answers.remedies.divergence import to_locate
+from matrix.answers.remedies.search import RemedySearch, to_locate
 from matrix.answers.remedies.trials import MAX_CHANGES, MAX_TRIALS, Trial, next_trial
 from matrix.judging.changes import Change
 from matrix.judging.judge import EXPORTER_LEG

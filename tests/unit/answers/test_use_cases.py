@@ -16,7 +16,7 @@ from fakes import Deed, good
 from packaging.version import Version
 from time_world import CELL, MOVED, NOW, Fault, TimeProject, verdicts
 
-from matrix.answers.evidence import EvidenceSource, read
+from matrix.answers.evidence.stored import EvidenceSource, read
 from matrix.app.project import Project
 from matrix.core import errors
 from matrix.environments.engine import BuildFailed
@@ -91,7 +91,7 @@ def test_a_row_has_no_now_before_its_own_time(project: TimeProject) -> None:
     moved = {name for name in verdicts(json.loads(out)) if "~" in name}
     # `old` is of 2019, all others of February.
     assert code == 0 and len(moved) == 4 and all(name.endswith("/old~now") for name in moved)
-    assert "note: younger than 2022-01-15, so without a now: new" in err
+    assert "note: newer than 2022-01-15, so not resolved as of now: new" in err
     assert {request.name for request in project.index.asked} == {"old~now"}
 
 
@@ -294,7 +294,7 @@ def test_the_drift_since_the_last_run_of_now(project: TimeProject) -> None:
     assert not any(rows["torch-1.12.1~now"]["packages"].values())
     # It is what was seen on that day, and is not made again.
     assert project.json("status", "--run", "2")["drift"] == found["drift"]
-    assert "1 lock of 2 changed, 1 cell came out otherwise (1 broken" in project("status", "--run", "2")[1]
+    assert "1 of 2 locks changed, 1 cell changed (1 broken" in project("status", "--run", "2")[1]
 
 
 def test_a_run_of_then_between_does_not_hide_the_drift(project: TimeProject) -> None:
@@ -375,11 +375,11 @@ def test_now_is_today_unless_another_day_is_named(project: TimeProject) -> None:
     ("arguments", "words"),
     [
         (["--as-of", "2022-06-10"], "add --resolution now or both"),
-        (["--resolution", "now", "--as-of", "2999-01-01"], "nobody knows yet"),
+        (["--resolution", "now", "--as-of", "2999-01-01"], "is in the future"),
         (["--resolution", "now", "--as-of", "yesterday"], "--as-of"),
         (["--resolution", "tomorrow"], "--resolution"),
         (["--blame"], "add --resolution now or both"),
-        (["--resolution", "now", "--locked"], "--locked resolves nothing"),
+        (["--resolution", "now", "--locked"], "--locked cannot be combined"),
         (["--resolution", "now", "--blame", "--blame-runs", "1"], "--blame-runs"),
         (["--resolution", "now", "--blame", "--blame-minutes", "0"], "--blame-minutes"),
     ],

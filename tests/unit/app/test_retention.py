@@ -1,4 +1,4 @@
-"""Which stored environments may go."""
+"""Choose the stored environments to remove."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from matrix.app.retention import Keep, size, superfluous
+from matrix.core.errors import UsageError
 from matrix.environments.engine import Stored
 
 NOW = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
@@ -66,5 +67,5 @@ def test_age_and_size_both_hold() -> None:
 
 @pytest.mark.parametrize("text", ["", "14", "d", "-1d", "14 weeks", "1e3GB", "GB20", "14d 2GB"])
 def test_what_cannot_be_read_is_an_error_that_says_what_can(text: str) -> None:
-    with pytest.raises(ValueError, match="14d or 12h, or a size such as 20GB"):
+    with pytest.raises(UsageError, match="14d or 12h, or a size such as 20GB"):
         Keep.parse([text])

@@ -1,4 +1,4 @@
-"""`blame`: its options, what it prints where, what it writes, and how it ends."""
+"""`blame`: its options, output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_command_is_recorded(broken: TimeProject) -> None:
 def test_no_cure(broken: TimeProject) -> None:
     code, out, err = broken("blame", CELL, *BAD, "--runs", "2")
     assert code == errors.NoCure.exit_code == 17 and out.startswith("broken between 2022-02-16 and ")
-    assert "no cure found in 2 runs" in err
+    assert "no fix found in 2 runs" in err
     code, out, _ = broken("blame", CELL, *BAD, "--runs", "2", "--format", "json")
     assert code == 17 and json.loads(out)["cure"] is None
 
@@ -84,7 +84,7 @@ def test_no_cure(broken: TimeProject) -> None:
 def test_what_could_not_be_measured(project: TimeProject) -> None:
     project.engine.broken[f"new~{NOW}"] = BuildFailed("infra", "index-dns", "no network")
     code, out, err = project("blame", CELL, *BAD)
-    assert code == errors.Indeterminate.exit_code == 7 and out.startswith("not known: ")
+    assert code == errors.Indeterminate.exit_code == 7 and out.startswith("undetermined: ")
     assert "one of the two days could not be measured" in err
 
 
@@ -100,7 +100,7 @@ def test_an_index_that_does_not_answer(broken: TimeProject) -> None:
     ("fault", "begins"),
     [
         (None, "works as of 2022-02-16 and as of 2022-06-10: nothing to blame"),
-        (Fault({"protobuf": ">=3"}), "never worked: "),
+        (Fault({"protobuf": ">=3"}), "never worked ("),
         (Fault({"protobuf": "<3.20"}), "mended by protobuf 3.20.1, uploaded 2022-04-22"),
     ],
 )
@@ -118,7 +118,7 @@ def test_where_nobody_broke_it_nothing_is_wrong(project: TimeProject, fault: Fau
         (["net"], "is not the id of a cell"),
         (["net/torch-1.12.1@8/newer"], "no converter 'newer'; it has: old, new"),
         (["net/torch-1.12.1@99/new"], "takes opsets 7 to 16"),
-        ([CELL, "--bad", "2999-01-01"], "nobody knows yet"),
+        ([CELL, "--bad", "2999-01-01"], "is in the future"),
         ([CELL, "--bad", "soon"], "--bad"),
         ([CELL, *BAD, "--good", "2022-06-10"], "--good 2022-06-10 is not before 2022-06-10"),
         ([CELL, *BAD, "--good", "2022-02-15"], "new is resolved as of 2022-02-16"),
@@ -161,7 +161,7 @@ def test_a_good_day(broken: TimeProject) -> None:
 
 
 def test_minutes_end_it(broken: TimeProject) -> None:
-    """So few that they are over before the first run: what needs one is not known."""
+    """The minutes are over before the first run."""
     code, out, _ = broken("blame", CELL, *BAD, "--minutes", "0.0000001", "--format", "json")
     assert json.loads(out)["cost"]["runs"] == 0 and not broken.engine.worked
     assert code == errors.Indeterminate.exit_code
@@ -171,7 +171,7 @@ def test_minutes_end_it(broken: TimeProject) -> None:
 
 
 def applied(project: TimeProject, diff: str) -> Any:
-    """The table after `patch` took the text."""
+    """Return the table after `patch` has applied the text."""
     folder = project.root / "elsewhere"
     folder.mkdir()
     shutil.copy(project.root / "matrix.yml", folder)
@@ -184,16 +184,16 @@ def test_the_cure_as_a_change_of_the_table(broken: TimeProject) -> None:
     before = (broken.root / "matrix.yml").read_bytes()
     code, out, err = broken("blame", CELL, *BAD, "--fix", "cure.diff")
     diff = (broken.root / "cure.diff").read_text()
-    assert code == 0 and "+++" not in out and "what cures it, as a change of" in err and "cure.diff" in err
+    assert code == 0 and "+++" not in out and "wrote the fix, as a change of" in err and "cure.diff" in err
     assert (broken.root / "matrix.yml").read_bytes() == before
     rule = applied(broken, diff).companions[-1]
     assert rule.add == {"protobuf": "<4"} and "protobuf 4.21.1" in rule.why and "2022-05-27" in rule.why
-    assert diff.startswith("# applies with `patch -p1`") and "lock again: new\n" in diff
+    assert diff.startswith("# apply with `patch -p1`") and "lock again: new\n" in diff
 
 
 def test_the_cure_may_be_printed(broken: TimeProject) -> None:
     code, out, _ = broken("blame", CELL, *BAD, "--fix", "-")
-    story, mark, diff = out.partition("# applies with")
+    story, mark, diff = out.partition("# apply with")
     assert code == 0 and story.startswith("broken by") and mark
     assert applied(broken, mark + diff).companions[-1].add == {"protobuf": "<4"}
     assert not (broken.root / "-").exists()
@@ -210,12 +210,12 @@ def test_the_cure_is_a_part_of_the_object(broken: TimeProject) -> None:
 
 def test_without_a_cure_there_is_no_change(broken: TimeProject) -> None:
     code, _, err = broken("blame", CELL, *BAD, "--runs", "2", "--fix", "cure.diff")
-    assert code == 17 and "there is no cure to write down; cure.diff is left as it was" in err
+    assert code == 17 and "no fix to write; cure.diff is unchanged" in err
     assert not (broken.root / "cure.diff").exists()
 
 
 def test_the_cured_table_matches_now(broken: TimeProject) -> None:
-    """What it is for: apply, lock again, and what was broken works."""
+    """Apply the diff, lock again, and the broken cell works."""
     broken("blame", CELL, *BAD, "--fix", "cure.diff")
     subprocess.run(["patch", "-p1", "-i", "cure.diff"], cwd=broken.root, check=True, capture_output=True)
     broken.write((broken.root / "matrix.yml").read_text())

@@ -1,4 +1,4 @@
-"""`coverage`: the command, its formats and what it keeps; the environments are fakes."""
+"""`coverage`: the command, its formats and what it stores; the environments are fakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import small
 from fakes import Deed, npz
 from test_cli import Project, project
 
-from matrix.answers.operators import kept
+from matrix.answers.operators import stored
 from matrix.cli import chosen
 from matrix.store import Store
 
@@ -87,7 +87,7 @@ def test_one_object_and_nothing_else(covered: Project) -> None:
 
 def test_what_is_stored_is_neither_measured_nor_judged_again(covered: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     first = covered.json("coverage", "new")
-    monkeypatch.setattr(kept, "judge_cases", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr(stored, "judge_cases", lambda *_: pytest.fail("judged again"))
     assert covered.json("coverage", "new") == first
     assert covered.json("coverage", "--stored") == first
     assert len(covered.engine.seen) == 1
@@ -100,7 +100,7 @@ def test_without_a_name_the_default_tier_and_then_what_is_stored(covered: Projec
     assert code == 0 and "measuring those of tier quick" in err
     assert [work for work, *_ in covered.engine.seen] == ["coverage"]
     code, out, err = covered("coverage")
-    assert code == 0 and "this is what is stored" in err and "match" in out
+    assert code == 0 and "printing what is stored" in err and "match" in out
 
 
 def test_a_glob_names_several(covered: Project) -> None:

@@ -1,4 +1,4 @@
-"""`judge`: a stored run under other tolerances."""
+"""`judge`: a stored run with other tolerances."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from fakes import Deed, good, npz
 from test_cli import Project, project
 from test_remedied_views import RUN, too_new
 
-from matrix.cli.judge import in_use, with_tolerances
+from matrix.cli.judge import with_tolerances
 from matrix.core import errors
+from matrix.history.rejudged import rounded_up
+from matrix.judging.cells import tolerances_of
 from matrix.judging.tolerance import EXACT, Tolerance
-from matrix.outputs.terminal.rejudged import _rounded_up
 from matrix.table import load_config
 
 __all__ = ["project"]
@@ -115,7 +116,7 @@ def test_an_older_run(mismatch: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], errors.UsageError.exit_code, "say --rtol"),
+        ([], errors.UsageError.exit_code, "use --rtol"),
         (["--rtol", "-1"], errors.UsageError.exit_code, "--rtol"),
         (["--rtol", "nan"], errors.UsageError.exit_code, "--rtol"),
         (["--rtol", "1", "--kind", "text"], errors.UsageError.exit_code, "--kind"),
@@ -139,15 +140,16 @@ def test_a_models_own_tolerance_is_replaced_too(project: Project) -> None:
     )
     project.write(text)
     table = load_config(project.root / "matrix.yml")
-    changed = in_use(with_tolerances(table, ("float32",), 1e-6, None))
-    assert (changed["net"].float32, changed["other"].float32) == (Tolerance(1e-6, 0.25), Tolerance(1e-6, 1e-5))
-    assert changed[""].float32 == Tolerance(1e-6, 1e-5) and changed["net"].integer == EXACT
-    assert in_use(table)["net"].float32 == Tolerance(0.5, 0.25)
+    changed = with_tolerances(table, ("float32",), 1e-6, None)
+    net, other, unknown = (tolerances_of(changed, name) for name in ("net", "other", ""))
+    assert (net.float32, other.float32) == (Tolerance(1e-6, 0.25), Tolerance(1e-6, 1e-5))
+    assert unknown.float32 == Tolerance(1e-6, 1e-5) and net.integer == EXACT
+    assert tolerances_of(table, "net").float32 == Tolerance(0.5, 0.25)
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-300, 1.0, 0.001, 9.999e-5, 123456.789, 1 / 3])
 def test_rounding_is_upwards(value: float) -> None:
-    rounded = _rounded_up(value)
+    rounded = rounded_up(value)
     assert value <= rounded <= value * 1.011
     assert float(f"{rounded:.2e}") == rounded
 
@@ -157,7 +159,7 @@ def test_rounding_is_upwards(value: float) -> None:
 
 @pytest.fixture
 def changed(project: Project) -> Project:
-    """A run in which a lower IR version lets the converter read the file, but what it computes is off."""
+    """A run in which a lower IR version lets the converter read the file, but its numbers are wrong."""
     script = too_new(project, lambda spec: wrong("convert", spec))
     project.engine.script = lambda work, spec: wrong(work, spec) if work == "reload" else script(work, spec)
     (cell,) = project.json(*RUN, "--remedy")["cells"]

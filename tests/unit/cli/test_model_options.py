@@ -1,4 +1,4 @@
-"""Models named on the command line: what the options say of them."""
+"""Models that `--model` names, and the options that describe them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from matrix.cli.model_options import About, parse_input, sort_out
+from matrix.cli.model_options import ModelOptions, named_models, parse_input
 from matrix.core.errors import UsageError
 from matrix.table.model import ModelInput, ModelSpec
 
@@ -65,8 +65,8 @@ def test_unnamed_inputs_are_named_by_their_place() -> None:
         ("1x@3", r"write \[NAME=\]SHAPE"),
         ("1x2@3", r"write \[NAME=\]SHAPE"),
         ("1x3:float31", "dtype"),
-        ("1x3:int64:2..2", "first bound is below"),
-        ("1x3:3..2", "first bound is below"),
+        ("1x3:int64:2..2", "first bound below"),
+        ("1x3:3..2", "first bound below"),
         ("1x0x3", "at least 1"),
         ("1x3:1..2..3", r"1\.\.2"),
         ("1x3:....1", "float"),
@@ -96,7 +96,7 @@ def test_a_range_may_be_all_that_its_type_holds(text: str) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a user's files, and that is where the user is."""
+    """The current folder, with a user's files."""
     for name in ("net.onnx", "models.py", "net.pt", "inputs.npz", "outputs.npz"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "code").mkdir()
@@ -104,24 +104,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-INPUT = About(inputs=("1x3",))
+INPUT = ModelOptions(inputs=("1x3",))
 
 
-def one(name: str, about: About = INPUT, known: tuple[str, ...] = ("net",)) -> ModelSpec:
-    globs, models = sort_out([name], about, known)
+def one(name: str, about: ModelOptions = INPUT, known: tuple[str, ...] = ("net",)) -> ModelSpec:
+    globs, models = named_models([name], about, known)
     assert globs == () and len(models) == 1
     return models[0]
 
 
 def test_names_and_globs_are_the_tables(here: Path) -> None:
-    assert sort_out(["net", "mobile*", "converter", "net.ONNX"], About(), ()) == (
+    assert named_models(["net", "mobile*", "converter", "net.ONNX"], ModelOptions(), ()) == (
         ("net", "mobile*", "converter", "net.ONNX"),
         (),
     )
 
 
 def test_a_file_among_names(here: Path) -> None:
-    globs, models = sort_out(["hair*", "net.onnx"], About(), ("hairnet",))
+    globs, models = named_models(["hair*", "net.onnx"], ModelOptions(), ("hairnet",))
     assert globs == ("hair*",)
     assert [(model.id, model.onnx, model.factory) for model in models] == [("net", str(here / "net.onnx"), None)]
 
@@ -141,7 +141,7 @@ def test_a_factory(here: Path, name: str, identifier: str, factory: str) -> None
 
 
 def test_every_option_reaches_the_model_with_absolute_paths(here: Path) -> None:
-    about = About(
+    about = ModelOptions(
         checkpoint=Path("net.pt"), checkpoint_key="model", source=Path("code"), trust=True,
         inputs=("a=1x3", "b=2:int64"), outputs=("y", "z"), inputs_file=Path("inputs.npz"),
     )  # fmt: skip
@@ -157,86 +157,88 @@ def test_every_option_reaches_the_model_with_absolute_paths(here: Path) -> None:
         "inputs_file": str(here / "inputs.npz"),
     }
     assert [item.name for item in model.inputs] == ["a", "b"]
-    seeded = one("models.py:build", About(inputs=("1x3",), seed=0))
+    seeded = one("models.py:build", ModelOptions(inputs=("1x3",), seed=0))
     assert seeded.seed == 0
-    file = one("net.onnx", About(inputs_file=Path("inputs.npz"), reference=Path("outputs.npz")))
+    file = one("net.onnx", ModelOptions(inputs_file=Path("inputs.npz"), reference=Path("outputs.npz")))
     assert (file.inputs_file, file.reference) == (str(here / "inputs.npz"), str(here / "outputs.npz"))
 
 
 def test_an_id_that_is_taken(here: Path) -> None:
     (here / "other").mkdir()
     (here / "other" / "net.onnx").write_bytes(b"")
-    _, models = sort_out(["net.onnx", "other/net.onnx"], About(), ("net", "net-own"))
+    _, models = named_models(["net.onnx", "other/net.onnx"], ModelOptions(), ("net", "net-own"))
     assert [model.id for model in models] == ["net-own-own", "net-own-own-own"]
 
 
 @pytest.mark.parametrize(("file", "identifier"), [("my net (1).onnx", "my-net--1-"), (".onnx", ".onnx")])
 def test_an_id_of_any_file_name(here: Path, file: str, identifier: str) -> None:
     (here / file).write_bytes(b"")
-    assert one(file, About()).id == identifier
+    assert one(file, ModelOptions()).id == identifier
 
 
-WRONG: dict[str, tuple[tuple[str, ...], Callable[[], About], str]] = {
-    "options of no model": ((), lambda: INPUT, "go with --model FILE.onnx"),
-    "options of a model of the table": (("net",), lambda: About(trust=True), "go with --model FILE.onnx"),
-    "the seed 0 is an option too": (("net",), lambda: About(seed=0), "go with --model FILE.onnx"),
-    "options of two models": (("net.onnx", "models.py:build"), lambda: INPUT, "about one model"),
-    "a file that is not there": (("gone.onnx",), About, r"--model gone\.onnx: there is no such file"),
-    "a factory that is not there": (("gone.py:build",), lambda: INPUT, r"--model gone\.py: there is no such file"),
+WRONG: dict[str, tuple[tuple[str, ...], Callable[[], ModelOptions], str]] = {
+    "options of no model": ((), lambda: INPUT, "need --model FILE.onnx"),
+    "options of a model of the table": (("net",), lambda: ModelOptions(trust=True), "need --model FILE.onnx"),
+    "the seed 0 is an option too": (("net",), lambda: ModelOptions(seed=0), "need --model FILE.onnx"),
+    "options of two models": (("net.onnx", "models.py:build"), lambda: INPUT, "describe one model"),
+    "a file that is not there": (("gone.onnx",), ModelOptions, r"--model gone\.onnx: no such file"),
+    "a factory that is not there": (("gone.py:build",), lambda: INPUT, r"--model gone\.py: no such file"),
     "a checkpoint that is not there": (
         ("models.py:build",),
-        lambda: About(checkpoint=Path("gone.pt"), inputs=("1x3",)),
-        r"--checkpoint gone\.pt: there is no such file",
+        lambda: ModelOptions(checkpoint=Path("gone.pt"), inputs=("1x3",)),
+        r"--checkpoint gone\.pt: no such file",
     ),
-    "a factory and no input": (("models.py:build",), About, "say what goes in"),
+    "a factory and no input": (("models.py:build",), ModelOptions, "describe its inputs"),
     "an .onnx file with a checkpoint": (
         ("net.onnx",),
-        lambda: About(checkpoint=Path("net.pt"), trust=True),
+        lambda: ModelOptions(checkpoint=Path("net.pt"), trust=True),
         "takes no checkpoint, trust",
     ),
-    "an .onnx file with a seed": (("net.onnx",), lambda: About(seed=0), "takes no seed"),
+    "an .onnx file with a seed": (("net.onnx",), lambda: ModelOptions(seed=0), "takes no seed"),
     "two inputs of one name": (
         ("models.py:build",),
-        lambda: About(inputs=("x=1x3", "x=1x4")),
-        "two inputs of the same name: x, x",
+        lambda: ModelOptions(inputs=("x=1x3", "x=1x4")),
+        "two inputs have the same name: x, x",
     ),
     "two inputs of one name of a file": (
         ("net.onnx",),
-        lambda: About(inputs=("input_1=1x3", "1x4")),
-        "two inputs of the same name: input_1, input_1",
+        lambda: ModelOptions(inputs=("input_1=1x3", "1x4")),
+        "two inputs have the same name: input_1, input_1",
     ),
     "a key without a checkpoint": (
         ("models.py:build",),
-        lambda: About(checkpoint_key="model", inputs=("1x3",)),
+        lambda: ModelOptions(checkpoint_key="model", inputs=("1x3",)),
         "needs a `checkpoint`",
     ),
     "a seed for a checkpoint": (
         ("models.py:build",),
-        lambda: About(checkpoint=Path("net.pt"), seed=1, inputs=("1x3",)),
+        lambda: ModelOptions(checkpoint=Path("net.pt"), seed=1, inputs=("1x3",)),
         "would replace the weights",
     ),
     "reference outputs of unknown inputs": (
         ("net.onnx",),
-        lambda: About(reference=Path("outputs.npz")),
+        lambda: ModelOptions(reference=Path("outputs.npz")),
         "goes with an .onnx file and the `inputs_file`",
     ),
 }
 
 
 @pytest.mark.parametrize(("names", "about", "said"), WRONG.values(), ids=WRONG.keys())
-def test_what_does_not_go_together(here: Path, names: tuple[str, ...], about: Callable[[], About], said: str) -> None:
+def test_what_does_not_go_together(
+    here: Path, names: tuple[str, ...], about: Callable[[], ModelOptions], said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
-        sort_out(names, about(), ("net",))
+        named_models(names, about(), ("net",))
 
 
 def test_inputs_from_a_file_are_enough(here: Path) -> None:
-    assert one("models.py:build", About(inputs_file=Path("inputs.npz"))).inputs == ()
+    assert one("models.py:build", ModelOptions(inputs_file=Path("inputs.npz"))).inputs == ()
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("net.pt", "--checkpoint net.pt"), ("net.ckpt", "weights alone"), ("models.py", "--model models.py:FUNCTION")],
+    [("net.pt", "--checkpoint net.pt"), ("net.ckpt", "weights are not"), ("models.py", "--model models.py:FUNCTION")],
 )
 def test_half_of_a_model_is_said_with_the_other_half(here: Path, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        sort_out((name,), About(), ("net",))
+        named_models((name,), ModelOptions(), ("net",))

@@ -1,4 +1,4 @@
-"""`predict` on the command line, with evidence made up here."""
+"""`predict` on the command line, with invented evidence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def evidence(monkeypatch: pytest.MonkeyPatch) -> None:
         {item.key: item for item in (*mine, *(p for _, p in fine))},
         {"new": covered()},
     )
-    monkeypatch.setattr("matrix.answers.evidence.gather.look_up", lambda *_: known)
+    monkeypatch.setattr("matrix.answers.evidence.stored.look_up", lambda *_: known)
 
 
 def predict(folder: Path, *arguments: str) -> Result:
@@ -82,14 +82,14 @@ def test_a_model_is_read_by_another_exporter_where_the_newest_cannot(
         return Evidence((entry("other"),), {item.key: item} if "torch-1.12.1" in asked else {})
 
     monkeypatch.setattr("matrix.answers.use_cases.read_models", read)
-    monkeypatch.setattr("matrix.answers.evidence.gather.look_up", gather)
+    monkeypatch.setattr("matrix.answers.evidence.stored.look_up", gather)
     done = predict(tmp_path, "net", "--only", "opset==9")
     assert done.exit_code == 0, done.output
     assert asked == ["torch-2.13.0", "torch-2.13.0", "torch-1.12.1"]
 
 
 def test_evidence_is_written_beside_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrix.answers.evidence.gather.look_up", lambda *_: Evidence((entry(), entry("private"))))
+    monkeypatch.setattr("matrix.answers.evidence.stored.look_up", lambda *_: Evidence((entry(), entry("private"))))
     done = predict(tmp_path, "--export-evidence")
     assert done.exit_code == 0, done.output
     text = (tmp_path / "evidence" / "cells.json").read_text()

@@ -1,4 +1,4 @@
-"""`export`, `import`, `merge` and `history prune` as they are typed; and stores of before there were names of runs."""
+"""`export`, `import`, `merge` and `history prune` on the command line, and stores older than the names of runs."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def test_there_and_back(machine: Machine, source: World, tmp_path: Path, capsys:
     assert machine("export", str(tmp_path / "whole"), store=source) == 0
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'whole'}: 3 runs, 8 cells, 9 observations\n"
-    assert "left out: 3 cells of models that the table does not declare (secret); --include NAME lets one go" in err
+    assert "left out: 3 cells of models that are not in the table (secret); --include MODEL exports them" in err
     for number in ("1", "2"):
         assert machine("export", str(tmp_path / number), "--shard", f"{number}/2", store=source) == 0
     assert machine("merge", str(tmp_path / "2"), str(tmp_path / "1"), "--out", str(tmp_path / "merged")) == 0
     assert machine("import", str(tmp_path / "merged")) == 0
-    assert "taken in: 3 runs, 8 cells, 9 observations" in capsys.readouterr().out
+    assert "imported 3 runs, 8 cells, 9 observations" in capsys.readouterr().out
     assert machine("import", str(tmp_path / "whole"), str(tmp_path / "merged")) == 0
     assert capsys.readouterr().out == "nothing new\n"
     assert machine("history", "prune", "--keep", "0d", "--dry-run") == 0
@@ -80,7 +80,7 @@ def test_there_and_back(machine: Machine, source: World, tmp_path: Path, capsys:
     [
         (("--shard", "3/2"), 2, "--shard 3/2: write I/N"),
         (("--shard", "x"), 2, "--shard x: write I/N"),
-        (("--include", "nobody"), 2, "--include nobody: no run has a cell of such a model"),
+        (("--include", "nobody"), 2, "--include nobody: no run has a cell of this model"),
         (("--run", "77"), 2, "there is no run 77"),
     ],
 )

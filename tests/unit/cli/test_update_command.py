@@ -11,7 +11,6 @@ import small
 from test_cli import Project, project
 from test_releases_survey import Fake, index
 
-from matrix.answers.releases import offered
 from matrix.core import errors
 from matrix.environments.locks.request import Request
 
@@ -23,10 +22,10 @@ LINE = f"  - {{id: {ROW}, pins: {{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.9.0
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], Fake]:
-    """Put an index in the place of the user's."""
+    """Replace the user's index."""
 
     def put(fake: Fake) -> Fake:
-        monkeypatch.setattr(offered, "OfferedReleases", lambda settings, tell: fake)
+        monkeypatch.setattr("matrix.answers.releases.index.IndexReleases", lambda settings, tell: fake)
         return fake
 
     return put
@@ -99,8 +98,8 @@ def test_what_cannot_be_judged_is_an_exit_code_of_its_own_and_the_rest_is_writte
 
     serve(index(half, tensorflow=("2.9.0",), torch=("2.14.0",)))
     code, out, err = project("update")
-    assert code == errors.Indeterminate.exit_code and "not everything could be judged (torch 2.14.0)" in err
-    assert "torch 2.14.0: not judged, the index did not answer" in out
+    assert code == errors.Indeterminate.exit_code and "could not decide about torch 2.14.0" in err
+    assert "torch 2.14.0: undecided, the index did not answer" in out
     assert LINE in table(project).read_text() and "2.14.0" not in table(project).read_text()
 
 
@@ -119,7 +118,7 @@ def test_a_table_that_changed_meanwhile_is_left_alone(project: Project, serve: S
 
     serve(index(edit, tensorflow=("2.9.0",)))
     code, _, err = project("update")
-    assert code == errors.ConfigError.exit_code and "was changed while releases were looked up" in err
+    assert code == errors.ConfigError.exit_code and "changed while releases were looked up" in err
     assert table(project).read_text() == small.SMALL + "# mine\n"
 
 

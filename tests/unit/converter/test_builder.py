@@ -1,5 +1,5 @@
-"""What the builder writes, opset by opset: that it means the network is for tests/integration/test_article.py to show.
-torch and onnx are played by small classes, because the driver's own environment has neither."""
+"""What the builder writes for each opset; tests/integration/test_article.py compares it with the network. Small classes
+stand in for torch and onnx, which the driver's environment lacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tensor:
 
 
 class Module:
-    """As much of torch.nn.Module as the builder looks at."""
+    """The part of torch.nn.Module that the builder uses."""
 
     def __init__(self, tensors: dict[str, np.ndarray] | None = None, **children: Module):
         self.tensors, self.children = tensors or {}, children
@@ -83,7 +83,7 @@ class Softmax(Module):
 
 
 def doubled(opset: int) -> tuple[str, list[Any], dict[str, Any]]:
-    """Operator, inputs (weights by value) and attributes of a doubling."""
+    """Return operator, inputs (weights by value) and attributes of an upsampling."""
     writer = Writer(Module(), opset)
     writer.twice("image")
     ((operator, inputs, _, attributes),) = writer.nodes
@@ -103,7 +103,7 @@ def test_upsampling_has_its_scales_where_each_opset_looks_for_them() -> None:
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-def test_only_the_oldest_normalisation_is_told_that_it_is_not_in_training(opset: int) -> None:
+def test_only_the_oldest_normalisation_has_the_attribute_is_test(opset: int) -> None:
     writer = Writer(Module(norm=BatchNorm2d()), opset)
     writer.layer("norm", "image")
     ((operator, inputs, _, attributes),) = writer.nodes
@@ -140,12 +140,12 @@ def test_tensors_are_numbered_weights_first_and_never_twice() -> None:
 
 
 @pytest.mark.parametrize("opset", [5, 19])
-def test_an_opset_without_a_form_is_refused(opset: int) -> None:
+def test_an_unsupported_opset_is_refused(opset: int) -> None:
     with pytest.raises(ValueError, match=f"opset {opset} .* 6 to 18"):
         Writer(Module(), opset)
 
 
-def test_a_layer_without_a_form_is_refused() -> None:
+def test_an_unsupported_layer_is_refused() -> None:
     with pytest.raises(TypeError, match=r"block\.1 is a Softmax"):
         Writer(Module(block=Sequential(ReLU(), Softmax())), 6).layer("block", "image")
 
@@ -174,7 +174,7 @@ def fake_onnx(saved: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("ir_version", "listed"), [(3, True), (4, False)])
-def test_weights_are_inputs_as_well_where_the_ir_version_wants_it(ir_version: int, listed: bool) -> None:
+def test_weights_are_inputs_too_if_the_ir_version_requires_it(ir_version: int, listed: bool) -> None:
     saved: dict[str, Any] = {}
     onnx = fake_onnx(saved)
     writer = Writer(Module(norm=BatchNorm2d()), 7)
@@ -189,7 +189,7 @@ def test_weights_are_inputs_as_well_where_the_ir_version_wants_it(ir_version: in
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_the_networks_wiring(opset: int) -> None:
-    """Every doubling meets the encoder's features of its own level, and one last doubling meets none."""
+    """Each upsampling is added to the encoder's features of its level, except the last one."""
     levels = 3
     network = Module(
         stem=Sequential(ReLU()),

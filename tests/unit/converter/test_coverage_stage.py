@@ -1,4 +1,4 @@
-"""The coverage pass with a made-up onnx and onnx-tf: real processes, real files, no framework."""
+"""The coverage pass with a fake onnx and onnx-tf: real processes, real files, no framework."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _blow_up() -> None:
         time.sleep(0.01)
 
 
-def test_how_each_child_ends_is_told_apart(tmp_path: Path) -> None:
+def test_how_each_child_ends(tmp_path: Path) -> None:
     ends = _alone(
         tmp_path,
         lambda: os.write(1, b"all is well"),
@@ -62,14 +62,14 @@ def test_how_each_child_ends_is_told_apart(tmp_path: Path) -> None:
     assert all(end.peak_mb > 1 for end in ends.values())
 
 
-def test_one_that_hangs_is_stopped_and_the_next_runs(tmp_path: Path) -> None:
+def test_a_hanging_child_is_killed_and_the_next_runs(tmp_path: Path) -> None:
     ends = _alone(tmp_path, partial(time.sleep, 60), lambda: None, seconds=0.3)
     assert (ends[0].signal, ends[0].stopped) == (signal.SIGKILL, "timeout")
     assert 0.3 <= ends[0].seconds < 10
     assert (ends[1].code, ends[1].stopped) == (0, None)
 
 
-def test_one_that_takes_too_much_memory_is_stopped(tmp_path: Path) -> None:
+def test_a_child_with_too_much_memory_is_killed(tmp_path: Path) -> None:
     own = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     ends = _alone(tmp_path, _blow_up, lambda: None, megabytes=own + 200)
     assert (ends[0].signal, ends[0].stopped) == (signal.SIGKILL, "memory")
@@ -86,7 +86,7 @@ def test_two_at_once_meet(tmp_path: Path) -> None:
     assert [end.code for end in ends.values()] == [0, 0]
 
 
-def test_children_are_ended_with_the_one_who_asked_for_them(tmp_path: Path) -> None:
+def test_children_end_with_their_parent(tmp_path: Path) -> None:
     def stay() -> None:
         (tmp_path / "pid").write_text(str(os.getpid()))
         (tmp_path / "pid").rename(tmp_path / "there")
@@ -104,7 +104,7 @@ def test_children_are_ended_with_the_one_who_asked_for_them(tmp_path: Path) -> N
 
 
 class _Foreign(SimpleNamespace):
-    """A message of protobuf, as far as converter/graph.py looks."""
+    """A protobuf message, as far as converter/graph.py uses it."""
 
     def WhichOneof(self, _: str) -> str:  # noqa: N802
         return "tensor_type"
@@ -196,7 +196,7 @@ def _ship(tmp_path: Path, name: str, *operators: str, code: str = "2 * x", folde
 
 
 def _claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An onnx-tf of the kind before 1.2."""
+    """An onnx-tf older than 1.2."""
     table = ModuleType("onnx_tf.opset_version")
     table.backend_opset_version = {"Add": [6, 1], "Acos": []}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "onnx_tf", ModuleType("onnx_tf"))
@@ -282,9 +282,7 @@ def test_only_some_cases(tmp_path: Path, packages: SimpleNamespace, monkeypatch:
     assert job.facts["cases"] == 1
 
 
-def test_another_family_needs_no_more_than_what_converts_and_its_claims(
-    tmp_path: Path, packages: SimpleNamespace
-) -> None:
+def test_another_family_only_provides_prepare_and_claims(tmp_path: Path, packages: SimpleNamespace) -> None:
     _ship(tmp_path, "test_a", "Add")
     _ship(tmp_path, "test_b", "Add", code="3 * x")
 
@@ -348,7 +346,7 @@ class _Graph:
 
 
 def _traced(packages: SimpleNamespace) -> list[list[str]]:
-    """The operators of each model that is traced from now on. Abs cannot be."""
+    """Record the operators of each model that is traced from now on. Abs fails."""
     traced: list[list[str]] = []
 
     class Module:
@@ -376,7 +374,7 @@ def _traced(packages: SimpleNamespace) -> list[list[str]]:
 def test_what_is_traced_ahead(
     tmp_path: Path, packages: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, rewrites: bool
 ) -> None:
-    """Once per operator that enough cases have, never one that leaves something behind; a failure costs nothing."""
+    """Once for each operator of enough cases, never one that keeps state; a failure has no effect."""
     traced = _traced(packages)
     monkeypatch.setitem(sys.modules, "onnx_tf", ModuleType("onnx_tf"))
     if rewrites:
@@ -410,7 +408,7 @@ def test_what_would_start_threads_is_not_traced_here(
 
 
 def test_the_driver_sees_all_that_the_pass_runs() -> None:
-    """The identity of a coverage job is made of these files."""
+    """The identity of a coverage job includes these files."""
     found = ConverterCode(ROOT / "converter").closure(["converter.families.onnx_tf.coverage"])
     assert {path.name for path in found if path.parent.name == "backend"} == {
         path.name for path in (ROOT / "converter/backend").glob("*.py")

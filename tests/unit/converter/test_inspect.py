@@ -1,5 +1,5 @@
-"""What a user's .onnx file is asked before anything of it is believed. The protobuf classes are played; real files go
-through the real package in tests/integration/test_hostile.py."""
+"""The checks of a user's .onnx file before its content is trusted. The protobuf classes are fakes;
+tests/integration/test_hostile.py passes real files through the real package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from converter.graph import NotATensor, signature
 
 
 class Proto(SimpleNamespace):
-    """A message: what is not given is empty."""
+    """A message whose missing fields are empty."""
 
     LISTS = ("dims", "input", "output", "attribute", "initializer", "node", "tensors", "graphs", "external_data")
     FIELDS = ("float_data", "int32_data", "int64_data", "string_data", "double_data", "uint64_data")
@@ -85,7 +85,7 @@ def test_what_is_out_of_order_is_named(nodes: list[Proto], error: type[Exception
         order.check_order(Proto(graph=graph(nodes)))
 
 
-def test_a_circle_through_a_subgraph_and_disorder_inside_one() -> None:
+def test_a_cycle_through_a_subgraph_and_disorder_inside_one() -> None:
     taking = graph([node("Relu", "late", "r")], inputs="", outputs="r")
     with pytest.raises(order.GraphHasCycle, match="If for 'a' -> Neg for 'late' -> If for 'a'"):
         order.check_order(Proto(graph=graph([node("If", "x", "a", taking), node("Neg", "a", "late")], outputs="a")))
@@ -94,7 +94,7 @@ def test_a_circle_through_a_subgraph_and_disorder_inside_one() -> None:
         order.check_order(Proto(graph=graph([node("If", "x", "y", inside)])))
 
 
-def test_a_long_circle_is_found_and_told_in_short() -> None:
+def test_a_long_cycle_is_found_and_abbreviated() -> None:
     chain = [node("Neg", f"t{i}", f"t{i + 1}") for i in range(5000)]
     with pytest.raises(order.GraphHasCycle) as caught:
         order.check_order(Proto(graph=graph([node("Add", "x t5000", "t0"), *chain], outputs="t1")))
@@ -199,7 +199,7 @@ def test_data_is_put_into_the_model(tmp_path: Path) -> None:
         (beside("w.bin", [2**30]), external.ModelTooLarge, "takes 4096 MB"),
     ],
 )
-def test_data_that_is_not_there_is_not_read(tmp_path: Path, piece: Proto, error: type[Exception], words: str) -> None:
+def test_broken_external_data_is_not_read(tmp_path: Path, piece: Proto, error: type[Exception], words: str) -> None:
     (tmp_path / "w.bin").write_bytes(bytes(16))
     with pytest.raises(error, match=words):
         external.embed(holding(piece), str(tmp_path))

@@ -1,4 +1,4 @@
-"""The pieces of converter/ that need no framework: arrays, results, failures, versions, graph facts, weights."""
+"""The modules of converter/ that need no framework: arrays, results, failures, versions, graph facts, weights."""
 
 import ast
 import json
@@ -20,8 +20,18 @@ from converter.job import Job
 from converter.results import Result
 from matrix.packages.interpreters import installed
 
-CONVERTER = Path(__file__).parents[3] / "converter"
+ROOT = Path(__file__).parents[3]
+CONVERTER = ROOT / "converter"
 SOURCES = sorted(CONVERTER.rglob("*.py"))
+# Everything else that runs in environments as old as Python 3.6.
+OTHERS = sorted(
+    [
+        ROOT / "benchmarks" / "convert_by_hand.py",
+        ROOT / "docker" / "compile.py",
+        *(ROOT / "matrix" / "outputs" / "package" / "folder" / "inside").glob("*.py"),
+        *(ROOT / "tests" / "families" / "toy_families").glob("*/*.py"),
+    ]
+)
 
 
 # --- arrays
@@ -73,7 +83,7 @@ def test_object_arrays_are_not_read(tmp_path):
     assert not (tmp_path / "went off").exists()
 
 
-def test_inputs_are_matched_by_name_and_else_by_position():
+def test_inputs_are_matched_by_name_or_by_position():
     case = {"left": np.array(1), "right": np.array(2)}
     assert [int(array) for array in in_order(case, ["right", "left"])] == [2, 1]
     assert [int(array) for array in in_order(case, ["right"])] == [2]
@@ -269,7 +279,7 @@ def test_graph_facts_count_subgraphs_and_leave_weights_out_of_the_inputs():
     }
 
 
-def test_a_use_is_told_by_its_modes_and_by_the_inputs_it_is_given():
+def test_a_use_is_identified_by_its_modes_and_inputs():
     text = SimpleNamespace(name="mode", type=3, s=b"linear", g=holder(), graphs=[])
     number = SimpleNamespace(name="ceil_mode", type=2, i=1, g=holder(), graphs=[])
     sizes = SimpleNamespace(name="pads", type=7, ints=[1, 1], g=holder(), graphs=[])
@@ -288,7 +298,7 @@ def test_a_use_is_told_by_its_modes_and_by_the_inputs_it_is_given():
 
 
 class Tensor:
-    """As much of a torch tensor as the seeding touches."""
+    """The part of a torch tensor that seeding uses."""
 
     def __init__(self, shape, floating=True):
         self.shape = shape
@@ -342,7 +352,7 @@ def test_a_tensors_weights_depend_on_its_name_shape_and_seed_alone():
 
 @pytest.mark.usefixtures("torch_stub")
 def test_the_weights_are_the_same_bits_on_every_machine():
-    """A recorded checksum: these bits are the network that all stored observations speak of."""
+    """A recorded checksum: all stored observations depend on these bits."""
     state = seeded(LAYOUT)
     everything = b"".join(state[name].values.tobytes() for name in sorted(state) if state[name].values is not None)
     assert zlib.crc32(everything) == CHECKSUM
@@ -361,13 +371,25 @@ CHECKSUM = 3137982280
 
 # --- the old interpreters
 
-# Passes that do what another does, and more.
+# Passes that build on another.
 BUILT_ON = {"export": {"forward"}}
 
 
-@every(SOURCES, lambda path: str(path.relative_to(CONVERTER)))
-def test_every_file_is_python_3_6_and_imports_nothing_of_the_driver(source):
+def test_the_code_of_old_environments_is_complete():
+    names = {path.parent.name for path in OTHERS}
+    assert names == {"benchmarks", "docker", "inside", "script", "text"}
+
+
+@every([*SOURCES, *OTHERS], lambda path: str(path.relative_to(ROOT)))
+def test_every_file_is_python_3_6(source):
     tree = ast.parse(source.read_text(), feature_version=(3, 6))
+    imports = [found for found in ast.walk(tree) if isinstance(found, ast.ImportFrom)]
+    assert "__future__" not in {found.module for found in imports}, "annotations begin with 3.7"
+
+
+@every(SOURCES, lambda path: str(path.relative_to(CONVERTER)))
+def test_no_file_imports_the_driver(source):
+    tree = ast.parse(source.read_text())
     names = set()
     for found in ast.walk(tree):
         if isinstance(found, ast.Import):
@@ -375,7 +397,6 @@ def test_every_file_is_python_3_6_and_imports_nothing_of_the_driver(source):
         elif isinstance(found, ast.ImportFrom):
             assert found.level == 0, "relative imports hide from the identity of a job"
             names.add(found.module.split(".")[0])
-            assert found.module != "__future__", "annotations begin with 3.7"
     ours = {"converter", "numpy", "torch", "onnx", "onnx_tf", "tensorflow", "onnxruntime", "onnxsim"}
     assert names - ours <= set(sys.stdlib_module_names)
     if source.parent.name == "stages":
@@ -386,7 +407,7 @@ def test_every_file_is_python_3_6_and_imports_nothing_of_the_driver(source):
             for alias in found.names
         }
         assert not [name for name in imported if name.startswith("converter.zoo")]
-        # A change to a stage makes all jobs run again whose stages import it.
+        # A change to a stage module reruns all jobs whose stages import it.
         others = {name.split(".")[2] for name in imported if name.startswith("converter.stages.")}
         assert others <= BUILT_ON.get(source.stem, set())
 
@@ -396,4 +417,4 @@ def test_the_oldest_interpreter_at_hand_compiles_it():
     if installed()[python].version.startswith(f"{sys.version_info.major}.{sys.version_info.minor}."):
         pytest.skip("this machine has no older Python")
     code = "import sys\nfor path in sys.argv[1:]: compile(open(path, encoding='utf-8').read(), path, 'exec')"
-    subprocess.run([installed()[python].path, "-c", code, *SOURCES], check=True)
+    subprocess.run([installed()[python].path, "-c", code, *SOURCES, *OTHERS], check=True)

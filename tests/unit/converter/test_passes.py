@@ -1,5 +1,5 @@
-"""The passes alter, expose, trace and tflite and the worker's environment variables, as far as they go without a
-framework; tests/integration has them with real ones."""
+"""The passes alter, expose, trace and tflite and the worker's environment variables, as far as possible without a
+framework; tests/integration uses real ones."""
 
 import json
 import os
@@ -132,7 +132,7 @@ def test_too_much_inside_a_model_is_refused_before_it_is_computed():
 @pytest.mark.parametrize(
     "kind", ["seq(tensor(float))", "optional(tensor(float))", "tensor(string)", "tensor(bfloat16)"]
 )
-def test_what_no_array_can_hold_is_not_exposed(kind):
+def test_sequences_and_strings_are_not_exposed(kind):
     assert expose._element(SimpleNamespace(type=kind)) is None
 
 
@@ -153,7 +153,7 @@ class FromGraph:
 
 
 class FromFunction:
-    """onnx-tf from 1.7 on: a function that ends at the first name that it has no tensor for."""
+    """onnx-tf from 1.7 on: a function that raises for the first name without a tensor."""
 
     def __init__(self, tensors):
         self.tensors = tensors
@@ -182,14 +182,14 @@ def test_more_tensors_than_a_call_may_have_arguments_are_fetched_in_parts(tmp_pa
     assert representation.runs == [200, 200, 50]
 
 
-def test_what_is_one_level_down_is_found(tmp_path):
+def test_nested_tensors_are_found(tmp_path):
     held = FromGraph({"a": 1})
     held.external_output = held.__dict__.pop("outputs")
     outer = SimpleNamespace(predict_net=held, run=lambda fed: [7.0 for _ in held.external_output])
     assert traced(tmp_path, outer, "a") == ({"a": 7.0}, [])
 
 
-def test_names_that_a_function_lacks_are_left_out_and_told(tmp_path):
+def test_names_that_a_function_lacks_are_omitted_and_recorded(tmp_path):
     representation = FromFunction({"a": 1, "b": None, "d": [1, 2], "f": 3})
     assert traced(tmp_path, representation, "a", "b", "c", "d", "e", "f") == ({"a": 1, "f": 3}, ["b", "c", "d", "e"])
 
@@ -214,13 +214,13 @@ def test_tensors_of_tensorflow_lite_are_found_by_name():
     assert tflite._places(wanted, details) == {"z": 4, "a": 9, "m": 5}
 
 
-def test_the_only_one_left_over_needs_no_name():
+def test_a_single_remaining_tensor_needs_no_name():
     details = [detail("Call:1", 4), detail("Identity", 8)]
     assert tflite._places({"a": "Call:0", "z": "Call:1"}, details) == {"a": 8, "z": 4}
 
 
 @pytest.mark.parametrize("names", [["x", "y"], ["Call:0"], ["Call:0", "x", "y"]])
-def test_what_could_be_either_is_refused(names):
+def test_ambiguous_tensors_are_refused(names):
     details = [detail(name, index) for index, name in enumerate(names)]
     with pytest.raises(ValueError, match="does not say"):
         tflite._places({"a": "Call:0", "b": "Call:1"}, details)

@@ -1,4 +1,4 @@
-"""A user's model on its way into an exporter: factory, checkpoint, and whose line is to blame. torch is played."""
+"""A user's model before export: factory, checkpoint, and the user's line in errors. torch is a fake."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ready = 5
 
 
 class Module:
-    """torch.nn.Module, as far as loading weights goes."""
+    """The part of torch.nn.Module that loading weights uses."""
 
     def __init__(self, **shapes: tuple[int, ...]) -> None:
         self.own: dict[str, Any] = {name: np.zeros(shape, "float32") for name, shape in shapes.items()}
@@ -63,7 +63,7 @@ def torch(version: str = "1.2.0", load: Callable[..., Any] | None = None) -> Any
 
 @pytest.fixture
 def inbox(tmp_path: Path) -> Iterator[Path]:
-    """A job with the user's files in source/; imports are undone."""
+    """A job with the user's files in source/; imports are undone afterwards."""
     (tmp_path / "source" / "deep").mkdir(parents=True)
     (tmp_path / "source" / "models.py").write_text(MODELS)
     (tmp_path / "source" / "deep" / "beside.py").write_text("VALUE = 7\n")
@@ -101,7 +101,7 @@ def test_a_file_in_a_package_imports_relatively(inbox: Path) -> None:
     assert users.factory("net/models.py:make", str(inbox))() == 9
 
 
-def test_a_file_called_like_a_loaded_module_is_taken_nonetheless(inbox: Path) -> None:
+def test_a_file_named_like_a_loaded_module_is_loaded(inbox: Path) -> None:
     (inbox / "source" / "json.py").write_text("def make(): return 'mine'\n")
     import json
 
@@ -129,7 +129,7 @@ def test_a_factory_that_is_not_there(inbox: Path, reference: str, words: str) ->
         users.factory(reference, str(inbox))
 
 
-def test_what_a_users_module_lacks_stays_its_own_error(inbox: Path) -> None:
+def test_a_missing_import_in_a_users_module_passes_through(inbox: Path) -> None:
     (inbox / "source" / "needy.py").write_text("\nimport a_package_nobody_has\n")
     error = blamed(lambda: users.factory("needy:Net", str(inbox)), inbox)
     assert error["type"] == "builtins.ModuleNotFoundError"
@@ -184,7 +184,7 @@ def test_the_innermost_line_of_the_user_is_named(inbox: Path) -> None:
     }
 
 
-def test_a_cause_in_the_users_code_counts_where_the_error_itself_has_none(inbox: Path) -> None:
+def test_a_cause_in_the_users_code_counts_if_the_error_has_none(inbox: Path) -> None:
     fails = users.factory("models.py:fails", str(inbox))
 
     def wrapped() -> None:
@@ -202,7 +202,7 @@ def test_a_syntax_error_has_its_own_place(inbox: Path) -> None:
     assert (error["user"]["file"], error["user"]["line"], error["user"]["code"]) == ("broken.py", 2, "def f(:")
 
 
-def test_nobody_elses_line_is_the_users(inbox: Path) -> None:
+def test_a_line_outside_the_users_files_is_not_the_users(inbox: Path) -> None:
     assert blamed(lambda: {}["missing"], inbox)["user"] is None
     assert describe(ValueError("x"))["user"] is None
 
@@ -249,7 +249,7 @@ def test_before_2_6_nothing_untrusted_is_read(tmp_path: Path) -> None:
         ("1.0.1", True, {}),
     ],
 )
-def test_what_torch_is_asked(tmp_path: Path, version: str, trusted: bool, options: dict[str, bool]) -> None:
+def test_how_torch_load_is_called(tmp_path: Path, version: str, trusted: bool, options: dict[str, bool]) -> None:
     path = tmp_path / "x.pt"
     path.write_bytes(b"\x80\x02")
     asked: list[Any] = []
@@ -275,7 +275,7 @@ def test_code_in_a_checkpoint_is_named(tmp_path: Path, text: str) -> None:
         checkpoint.read(str(tmp_path / "x"), True, torch("2.13.0", load))
 
 
-def test_which_part_of_a_checkpoint_is_meant() -> None:
+def test_which_entry_of_a_checkpoint_is_used() -> None:
     weights = {"w": np.zeros(2)}
     assert checkpoint.weights(weights, None, torch()) is weights
     assert checkpoint.weights({"epoch": 1, "ema": weights}, "ema", torch()) is weights
@@ -304,7 +304,7 @@ def test_a_checkpoint_that_does_not_fit_says_where() -> None:
         checkpoint.put({f"n{i}": np.zeros(1) for i in range(12)}, Module())
 
 
-def test_the_prefix_of_a_wrapper_goes_where_that_makes_it_fit() -> None:
+def test_the_prefix_of_a_wrapper_is_stripped_if_the_checkpoint_then_fits() -> None:
     network = Module(w=(2,))
     assert checkpoint.put({"w": np.ones(2)}, network) is None
     assert checkpoint.put({"module.w": np.ones(2)}, network) == "module."

@@ -1,5 +1,5 @@
-"""The worker as its driver sees it: a real process and folders. The environment's packages are played by a stage
-module that a test writes into its own copy of converter/, which also shows that the copy needs nothing else."""
+"""The worker as its driver sees it: a real process and folders. A stage module, which a test writes into its own copy
+of converter/, stands in for the environment's packages; this also shows that converter/ needs nothing else."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def lab(tmp_path):
         return process
 
     def finish():
-        """Lets a worker do all that was submitted; its exit status and what it printed outside of jobs."""
+        """Let a worker do all submitted jobs; return its exit status and its output outside of jobs."""
         (inbox / "stop").touch()
         process = start()
         output, _ = process.communicate(timeout=30)
@@ -214,7 +214,7 @@ def test_a_killed_worker_leaves_how_far_it_came(lab):
 
 
 def test_death_after_a_good_result_leaves_no_released_marker(lab):
-    # An object whose destructor kills the process: the moment a job's memory is given back.
+    # An object whose destructor kills the process when the job's memory is released.
     code = (
         "class Mine:\n"
         "    def __del__(self): os.kill(os.getpid(), 9)\n"
@@ -236,7 +236,7 @@ def test_the_lifeline_ends_a_worker_that_is_stuck_in_a_job(lab):
     wait_for(lambda: (lab.outbox / "one/fake.json").exists() and lab.result("one")["stages"][-1]["stage"] == "run")
     assert process.poll() is None
     process.stdin.close()
-    # By itself or by its guard, whoever wakes first.
+    # By itself or by its guard, whichever wakes first.
     assert process.wait(timeout=20) in (75, -signal.SIGKILL)
 
 
@@ -265,13 +265,13 @@ def test_a_job_cannot_read_from_the_lifeline(lab):
     assert process.poll() is None
 
 
-def test_without_a_lifeline_an_empty_standard_input_means_nothing(lab):
+def test_without_a_lifeline_the_end_of_standard_input_is_ignored(lab):
     lab.submit("one")
     assert lab.finish() == (0, "")
 
 
 def test_a_result_is_complete_whenever_it_is_read(lab):
-    """Reads the file over and over while it is rewritten: every read parses."""
+    """Read the file repeatedly while it is rewritten: every read parses."""
     for number in range(20):
         lab.submit(f"{number:02}")
     process = lab.start()
@@ -285,7 +285,7 @@ def test_a_result_is_complete_whenever_it_is_read(lab):
 
 
 def test_the_workers_own_folder_is_not_on_the_path(lab):
-    """arrays.py and results.py would otherwise hide packages of these names."""
+    """arrays.py and results.py would otherwise shadow packages of these names."""
     lab.submit("one", code="job.facts['path'] = [os.path.realpath(entry or '.') for entry in sys.path]")
     assert lab.finish() == (0, "")
     path = lab.result("one")["facts"]["path"]
@@ -297,7 +297,7 @@ def test_an_unknown_pass_is_refused(lab):
     process = lab.start(module="os.path")
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert "os.path is no module of converter" in output
+    assert "os.path is not a module of converter" in output
 
 
 def test_an_unknown_schema_is_refused(lab):

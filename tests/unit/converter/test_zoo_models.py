@@ -1,4 +1,4 @@
-"""The zoo of models as it lies in converter/zoo and in the table; that they run is for the integration tests."""
+"""The zoo in converter/zoo and in the table; integration tests show that the models run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODELS = {model.id: model for model in load_config(small.TABLE).models}
 
 
 def place(model: ModelSpec) -> tuple[str, str]:
-    """Module and function of the factory."""
+    """Return module and function of the factory."""
     module, _, function = (model.factory or "").removeprefix("converter.zoo.").partition(":")
     return module, function
 
@@ -33,13 +33,13 @@ def test_every_module_is_a_model_of_the_table() -> None:
 
 
 @every(MODULES, lambda path: path.stem)
-def test_a_module_says_what_it_is_there_to_break(path: Path) -> None:
+def test_the_first_sentence_of_a_module_says_what_it_exercises(path: Path) -> None:
     first = (ast.get_docstring(parsed(path)) or "").split(".")[0]
-    assert ": there to break " in " ".join(first.split())
+    assert ": exercises " in " ".join(first.split())
 
 
 @every(MODELS)
-def test_the_table_says_it_in_a_line(model: str) -> None:
+def test_the_table_has_a_short_note(model: str) -> None:
     assert 0 < len(MODELS[model].note) < 100
 
 

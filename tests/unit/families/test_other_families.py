@@ -25,16 +25,13 @@ from test_releases_survey import TODAY, Fake, index, listed, outcomes
 from matrix.answers.blame.table_patch import _whens
 from matrix.answers.evidence import Evidence
 from matrix.answers.evidence.derive import entry_of
-from matrix.answers.pick import request as wanted
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import read_constraint
-from matrix.answers.pick.derived_rows import stretched
-from matrix.answers.pick.ranking import Preferences, Ranked, rank
-from matrix.answers.pick.relax import relaxations
-from matrix.answers.pick.request import PickRequest
+from matrix.answers.pick.derived_rows import derived_rows
+from matrix.answers.pick.ranking import PickRequest, Ranked, preferred, rank, ranker, relaxations
 from matrix.answers.pick.search import Picks
 from matrix.answers.prediction import Prediction, Predictor
-from matrix.answers.releases.edit import additions, changed_table, noted
+from matrix.answers.releases.additions import additions, changed_table, noted
 from matrix.answers.releases.survey import Survey, survey
 from matrix.answers.remedies.apply import Table, applied
 from matrix.cli.coverage import chosen
@@ -51,7 +48,7 @@ from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, Judgement
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.folder import Choice, write
-from matrix.outputs.terminal.expected import print_expected
+from matrix.outputs.terminal.pick import print_expected
 from matrix.outputs.terminal.prediction import document, print_predictions
 from matrix.outputs.wording.legs import leg_words
 from matrix.packages.lock import parse_lock
@@ -60,6 +57,7 @@ from matrix.planning.cells import Cell
 from matrix.store.records import RunRecord
 from matrix.table.exporters import direct
 from matrix.table.model import Config
+from matrix.table.source import read_source
 
 # A converter of .onnx files that shares its packages with onnx-tf, and one that takes the torch module and whose passes
 # need nothing but numpy.
@@ -231,7 +229,7 @@ def test_all_of_them_are_ranked_and_tried(candidates: Candidates) -> None:
     cells = candidates.cells(config.models[0])
     predictor = Predictor(config, Evidence(profiles={profile().key: profile()}), locks=candidates.locks)
     for preference in ("newest", "smallest", "fastest", "most-accurate"):
-        prefer = Preferences([entry()]).key(preference)  # type: ignore[arg-type]
+        prefer = preferred(preference, [entry()])  # type: ignore[arg-type]
         ranked = rank(cells, predictor.predict, prefer)
         assert len(ranked) == len(cells)
     asked = (read_constraint("tensorflow", "3"), read_constraint("torch", "1.12"))
@@ -264,7 +262,7 @@ def test_rows_are_made_of_the_closest_of_their_family(config: Config) -> None:
 
     def made(*constraints: str) -> list[tuple[str, str]]:
         asked = [read_constraint(*constraint.split(" ", 1)) for constraint in constraints]
-        return [(row.id, getattr(row, "family", "")) for row in stretched(config, locks, asked, released)]
+        return [(row.id, getattr(row, "family", "")) for row in derived_rows(config, locks, asked, released)]
 
     # Nothing of ours comes to a protobuf that it pins by installing it beside.
     assert made("protobuf 4.25") == []
@@ -277,7 +275,7 @@ def test_rows_are_made_of_the_closest_of_their_family(config: Config) -> None:
 
 def test_the_session_ranks_them(config: Config) -> None:
     session: Any = SimpleNamespace(config=config, offered=config, locks=small.locks(config), build=None)
-    ranked = wanted.ranking(session, PickRequest(config.models[0]), Evidence())(())
+    ranked = ranker(session, PickRequest(config.models[0]), Evidence())(())
     assert {item.cell.converter.id for item in ranked} == {"old", "new", "text", "script", "one", "two"}
     print_expected(ranked, set())
 
@@ -308,7 +306,7 @@ def test_a_direct_cell_is_foretold_by_what_its_row_made_of_others(config: Config
     assert foretold().probability == 0.5
     assert foretold(seen("net", "match")).probability > 0.95
     good = foretold(*(seen(f"m{number}", "match") for number in range(8)))
-    assert good.probability > 0.8 and good.basis == ("what this row made of other models",)
+    assert good.probability > 0.8 and good.basis == ("other models with this row",)
     error = {"role": "converter", "stage": "convert", "reason": "no-such-thing", "said": "no"}
     bad = foretold(*(seen(f"m{number}", "error", **error) for number in range(3)))
     assert bad.probability < 0.3
@@ -392,8 +390,7 @@ def test_each_family_is_offered_what_it_watches(config: Config, tmp_path: Path) 
         ]
     )
     path = tmp_path / "matrix.yml"
-    text = path.read_text()
-    after = changed_table(text, path, config, additions(found))
+    after = changed_table(read_source(path), additions(found))
     assert after.count("- {version: 1.24.0, ") == 1
     assert "- {id: plain1.1.0-torch2.13.0, pins: {plain: 1.1.0, torch: 2.13.0}, family: plain}" in after
     assert "- {id: onnxtf1.10.0-onnx1.24.0-tf2.9.0, pins: {onnx-tf: 1.10.0, onnx: 1.24.0, tensorflow: 2.9.0}}" in after

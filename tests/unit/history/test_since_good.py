@@ -24,8 +24,8 @@ def test_only_what_broke_fails_where_that_is_asked(bench: Bench) -> None:
     assert bench("--fail-on", "regression")[0] == EQUAL
     bench.run(Cell("a", failed=FAILS), Cell("b"))
     code, out, err = bench("--fail-on", "regression")
-    assert code == REGRESSED and "1 of them matched before" in err
-    assert f"matched before, and does not any more:\n  {A}: match → error converter/save unrecognised\n" in out
+    assert code == REGRESSED and "1 of which no longer match" in err
+    assert f"no longer match:\n  {A}: match → error converter/save unrecognised\n" in out
 
 
 @pytest.mark.parametrize("obstacle", [INFRA, NO_PYTHON])
@@ -60,7 +60,7 @@ def test_one_that_stands_is_told_every_night_and_is_new_in_the_first(bench: Benc
     (item,) = found["regressions"]  # type: ignore[misc]
     assert code == REGRESSED and (item["new"], item["since"], item["last_good"], item["cells"]) == (False, 2, 1, [B])  # type: ignore[index]
     _, out, err = bench("--last-good")
-    assert "broken before, and still:\n  b, converter/save: unrecognised" in out and "last matched in run 1" in out
+    assert "still broken:\n  b, converter/save: unrecognised" in out and "last matched in run 1" in out
     assert "run 3: 1 cell that matched before is broken, 0 of them new in this run" in err
 
 

@@ -14,13 +14,15 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from matrix.answers.blame.questions import Changed
-from matrix.answers.drift import Incident, LockChanges, RowDrift, Standing, incidents, lock_changes, row_drift
+from matrix.answers.blame.types import Changed
 from matrix.answers.drift import document as view
+from matrix.answers.drift.changes import LockChanges, lock_changes
+from matrix.answers.drift.document import Totals, sentence
 from matrix.answers.drift.gather import Past
-from matrix.answers.drift.sentence import Totals, sentence
+from matrix.answers.drift.incidents import Incident, incidents
+from matrix.answers.drift.report import RowDrift, row_drift
 from matrix.environments.locks.request import Request
-from matrix.history.standing import standing
+from matrix.history.standing import Standing, standing
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
 from matrix.packages.index import Package
@@ -145,9 +147,9 @@ def test_nothing_is_told_of_a_lock_that_is_as_it_should_be() -> None:
 @pytest.mark.parametrize(
     ("asked", "end"),
     [
-        ({"pinned": {"lib": "1.0"}}, "the row pins it, so it is installed all the same"),
-        ({"pinned": {"big": "1.0"}, "replace": (("big", "lib"),)}, "the row pins it, so it is installed all the same"),
-        ({}, "this lock still installs it, a new resolution will not choose it"),
+        ({"pinned": {"lib": "1.0"}}, "the row pins it, so it is still installed"),
+        ({"pinned": {"big": "1.0"}, "replace": (("big", "lib"),)}, "the row pins it, so it is still installed"),
+        ({}, "this lock still installs it, but a new resolution would not choose it"),
     ],
 )
 def test_yanked(asked: dict[str, Any], end: str) -> None:
@@ -170,7 +172,7 @@ def test_a_row_without_a_solution_whose_pin_was_yanked_or_is_gone() -> None:
     found = incidents(lock({}), request(pinned={"Lib": "1.0", "other": "2.0"}), pages(page, package("other")))
     assert told(found) == [
         ("yanked", "lib 1.0 was yanked; the row pins it, and no solution exists"),
-        ("file-gone", "other 2.0 is no longer on the index, nor is any other version"),
+        ("file-gone", "other 2.0 is no longer on the index; all its versions are gone"),
     ]
 
 
@@ -180,17 +182,17 @@ THREE = (wheel("lib", "1.0", "cp39-cp39-manylinux2014_x86_64"), wheel("lib", "1.
 @pytest.mark.parametrize(
     ("left", "text"),
     [
-        ((THREE[0], THREE[2]), "1 of the 3 files of lib 1.0 is no longer on the index; a wheel for Python 3.9 is left"),
+        ((THREE[0], THREE[2]), "1 of the 3 files of lib 1.0 is no longer on the index; a wheel for Python 3.9 remains"),
         (
             (THREE[1], THREE[2]),
-            "1 of the 3 files of lib 1.0 is no longer on the index; no wheel for Python 3.9 is left, only the source",
+            "1 of the 3 files of lib 1.0 is no longer on the index; only the source remains, no wheel for Python 3.9",
         ),
         (
             (THREE[1],),
-            "2 of the 3 files of lib 1.0 are no longer on the index; nothing that Python 3.9 can install is left",
+            "2 of the 3 files of lib 1.0 are no longer on the index; nothing that Python 3.9 can install remains",
         ),
         ((wheel("lib", "1.1"),), "lib 1.0 is no longer on the index"),
-        ((), "lib 1.0 is no longer on the index, nor is any other version"),
+        ((), "lib 1.0 is no longer on the index; all its versions are gone"),
     ],
 )
 def test_files_of_the_lock_that_are_gone(left: tuple[str, ...], text: str) -> None:
@@ -242,7 +244,7 @@ def test_the_newest_as_source_only_and_an_older_one_taken() -> None:
         "lib",
         "1.0",
         "asked for lib<3, the newest is 2.0, which has no wheel for Python 3.9 on Linux x86-64, only the source: "
-        "1.0 was taken",
+        "1.0 was chosen",
         dt.date(2024, 5, 5),
     )
 
@@ -250,7 +252,7 @@ def test_the_newest_as_source_only_and_an_older_one_taken() -> None:
 @pytest.mark.parametrize(
     ("newer", "why"),
     [
-        ({}, "it has a wheel for Python 3.9, so what it depends on does not go with the rest of the row"),
+        ({}, "it has a wheel for Python 3.9, so its dependencies conflict with the rest of the row"),
         ({"requires-python": ">=3.10"}, "it needs Python >=3.10, the row has 3.9"),
         (
             {"filename": wheel("lib", "2.0", "cp310-cp310-manylinux2014_x86_64")},
@@ -261,7 +263,7 @@ def test_the_newest_as_source_only_and_an_older_one_taken() -> None:
 def test_a_silent_downgrade_and_its_cause(newer: dict[str, str], why: str) -> None:
     file = {"filename": wheel("lib", "2.0"), "upload-time": "2024-05-05T00:00:00Z", **newer}
     (found,) = incidents(lock({"lib": "1.0"}), request("lib"), pages(package("lib", wheel("lib", "1.0"), file)))
-    text = f"asked for any lib, got 1.0; 2.0 is there: {why}"
+    text = f"asked for any lib, got 1.0; 2.0 exists: {why}"
     assert found == Incident("downgrade", "lib", "1.0", text, dt.date(2024, 5, 5))
 
 
@@ -269,7 +271,7 @@ def test_the_newest_that_would_fit_is_named_beside_the_newest() -> None:
     newest = {"filename": wheel("lib", "3.0"), "requires-python": ">=3.10"}
     page = package("lib", wheel("lib", "1.0"), wheel("lib", "2.0"), wheel("lib", "1.5"), newest)
     (found,) = incidents(lock({"lib": "1.0"}), request("lib"), pages(page))
-    assert found.text.endswith("the row has 3.9; 2.0, which has a wheel for it, was not taken either")
+    assert found.text.endswith("the row has 3.9; 2.0, which has a wheel for it, was not chosen either")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +297,7 @@ def test_what_could_not_be_chosen_is_no_downgrade(asked: Request, newer: dict[st
 def test_a_range_that_ends_in_a_star_is_not_exact() -> None:
     page = package("lib", wheel("lib", "1.0"), wheel("lib", "1.1"))
     (found,) = incidents(lock({"lib": "1.0"}), request("lib==1.*"), pages(page))
-    assert found.text.startswith("asked for lib==1.*, got 1.0; 1.1 is there")
+    assert found.text.startswith("asked for lib==1.*, got 1.0; 1.1 exists")
 
 
 @pytest.mark.parametrize(
@@ -309,14 +311,14 @@ def test_a_range_that_ends_in_a_star_is_not_exact() -> None:
 def test_lower_than_in_the_lock_before(newer: tuple[Any, ...], cause: str) -> None:
     page = package("lib", wheel("lib", "1.0"), *newer)
     found = incidents(lock({"lib": "1.0"}), request(), pages(page), lock({"lib": "2.0"}))
-    assert told(found) == [("downgrade", f"lib went down from 2.0 to 1.0{cause}")]
+    assert told(found) == [("downgrade", f"lib was downgraded from 2.0 to 1.0{cause}")]
 
 
 @pytest.mark.parametrize("asked", [request("lib<3"), request(constraints=("lib<3",))])
 def test_lower_although_what_the_row_asks_for_allows_the_one_before(asked: Request) -> None:
     page = package("lib", wheel("lib", "1.0"), {"filename": wheel("lib", "2.0"), "yanked": "bad"})
     found = incidents(lock({"lib": "1.0"}), asked, pages(page), lock({"lib": "2.0"}))
-    assert told(found) == [("downgrade", "lib went down from 2.0 to 1.0: 2.0 was yanked (bad)")]
+    assert told(found) == [("downgrade", "lib was downgraded from 2.0 to 1.0: 2.0 was yanked (bad)")]
 
 
 @pytest.mark.parametrize("asked", [request("lib<2"), request(constraints=("lib<2",))])
@@ -396,18 +398,18 @@ def test_a_row_is_quiet_where_nothing_came_of_time() -> None:
 
 def test_the_report_on_the_terminal() -> None:
     yank = Incident("yanked", "numpy", "2.0.2", "numpy 2.0.2 was yanked; this lock still installs it")
-    older = Incident("downgrade", "lib", "1", "asked for any lib, got 1; 2 is there: why", dt.date(2024, 2, 3))
+    older = Incident("downgrade", "lib", "1", "asked for any lib, got 1; 2 exists: why", dt.date(2024, 2, 3))
     changed = drift({"a": MATCH, "b": MATCH, "c": NUMPY}, {"a": PROTOBUF, "b": PROTOBUF, "c": MATCH}, yank, older)
     text = view.text([changed, quiet()], {"b": "broken by protobuf\ncure: protobuf<4"})
     assert (
         text
         == """\
-drift: 1 lock of 2 changed, 3 cells came out otherwise (2 broken, 1 mended), 2 new incidents
+drift: 1 of 2 locks changed, 3 cells changed (2 broken, 1 mended), 2 new incidents
 
 row as of 2024-07-01, before as of 2024-06-30
   raised: numpy 1.26.4 → 2.0.2
   yanked: numpy 2.0.2 was yanked; this lock still installs it
-  downgrade: asked for any lib, got 1; 2 is there: why (since 2024-02-03)
+  downgrade: asked for any lib, got 1; 2 exists: why (since 2024-02-03)
   match → error converter/import protobuf-too-new (The generated code needs an older protobuf):
     b
       broken by protobuf
@@ -416,12 +418,12 @@ row as of 2024-07-01, before as of 2024-06-30
   error converter/import numpy-too-new → match:
     c
 
-nothing to tell of 1 other row"""
+1 other row without changes"""
     )
 
 
 def test_nothing_to_tell_is_one_line() -> None:
-    assert view.text([quiet()]) == "drift: 0 locks of 1 changed, 0 cells came out otherwise, 0 new incidents"
+    assert view.text([quiet()]) == "drift: 0 of 1 lock changed, 0 cells changed, 0 new incidents"
     first = row_drift("first", None, lock({"six": "1.0"}), {}, {})
     assert "1 resolved for the first time" in view.text([first, quiet()])
 
@@ -447,10 +449,10 @@ def test_a_solution_that_is_lost_is_told_with_the_gist_of_why() -> None:
     none = lock({}, explanation="Python 3.9:\n  × No solution found\n" + "because of this and that " * 40)
     text = view.text([row_drift("row", lock({"six": "1.0"}), none, {"a": MATCH}, {"a": INFRA})])
     (line,) = (line for line in text.splitlines() if "solution" in line)
-    assert line.startswith("  has no solution any more: Python 3.9: × No solution found because") and line.endswith("…")
+    assert line.startswith("  no longer has a solution: Python 3.9: × No solution found because") and line.endswith("…")
     assert len(line) < 340
     assert "  could not be measured: a" in text.splitlines()
-    assert "  has a solution now" in view.text([row_drift("row", none, lock({"six": "1.0"}), {}, {})])
+    assert "  now has a solution" in view.text([row_drift("row", none, lock({"six": "1.0"}), {}, {})])
 
 
 def test_a_verdict_that_changed_under_the_same_lock_says_so() -> None:
@@ -499,7 +501,7 @@ def test_what_was_told_before_goes_by_time_not_by_the_order_of_coming_in(tmp_pat
             started = dt.datetime(2026, 1, day, tzinfo=dt.UTC)
             session.execute(update(RunRow).where(RunRow.id == numbers[name]).values(started=started))
     past = Past(None, store, None, numbers["this"])  # type: ignore[arg-type]
-    assert past.told({"row"}) == {("row", "yanked", "imported later", "1")}
+    assert past.reported({"row"}) == {("row", "yanked", "imported later", "1")}
     store.close()
 
 
@@ -507,5 +509,5 @@ def test_what_was_told_before_goes_by_time_not_by_the_order_of_coming_in(tmp_pat
 def test_one_kind_of_change_is_enough_to_be_named(broken: int, mended: int) -> None:
     totals = Totals(rows=2, locks=1, first=0, verdicts=1, broken=broken, mended=mended, unknown=0, incidents=0)
     assert sentence(totals) == (
-        f"drift: 1 lock of 2 changed, 1 cell came out otherwise ({broken} broken, {mended} mended), 0 new incidents"
+        f"drift: 1 of 2 locks changed, 1 cell changed ({broken} broken, {mended} mended), 0 new incidents"
     )

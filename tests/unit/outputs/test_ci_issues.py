@@ -237,7 +237,7 @@ def test_a_planted_regression_has_one_issue(planted_night: Night, capsys: pytest
     assert planted.infra not in issue["body"]
     assert planted_night() == 0
     assert len(hub.issues) == 1
-    assert "say so already" in capsys.readouterr().out
+    assert "are up to date" in capsys.readouterr().out
 
 
 def test_cells_link_to_the_site(planted_night: Night) -> None:

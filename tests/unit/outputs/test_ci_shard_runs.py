@@ -99,9 +99,9 @@ def test_an_empty_shard_ends_well_and_says_so(project: TimeProject) -> None:
 
 def test_what_the_other_shards_have_is_not_missing(project: TimeProject) -> None:
     code, out, err = project("run", *KNOWN, "--state", "one", "--shard", "1/2", "--run-id", "n")
-    assert code == 0 and "are those of other shards" in out and "not reached" not in out
-    assert "without --run-id" not in err
-    assert "without --run-id" in project("run", *KNOWN, "--state", "two", "--shard", "1/2")[2]
+    assert code == 0 and "belong to other shards" in out and "not reached" not in out
+    assert "without a common --run-id" not in err
+    assert "without a common --run-id" in project("run", *KNOWN, "--state", "two", "--shard", "1/2")[2]
 
 
 def test_the_fan_out_is_what_the_shards_run(project: TimeProject) -> None:

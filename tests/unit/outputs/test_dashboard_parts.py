@@ -18,17 +18,16 @@ from matrix.core.errors import UsageError
 from matrix.history import History, read_history
 from matrix.judging.cells import Judge
 from matrix.judging.reasons import known_reasons
-from matrix.outputs.dashboard import logs, regressions, rows
+from matrix.outputs.dashboard import logs, rows
 from matrix.outputs.dashboard.badges import Badge
 from matrix.outputs.dashboard.blames import harmless
-from matrix.outputs.dashboard.changes import Changes
-from matrix.outputs.dashboard.counting import VerdictCounts
+from matrix.outputs.dashboard.changes import Changes, regressions
+from matrix.outputs.dashboard.counting import RowTally, VerdictCounts
 from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.observed import shortened
 from matrix.outputs.dashboard.pages import Pages
 from matrix.outputs.dashboard.serve import open_server
 from matrix.outputs.dashboard.shards import encode, fnv1a, slug
-from matrix.outputs.dashboard.tally import RowTally
 from matrix.outputs.privacy import Public, SiteCleaner
 from matrix.table import load_config
 
@@ -140,11 +139,11 @@ def test_a_build_that_fails_leaves_the_old_site(tmp_path: Path) -> None:
 
 def test_what_is_no_site_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UsageError, match="no site of this program"), replaced(tmp_path):
+    with pytest.raises(UsageError, match="not a site of this program"), replaced(tmp_path):
         pass
     assert (tmp_path / "thesis.tex").exists()
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="no folder of its own"), replaced(tmp_path / "file"):
+    with pytest.raises(UsageError, match="not a plain folder"), replaced(tmp_path / "file"):
         pass
     (tmp_path / "empty").mkdir()
     with replaced(tmp_path / "empty") as folder:
@@ -251,7 +250,7 @@ def test_what_no_later_run_decided_is_not_new_for_ever(bench: Bench) -> None:
 def told(bench: Bench) -> list[dict[str, Any]]:
     config = load_config(bench.root / "matrix.yml", known_reasons())
     history = read_history(bench.store, Judge(config, bench.store), {})
-    return regressions.documents(history, Changes(bench.store, history, {}))
+    return regressions(history, Changes(bench.store, history, {}))
 
 
 # -- what is copied into a shell

@@ -278,7 +278,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("op-version-too-old (unsupported): onnx-tf does not know Upsample")
     assert "[translate-opset-7]\n      `run --remedy` tries: onnx.version_converter to opset >=7\n" in out
-    assert "understood as: NotImplementedError: Upsample version 1 is not implemented." in out
+    assert "read as: NotImplementedError: Upsample version 1 is not implemented." in out
     file = tmp_path / "log.txt"
     file.write_bytes(CHAINED.encode() + b"\xff\xfe")
     assert run("", str(file))[1].splitlines()[0] == out.splitlines()[0]
@@ -315,7 +315,7 @@ def test_an_unknown_failure_ends_with_a_code_of_its_own(
             found = json.loads(captured.out)
             assert found["reason"] is None and found["understood"]["message"] == "something quite new"
         else:
-            assert "understood as: ValueError: something quite new" in captured.out
+            assert "read as: ValueError: something quite new" in captured.out
 
 
 def test_nothing_to_explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

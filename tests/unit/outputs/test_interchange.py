@@ -489,7 +489,7 @@ def test_a_part_that_was_continued_is_told_by_the_later() -> None:
 def test_the_conclusion_of_a_report_is_that_of_its_rows() -> None:
     report = transfer_world.drift("/x")
     assert union.drift_of_cells(report, lambda _: True)["conclusion"] == (
-        "drift: 0 locks of 2 changed, 2 resolved for the first time, 2 cells came out otherwise (2 broken, 0 mended), "
+        "drift: 0 of 2 locks changed, 2 resolved for the first time, 2 cells changed (2 broken, 0 mended), "
         "1 could not be measured, 2 new incidents"
     )
 

@@ -449,7 +449,7 @@ def test_a_part_of_a_cell_will_do(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--dye", "nosuchcolour"), "is no colour"),
+        (("--dye", "nosuchcolour"), "is not a colour"),
         (("--out", "out.jpg"), "is a PNG"),
         (("--out", "nowhere/out.png"), "is no folder"),
         (("--out", "photo.png"), "is the image itself"),

@@ -289,7 +289,7 @@ def test_locks_that_cannot_be_made_end_the_search_and_not_the_run(
     code, out, err = project(*RUN, "--remedy", "--format", "json")
     (cell,) = json.loads(out)["cells"]
     assert (code, cell["reason"], cell["tried"]) == (0, "protobuf-too-new", [])
-    assert f"no further search: {error}" in err
+    assert f"search stopped: {error}" in err
     assert project.json("status")["status"] == "complete"
 
 

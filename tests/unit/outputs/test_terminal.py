@@ -356,7 +356,7 @@ def test_plain_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> No
     assert lines == [
         "building env",
         "built env 1.2 s",
-        "cannot build (no-wheel) other 0.1 s",
+        "cannot build other (no-wheel) 0.1 s",
         "convert in env: crash in import: sigsegv 1.0 s",
     ]
     assert "0/3]" in captured.err

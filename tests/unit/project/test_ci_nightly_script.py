@@ -1,4 +1,4 @@
-"""The order of .ci/nightly, with a stub for the program: a failure ends the night before anything is published."""
+"""The steps of .ci/nightly, with a stub for the program: after a failure nothing is published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from small import ROOT
 
-# Notes how it was called, leaves what the real one would leave, and ends as the test says.
+# Records its calls, leaves the files of the real program, and exits as the test requires.
 STUB = f"""\
 #!{sys.executable} -ISs
 import json, os, pathlib, sys
@@ -50,7 +50,7 @@ sys.exit(code)
 
 @dataclass
 class Night:
-    """A folder with state, data and site, and the script on them."""
+    """A folder with state, data and site, and the script that uses them."""
 
     root: Path
     calls: list[list[str]]
@@ -70,7 +70,7 @@ class Night:
         return [" ".join(words[:2]) if words[0] == "ci" else words[0] for words in self.calls]
 
     def __call__(self, *more: str, ends: Mapping[str, int | str] | None = None, stop: bool = False) -> Night:
-        """Run the script; `stop` ends it by a signal once a run that `waits` is under way."""
+        """Run the script. `stop`: a signal to send as soon as a run that `waits` has started."""
         import json
 
         log = self.root / "log"
@@ -99,7 +99,7 @@ class Night:
 
 @pytest.fixture
 def night(tmp_path: Path) -> Night:
-    """A night after others: there is a history and a site."""
+    """A later night: a history and a site exist."""
     stub = tmp_path / "stub"
     stub.write_text(STUB)
     stub.chmod(0o755)
@@ -128,7 +128,7 @@ def test_the_first_night(night: Night) -> None:
     (night.root / "data" / "history.json").unlink()
     night()
     assert (night.code, night.names[0]) == (0, "run")
-    assert "first night" in night.err
+    assert "starting a new one" in night.err
 
 
 def test_a_folder_that_is_no_history_is_not_the_first_night(night: Night) -> None:

@@ -1,4 +1,4 @@
-"""The loop over rows that other tests are written with: it finds every miss, and nothing passes unseen."""
+"""The helper that loops over rows in other tests: it reports every failing row and fails without rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nightly workflows: valid by the official schemas, least privileges, and every command in them exists."""
+"""The workflows: valid by the official schemas, with least privileges, and every command in them exists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PINNED = re.compile(r"uses: (\./[\w./-]+|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+
 
 
 def read(path: Path) -> dict[str, Any]:
-    # BaseLoader: `on` stays a word.
+    # BaseLoader, so that `on` stays a string.
     loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     assert isinstance(loaded, dict)
     return loaded
@@ -115,12 +115,12 @@ def test_a_restore_that_fails_publishes_nothing() -> None:
     jobs = read(NIGHTLY)["jobs"]
 
     def surely_after(name: str) -> set[str]:
-        """Jobs without whose success this one does not run."""
+        """Return the jobs that must succeed before this one runs."""
         job = jobs[name]
         needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
         condition = job.get("if")
         if condition is not None:
-            # With a condition of its own a job runs whatever became of the others, but for those it names.
+            # A job with its own condition depends only on the results that the condition names.
             assert "always()" not in condition
             needs = [need for need in needs if f"needs.{need}.result == 'success'" in condition]
         return {*needs, *(further for need in needs for further in surely_after(need))}
@@ -159,13 +159,13 @@ def test_every_command_exists(path: Path) -> None:
 
 
 def test_calls_are_found() -> None:
-    """The test above would pass over a file without any."""
+    """The test above would also pass for a file without any."""
     calls = [words[0] for path in (SCRIPT, GITLAB) for words in _calls(path.read_text(encoding="utf-8"))]
     assert {"run", "import", "export", "compare", "dashboard", "ci", "merge"} <= set(calls)
 
 
 def _scripts(value: Any) -> Iterator[str]:
-    """What a shell is given."""
+    """Yield every shell script of a workflow."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key in ("run", "script", "before_script") and not isinstance(item, dict):
@@ -178,7 +178,7 @@ def _scripts(value: Any) -> Iterator[str]:
 
 
 def _calls(script: str) -> Iterator[list[str]]:
-    """The words behind `python -m matrix`, or behind `matrix` where a command begins, up to its end."""
+    """Yield the words after `python -m matrix`, or after `matrix` at the start of a command, up to its end."""
     lines = script.replace("\\\n", " ").splitlines()
     for line in lines:
         if line.lstrip().startswith("#"):
@@ -191,7 +191,7 @@ def _calls(script: str) -> Iterator[list[str]]:
 
 
 class Branch:
-    """The push of the workflow, really carried out, on a repository in a folder."""
+    """Run the push of the workflow on a repository in a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -240,12 +240,12 @@ def test_the_history_is_pushed_on_top_of_what_was_restored(tmp_path: Path) -> No
     assert branch.files == {"one"}
     assert branch.push(first, one="1") == 0
     assert branch.head == first
-    # What is not in the export any more goes too.
+    # Files that are no longer in the export are removed too.
     assert branch.push(first, two="2") == 0
     assert branch.files == {"two"}
     second = branch.head
     assert branch.git(tmp_path / "repo.git", "rev-parse", f"{second}^") == first
-    # Somebody else was there since: neither on an older commit nor on none.
+    # The branch has moved: pushing on an older commit, or on none, is rejected.
     assert branch.push(first, three="3") != 0
     assert branch.push("", three="3") != 0
     assert branch.head == second

@@ -11,8 +11,8 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from matrix.answers.blame.questions import Measure, Measured, Ranges, Recipe, Resolved
-from matrix.answers.blame.search import investigate
+from matrix.answers.blame.search import find_blame
+from matrix.answers.blame.types import Measure, Measured, Ranges, Recipe, Resolved
 from matrix.judging.finding import Finding
 
 DAY0 = dt.date(2022, 1, 1)
@@ -120,8 +120,8 @@ class Driver:
         self.measured.append(ask.environment)
         return self.world.oracle(ask.environment.packages)
 
-    def investigate(self, first: int, last: int, limit: int = 60) -> Any:
-        blame = self(investigate(day(first), day(last), limit))
+    def find_blame(self, first: int, last: int, limit: int = 60) -> Any:
+        blame = self(find_blame(day(first), day(last), limit))
         assert blame.tests == len(self.measured) <= limit
         return blame
 

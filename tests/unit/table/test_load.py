@@ -14,7 +14,7 @@ from matrix.core.errors import ConfigError
 from matrix.families import KNOWN
 from matrix.judging.tolerance import KIND_OF_DTYPE
 from matrix.table import load_config, model
-from matrix.table.schema import json_schema
+from matrix.table.model import json_schema
 
 NEW_PINS = "{onnx-tf: 1.10.0, onnx: 1.10, tensorflow: 2.8.0}"
 
@@ -80,8 +80,8 @@ WRONG = {
     # what matches nothing
     "a companion rule": ('onnx-tf: ">=1.11"', 'onnx-tf: ">=1.6"', 'when: {onnx-tf: ">=1.11"}', "matches no row"),
     "a companion rule without ranges": ("when: {}", 'when: {onnx-tf: ">=1.6"}', "when: {}", "non-empty"),
-    "a tier's converter": ("converters: [newer]", "converters: [new]", "newer", "'newer' is none of the table's conv"),
-    "a tier's model": ("models: [nett]", "models: [net]", "nett", "'nett' is none of the table's models"),
+    "a tier's converter": ("converters: [newer]", "converters: [new]", "newer", "'newer' is not among the table's c"),
+    "a tier's model": ("models: [nett]", "models: [net]", "nett", "'nett' is not among the table's models"),
     "a tier's selector": ('opset: ">99"', 'opset: "<=8"', '{torch: "==1.12.*", opset: ">99"', "matches no cell"),
     "an expectation": ("converter: older}\n    verdict", "converter: old}\n    verdict",
                        "cells: {exporter: torch-1.2.0, opset: 9", "matches no cell"),
@@ -159,7 +159,7 @@ def test_an_expected_reason_is_held_against_the_known_ones(tmp_path: Path) -> No
     path = small.table(tmp_path, text)
     assert load_config(path).expect[0].reason == "op-mising"
     assert load_config(path, frozenset({"op-mising"}))
-    with pytest.raises(ConfigError, match="'op-mising' is no reason") as caught:
+    with pytest.raises(ConfigError, match="'op-mising' is not a known reason") as caught:
         load_config(path, frozenset({"op-missing"}))
     assert str(caught.value).startswith(f"{path}:{position(text, 'reason: op-mising')}: ")
 

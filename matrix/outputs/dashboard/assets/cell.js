@@ -7,9 +7,9 @@
     exporter: ["lock", "build", "import", "model", "forward", "export"],
     reference: ["lock", "build", "import", "load", "run"],
   };
-  const TIMES = { then: "then", converter_now: "converter of now", exporter_now: "exporter of now" };
+  const TIMES = { then: "then", converter_now: "converter now", exporter_now: "exporter now" };
   const MOST_MARKS = 2000;
-  const LONG = 110;         // characters from which on a title is a sentence, not a heading
+  const LONG = 110;         // titles this long are sentences, not headings
   const place = document.getElementById("cell");
   let site = null;
   let serial = 0;
@@ -31,7 +31,7 @@
   const bytes = (value) => (value >= 1e6 ? `${(value / 1e6).toFixed(1)} MB` : value >= 1e3 ? `${Math.round(value / 1e3)} kB` : `${value} B`);
   const copyButton = (text, label = "Copy") => el("button", { type: "button", class: "copy", onclick: (event) => Matrix.copy(event.currentTarget, typeof text === "function" ? text() : text) }, label);
 
-  // ---- what it came to
+  // ---- the conclusion
   function head(cell) {
     const converter = Matrix.rowNamed(site, cell.converter);
     const family = Matrix.familyOf(site, cell.family);
@@ -48,18 +48,18 @@
     const reason = cell.reason && site.reasons[cell.reason];
     const where = [cell.role, cell.stage].filter(Boolean).join(", stage ");
     const parts = [el("p", { class: "verdict-line" }, badge(cell), cell.title ? el(cell.title.length > LONG ? "span" : "b", {}, cell.title) : "")];
-    if (cell.remedied) parts.push(el("p", {}, "As it is: ", badge(cell.verdict), ". It was seen to match with ", el("b", {}, cell.remedied.join(", ")), "."));
+    if (cell.remedied) parts.push(el("p", {}, "Unmodified: ", badge(cell.verdict), ". Matches with ", el("b", {}, cell.remedied.join(", ")), "."));
     if (!cell.title) parts.push(el("p", { class: "muted" }, verdict(cell.verdict).words, "."));
     if (where || cell.reason) parts.push(el("p", { class: "muted" }, where ? `${cell.remedied ? "Without: " : ""}${where}` : "", where && cell.reason ? " · " : "",
       cell.reason ? (reason?.page ? el("a", { href: reason.page }, cell.reason) : cell.reason) : ""));
     if (Object.keys(cell.artifacts || {}).length) parts.push(artifacts(cell));
     if (cell.cause) parts.push(el("p", {}, cell.cause));
-    if (cell.said) parts.push(el("pre", { class: "wrap", tabindex: "0", "aria-label": "What was said" }, cell.said));
+    if (cell.said) parts.push(el("pre", { class: "wrap", tabindex: "0", "aria-label": "Message" }, cell.said));
     if (cell.divergence?.words) parts.push(el("p", {}, cell.divergence.words));
     if (cell.remedies?.length) parts.push(el("h3", {}, "What to do"), el("ul", {}, cell.remedies.map((remedy) => el("li", {}, remedy.text))));
     if (cell.remarks?.length) parts.push(el("p", { class: "muted small" }, "Remarks: ", cell.remarks.map((remark) => remark.replace(/-/g, " ")).join("; "), "."));
     if (cell.unexpected?.length) parts.push(el("ul", { class: "bad-text" }, cell.unexpected.map((text) => el("li", {}, text))));
-    parts.push(el("p", { class: "muted small" }, `Decided by ${runWords(cell.run)}; ${plural(cell.decided, "run")} in all.`));
+    parts.push(el("p", { class: "muted small" }, `Decided by ${runWords(cell.run)}; ${plural(cell.decided, "run")} in total.`));
     return el("section", { class: `panel conclusion ${verdict(cell).css}`, "aria-labelledby": "conclusion" }, el("h2", { class: "offscreen", id: "conclusion" }, "Conclusion"), parts);
   }
   /* Each artifact with its own finding, in words where that is not the cell's. */
@@ -75,7 +75,7 @@
   function siblings(cell, id) {
     const others = Object.entries(cell.siblings || {}).filter(([, name]) => name && name !== id);
     if (!others.length) return "";
-    return el("p", { class: "siblings" }, el("span", { class: "muted" }, "At another time: "), others.map(([time, name]) => {
+    return el("p", { class: "siblings" }, el("span", { class: "muted" }, "At other times: "), others.map(([time, name]) => {
       const link = el("a", { href: Matrix.cellHref(name) }, TIMES[time] || time);
       const spot = el("span", { class: "sibling" }, link, " ");
       find(name).then((other) => other && spot.append(badge(other), other.reason ? el("span", { class: "muted" }, ` ${other.reason}`) : "")).catch(() => {});
@@ -83,14 +83,14 @@
     }));
   }
 
-  // ---- the ladder of stages
+  // ---- the stages
   function rungs(observation, cell) {
     const found = new Map();
     const known = [...stagesOf(observation, Matrix.familyOf(site, cell.family))];
     for (const part of observation.passes) {
       for (const { stage, status, seconds: time } of part.stages) {
         const before = found.get(stage);
-        // A later pass imports again: only its failure is news.
+        // A later pass imports again; only its failure matters.
         if (!before || status !== "ok") found.set(stage, { status, time });
         if (!known.includes(stage)) known.splice(known.includes("compare") ? known.indexOf("compare") : known.length, 0, stage);
       }
@@ -102,7 +102,7 @@
       found.set(obstacle.stage, { status: "failed" });
     }
     const blamed = cell.role === observation.role && cell.stage;
-    // Numbers that differ are found after the last stage, whoever is to blame for them.
+    // Differing numbers are found after the last stage, whatever the cause.
     if (blamed && !known.includes(cell.stage)) known.push(cell.stage);
     if (blamed) found.set(cell.stage, { ...found.get(cell.stage), status: "failed" });
     if (observation.role === "converter" && !found.has("compare") && Object.keys(cell.legs || {}).length) found.set("compare", { status: cell.verdict === "mismatch" && cell.role === "converter" ? "failed" : "ok" });
@@ -119,8 +119,8 @@
   }
   function ended(part) {
     const words = [];
-    if (part.stopped) words.push(part.stopped === "timeout" ? "stopped: the time ran out" : "stopped: the memory ran out");
-    if (part.exit?.oom) words.push("the engine's memory limit ended it");
+    if (part.stopped) words.push(part.stopped === "timeout" ? "stopped: out of time" : "stopped: out of memory");
+    if (part.exit?.oom) words.push("killed by the memory limit of the engine");
     if (part.exit?.signal) words.push(`ended by signal ${part.exit.signal}`);
     else if (part.exit && part.exit.code) words.push(`exit status ${part.exit.code}`);
     return words;
@@ -138,14 +138,14 @@
     return el("article", { class: "panel observation" },
       el("h3", {}, { exporter: "Exporter", converter: "Converter", reference: "Reference" }[observation.role] || observation.role, observation.kind && !["export", "convert", "reference"].includes(observation.kind) ? ` (${observation.kind})` : "",
         el("span", { class: "muted" }, ` ${observation.environment}, Python ${observation.python || "?"}`)),
-      el("p", { class: "muted small" }, `${total ? `${seconds(total)}; ` : ""}measured ${date(observation.created)} UTC${observation.run === null || observation.run === undefined ? "" : ` in run ${site.runs[observation.run]?.id ?? "?"}`}${observation.run !== cell.run ? ", used again since" : ""}.`),
+      el("p", { class: "muted small" }, `${total ? `${seconds(total)}; ` : ""}measured ${date(observation.created)} UTC${observation.run === null || observation.run === undefined ? "" : ` in run ${site.runs[observation.run]?.id ?? "?"}`}${observation.run !== cell.run ? ", reused since" : ""}.`),
       ladder(observation, cell),
       observation.obstacle ? el("div", {}, el("p", {}, `Stopped at ${observation.obstacle.stage}: ${observation.obstacle.kind}`, observation.obstacle.reason ? ` (${observation.obstacle.reason})` : ""), el("pre", { class: "wrap", tabindex: "0" }, observation.obstacle.text)) : "",
       observation.passes.map(passOf),
-      observation.environment_shard ? fold("Versions installed, lock and identity", () => environmentView(observation, sibling), "environment") : "");
+      observation.environment_shard ? fold("Installed versions, lock and identity", () => environmentView(observation, sibling), "environment") : "");
   }
 
-  // ---- what is loaded when it is opened
+  // ---- loaded when opened
   function fold(title, fill, name) {
     const inside = el("div", { class: "inside" }, el("p", { class: "muted" }, "Loading …"));
     const details = el("details", { class: "fold", dataset: { part: name } }, el("summary", {}, title), inside);
@@ -163,7 +163,7 @@
   }
   async function logView({ shard, key }) {
     const log = (await load(shard)).logs[key];
-    if (!log) throw new Error("This log is not in the site.");
+    if (!log) throw new Error("The site does not have this log.");
     const text = log.text;
     const pre = el("pre", { class: "wrap log", tabindex: "0", "aria-label": "Log" }, text);
     const count = el("span", { class: "muted small", role: "status" });
@@ -185,7 +185,7 @@
       marks = [];
       at = -1;
       let from = 0;
-      // Lower case may have another length in a few scripts: then positions would be wrong, and nothing is marked.
+      // In a few scripts lower case has another length, so positions would be wrong: mark nothing then.
       for (let hit = wanted && hay.length === text.length ? hay.indexOf(wanted) : -1; hit >= 0 && marks.length < MOST_MARKS; hit = hay.indexOf(wanted, hit + wanted.length)) {
         const mark = el("mark", {}, text.slice(hit, hit + wanted.length));
         body.append(text.slice(from, hit), mark);
@@ -199,7 +199,7 @@
     };
     const input = el("input", { type: "search", placeholder: "Search in the log", "aria-label": "Search in the log", spellcheck: "false", oninput: search,
       onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); go(event.shiftKey ? -1 : 1); } } });
-    const cut = log.left_out ? el("p", { class: "muted small" }, `The log has ${bytes(log.bytes)}; ${bytes(log.left_out)} in the middle are left out here.`) : "";
+    const cut = log.left_out ? el("p", { class: "muted small" }, `The log has ${bytes(log.bytes)}; ${bytes(log.left_out)} were left out in the middle.`) : "";
     pre.scrollTop = pre.scrollHeight;
     return el("div", {}, cut, el("div", { class: "bar" }, input,
       el("button", { type: "button", class: "quiet", "aria-label": "Previous match", onclick: () => go(-1) }, "↑"), el("button", { type: "button", class: "quiet", "aria-label": "Next match", onclick: () => go(1) }, "↓"), count, copyButton(text)), pre);
@@ -211,7 +211,7 @@
     const identity = [["identity", own.id], ["image", own.image], ["engine", own.engine], ["Python", own.python], ["as of", own.as_of]].filter(([, value]) => value);
     return el("div", {}, el("dl", { class: "facts" }, identity.map(([name, value]) => [el("dt", {}, name), el("dd", {}, el("code", {}, value))])),
       packages(own, other),
-      own.lock ? lockView(own.lock) : el("p", { class: "muted" }, "No lock is kept of this environment."));
+      own.lock ? lockView(own.lock) : el("p", { class: "muted" }, "No lock of this environment is stored."));
   }
   function lockView(text) {
     return el("details", {}, el("summary", {}, "Lock"), el("div", { class: "bar" }, copyButton(text, "Copy the lock")), el("pre", { tabindex: "0", "aria-label": "Lock" }, text));
@@ -234,7 +234,7 @@
       count.textContent = `${shown} of ${plural(names.length, "package")}${other ? `, ${names.filter(differs).length} differ` : ""}`;
     };
     sift();
-    return el("div", {}, el("div", { class: "bar" }, input, other ? el("label", { class: "small" }, only, " only what differs") : "", count),
+    return el("div", {}, el("div", { class: "bar" }, input, other ? el("label", { class: "small" }, only, " only differences") : "", count),
       el("div", { class: "table-scroll short", tabindex: "0", role: "region", "aria-label": `Packages of the ${own.role || "environment"}` }, el("table", { class: "table" }, el("caption", { class: "offscreen" }, "Packages installed"),
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "package"), el("th", { scope: "col" }, own.name || "here"), other ? el("th", { scope: "col" }, other.name || "at the other time") : "")), body)));
   }
@@ -249,7 +249,7 @@
   function margin(tightest) {
     if (tightest === null || tightest === undefined) return "";
     const value = tightest === "inf" ? Infinity : Number(tightest);
-    const words = value === Infinity ? "no tolerance would do" : value === 0 ? "equal" : value <= 1 ? `${(100 * value).toPrecision(2)} % of it` : `${value < 100 ? value.toPrecision(2) : number(Math.round(value))} × it`;
+    const words = value === Infinity ? "no tolerance would pass" : value === 0 ? "equal" : value <= 1 ? `${(100 * value).toPrecision(2)} % of it` : `${value < 100 ? value.toPrecision(2) : number(Math.round(value))} × it`;
     const length = value === 0 ? 0 : Math.min(1, Math.max(0.02, (Math.log10(value) + 4) / 6));
     return el("span", { class: `margin ${value <= 1 ? "within" : "beyond"}` }, el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "fill", style: { width: `${100 * length}%` } })), words);
   }
@@ -263,7 +263,7 @@
       el("th", { scope: "row" }, (legs.get(name) || name) + more), el("td", {}, margin(metrics.tightest)),
       METRICS.map(([key, , show]) => el("td", { class: "num" }, show(metrics[key]))))));
     if (!rows.length) return "";
-    return section("Numbers", el("p", { class: "muted small" }, "What was held against what. The bar is the tightest tolerance that would have passed, beside the one allowed (the tick)."),
+    return section("Numbers", el("p", { class: "muted small" }, "The comparisons, leg by leg. The bar is the tightest tolerance that would pass; the tick is the one allowed."),
       el("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of the numbers" }, el("table", { class: "table" },
       el("caption", { class: "offscreen" }, "Numbers, leg by leg"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "leg"), el("th", { scope: "col" }, "of the tolerance"), METRICS.map(([, title]) => el("th", { scope: "col", class: "num" }, title)))),
@@ -271,13 +271,13 @@
   }
   function trials(cell) {
     if (!cell.tried?.length) return "";
-    return section("Remedies tried", el("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of the remedies tried" }, el("table", { class: "table" }, el("caption", { class: "offscreen" }, "Remedies tried and what came of them"),
+    return section("Remedies tried", el("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of the remedies tried" }, el("table", { class: "table" }, el("caption", { class: "offscreen" }, "Remedies tried, with their results"),
       el("thead", {}, el("tr", {}, ["changes", "came to", "why"].map((title) => el("th", { scope: "col" }, title)))),
       el("tbody", {}, cell.tried.map((one) => el("tr", {}, el("th", { scope: "row" }, one.changes.join(", ")), el("td", {}, badge(one.verdict)),
         el("td", {}, [one.title, one.role || one.stage ? `(${[one.role, one.stage].filter(Boolean).join(", ")})` : ""].filter(Boolean).join(" "))))))));
   }
 
-  // ---- before today
+  // ---- history
   function past(cell) {
     const changes = cell.history || [];
     if (!changes.length) return "";
@@ -297,16 +297,16 @@
   function blame(cell) {
     if (!cell.blame) return "";
     const { answer, picture, culprits, cure, created } = cell.blame;
-    return section("Who changed it", el("p", {}, answer),
+    return section("Cause of the change", el("p", {}, answer),
       culprits?.length ? el("ul", {}, culprits.map((one) => el("li", {}, typeof one === "string" ? one : `${one.package} ${one.instead_of ? `${one.instead_of} → ` : ""}${one.version ?? ""}${one.uploaded ? `, uploaded ${String(one.uploaded).slice(0, 10)}` : ""}`))) : "",
-      cure ? el("p", {}, "A cure that was seen: ", el("code", {}, cure)) : "",
+      cure ? el("p", {}, "Verified fix: ", el("code", {}, cure)) : "",
       created ? el("p", { class: "muted small" }, `Searched ${date(created)} UTC.`) : "",
       picture ? el("div", { class: "table-scroll picture", tabindex: "0", role: "region", "aria-label": "Picture of the timeline" }, el("img", { src: Matrix.root + picture, alt: `Timeline of the search: ${answer}` })) : "");
   }
   function reproduce(cell) {
     if (!cell.reproduce?.length) return "";
     return section("Reproduce", cell.reproduce.map((command) => el("div", { class: "command" }, el("pre", { class: "wrap", tabindex: "0", "aria-label": "Command" }, command), copyButton(command))),
-      cell.reproduce.some((command) => command.includes("env.lock")) ? el("p", { class: "muted" }, "env.lock is the lock above, under “Versions installed, lock and identity”.") : "");
+      cell.reproduce.some((command) => command.includes("env.lock")) ? el("p", { class: "muted" }, "env.lock is the lock above, under “Installed versions, lock and identity”.") : "");
   }
 
   async function show() {
@@ -318,7 +318,7 @@
       const cell = id && await find(id);
       if (!cell) return missing(id);
       const other = Object.values(cell.siblings || {}).find((name) => name && name !== id);
-      // What it is compared with only matters when versions are opened.
+      // The other side is only needed when versions are opened.
       const sibling = other ? await find(other).catch(() => null) : null;
       serial = 0;
       document.title = `${verdict(cell).text}: ${id} · ${site.title}`;
@@ -334,7 +334,7 @@
   function missing(id) {
     document.title = `No such cell · ${site.title}`;
     place.replaceChildren(el("h1", {}, "No such cell"),
-      el("p", {}, id ? "This site has no cell with the id " : "The address names no cell. ", id ? el("code", {}, id.slice(0, 300)) : "", id ? ". It may have been measured elsewhere, or be of a model that is not published." : ""),
+      el("p", {}, id ? "This site has no cell with the id " : "The address does not name a cell. ", id ? el("code", {}, id.slice(0, 300)) : "", id ? ". It may have been measured elsewhere, or its model may not be published." : ""),
       el("p", {}, el("a", { href: "index.html" }, "Choose one in the Matrix"), "."));
   }
   window.addEventListener("hashchange", () => { show().then(() => scrollTo(0, 0)); });

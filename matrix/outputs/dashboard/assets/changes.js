@@ -4,9 +4,9 @@
   const { load, el, badge, state, date, plural, fail } = Matrix;
   const { rowLink, reasonLink, packages, fold, cells, runName, runLabel } = Parts;
   const KINDS = [
-    ["broke", "Broke", "matched before, and does not any more"],
+    ["broke", "Broke", "no longer matches"],
     ["mended", "Mended", "matches now"],
-    ["changed", "Changed", "came to another conclusion, without a match on either side"],
+    ["changed", "Changed", "has another conclusion, not a match before or after"],
     ["new", "New", "decided for the first time"],
   ];
   const $ = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@
   /* The changes of a shard, with their environments by name. */
   const named = ({ changes, environments }) => changes.map((change) => ({ ...change, exporter: environments[change.exporter], converter: environments[change.converter] }));
 
-  // ---- what changed between two runs: the changes of the runs between, folded cell by cell
+  // ---- changes between two runs: those of the runs between, combined for each cell
   function folded(shards, conclusions) {
     const found = new Map();
     for (const shard of shards) {
@@ -85,7 +85,7 @@
         where(group.telling) ? el("span", { class: "muted small" }, ` in ${where(group.telling)}`) : null),
       remedied ? el("p", { class: "small muted" }, `With: ${remedied.join(", ")}`) : null,
       whys.slice(0, 3).map((why) => el("p", { class: "why" }, why)),
-      whys.length > 3 ? el("p", { class: "muted small" }, `and ${whys.length - 3} more ways, told on the pages of the cells`) : null,
+      whys.length > 3 ? el("p", { class: "muted small" }, `and ${whys.length - 3} more causes, on the pages of the cells`) : null,
       differing.length ? (differing.length > 12
         ? fold(plural(differing.length, "package differs", "packages differ"), (inside) => inside.append(packages(differing)), { class: "tight-fold" })
         : packages(differing)) : null,
@@ -108,7 +108,7 @@
     return made;
   }
 
-  // ---- regressions standing
+  // ---- open regressions
   function regressionView(site, regression) {
     const known = site.runs[regression.run];
     const last = site.runs[regression.before_run];
@@ -121,16 +121,16 @@
       el("p", { class: "small muted" }, [regression.reason, where(regression), known ? `since run ${known.id} of ${date(known.started)}` : "", last ? `matched in run ${last.id}` : ""].filter(Boolean).join(" · ")),
       regression.packages.length ? packages(regression.packages) : el("p", { class: "small" }, `${regression.why.charAt(0).toUpperCase()}${regression.why.slice(1)}.`),
       regression.blame ? el("p", { class: "blame" }, regression.blame) : null,
-      cells(regression.cells, { rest, elsewhere: "in the changes of that run, below" }));
+      cells(regression.cells, { rest, elsewhere: "listed in the changes of that run below" }));
   }
   function standing(site) {
     const ordered = [...site.regressions].sort((a, b) => Number(b.new) - Number(a.new));
     const fresh = ordered.filter((regression) => regression.new);
     const old = ordered.filter((regression) => !regression.new);
     const view = (list) => el("div", { class: "change-list" }, list.map((regression) => regressionView(site, regression)));
-    if (!ordered.length) return [el("p", { class: "still" }, "No regressions standing.")];
-    if (!fresh.length) return [el("p", { class: "still" }, "None is of the newest run."), view(old)];
-    return [view(fresh), old.length > 3 ? fold(`${plural(old.length, "older regression")}, not mended yet`, (inside) => inside.append(view(old))) : old.length ? view(old) : null];
+    if (!ordered.length) return [el("p", { class: "still" }, "No open regressions.")];
+    if (!fresh.length) return [el("p", { class: "still" }, "None began with the newest run."), view(old)];
+    return [view(fresh), old.length > 3 ? fold(`${plural(old.length, "older regression")}, still open`, (inside) => inside.append(view(old))) : old.length ? view(old) : null];
   }
 
   // ---- every run, newest first
@@ -199,7 +199,7 @@
         heading.textContent = "Run by run";
         const { made, first } = everyRun(site);
         $("changes").replaceChildren(...made);
-        if (wanted.b || wanted.a) $("said").textContent = "The address names a run that this site does not hold; here is every run.";
+        if (wanted.b || wanted.a) $("said").textContent = "The address names a run that is not in this site; all runs are shown.";
         if (first) first.fill();
         return;
       }
@@ -213,7 +213,7 @@
         if (turn !== asked) return;
         const counted = KINDS.map(([id, name]) => [name.toLowerCase(), changes.filter((change) => change.kind === id).length]).filter(([, n]) => n);
         $("said").textContent = low === high ? "These are the same run." : counted.length
-          ? `${counted.map(([name, n]) => `${n} ${name}`).join(", ")}${from > to ? "; told from the older run to the newer" : ""}.`
+          ? `${counted.map(([name, n]) => `${n} ${name}`).join(", ")}${from > to ? "; shown from the older run to the newer" : ""}.`
           : "Nothing changed between these two runs.";
         $("changes").replaceChildren(...changesView(site, changes, 3));
       } catch (error) {

@@ -5,7 +5,7 @@
   const html = document.documentElement;
   const root = html.dataset.root || "";
 
-  // ---- theme: before anything is painted
+  // ---- theme, set before the first paint
   const store = {
     get() {
       try { return localStorage.getItem("matrix-theme"); } catch { return null; }
@@ -27,7 +27,7 @@
     const say = () => {
       const now = html.dataset.theme || "";
       button.textContent = now === "light" ? "☀ light" : now === "dark" ? "☾ dark" : "◐ auto";
-      button.setAttribute("aria-label", `Theme: ${now || "as the system"}. Change it`);
+      button.setAttribute("aria-label", `Theme: ${now || "system"}. Change it`);
     };
     button.hidden = false;
     button.addEventListener("click", () => {
@@ -41,7 +41,7 @@
     say();
   }
 
-  // ---- shards: scripts, because a page opened from a folder may not fetch its neighbours
+  // ---- shards: scripts, since a page opened from a folder may not fetch files
   const shards = new Map();
   const waiting = new Map();
   window.matrixShard = (name, data) => {
@@ -58,13 +58,13 @@
         script.src = file.split("/").map((part) => (part === ".." ? part : encodeURIComponent(part))).join("/");
         script.onload = () => {
           script.remove();
-          if (waiting.delete(name)) reject(new Error(`${file} is damaged: build the site again.`));
+          if (waiting.delete(name)) reject(new Error(`${file} is damaged; build the site again.`));
         };
         script.onerror = () => {
           script.remove();
           waiting.delete(name);
           shards.delete(name);
-          reject(new Error(`${file} could not be loaded: it is missing from this copy of the site, or the server is gone.`));
+          reject(new Error(`${file} could not be loaded: the file is missing from the site, or the server is down.`));
         };
         document.head.append(script);
       }));
@@ -95,23 +95,23 @@
     }
   }
 
-  // ---- verdicts: colour, glyph and text say the same
+  // ---- verdicts: colour, glyph and text agree
   const VERDICTS = {
     match: "✓", with: "✓+", mismatch: "≠", unsupported: "∅", error: "×", crash: "↯", oom: "M", timeout: "T",
     unsatisfiable: "⊥", unavailable: "–", infra: "?",
   };
   const WORDS = {
     match: "the numbers agree within tolerance",
-    with: "fails as it is, and was seen to match with a remedy",
+    with: "fails unmodified, but matches with a remedy",
     mismatch: "converted, but the numbers differ",
-    unsupported: "the converter itself says that it cannot",
+    unsupported: "the converter reports that it cannot",
     error: "a stage raised an error",
     crash: "a signal ended the process",
-    oom: "the memory ran out",
-    timeout: "the time ran out",
-    unsatisfiable: "no set of packages fulfils the pins",
-    unavailable: "the interpreter or a wheel is missing here: says nothing of the toolchain",
-    infra: "network, disk or engine failed: says nothing of the toolchain",
+    oom: "out of memory",
+    timeout: "out of time",
+    unsatisfiable: "no set of packages satisfies the pins",
+    unavailable: "the interpreter or a wheel is missing on this machine: not a failure of the toolchain",
+    infra: "network, disk or engine failed: not a failure of the toolchain",
   };
   const SEEN = Object.fromEntries(Object.entries(VERDICTS).map(([id, glyph]) => [id, Object.freeze({
     id, glyph, text: id === "with" ? "match with" : id, css: `v-${id}`, words: WORDS[id],
@@ -135,7 +135,7 @@
     return hash >>> 0;
   }
 
-  // ---- rows and families; an id is never taken apart: what it says is beside it in the data
+  // ---- rows and families; ids are never split, the data has their parts
   /* The row of this name, which may be that of its environment of now. */
   const rowNamed = (site, name) => site.converters.find((row) => row.id === name || row.now === name);
   const NO_FAMILY = { name: "", title: "", source: "onnx", package: null, runtime: "", packages: [], newest: [], stages: [], legs: [] };
@@ -148,7 +148,7 @@
       rest: found.filter((item) => item.name !== family.runtime && item.name !== family.package) };
   }
 
-  // ---- the state of a page, in its address
+  // ---- the state of a page, kept in its address
   const state = {
     get: () => Object.fromEntries(new URLSearchParams(location.hash.slice(1))),
     set(values) {
@@ -159,9 +159,9 @@
     onchange: (listener) => window.addEventListener("hashchange", () => listener(state.get())),
   };
 
-  // ---- copying; the old way too, because a page from a folder may lack the clipboard
+  // ---- copying; the old way too, since a page from a folder may have no clipboard
   async function copy(button, text) {
-    let done = false;
+    let done;
     try {
       await navigator.clipboard.writeText(text);
       done = true;
@@ -175,7 +175,7 @@
     }
     const label = button.dataset.label || (button.dataset.label = button.textContent);
     button.textContent = done ? "Copied" : "Select and copy by hand";
-    tell(done ? "Copied" : "Copying was refused by the browser");
+    tell(done ? "Copied" : "The browser refused to copy");
     clearTimeout(Number(button.dataset.timer));
     button.dataset.timer = String(setTimeout(() => { button.textContent = label; }, 1800));
   }

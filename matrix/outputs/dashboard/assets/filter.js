@@ -4,7 +4,7 @@
    nothing here knows) the items that know most of it come first. */
 (() => {
   const { state, plural } = Matrix;
-  const words = (text) => [...new Set(text.toLowerCase().match(/[\p{L}\p{N}_]+(?:[.\-][\p{L}\p{N}_]+)*/gu) || [])];
+  const words = (text) => [...new Set(text.toLowerCase().match(/[\p{L}\p{N}_]+(?:[.-][\p{L}\p{N}_]+)*/gu) || [])];
 
   for (const field of document.querySelectorAll("[data-filter]")) {
     const list = document.querySelector(field.dataset.filter);
@@ -26,7 +26,7 @@
       const known = asked.map((word) => items.filter((item) => item.words.has(word)).length);
       const weight = asked.map((_, i) => (known[i] ? Math.log(1 + items.length / known[i]) : 0));
       const sums = items.map((item) => asked.reduce((sum, word, i) => sum + (item.words.has(word) ? weight[i] : 0), 0));
-      // About two words that few others know: less is chance.
+      // About two rare words: fewer match by chance.
       const least = Math.max(1.6 * Math.log(1 + items.length / 2), 0.6 * Math.max(...sums));
       return sums.map((sum) => (sum >= least ? sum : 0));
     }

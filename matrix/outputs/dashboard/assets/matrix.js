@@ -9,12 +9,12 @@
   const ORDER = ["match", "with", "mismatch", "unsupported", "error", "crash", "oom", "timeout", "unsatisfiable", "unavailable", "infra"];
   const NONE = "-";
   const FIRST = 250;        // pixels of the column of rows
-  const MANY = 1500;        // squares from which on cards out of sight are not drawn
+  const MANY = 1500;        // with more squares, cards out of sight are not drawn
   const phone = matchMedia("(max-width: 600px)");
   const $ = (id) => document.getElementById(id);
 
   let site = null;
-  let seen = [];      // by conclusion: what core.js says of it
+  let seen = [];      // by conclusion: its verdict in core.js
   let now = { ...DEFAULTS };
   let drawing = 0;
 
@@ -65,17 +65,17 @@
     if (versions) {
       const named = versions[1].toLowerCase().replace(/_/g, "-");
       const key = Object.hasOwn(keys, named) ? keys[named] : "";
-      if (!key) throw new Error(`“${versions[1]}” is not known here: filter by ${[...new Set(Object.values(keys))].sort().join(", ")}.`);
+      if (!key) throw new Error(`“${versions[1]}” is not a known name; filter by ${[...new Set(Object.values(keys))].sort().join(", ")}.`);
       Versions.matches("1", versions[2]);
       return { key, holds: (subject) => Boolean(subject.known[key]) && Versions.matches(subject.known[key], versions[2]) };
     }
     if (named) {
       const [, key, pattern] = named;
-      if (key !== "converter" && key !== "exporter") throw new Error(`“${word}”: write ${key}==${pattern} for a version; one = is for converter=… and exporter=….`);
+      if (key !== "converter" && key !== "exporter") throw new Error(`“${word}”: write ${key}==${pattern} for a version; a single = is for converter=… and exporter=….`);
       const holds = glob(pattern, true);
       return { key, holds: (subject) => holds(subject.id) };
     }
-    if (/[<>=!~]/.test(word)) throw new Error(`“${word}” is not a condition: write a name, a comparison and a version, such as torch>=1.12.`);
+    if (/[<>=!~]/.test(word)) throw new Error(`“${word}” is not a condition; write a name, a comparison and a version, such as torch>=1.12.`);
     const holds = glob(word, false);
     return { key: "", holds: (subject) => holds(subject.id) };
   }
@@ -85,7 +85,7 @@
     const columns = words.filter((word) => OF_COLUMN.has(word.key));
     const either = words.filter((word) => !word.key);
     const torch = words.filter((word) => word.key === "torch");
-    // Without an exporter it is the converter's own torch that counts.
+    // Without an exporter the converter's torch counts.
     return {
       row: (subject) => rows.every((word) => word.holds(subject)),
       column: (subject) => columns.every((word) => (word.key === "torch" && !subject.torch) || word.holds(subject)),
@@ -93,7 +93,7 @@
     };
   }
 
-  // ---- what is measured: squares of a model, or of all
+  // ---- results: squares of one model, or of all
   function columnOf(exporter, opset) {
     const about = site.exporters[exporter];
     const written = about.writes && opset ? String(opset) : "";
@@ -171,7 +171,7 @@
     }
     if (turn !== drawing) return;
     if (!shard) {
-      $("heat").replaceChildren(el("p", { class: "note" }, "No model has been measured yet: python -m matrix run measures some."));
+      $("heat").replaceChildren(el("p", { class: "note" }, "No model has been measured yet; start a run: python -m matrix run"));
       return;
     }
     render(shard, filter);
@@ -204,9 +204,9 @@
     $("heat").replaceChildren(shown.length ? board(rows, columns, shown, shard) : nothing(found.length));
   }
   function nothing(measured) {
-    if (now.time === "changed" && !measured) return el("p", { class: "note good" }, `Nothing came to another conclusion since run ${site.runs[since()].id}.`);
-    if (now.time === "now" && !measured) return el("p", { class: "note" }, "Nothing of this model has been measured with an environment of now: python -m matrix run --resolution both does.");
-    return el("p", { class: "note" }, "No cell is left by these filters. ", el("button", { type: "button", class: "quiet", onclick: reset }, "Show all cells"));
+    if (now.time === "changed" && !measured) return el("p", { class: "note good" }, `No conclusion has changed since run ${site.runs[since()].id}.`);
+    if (now.time === "now" && !measured) return el("p", { class: "note" }, "No cell of this model has been measured now; run: python -m matrix run --resolution both");
+    return el("p", { class: "note" }, "No cell passes these filters. ", el("button", { type: "button", class: "quiet", onclick: reset }, "Show all cells"));
   }
 
   const places = (rows, columns, shown) => {
@@ -236,7 +236,7 @@
     return phone.matches ? cards(view) : table(view);
   }
 
-  // ---- words of rows, columns and squares
+  // ---- texts of rows, columns and squares
   function torchWords(column) {
     return column.torch ? [column.torch, column.about.variant] : [column.id, ""];
   }
@@ -262,7 +262,7 @@
     const words = remedied ? `match with ${remedied.join(", ")}` : name;
     const before = square.before >= 0 ? `was ${seen[square.before].text}, now ` : "";
     const why = name === "match" || !title ? "" : `: ${remedied ? "without, " : ""}${title}${role || stage ? ` (${[role, stage].filter(Boolean).join(", ")})` : ""}`;
-    const moved = square.time === 1 ? ", converter of now" : square.time === 2 ? ", exporter of now" : "";
+    const moved = square.time === 1 ? ", converter now" : square.time === 2 ? ", exporter now" : "";
     return `${before}${words}${why} — ${asked(column)} to ${row.id}${moved}`;
   }
   function shortText(square) {
@@ -337,7 +337,7 @@
     columns.append(el("col", { style: { width: `${FIRST}px` } }));
     for (const [, places] of exporters) {
       const width = words ? Math.min(210, Math.floor(room)) : Math.max(widest, Math.ceil(74 / places.length), Math.min(46, Math.floor(room)));
-      for (const place of places) columns.append(el("col", { style: { width: `${width}px` } }));
+      places.forEach(() => columns.append(el("col", { style: { width: `${width}px` } })));
       wide += width * places.length;
     }
     const first = el("tr", {}, el("th", { class: "corner", rowspan: "2", scope: "col" }, el("span", {}, "converter"), el("span", { class: "muted" }, "exporter, opset →")));
@@ -356,11 +356,11 @@
       for (const line of lines) part.append(tableRow(view, line, edges, words, Boolean(name)));
       body.append(part);
     }
-    const title = now.model === ALL ? "all models, models that match of those with a finding" : now.model;
+    const title = now.model === ALL ? "all models: matches of those with a finding" : now.model;
     const grid = el("table", { class: `heat${words ? " words" : ""}${now.time === "changed" ? " pairs" : ""}`, role: "grid", "aria-readonly": "true" },
       el("caption", { class: "offscreen" }, `${title}, ${now.time}: converters in rows, exporters and opsets in columns. Arrow keys move, Enter opens.`),
       columns, el("thead", {}, first, second), body);
-    // Without a width of its own the columns would follow what is in them, and every square would have to be measured.
+    // Without a fixed width the browser would measure every square.
     grid.style.width = `${wide}px`;
     const firstSquare = grid.querySelector(".sq");
     if (firstSquare) firstSquare.tabIndex = 0;
@@ -388,7 +388,7 @@
     return tr;
   }
 
-  // ---- on a phone: a card for every converter
+  // ---- on a phone: a card for each converter
   function cards(view) {
     const body = document.createDocumentFragment();
     for (const [name, lines] of groups(view)) {
@@ -418,7 +418,7 @@
     return el("section", { class: "card" }, el(grouped ? "h4" : "h3", {}, rowLink(row, grouped)), list);
   }
 
-  // ---- what the controls say
+  // ---- the controls
   function showState() {
     $("model").value = now.model;
     for (const button of $("time").children) button.setAttribute("aria-pressed", String(button.value === now.time));
@@ -476,7 +476,7 @@
       el("h3", {}, one.title, one.said ? el("span", { class: "said" }, `: ${one.said}`) : ""),
       el("p", { class: "muted" }, `${one.new ? "New in" : "Since"} run ${run?.id ?? "?"}${run ? ` (${Matrix.date(run.started).slice(0, 10)})` : ""}: ${plural(one.count, "cell")} no longer ${one.count === 1 ? "matches" : "match"}, ${one.role ? `because of the ${one.role} ` : "in "}${one.environment}${one.stage ? `, stage ${one.stage}` : ""}. `,
         reason ? el("a", { href: reason.page }, "What to do") : "", reason && before && run ? " · " : "",
-        before && run ? el("a", { href: `changes.html#a=${before.id}&b=${run.id}` }, "All that changed") : ""),
+        before && run ? el("a", { href: `changes.html#a=${before.id}&b=${run.id}` }, "All changes") : ""),
       el("p", {}, one.blame || `${one.why.charAt(0).toUpperCase()}${one.why.slice(1)}.`),
       one.packages.length ? el("ul", { class: "packages" }, one.packages.slice(0, 6).map(versions), one.packages.length > 6 ? el("li", { class: "muted" }, `and ${one.packages.length - 6} more`) : "") : "",
       el("details", {}, el("summary", {}, plural(one.count, "cell")), el("ul", { class: "plain" }, links, more > 0 ? el("li", { class: "muted" }, `and ${number(more)} more`) : "")));
@@ -487,12 +487,12 @@
     $("regressions").hidden = false;
     if (!site.regressions.length) {
       $("regressions-title").className = "offscreen";
-      $("regressions-body").replaceChildren(el("p", { class: "quiet-line muted" }, el("span", { class: "dot", "aria-hidden": "true" }, "✓"), " No regressions standing."));
+      $("regressions-body").replaceChildren(el("p", { class: "quiet-line muted" }, el("span", { class: "dot", "aria-hidden": "true" }, "✓"), " No open regressions."));
       return;
     }
     $("regressions-title").textContent = fresh.length ? plural(fresh.length, "new regression") : "No new regression";
     $("regressions-body").replaceChildren(...fresh.map(regression),
-      old.length ? el("details", { class: "fold" }, el("summary", {}, `${plural(old.length, "older regression stands", "older regressions stand")}`), el("div", { class: "inside" }, old.map(regression))) : "");
+      old.length ? el("details", { class: "fold" }, el("summary", {}, `${plural(old.length, "older regression is open", "older regressions are open")}`), el("div", { class: "inside" }, old.map(regression))) : "");
   }
 
   // ---- keys and clicks

@@ -8,7 +8,7 @@
     supported: ["✓", "v-match", "every case matches"],
     partial: ["◐", "v-with", "some cases match"],
     wrong: ["≠", "v-mismatch", "other numbers"],
-    unsupported: ["∅", "v-unsupported", "the converter says that it cannot"],
+    unsupported: ["∅", "v-unsupported", "the converter reports that it cannot"],
     failing: ["×", "v-error", "fails otherwise"],
   };
 
@@ -24,7 +24,7 @@
   function tableView(coverage) {
     const rows = coverage.rows;
     return el("table", { class: "table operator-table" },
-      el("caption", { class: "offscreen" }, "Operators by row: cases that match, of all cases"),
+      el("caption", { class: "offscreen" }, "Operators by row: matching cases of all cases"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Operator"), rows.map((row) =>
         el("th", { scope: "col", title: row.row }, el("span", { class: "stack" },
           row.label.map((text) => el("span", {}, text))))))),
@@ -45,7 +45,7 @@
   function casesView(site, row, operator, shard) {
     const found = shard.cases.filter((item) => operatorsOf(item).includes(operator));
     return el("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": `Cases of ${operator}` }, el("table", { class: "table case-table" },
-      el("caption", {}, `${plural(found.length, "case")} in which ${operator} takes part. The number in the table above counts those that are about it alone.`),
+      el("caption", {}, `${plural(found.length, "case")} with ${operator}. The number in the table above counts only those that test it alone.`),
       el("thead", {}, el("tr", {}, ["Case", "Verdict", "Stage", "Reason", "Said"].map((head) => el("th", { scope: "col" }, head)))),
       el("tbody", {}, found.map((item) => el("tr", {},
         el("th", { scope: "row", class: "mono" }, item.name, item.suite ? el("span", { class: "muted" }, ` ${item.suite}`) : null),

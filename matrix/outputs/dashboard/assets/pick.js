@@ -21,7 +21,7 @@
     const inputs = new Map(FIELDS.map(([id]) => [id, $(`wish-${id}`)]));
     const wrong = new Map(FIELDS.map(([id]) => [id, $(`wrong-${id}`)]));
 
-    // ---- toolchains as they were measured
+    // ---- the measured toolchains
     const asked = new Map(data.ids.map(([exporter, opset, text]) => [`${exporter} ${opset}`, text]));
     const toolchains = data.toolchains.map(([exporter, opset, converter, match, remedied, failing]) => ({
       exporter: site.exporters[exporter], converter: site.converters[converter], at: [exporter, converter], opset,
@@ -127,16 +127,16 @@
         modelsLine("Match with a change", "is-with", toolchain, remedied),
         modelsLine("Fail", "is-fail", toolchain, failing),
         el("p", { class: "muted small" },
-          unknown > 0 ? `${plural(unknown, "model")} not decided with it. ` : "",
+          unknown > 0 ? `${plural(unknown, "model")} undecided with it. ` : "",
           others.length ? `At other opsets: ${others.map((other) => `${other.opset} (${other.match.size} of ${decided(other)})`).join(", ")}. ` : "",
-          converter.page ? el("a", { href: root + converter.page }, "The row, with every package and hash") : null),
-        el("details", { class: "pins-fold", open: first }, el("summary", {}, "Pins, and what matches"),
+          converter.page ? el("a", { href: root + converter.page }, "Row with every package and hash") : null),
+        el("details", { class: "pins-fold", open: first }, el("summary", {}, "Pins and matching models"),
           modelsLine("Match", "is-match", toolchain, match),
           exporter.writes ? pinsView(`Exporter ${exporter.id}`, pins.exporter(toolchain), exporter.python) : null,
           pinsView(`Converter ${converter.id}`, pins.converter(toolchain), converter.python)));
     }
 
-    // ---- nothing fits: the fewest wishes to give up, and what each way leads to
+    // ---- nothing fits: the fewest wishes to drop, and the result of each way
     function relaxed(wanted) {
       const ways = new Map();
       let least = Infinity;
@@ -155,12 +155,12 @@
       const { ways, impossible } = relaxed(wanted);
       const pairs = (found) => new Set(found.map((toolchain) => toolchain.at.join())).size;
       return el("div", { class: "note bad relaxed" },
-        impossible.map((wish) => el("p", {}, "No toolchain measured here has ", el("strong", {}, wish.words), ", whatever else is given up.")),
-        ways.length ? el("p", {}, ways[0].broken.length === 1 ? "One of these given up is enough:" : `At least ${ways[0].broken.length} have to be given up together:`) : null,
+        impossible.map((wish) => el("p", {}, "No toolchain measured here has ", el("strong", {}, wish.words), ", whatever else is dropped.")),
+        ways.length ? el("p", {}, ways[0].broken.length === 1 ? "Dropping one of these is enough:" : `At least ${ways[0].broken.length} have to be dropped together:`) : null,
         el("ul", { class: "ways" }, ways.slice(0, 8).map(({ broken, found }) => el("li", {},
           el("button", { type: "button", class: "way", onclick: () => { for (const wish of broken) wish.clear(); changed(); } }, `Without ${broken.map((wish) => wish.words).join(" and ")}`),
           ` ${plural(pairs(found), "toolchain")}`))),
-        el("p", { class: "muted small" }, "What was not measured may still work; this page does not guess."));
+        el("p", { class: "muted small" }, "Other toolchains may work, but were not measured."));
     }
 
     // ---- the page
@@ -177,10 +177,10 @@
       const order = form.elements.order.value;
       const invalid = FIELDS.filter(([id]) => !wrong.get(id).hidden).map(([, label]) => label);
       shown = answers(toolchains.filter((toolchain) => wanted.every((wish) => wish.holds(toolchain))), order);
-      const ignored = invalid.length ? ` What stands for ${invalid.join(" and ")} could not be read and is not counted.` : "";
+      const ignored = invalid.length ? ` The value of ${invalid.join(" and ")} could not be read and is ignored.` : "";
       $("said").textContent = (shown.length
         ? `${plural(shown.length, "toolchain")} ${wanted.length ? (shown.length === 1 ? "fits" : "fit") : "measured"}, ${order === "newest" ? "newest" : "most proven"} first.`
-        : toolchains.length ? "No toolchain measured here fulfils all of it." : "No toolchain was measured yet.") + ignored;
+        : toolchains.length ? "No toolchain measured here satisfies all of this." : "No toolchain has been measured yet.") + ignored;
       $("relaxed").replaceChildren(...(shown.length || !toolchains.length ? [] : [relaxedView(wanted)]));
       list();
     }

@@ -16,13 +16,13 @@
       const script = document.createElement("script");
       script.src = `${root}assets/vega.js`;
       script.onload = () => resolve(window.vegaEmbed);
-      script.onerror = () => reject(new Error("assets/vega.js could not be loaded, so that there are no charts; the tables below them say the same."));
+      script.onerror = () => reject(new Error("assets/vega.js could not be loaded, so there are no charts; the tables hold the same numbers."));
       document.head.append(script);
     });
     return engine;
   }
 
-  // ---- how a chart looks: the page's own colours
+  // ---- the style of charts: the page's colours
   function look() {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
@@ -99,7 +99,7 @@
     const x = along === "run"
       ? { field: "at", type: "ordinal", sort: { field: "order" }, scale: { type: "point", padding: 0.3 }, axis: { labelAngle: 0 }, title: "run" }
       : { field: "at", type: "temporal", scale: { type: "utc", nice: false, padding: 12 }, axis: { tickCount: narrow() ? 3 : 6, format: dates(values) }, title: null };
-    // A column holds the longest name; what does not fit beside another goes below it.
+    // A column fits the longest name; names that do not fit beside others go below.
     const column = 34 + 7.2 * Math.max(...names.map((name) => name.length));
     const legend = { columns: Math.max(1, Math.min(names.length, Math.floor((width - 50) / column))) };
     return {
@@ -111,7 +111,7 @@
         color: { field: "name", type: "nominal", scale: scale(styled.series), legend },
       },
       layer: [
-        // Dashes by hand: as a channel they would be drawn into the legend, over its symbols.
+        // Dashes as a channel would be drawn over the symbols of the legend.
         ...names.map((name, i) => ({ transform: [{ filter: { field: "name", equal: name } }], mark: { type: "line", strokeWidth: 2, strokeDash: DASHES[i % DASHES.length] } })),
         {
           mark: { type: "point", filled: true, size: values.length > 150 ? 26 : 52, opacity: 1, stroke: styled.panel, strokeWidth: 1 },
@@ -169,7 +169,7 @@
     };
   }
 
-  // ---- rows: those whose share moved most, unless others are chosen
+  // ---- rows: those that changed most, unless others are chosen
   function moved(points) {
     const shares = points.filter(([, , findings]) => findings).map(([, match, findings]) => match / findings);
     return shares.length ? Math.max(...shares) - Math.min(...shares) : 0;
@@ -250,7 +250,7 @@
       const all = [
         ["by-tier", every.length, () => lines(site, every, along, styled, narrow() ? 230 : 330, widthOf("by-tier")), "No run has a finding.", "Share of findings that match, by tier, over the runs.", () => ratesTable(site, every, "Match rate by tier")],
         ["by-row", some.length, () => lines(site, some, along, styled, 270, widthOf("by-row")), rows.length ? "No finding in these runs." : "No row is chosen.", "Share of findings that match, by row, over the runs.", () => ratesTable(site, some, "Match rate by row")],
-        ["duration", took.length, () => durationSpec(site, took, styled), "No run has ended yet.", "Duration of each run.", () => table("Duration of a run", ["Run", "Started", "Tier", "Took"], [...took].reverse().map(([index, seconds]) => [String(site.runs[index].id), date(site.runs[index].started), site.runs[index].tier, duration(seconds)]))],
+        ["duration", took.length, () => durationSpec(site, took, styled), "No run has finished yet.", "Duration of each run.", () => table("Duration of a run", ["Run", "Started", "Tier", "Took"], [...took].reverse().map(([index, seconds]) => [String(site.runs[index].id), date(site.runs[index].started), site.runs[index].tier, duration(seconds)]))],
         ["cache", cached.length, () => cacheSpec(site, cached, styled), "No run has jobs.", "Jobs run and jobs cached in each run.", () => table("Jobs run and cached", ["Run", "Started", "Jobs run", "Cached", "Share cached"], [...cached].reverse().map(([index, ran, found]) => [String(site.runs[index].id), date(site.runs[index].started), String(ran), String(found), ran + found ? `${Math.round(100 * found / (ran + found))} %` : "–"]))],
       ];
       for (const [id, some_, spec, empty, label, make] of all) {

@@ -15,7 +15,7 @@
     const trimmed = String(text).trim();
     if (known.has(trimmed)) return known.get(trimmed);
     const found = VERSION.exec(trimmed);
-    if (!found) throw new Error(`“${trimmed}” is not a version: write it like 2.8.0, 1.13 or 2.0rc1.`);
+    if (!found) throw new Error(`“${trimmed}” is not a version; write it like 2.8.0, 1.13 or 2.0rc1.`);
     const number = (digits) => Number(digits || 0);
     const version = {
       epoch: number(found[1]),
@@ -37,10 +37,10 @@
     }
     return 0;
   }
-  // A development release of the release itself comes before its pre-releases.
+  // A development release comes before the pre-releases of the same release.
   const preKey = (v) => v.pre || (v.post === null && v.dev !== null ? [-1, 0] : [9, 0]);
   function locals(a, b) {
-    // Numbers follow words, and what is longer follows what it begins with.
+    // Numbers sort after words, and longer versions after their prefixes.
     return lists(a, b, null, (x, y) => {
       if (x === null || y === null) return order(x === null ? 0 : 1, y === null ? 0 : 1);
       return typeof x === typeof y ? order(x, y) : typeof x === "number" ? 1 : -1;
@@ -65,17 +65,17 @@
 
   function clause(text) {
     const found = CLAUSE.exec(text);
-    if (!found) throw new Error(`“${text}” is not a version range: write ==, !=, <=, >=, <, > or ~= and a version, such as >=2.8.`);
+    if (!found) throw new Error(`“${text}” is not a version range; write ==, !=, <=, >=, <, > or ~= and a version, such as >=2.8.`);
     const [, operator, wanted] = found;
     if (operator === "===") return (version, raw) => raw.toLowerCase() === wanted.toLowerCase();
     if (wanted.endsWith(".*")) {
-      if (operator !== "==" && operator !== "!=") throw new Error(`“${text}”: .* goes with == and != only.`);
+      if (operator !== "==" && operator !== "!=") throw new Error(`“${text}”: .* is allowed with == and != only.`);
       const prefix = parse(wanted.slice(0, -2));
-      if (early(prefix) || prefix.post !== null || prefix.local) throw new Error(`“${text}”: .* follows numbers only, such as ==1.12.*`);
+      if (early(prefix) || prefix.post !== null || prefix.local) throw new Error(`“${text}”: .* may only follow numbers, such as ==1.12.*`);
       return (version) => begins(version, prefix.epoch, prefix.release) === (operator === "==");
     }
     const limit = parse(wanted);
-    if (limit.local && operator !== "==" && operator !== "!=") throw new Error(`“${text}”: a local version (+…) goes with == and != only.`);
+    if (limit.local && operator !== "==" && operator !== "!=") throw new Error(`“${text}”: a local version (+…) is allowed with == and != only.`);
     if (operator === "~=") {
       if (limit.release.length < 2) throw new Error(`“${text}”: ~= needs at least two numbers, such as ~=1.12`);
       return (version) => ordered(version, limit, false) >= 0 && begins(version, limit.epoch, limit.release.slice(0, -1));
@@ -86,12 +86,12 @@
       case "<=": return (version) => ordered(version, limit, false) <= 0;
       case ">=": return (version) => ordered(version, limit, false) >= 0;
       case "<": {
-        // Before a release means before its own pre-releases too.
+        // Before a release also means before its pre-releases.
         const first = early(limit) ? limit : { ...limit, dev: 0, local: null };
         return (version) => ordered(version, first) < 0;
       }
       default: {
-        // After a release means after its local builds, and after its post-releases unless one of them is named.
+        // After a release also means after its local builds, and after its post-releases unless one is named.
         if (limit.dev !== null) return from({ ...limit, dev: limit.dev + 1 });
         if (limit.post !== null) return from({ ...limit, post: limit.post + 1, dev: 0 });
         return (version) => ordered(version, limit) > 0 && !(sameBase(version, limit) && samePre(version, limit));

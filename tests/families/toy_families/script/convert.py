@@ -1,4 +1,4 @@
-"""A torch module traced with the first case (saved/model.pt)."""
+"""Trace a torch module with the first case (saved/model.pt)."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The traced module, loaded and run by a process that never held the module itself."""
+"""Load and run the traced module in a process that never held the module itself."""
 
 import os
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""An .onnx file as text (saved/model.txt) and as JSON (saved/model.json)."""
+"""Write an .onnx file as text (saved/onnx-text) and as JSON (saved/onnx-json)."""
 
 import os
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The JSON read back and run. It reads no model that holds a Softmax: an artifact may fail beside one that is right."""
+"""Read the JSON back and run it. Fails for a Softmax, so that one artifact fails beside one that is right."""
 
 import os
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The text read back and run."""
+"""Read the text back and run it."""
 
 import os
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""A model run by onnx's own reference evaluator."""
+"""Run a model with onnx's reference evaluator."""
 
 from converter import graph
 from converter.arrays import in_order, read_cases, write_cases

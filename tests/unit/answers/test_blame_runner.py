@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 from blame_world import GOOD, Driver, World
 
-from matrix.answers.blame.loop import _constant
-from matrix.answers.blame.questions import Changed, Measured
+from matrix.answers.blame.runner import _constant
+from matrix.answers.blame.types import Changed, Measured
 from matrix.judging.finding import Finding
 
 
@@ -24,7 +24,7 @@ def test_a_mixture_that_fails_in_its_own_way_accuses_nobody() -> None:
         return Measured(Finding("error", "converter", "import", "unrecognised"), words=said) if said else GOOD
 
     world.oracle = oracle
-    blame = Driver(world).investigate(0, 9)
+    blame = Driver(world).find_blame(0, 9)
     assert blame.transitions[0].culprits == (Changed("b", "1", "2"),)
     # Without b 2, a 2 fails.
     assert blame.cure is not None and blame.cure.ranges == (("a", "<2"), ("b", "<2"))

@@ -1,25 +1,22 @@
-"""The shapes of evidence."""
+"""The types of evidence."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from matrix.answers.operators.opsets import Use
+from matrix.answers.operators import Coverage, Use
 from matrix.judging.finding import Finding
 
-if TYPE_CHECKING:
-    from matrix.answers.operators import Coverage
-
 ProfileKey = tuple[str, str, int]
-"""(model, exporter id, opset asked)."""
+"""(model, exporter id, requested opset)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What was written of a model: `opset` is what was asked for, the other two are what the file says of itself."""
+    """The content of an exported file: `opset` was requested, `opset_written` and `ir_version` are the file's."""
 
     model: str
     exporter: str
@@ -34,13 +31,13 @@ class Profile:
 
 
 class Entry(NamedTuple):
-    """The newest judgement of a cell. A tuple, because a hundred thousand of them have to be made in no time.
+    """The newest judgement of a cell. NamedTuple rather than dataclass: ~100k are created, and construction dominates.
 
-    `remedies` are the changes (kind, words) with which a cell that fails as it is was seen to match; () for none needed
-    or none known. `margin` is how many times tighter the tolerance could be, above 1 for a match and at most 1e9; of a
-    cell with remedies, with them. `inference_seconds` is one inference of the saved artifact, `converter_mb` and
-    `exporter_mb` what the two environments take on disk. The locks are the `lock_identity` of what was installed, ''
-    where nothing was.
+    `remedies` are the changes (kind, words) with which a failing cell matched, () if none are needed or known. `margin`
+    is the factor by which the tolerance could be tightened: above 1 for a match, at most 1e9; it is measured with the
+    remedies, if any. `inference_seconds` is one inference of the saved artifact, `converter_mb` and `exporter_mb` are
+    the disk space of the two environments. The locks are the `lock_identity` of the installed packages, '' if nothing
+    was installed.
     """
 
     cell: str
@@ -61,7 +58,7 @@ class Entry(NamedTuple):
 
     @property
     def profile(self) -> ProfileKey:
-        """The key of what was written for it."""
+        """The key of the profile of its file."""
         return self.model, self.exporter, self.opset
 
 
@@ -74,10 +71,10 @@ class Evidence:
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
 
     def without_anything_of(self, model: str) -> Evidence:
-        """As if this model had never been seen."""
+        """Drop the model's entries and profiles."""
         profiles = {key: profile for key, profile in self.profiles.items() if key[0] != model}
         return replace(self.without(model), profiles=profiles)
 
     def without(self, model: str) -> Evidence:
-        """As if this model had been read but never converted: its profiles stay, its cells are gone."""
+        """Drop the model's entries and keep its profiles, as if it had been exported but never converted."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry.model != model))

@@ -1,10 +1,9 @@
-"""The package index as the release watch sees it: releases, files of a release, and locks."""
+"""The package index as a source of releases, of files in their wheels, and of locks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from packaging.version import Version
 
@@ -16,26 +15,9 @@ from matrix.packages.index import IndexSettings, Package, Releases, UploadDates
 from matrix.packages.lock import Lock
 
 
-class Offered(Protocol):
-    """What the survey asks. All of it raises Indeterminate where there is no answer."""
-
-    def package(self, name: str) -> Package:
-        """All files of a package. Raises PackageUnknown for one that is not there, DatesUnknown where the index gives
-        no upload times."""
-        ...
-
-    def read(self, name: str, version: Version, members: tuple[str, ...]) -> dict[str, str]:
-        """The files `members` of a release, as far as it has them, as text."""
-        ...
-
-    def lock(self, request: Request) -> Lock:
-        """The lock of a request; nothing is written."""
-        ...
-
-
 @dataclass
-class OfferedReleases:
-    """The index of the user's settings."""
+class IndexReleases:
+    """The index of the user's settings. Implements `ReleaseSource`."""
 
     settings: IndexSettings
     tell: Callable[[str], None] = lambda _: None

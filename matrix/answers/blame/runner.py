@@ -1,4 +1,4 @@
-"""The loop that answers what a search for the culprit asks: resolve, and run a cell."""
+"""Answer the probes of a search: resolve recipes, and run a cell."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from matrix.answers.blame.asked import LimitReached
-from matrix.answers.blame.questions import Answer, Ask, Blame, Measure, Measured, Ranges, Recipe, Resolve, Resolved
+from matrix.answers.blame.probes import LimitReached
+from matrix.answers.blame.types import Blame, Measure, Measured, Probe, ProbeResult, Ranges, Recipe, Resolved
 from matrix.answers.remedies.apply import with_ranges
 from matrix.app.project import Project
 from matrix.app.runtime import RecordedRun
@@ -26,18 +26,19 @@ from matrix.planning.other_times import moved_cell, moved_row
 from matrix.table.ids import changed_id
 from matrix.table.model import Row
 
-# So many resolutions take long enough to say so.
+# From here on resolving takes long enough to report it.
 _MANY = 20
 
-# Names of environments with more ranges than this are numbers: nobody would read them.
+# The names of environments with more ranges than this have a hash instead.
 _SPELLED = 3
 
 
 @dataclass
-class BlameLoop:
-    """One cell whose row `row`, with the lock `then` of its own time, is looked at as of other days. After `deadline`
-    (of time.monotonic) nothing more is run. `cells` are the ids of the cells that were run, by digest of the
-    environment."""
+class ProbeRunner:
+    """Probes one cell as of other days. Its row `row` moves in time; `then` is the lock of the row's own time. After
+    `deadline` (of time.monotonic) nothing more is run. `cells` are the ids of the cells that were run, by digest of the
+    environment.
+    """
 
     project: Project
     run: RecordedRun
@@ -47,68 +48,58 @@ class BlameLoop:
     resolver: LiveResolver
     deadline: float | None = None
     cells: dict[str, str] = field(default_factory=dict)
-    _resolved: dict[Recipe, Resolved] = field(default_factory=dict)
-    _measured: dict[str, Measured] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        # Of its own time there is a lock, and nothing else counts.
-        own = Recipe(self.then.as_of)
-        self._resolved[own] = _resolved(own, self.then)
-
-    def conclude(self, search: Generator[Ask, Answer, Blame]) -> Blame:
-        """Answer the search until it ends. Raises Interrupted where a signal ended it, and what resolving does."""
+    def conclude(self, search: Generator[Probe, ProbeResult, Blame]) -> Blame:
+        """Answer the search until it ends. Raises Interrupted after a signal, LockStale, and Indeterminate if the
+        index does not answer or changed meanwhile.
+        """
         try:
-            ask = next(search)
+            probe = next(search)
             while True:
-                if isinstance(ask, Measure) and self._too_late(ask.environment):
-                    ask = search.throw(LimitReached())
+                late = self.deadline is not None and time.monotonic() > self.deadline
+                if late and isinstance(probe, Measure):
+                    probe = search.throw(LimitReached())
                 else:
-                    ask = search.send(self._answer(ask))
+                    probe = search.send(self._result(probe))
         except StopIteration as end:
             blame = end.value
             assert isinstance(blame, Blame)
             return blame
 
-    def _too_late(self, environment: Resolved) -> bool:
-        late = self.deadline is not None and time.monotonic() > self.deadline
-        return late and environment.digest not in self._measured
+    def _result(self, probe: Probe) -> ProbeResult:
+        if isinstance(probe, Measure):
+            return self._measure(probe.environment)
+        # For the row's own time only its lock counts.
+        others = [recipe for recipe in probe.recipes if recipe != self._own]
+        if len(others) > _MANY:
+            first, last = others[0].as_of, others[-1].as_of
+            self.run.runtime.events.say(f"resolving as of {len(others)} days, {first} to {last}")
+        locks = {self._own: self.then, **dict(zip(others, self._locks(others), strict=True))}
+        found = ((recipe, locks[recipe]) for recipe in probe.recipes)
+        return tuple(Resolved(recipe, lock.digest, lock.packages, lock.explanation) for recipe, lock in found)
 
-    def _answer(self, ask: Ask) -> Answer:
-        match ask:
-            case Resolve(recipes):
-                missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self._resolved]
-                if len(missing) > _MANY:
-                    first, last = missing[0].as_of, missing[-1].as_of
-                    self.run.runtime.events.say(f"resolving as of {len(missing)} days, {first} to {last}")
-                for recipe, lock in zip(missing, self._locks(missing), strict=True):
-                    self._resolved[recipe] = _resolved(recipe, lock)
-                return tuple(self._resolved[recipe] for recipe in recipes)
-            case Measure(environment):
-                if environment.digest not in self._measured:
-                    self._measured[environment.digest] = self._measure(environment)
-                return self._measured[environment.digest]
+    @property
+    def _own(self) -> Recipe:
+        return Recipe(self.then.as_of)
 
     def _moved(self, recipe: Recipe) -> Row:
         return moved_row(self.row, _label(recipe), recipe.as_of, self.then.python, dict(recipe.ranges))
 
     def _locks(self, recipes: list[Recipe]) -> list[Lock]:
-        project = self.project
-        requests = []
-        for recipe in recipes:
-            row = self._moved(recipe)
-            requests.append(project.request(row))
-        return self.resolver.resolve(requests)
+        return self.resolver.resolve([self.project.request(self._moved(recipe)) for recipe in recipes])
 
     def _measure(self, environment: Resolved) -> Measured:
         recipe = environment.recipe
-        if recipe == Recipe(self.then.as_of):
+        if recipe == self._own:
             asked = self.cell
         else:
             asked = moved_cell(self.cell, self._moved(recipe))
-            # What is run is kept, so that it can be looked up and made again.
+            # The lock is stored, so that the run can be looked up and repeated.
             [lock] = self._locks([recipe])
             if lock.digest != environment.digest:
-                raise Indeterminate(f"{self.row.id} as of {recipe.as_of}: the index changed meanwhile; blame it again")
+                raise Indeterminate(
+                    f"{self.row.id} as of {recipe.as_of}: the index changed meanwhile; run the same command again"
+                )
             self.project.take_in([asked])
             self.project.use([lock])
             self.run.runtime.store.resolutions.keep(self.run.number, [lock])
@@ -116,12 +107,12 @@ class BlameLoop:
         words = f"as of {recipe.as_of}" + "".join(f", {name}{spec}" for name, spec in recipe.ranges[:_SPELLED])
         self.run.runtime.events.say(f"trying {self.row.id} {words}{', …' if len(recipe.ranges) > _SPELLED else ''}")
         if not self.run.run(self.run.runtime.locked((asked,))):
-            raise Interrupted("interrupted; what was run until now is stored, and the same command goes on from there")
+            raise Interrupted("interrupted; results so far are stored, and the same command continues from there")
         return measured(next(item for item in self.run.results() if item.record.cell == asked.id), self.cell)
 
 
 def measured(result: CellResult, cell: Cell) -> Measured:
-    """What a search is told of a cell that was run. `cell` is the one at its own time."""
+    """Return the outcome of a cell that was run, as a search needs it. `cell` is the one at its own time."""
     judgement = result.judgement
     known = facts(family_of(cell.converter).facts(cell.converter.pins))
     hints: list[Ranges] = []
@@ -144,16 +135,12 @@ def _says_little(judgement: Judgement) -> bool:
 
 
 def _constant(said: str) -> str:
-    """What is the same in every environment: without places and numbers."""
+    """Return the words that are the same in every environment: without paths and numbers."""
     return " ".join(re.sub(r"\S*/\S*|0x[0-9a-fA-F]+|\d+(\.\d+)*", "", said).split())
 
 
-def _resolved(recipe: Recipe, lock: Lock) -> Resolved:
-    return Resolved(recipe, lock.digest, lock.packages, lock.explanation)
-
-
 def _label(recipe: Recipe) -> str:
-    """Short, and another for every recipe."""
+    """Return a short label, different for every recipe."""
     if not recipe.ranges:
         return recipe.as_of.isoformat()
     if len(recipe.ranges) <= _SPELLED:

@@ -18,11 +18,12 @@ from fakes import Deed, good
 from time_world import CELL, MOVED, NOW, THEN, Fault, TimeProject
 
 from matrix.answers import use_cases as driver
-from matrix.answers.blame import loop as inquiry
-from matrix.answers.blame import one_cell as blaming
-from matrix.answers.blame.questions import Measured
-from matrix.answers.blame.report import Story
-from matrix.app.runtime import Bounds, RunOptions, Runtime, open_runtime
+from matrix.answers.blame import cells as blaming
+from matrix.answers.blame import runner as inquiry
+from matrix.answers.blame.report import BlameReport
+from matrix.answers.blame.types import Measured
+from matrix.app.run_options import Bounds, RunOptions
+from matrix.app.runtime import Runtime, open_runtime
 from matrix.core import errors
 from matrix.history.sides import BothSides, both_sides
 from matrix.store import Store
@@ -51,7 +52,7 @@ def blame(
     runs: int = 30,
     seconds: float | None = None,
     **more: Any,
-) -> Story:
+) -> BlameReport:
     return driver.blame(project.session(), RunOptions(as_of=now), cell, now, Bounds(runs, seconds), **more)
 
 
@@ -61,7 +62,7 @@ def history(project: TimeProject) -> Iterator[Store]:
         yield store
 
 
-def culprits(story: Story) -> list[tuple[str, str | None]]:
+def culprits(story: BlameReport) -> list[tuple[str, str | None]]:
     return [(one.package, one.after) for one in story.blame.transitions[0].culprits or ()]
 
 
@@ -226,8 +227,7 @@ def test_the_exporter_may_be_the_one_that_moved(project: TimeProject) -> None:
 
 def test_a_build_of_torch_is_blamed_as_that_build(project: TimeProject) -> None:
     project.engine.faults.append(Fault({"typing-extensions": ">=4.2"}, "no attribute 'x'", "export"))
-    session = project.session()
-    session.torch_build = "cpu"
+    session = project.session().selecting(torch_build="cpu")
     story = driver.blame(session, RunOptions(), "net/torch-2.13.0-torchscript~now@10/old", NOW, Bounds(30))
     assert (story.row, story.blame.kind) == ("torch-2.13.0", "broken")
     assert culprits(story) == [("typing-extensions", "4.2.0")]
@@ -241,8 +241,8 @@ def test_a_file_has_no_exporter_to_blame(project: TimeProject) -> None:
     given = session.stated.models[0].model_copy(
         update={"id": "mine", "factory": None, "onnx": str(project.root / "net.onnx"), "builder": None}
     )
-    session.given = (given,)
-    with pytest.raises(errors.UsageError, match="a file has no exporter"):
+    session = session.selecting(given=(given,))
+    with pytest.raises(errors.UsageError, match="a model file has no exporter"):
         driver.blame(session, RunOptions(), "mine/file~now/new", NOW, Bounds(30))
 
 
@@ -304,7 +304,7 @@ def test_ctrl_c_ends_it_and_the_same_again_goes_on(broken: TimeProject) -> None:
         return good(work, spec)
 
     broken.engine.script = script
-    with pytest.raises(errors.Interrupted, match="same command goes on"):
+    with pytest.raises(errors.Interrupted, match="same command continues"):
         blame(broken)
     broken.engine.script = good
     there = set(broken.engine.converted())
@@ -382,7 +382,7 @@ def test_the_time_is_for_all_and_the_runs_for_each(broken: TimeProject, hurry: C
     with workshop_of(broken) as (shop, sides):
         found = blaming.blame_all(shop, sides, NOW, Bounds(30, 150))
     assert [*found] == [OTHER, MOVED]
-    assert found[MOVED] == "not looked into: the time for it was used up"
+    assert found[MOVED] == "skipped: the time limit was reached"
     assert found[OTHER].startswith("broken by protobuf 4.21.1") and "cure for today" not in found[OTHER]
 
 
@@ -430,7 +430,7 @@ def test_what_is_wrong_with_one_takes_nothing_from_the_others(broken: TimeProjec
     with pytest.MonkeyPatch.context() as patch, workshop_of(broken) as (shop, sides):
         patch.setattr(blaming.LiveResolver, "resolve", failing)
         found = blaming.blame_all(shop, sides, NOW, Bounds(30))
-    assert found[OTHER] == "not found out: the package index did not answer"
+    assert found[OTHER] == "failed: the package index did not answer"
     assert "by protobuf 4.21.1" in found[MOVED]
 
 
@@ -439,7 +439,7 @@ def test_on_the_rows_own_day_there_is_nothing_between(project: TimeProject) -> N
     project.index.released["protobuf"]["3.19.9"] = "2022-02-01"
     project.engine.faults.append(Fault({"protobuf": "==3.19.9"}))
     found = project.now("--blame", "--as-of", THEN.isoformat(), *ONE)
-    assert told(found)[MOVED] == "not found out: --bad 2022-02-16: new is resolved as of 2022-02-16; name a later day"
+    assert told(found)[MOVED] == "failed: --bad 2022-02-16: new is resolved as of 2022-02-16; name a later day"
 
 
 def test_what_stays_as_it_was_is_not_looked_into(project: TimeProject) -> None:
