@@ -33,7 +33,7 @@ from matrix.answers.operators.judging import judge_cases
 from matrix.answers.prediction import Prediction, Predictor
 from matrix.answers.prediction.experience import KINDS, converter_release, nearest
 from matrix.app.project import Project
-from matrix.families.reading import read_by
+from matrix.families.registry import read_by
 from matrix.judging.cells import Judge, tolerances_of
 from matrix.packages.index import IndexSettings
 from matrix.planning.cells import Cell

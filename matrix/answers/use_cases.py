@@ -27,8 +27,7 @@ from matrix.environments.locks.live import LiveResolver
 from matrix.history.report import RunReport, report_on
 from matrix.packages.lock import Lock
 from matrix.planning import Plan
-from matrix.planning.by_id import cell_named
-from matrix.planning.cells import Cell
+from matrix.planning.cells import Cell, cell_named
 from matrix.planning.other_times import younger
 from matrix.store import Observation, RunRecord
 from matrix.table.ids import CellId

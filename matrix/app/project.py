@@ -20,8 +20,8 @@ from matrix.environments.engine import Engine
 from matrix.environments.locks.keep import LockFolders, refresh, stale
 from matrix.environments.locks.request import ImpossiblePin, Request, make_request
 from matrix.families import KNOWN, Family, in_order
-from matrix.families.code import assembled
-from matrix.families.packages import exclusive
+from matrix.families.converter_folder import converter_folder
+from matrix.families.registry import exclusive
 from matrix.judging.reasons import known_reasons
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock
@@ -323,7 +323,7 @@ class Project:
     @cached_property
     def code(self) -> Path:
         """The folder of the code that runs inside environments."""
-        return assembled(CONVERTER, self._families, self.state.code)
+        return converter_folder(CONVERTER, self._families, self.state.code)
 
     def engine(self) -> tuple[Engine, str]:
         """Return the engine of this project, and a sentence that says which and why. Raises EngineUnavailable."""

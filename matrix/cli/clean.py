@@ -34,7 +34,7 @@ def clean(everything: bool, keep: tuple[str, ...], **options: Any) -> None:
     import datetime as dt
 
     from matrix.app.retention import Keep, size, superfluous
-    from matrix.families.code import remove_others
+    from matrix.families.converter_folder import remove_unused
     from matrix.table.ids import NOW, EnvironmentName
 
     kept = Keep.parse(keep)
@@ -55,7 +55,7 @@ def clean(everything: bool, keep: tuple[str, ...], **options: Any) -> None:
             )
             if stuck := [one.environment for one in gone if one in left]:
                 click.echo(f"  not removed, in use or part of a take-away image: {', '.join(stuck)}")
-        remove_others(project.code, project.state.code)
+        remove_unused(project.code, project.state.code)
         remove_unused_files(history)
 
 

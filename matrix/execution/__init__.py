@@ -1,1 +1,1 @@
-"""From a plan to stored observations."""
+"""Run plans: from the jobs of cells to stored observations."""

@@ -1,4 +1,4 @@
-"""Environments built once each, a few at a time, while other jobs run."""
+"""Build environments, each once and a few at a time, while jobs run."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import asyncio
 import time
 
 from matrix.environments.engine import BuildFailed, Engine, Environment
-from matrix.execution.events import Events
+from matrix.execution.executor import Events
 from matrix.packages.lock import Lock
 
 
 class Builds:
-    """Builds in the order they are wanted, `limit` at once.
+    """Builds environments in the order in which they are wanted, `limit` at once. `made` receives those that did not
+    exist before.
 
-    `made` receives the environments that were not there before.
-
-    With `places`, no more than that many converter environments are there at once: the next one waits until one was
-    evicted. Exporters and the reference take no place: converters wait for what they make, never the other way round.
+    With `places`, at most that many converter environments exist at once: the next one waits until one is evicted.
+    Exporters and the reference need no place: converters wait for them, never the other way round, so that they cannot
+    block each other.
     """
 
     def __init__(
@@ -39,21 +39,21 @@ class Builds:
         self._tasks: dict[str, asyncio.Task[Environment]] = {}
 
     def want(self, lock: Lock) -> asyncio.Task[Environment]:
-        """Start building, if nobody has yet. Two rows with the same lock are one environment."""
+        """Start building unless it was started before. Two rows with the same lock are one environment."""
         if lock.digest not in self._tasks:
             task = asyncio.create_task(self._build(lock))
-            # A build started ahead of need may fail without anybody asking for it.
+            # A build started ahead of need may fail without being awaited, which asyncio would report.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._tasks[lock.digest] = task
             self._first.setdefault(self._engine.shares(lock), task)
         return self._tasks[lock.digest]
 
     async def get(self, lock: Lock) -> Environment:
-        """The built environment. Raises BuildFailed."""
+        """Wait for the built environment. Raises BuildFailed."""
         return await asyncio.shield(self.want(lock))
 
     async def evict(self, lock: Lock) -> None:
-        """Remove an environment that nobody will want any more, or see to it that its build leaves none."""
+        """Remove an environment, or cancel its pending build."""
         self._unwanted.add(lock.digest)
         task = self._tasks.get(lock.digest)
         if task is None or task.cancelled():
@@ -65,6 +65,7 @@ class Builds:
             await self._drop(lock, task.result())
 
     async def close(self) -> None:
+        """Cancel all builds."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -85,7 +86,7 @@ class Builds:
 
     async def _build(self, lock: Lock) -> Environment:
         try:
-            await self._first_of_its_layer(lock)
+            await self._wait_for_shared_layers(lock)
             await self._take_place(lock)
             async with self._limit:
                 self._begun.add(lock.digest)
@@ -97,8 +98,8 @@ class Builds:
             await self._drop(lock, environment)
         return environment
 
-    async def _first_of_its_layer(self, lock: Lock) -> None:
-        """Wait for the build that makes most of this one too: inside the limit that would keep a place from others."""
+    async def _wait_for_shared_layers(self, lock: Lock) -> None:
+        """Wait for the build that shares layers with this one, outside the limit so as not to block other builds."""
         shared = self._engine.shares(lock)
         first = self._first.get(shared)
         if shared and first is not None and first is not asyncio.current_task():

@@ -1,4 +1,4 @@
-"""How much disk a run took at its peak, as the file system tells it: package caches and layers included."""
+"""The peak disk usage of a run, by the file system's free space: package caches and layers are included."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SAMPLE_SECONDS = 0.5
 
 
 class DiskPeak:
-    """The least free space seen below a folder, against what was free at the start."""
+    """The least free space below a folder, compared with the free space at the start."""
 
     def __init__(self, place: Path) -> None:
         self._place = next(folder for folder in (place, *place.parents) if folder.exists())
@@ -20,6 +20,7 @@ class DiskPeak:
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
+        """Sample the free space inside the block."""
         task = asyncio.create_task(self._sample())
         try:
             yield
@@ -28,10 +29,10 @@ class DiskPeak:
             self._least = min(self._least, self._free())
 
     def text(self) -> str:
-        """One sentence for a person."""
+        """Return the result as a sentence."""
         return (
             f"peak disk: {(self._before - self._least) / 2**30:.1f} GiB more than at the start, "
-            f"{self._least / 2**30:.0f} GiB were still free"
+            f"{self._least / 2**30:.0f} GiB left free"
         )
 
     async def _sample(self) -> None:

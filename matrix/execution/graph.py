@@ -1,6 +1,6 @@
-"""The jobs of a cell as a graph: what runs where, and after what. Pure.
+"""The jobs of a cell as a graph: where each runs, and after which. Pure.
 
-Nodes that cells share are one object, so that each is answered once.
+A job that several cells share is one node, so that it runs once.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from matrix.table.model import Config, ModelSpec
 
 @dataclass(frozen=True, eq=False)
 class JobNode:
-    """One job: its kind, the name of the environment it runs in, and the node whose files it is given.
+    """One job: its kind, the name of its environment, and the node `before` it whose files it is given.
 
-    `model` and `exporter` are None for a job that is about no model. `params` are what the job is told beyond what
-    follows from those. `alone`: it gets a worker that nothing else uses.
+    `model` and `exporter` are None for a job without a model. `params` are added to the parameters that follow from
+    those. `alone`: it gets its own worker.
     """
 
     kind: str
@@ -41,14 +41,14 @@ class JobNode:
 
     @property
     def is_source(self) -> bool:
-        """Whether others wait for it to know what they are given."""
+        """Whether the cells that share it begin with it."""
         return self.kind in SOURCES
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The jobs of one cell by the part that each plays in its record; without a `cell` what was asked for is the jobs
-    themselves. `alter` are in order."""
+    """The jobs of one cell by their part in its record; without a `cell`, only the source was asked for. `alter` are in
+    order."""
 
     source: JobNode
     cell: Cell | None = None
@@ -57,14 +57,17 @@ class Graph:
 
     @property
     def nodes(self) -> Iterator[JobNode]:
-        """All of them, each after those it waits for."""
+        """All nodes, each after those it waits for."""
         yield self.source
         yield from self.alter
         yield from self.further.values()
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
 class Graphs:
-    """Makes graphs of the cells of a plan. `tflite` carries what is converted on to TensorFlow Lite."""
+    """Makes the graphs of a plan's cells. With `tflite`, conversions go on to TensorFlow Lite."""
 
     def __init__(self, config: Config, plan: Plan, tflite: bool = False) -> None:
         self._plan = plan
@@ -73,44 +76,36 @@ class Graphs:
         self._known: dict[tuple[Any, ...], JobNode] = {}
 
     def of(self, cell: Cell) -> Graph:
-        """The graph of a cell, with all that a search asks for."""
+        """Return the graph of a cell, including what a search asks for."""
         source = self._source(cell)
-        made = family_of(cell.converter)
+        row, made, alone = cell.converter.id, family_of(cell.converter), is_users(cell.model)
         if made.source == "torch":
-            node = self._node("direct", cell.converter.id, cell, None, family=made, alone=is_users(cell.model))
-            return Graph(source, cell, (), {"convert": node})
-        alone, environ = is_users(cell.model), dict(cell.environ)
+            return Graph(source, cell, (), {"convert": self._node("direct", row, cell, None, {}, made, alone)})
         last, altered = source, []
         for kind, value in cell.alterations:
             last = self._node("alter", self._reference, cell, last, {"change": {kind: value}}, alone=alone)
             altered.append(last)
-        tflite = {"tflite": True} if self._tflite else {}
-        told: dict[str, Any] = ({"environ": environ} if environ else {}) | tflite
+        environ: dict[str, Any] = {"environ": dict(cell.environ)} if cell.environ else {}
+        told = environ | ({"tflite": True} if self._tflite else {})
         further = {
             "reference": self._node("reference", self._reference, cell, last, alone=alone),
-            "convert": self._node(
-                "convert", cell.converter.id, cell, last, told, family=made, alone=alone or bool(environ)
-            ),
+            "convert": self._node("convert", row, cell, last, told, made, alone or bool(environ)),
         }
         if cell.locate is not None:
             case = {"case": cell.locate}
             exposed = self._node("expose", self._reference, cell, last, case, alone=alone)
-            told = ({"environ": environ} if environ else {}) | case
             further["expose"] = exposed
-            further["trace"] = self._node(
-                "trace", cell.converter.id, cell, exposed, told, family=made, alone=alone or bool(environ)
-            )
+            further["trace"] = self._node("trace", row, cell, exposed, environ | case, made, alone or bool(environ))
         return Graph(source, cell, tuple(altered), further)
 
     def read(self, cell: Cell) -> Graph:
-        """The export of a cell's model, or the look into its file, and nothing more."""
+        """Return the graph of only the export of a cell's model, or of the inspection of its file."""
         return Graph(self._source(cell), cell)
 
     def _source(self, cell: Cell) -> JobNode:
         kind = "export" if cell.exporter.writes else "inspect" if cell.model.onnx is not None else "forward"
-        return self._node(
-            kind, self._plan.exporter_environment(cell), cell, None, alone=kind == "inspect" or is_users(cell.model)
-        )
+        alone = kind == "inspect" or is_users(cell.model)
+        return self._node(kind, self._plan.exporter_environment(cell), cell, None, alone=alone)
 
     def _node(
         self,
@@ -118,28 +113,27 @@ class Graphs:
         environment: str,
         cell: Cell,
         before: JobNode | None,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] = _NOTHING,
         family: Family | None = None,
         alone: bool = False,
     ) -> JobNode:
-        told = params or {}
-        # A source is of its model, exporter and opset; whatever comes after it is of the source.
+        # A source differs by model, exporter and opset; a later job by the one before it.
         of = (cell.model.id, cell.exporter.id, cell.opset) if before is None else ()
-        key = (kind, environment, before, repr(told), *of)
+        key = (kind, environment, before, repr(params), *of)
         if key not in self._known:
             self._known[key] = JobNode(
-                kind, environment, before, cell.model, cell.exporter, cell.opset, family, told, alone
+                kind, environment, before, cell.model, cell.exporter, cell.opset, family, params, alone
             )
         return self._known[key]
 
 
 def coverage(rows: Mapping[str, Family]) -> list[Graph]:
-    """Operator coverage of converters, by the name of their environment."""
+    """Return the jobs that measure operator coverage; `rows` are families by the name of the environment."""
     return [Graph(JobNode("coverage", name, family=made)) for name, made in rows.items()]
 
 
 def environments_after(graphs: Iterable[Graph]) -> dict[JobNode, dict[str, None]]:
-    """By source the environments that what comes after it needs, in the order it is reached."""
+    """Return by source the environments of the jobs after it, in the order in which they are reached."""
     found: dict[JobNode, dict[str, None]] = {}
     for graph in graphs:
         names = found.setdefault(graph.source, {})
@@ -147,11 +141,11 @@ def environments_after(graphs: Iterable[Graph]) -> dict[JobNode, dict[str, None]
     return found
 
 
-# Where the models lie that are ours; any other is a user's.
+# The package of our own models; any other model is a user's.
 _ZOO = "converter.zoo."
 
 
 def is_users(model: ModelSpec) -> bool:
-    """Whether a model is a user's own: its code and its files are not trusted to leave a worker as they found it."""
+    """Tell whether a model is a user's: its code and files may tamper with a worker, which must not be shared."""
     ours = model.factory is not None and model.factory.startswith(_ZOO)
     return not ours or model.checkpoint is not None or model.source is not None

@@ -1,4 +1,4 @@
-"""The inputs of a model: several seeded draws and edge cases, the same bytes for every environment."""
+"""Make the inputs of a model: seeded draws and edge cases, the same bytes for every environment."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ _LONGER = 1
 
 
 class InputTensor(Protocol):
-    """What has to be known of an input; `range` is half-open, in the tensor's own unit; `dynamic` names the axes whose
-    size may change."""
+    """An input to draw. `range` is half-open, in the tensor's unit; `dynamic` names the axes whose size may vary."""
 
     @property
     def name(self) -> str: ...
@@ -39,15 +38,15 @@ class InputTensor(Protocol):
 
 
 def make_inputs(model: ModelSpec) -> bytes:
-    """The inputs of `draw` as an .npz. The same model spec gives the same bytes on every machine."""
+    """Draw the inputs of a model as an .npz. The same spec gives the same bytes on every machine."""
     return pack(draw(model.inputs, model.seed or 0))
 
 
 def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.generic]]:
-    """Arrays with keys `<case>/<input name>`: three uniform draws, all at the lower bound, a ramp over the range.
+    """Draw arrays with keys `<case>/<input name>`: three uniform draws, all at the lower bound, a ramp over the range.
 
-    The second draw has dynamic axes twice as long: so a size that was frozen into the converted model shows.
-    Keys go case by case, within a case in the order of `inputs`.
+    In the second draw dynamic axes are twice as long, which reveals a size that is fixed in the converted model. Keys
+    are in the order of cases, within a case in that of `inputs`.
     """
     return {
         str(ArrayKey(str(case), item.name)): _values(item, seed, case) for case in range(DRAWS + 2) for item in inputs
@@ -57,13 +56,13 @@ def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.gener
 def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:
     low, high = item.range
     shape = tuple(
-        # Twice: whatever a model divides its sizes by, it can divide this.
+        # Twice: it is divisible by whatever the original size is divisible by.
         size * 2 if case == _LONGER and axis in item.dynamic else size
         for axis, size in enumerate(item.shape)
     )
     size = int(np.prod(shape))
     if case < DRAWS:
-        # RandomState's stream is frozen by numpy's promise; default_rng's is not.
+        # numpy guarantees that RandomState's stream never changes; not so for default_rng.
         state = np.random.RandomState(zlib.crc32(f"{item.name}/{seed}/{case}".encode()))
         unit = state.random_sample(size)
     elif case == DRAWS:
@@ -79,7 +78,7 @@ def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """np.savez without time stamps."""
+    """Pack arrays as np.savez does, but without time stamps."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, values in arrays.items():

@@ -1,5 +1,5 @@
-"""Jobs and their identity: hash(environment, converter code, parameters, input bytes). Nothing else decides
-whether a job runs."""
+"""Jobs and their identity: hash(environment, converter code, parameters, input bytes), the only key of stored
+findings."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class Job:
-    """One unit of work. `inputs` maps file names in the job's folder to blobs; `alone`: it comes from a user's model
-    and gets a worker that nothing else uses. `family` is that of the converter, '' for other jobs."""
+    """One unit of work. `inputs` maps file names in the job's folder to blobs; `alone`: it runs a user's model and gets
+    its own worker. `family` is the converter's, '' for other jobs."""
 
     id: str
     kind: str
@@ -54,7 +54,7 @@ class Job:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Job:
-        """Read what `document` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        """Read the data of `document`. Raises KeyError, TypeError or ValueError for anything else."""
         if document["schema"] != _SCHEMA:
             raise ValueError(f"a job of schema {document['schema']!r}; this version reads {_SCHEMA}")
         fields = {name: value for name, value in document.items() if name not in ("schema", "passes")}
@@ -77,8 +77,8 @@ class JobMaker:
         family: Family | None = None,
         imports: Sequence[str] = (),
     ) -> Job:
-        """A job in an environment, given by its identity. `family` is the converter's, `imports` are further modules of
-        converter/ that run in it."""
+        """Make a job for the environment of this identity. `family` is the converter's, `imports` are further modules
+        of converter/ that run in it."""
         passes = JOB_TYPES[kind].passes or _of_family(kind, family, params)
         entries = (*modules(passes), *imports)
         if entries not in self._digests:
@@ -90,7 +90,7 @@ class JobMaker:
                 "code": self._digests[entries],
                 "params": dict(params),
                 "inputs": dict(inputs),
-                # What is taken out of a pass's folder, and what it loads, is as much its work as its code.
+                # The files that a pass leaves and loads define its work as much as its code does.
                 "passes": [[one.module, one.leaves, one.loads, one.makes] for one in passes],
             },
             sort_keys=True,
@@ -100,10 +100,10 @@ class JobMaker:
 
 
 def _of_family(kind: str, family: Family | None, params: Mapping[str, Any]) -> tuple[Pass, ...]:
-    """The passes of a job in a converter's environment."""
+    """Return the passes of a job in a converter's environment."""
     assert family is not None
     if kind in ("convert", "direct"):
-        # TensorFlow Lite is made on request; any other artifact is one that the family leaves by itself.
+        # TensorFlow Lite is made on request; a family makes its other artifacts always.
         return (family.converts, *(one for one in family.loads if params.get("tflite") or one.makes != "tflite"))
     return (family.further(kind),)
 
@@ -111,9 +111,9 @@ def _of_family(kind: str, family: Family | None, params: Mapping[str, Any]) -> t
 def factory_params(
     model: ModelSpec, trusted: bool, names: Sequence[str] | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """What a job is told that makes a torch model of its factory, and the modules of converter/ that it then imports.
+    """Return the parameters of a job that calls a model's factory, and the modules of converter/ that it imports.
 
-    `names` are those of the inputs where the model does not state them; `trusted` says that a checkpoint may run code.
+    `names` are those of the inputs where the model does not state them; `trusted`: a checkpoint may run code.
     """
     name = factory_name(model)
     params: dict[str, Any] = {
@@ -136,7 +136,7 @@ def export_params(
     trusted: bool,
     names: Sequence[str] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The same of an export. `ir_version` is for a builder."""
+    """Return the same of an export. `ir_version` is for a builder."""
     params, imports = factory_params(model, trusted, names)
     params |= {
         "via": exporter.via,
@@ -158,7 +158,7 @@ def observed(
     environment: Environment | None = None,
     obstacle: Obstacle | None = None,
 ) -> Observation:
-    """What is known of a job afterwards; without `environment` it never reached one, and the lock speaks for it."""
+    """Make the observation of a job. Without an `environment` it never reached one: the packages are the lock's."""
     return Observation(
         job=job.id,
         kind=job.kind,

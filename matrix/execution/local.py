@@ -1,14 +1,15 @@
-"""The executor of this machine: a lane for each environment, on an engine's workers."""
+"""The executor of this machine: one lane for each environment, on an engine's workers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.environments.engine import Engine, Environment
 from matrix.execution.builds import Builds
-from matrix.execution.events import Events
+from matrix.execution.executor import Events
 from matrix.execution.job_types import JOB_TYPES
 from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
@@ -18,45 +19,38 @@ from matrix.store.blobs import BlobStore
 from matrix.store.records import Observation
 from matrix.table.model import Limits
 
-# Converter environments built ahead of their turn where disk is short: enough that no slot waits for a build.
+# Converter environments built ahead where disk space is short: enough that no slot waits for a build.
 _AHEAD = 2
 
 
+@dataclass(eq=False)
 class LocalExecutor:
-    """`work` is a folder for what workers see; `evict` removes an environment as soon as no job comes for it any more.
-    `made` receives the environments that were not there before. `expecting` says whether jobs may still come that are
-    not exports: workers are kept for those."""
+    """Runs jobs on this machine. `work` is a folder for what workers see; `evict` removes an environment after its last
+    job. `made` receives the environments that did not exist before. `expecting` tells whether jobs other than exports
+    may still come: workers are kept for those."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        blobs: BlobStore,
-        limits: Limits,
-        capacity: int,
-        work: Path,
-        events: Events,
-        evict: bool = False,
-        made: list[Environment] | None = None,
-        expecting: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.capacity = capacity
-        self._engine = engine
-        self._blobs = blobs
-        self._limits = limits
-        self._work = work
-        self._events = events
-        self._evict = evict
-        self._expecting = expecting
-        self._slots = Slots(capacity)
-        self._builds = Builds(engine, max(1, capacity), events, capacity + _AHEAD if evict else None, made)
+    engine: Engine
+    blobs: BlobStore
+    limits: Limits
+    capacity: int
+    work: Path
+    events: Events
+    evict: bool = False
+    made: list[Environment] | None = None
+    expecting: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        self._slots = Slots(self.capacity)
+        places = self.capacity + _AHEAD if self.evict else None
+        self._builds = Builds(self.engine, max(1, self.capacity), self.events, places, self.made)
         self._lanes: dict[str, Lane] = {}
 
     @property
     def cage(self) -> bool:
-        return self._engine.cage
+        return self.engine.cage
 
     def identify(self, lock: Lock) -> str:
-        return self._engine.identify(lock)
+        return self.engine.identify(lock)
 
     def expect(self, lock: Lock) -> None:
         if lock.outcome == "resolved":
@@ -67,7 +61,7 @@ class LocalExecutor:
         return await self._lane(lock, JOB_TYPES[job.kind].priority).observe(job)
 
     async def leave(self, lock: Lock) -> None:
-        if self._evict:
+        if self.evict:
             if lock.name in self._lanes:
                 await self._lanes[lock.name].close()
             await self._builds.evict(lock)
@@ -80,14 +74,14 @@ class LocalExecutor:
         if lock.name not in self._lanes:
             self._lanes[lock.name] = Lane(
                 lock,
-                self._engine,
+                self.engine,
                 self._builds,
                 self._slots,
                 priority,
-                self._work / lock.name,
-                self._blobs,
-                self._limits,
-                self._events,
-                expecting=lambda: priority > 0 and self._expecting(),
+                self.work / lock.name,
+                self.blobs,
+                self.limits,
+                self.events,
+                expecting=lambda: priority > 0 and self.expecting(),
             )
         return self._lanes[lock.name]

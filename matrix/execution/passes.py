@@ -1,7 +1,6 @@
-"""One pass of one job on one worker: hand it over, watch, and collect what is left afterwards.
+"""One pass of one job on one worker: hand it over, watch it, and collect the results.
 
-The child is distrusted: its report, its exit status and the limits are taken down separately; nobody here decides
-what they mean.
+The worker is not trusted: its report, its exit status and the limits are recorded separately, and not interpreted here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from matrix.core import files as durable
 from matrix.core.links import link_or_copy
@@ -35,9 +34,9 @@ _FILE_CAP = 4 * 2**30
 
 @dataclass(frozen=True)
 class Spool:
-    """The two folders a worker sees: it reads jobs from `inbox` and writes only below `outbox`.
+    """The two folders that a worker sees: it reads jobs from `inbox` and writes only below `outbox`.
 
-    The worker may be another user than the driver, so its rights are spelled out; the folder around both is private.
+    The worker may be another user than the driver, so modes are set explicitly; the folder around both is private.
     """
 
     inbox: Path
@@ -45,14 +44,14 @@ class Spool:
 
     @classmethod
     def create(cls, root: Path) -> Spool:
+        """Make both folders below `root`."""
         spool = cls(root / "inbox", root / "outbox")
-        for folder, mode in ((spool.inbox, 0o755), (spool.outbox, 0o777)):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(mode)
+        _open_folder(spool.inbox)
+        _open_folder(spool.outbox, 0o777)
         return spool
 
     def empty(self) -> None:
-        """Nothing of one job is left for the next: neither what the driver put there nor what a worker invented."""
+        """Remove everything of a job before the next: the driver's files and anything that a worker left."""
         for folder in (self.inbox, self.outbox):
             for entry in os.scandir(folder):
                 if entry.is_dir(follow_symlinks=False):
@@ -62,7 +61,7 @@ class Spool:
 
 
 def hand_over(spool: Spool, job: Job, work: Pass, blobs: BlobStore, carried: Path | None) -> None:
-    """Put inputs and then the spec into the inbox; the spec's appearance starts the job."""
+    """Put the inputs and then the spec into the inbox; the spec starts the job."""
     folder = spool.inbox / job.folder
     _open_folder(folder)
     _open_folder(spool.outbox / job.folder, 0o777)
@@ -71,21 +70,21 @@ def hand_over(spool: Spool, job: Job, work: Pass, blobs: BlobStore, carried: Pat
         for around in reversed(target.relative_to(folder).parents[:-1]):
             _open_folder(folder / around)
         if job.alone:
-            # A user's code could write to the file, and through a link to ours.
+            # A user's code could write to the file, and through a link to the blob.
             shutil.copyfile(blobs.local(blob), target)
         else:
-            # A model is not copied for every environment.
+            # Linked, so that models are not copied for every environment.
             link_or_copy(blobs.local(blob), target)
     if carried is not None:
-        # Not moved: the pass may have to be tried again.
+        # Not moved: the pass may have to be repeated.
         shutil.copytree(carried, folder / carried.name, symlinks=True, copy_function=link_or_copy)
     spec = {"schema": 1, "job": job.id, "folder": job.folder, "params": dict(job.params)}
     durable.write_bytes(spool.inbox / f"{job.folder}.json", json.dumps(spec).encode(), mode=0o644)
 
 
 def _open_folder(folder: Path, mode: int = 0o755) -> None:
-    """The worker may be another user, whatever the driver's umask."""
-    folder.mkdir(exist_ok=True)
+    """Make a folder with this mode whatever the umask: the worker may be another user."""
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(mode)
 
 
@@ -94,7 +93,7 @@ async def watch(
 ) -> tuple[Exit | None, Literal["timeout", "memory"] | None, float]:
     """Wait until the worker has released the job, died, or was ended at a limit.
 
-    Returns its exit (None: lives on), the limit that ended it, and the seconds taken.
+    Returns its exit (None: it is alive), the limit at which it was ended, and the seconds taken.
     """
     started = time.monotonic()
     next_memory = started
@@ -103,7 +102,7 @@ async def watch(
         gone = worker.exited()
         if gone is not None:
             return gone, None, time.monotonic() - started
-        if _there(marker):
+        if _is_file(marker):
             return None, None, time.monotonic() - started
         now = time.monotonic()
         stopped: Literal["timeout", "memory"] | None = None
@@ -129,45 +128,33 @@ def collect(
     stopped: Literal["timeout", "memory"] | None,
     seconds: float,
 ) -> PassRecord:
-    """Take results and log out of the outbox into the store."""
+    """Move results and log from the outbox into the store."""
     folder = spool.outbox / job.folder
-    # A link in the folder's place would lead out of the outbox.
+    # A link in place of the folder would lead out of the outbox.
     real = not folder.is_symlink() and folder.is_dir()
     log = tail(folder / f"{work.name}.log") if real else ""
     if exit_status is not None:
         log += worker.log()
-    result = _result(folder / f"{work.name}.json", job) if real else None
-    files = {name: blobs.take(folder / name) for name in work.leaves if real and _acceptable(folder / name)}
+    report = folder / f"{work.name}.json"
+    result = read_report(report.read_bytes(), job.id) if real and _is_file(report, _RESULT_CAP) else None
+    files = {name: blobs.take(folder / name) for name in work.leaves if real and _is_file(folder / name)}
     return PassRecord(
         name=work.name,
         result=result,
         exit=exit_status,
         stopped=stopped,
-        released=real and _there(folder / f"{work.name}.released"),
+        released=real and _is_file(folder / f"{work.name}.released"),
         seconds=round(seconds, 3),
         log=blobs.put(redact(plain(log)).encode()),
         files=files,
     )
 
 
-def _there(path: Path) -> bool:
-    """Whether a marker exists; a job may have closed its folder even to us."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
-
-
-def _acceptable(path: Path) -> bool:
-    """A plain file of sane size: what a worker leaves is not trusted to be one."""
+def _is_file(path: Path, cap: int = _FILE_CAP) -> bool:
+    """Tell whether a path is a plain file of at most `cap` bytes. A worker is not trusted to leave one, and may have
+    made its folder unreadable even for the driver."""
     try:
         status = path.lstat()
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and status.st_size <= _FILE_CAP
-
-
-def _result(path: Path, job: Job) -> dict[str, Any] | None:
-    if not _acceptable(path) or path.stat().st_size > _RESULT_CAP:
-        return None
-    return read_report(path.read_bytes(), job.id)
+    return stat.S_ISREG(status.st_mode) and status.st_size <= cap

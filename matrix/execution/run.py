@@ -1,4 +1,4 @@
-"""One run: the jobs of graphs to their observations, each distinct one once, and cells to what was observed of them."""
+"""One run: executes the jobs of graphs, each distinct one once, and records the cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from matrix.core.errors import ConfigError
 from matrix.environments.engine import Engine
-from matrix.execution.events import Events
+from matrix.execution.executor import Events
 from matrix.execution.graph import Graph, JobNode, environments_after
 from matrix.execution.job_runner import JobCounts, JobRunner
 from matrix.execution.job_types import FACTORY, FILE, INPUTS
@@ -28,7 +28,7 @@ from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Obstacle
 from matrix.table.model import Config, Limits
 
-# From this release on a checkpoint can be loaded so that it runs no code; before, that check could be bypassed
+# The first release of torch that loads checkpoints without running their code; before, `weights_only` could be bypassed
 # (CVE-2025-32434).
 _LOADS_SAFELY = Version("2.6")
 
@@ -37,9 +37,9 @@ _FLUSH_SECONDS = 0.5
 
 @dataclass
 class Run:
-    """Executes graphs. `speak` says what an observation means, to know whether it is a finding; `again` runs jobs
-    whose finding is stored; `evict` removes an environment as soon as no job needs it. `found` fills up with what jobs
-    without a cell left, by their environment."""
+    """Executes graphs. `speak` returns the outcome of an observation; `again` repeats jobs whose finding is stored;
+    `evict` removes an environment after its last job. `found` collects the observations of jobs without a cell, by
+    environment."""
 
     id: int
     config: Config
@@ -71,7 +71,7 @@ class Run:
             self.counts.made,
             expecting=lambda: self._unsettled > 0,
         )
-        self._answers = JobRunner(
+        self._runner = JobRunner(
             run=self.id,
             locks=self.locks,
             executor=self._executor,
@@ -82,7 +82,7 @@ class Run:
             again=self.again,
             counts=self.counts,
         )
-        self._materials = UserFiles(self.table.parent, self.store.blobs)
+        self._files = UserFiles(self.table.parent, self.store.blobs)
         self._ir_versions = _oldest_ir(self.config)
         self._tasks: dict[JobNode, asyncio.Task[Observation | None]] = {}
         self._after = environments_after(self.graphs)
@@ -92,7 +92,7 @@ class Run:
         self._unsettled = sum(node.is_source for node in nodes)
 
     async def execute(self) -> None:
-        """Run to the end. Cancelling ends all workers; what was observed until then is stored."""
+        """Run to the end. Cancelling ends all workers; observations made until then are stored."""
         cells = sum(bool(graph.further) for graph in self.graphs)
         if cells or not self.graphs:
             self.events.planned(cells)
@@ -103,22 +103,19 @@ class Run:
                     group.create_task(self._follow(graph, group))
         finally:
             flusher.cancel()
-            # What ended it, such as a full disk, the last flush meets too.
+            # What made it fail, such as a full disk, makes the last flush fail too.
             await asyncio.gather(flusher, return_exceptions=True)
             await self._executor.close()
             self._flush()
 
     async def _follow(self, graph: Graph, group: asyncio.TaskGroup) -> None:
-        """From the source of a graph to whatever is asked of it. Jobs that graphs share are run once."""
+        """Run the jobs of a graph and record its cell. Jobs that graphs share are run once."""
         nodes = list(graph.nodes)
         seen = dict(zip(nodes, await asyncio.gather(*(self._task(node, group) for node in nodes)), strict=True))
-        source = seen[graph.source]
-        assert source is not None
-        if graph.cell is None:
+        if graph.cell is not None:
+            self._decide(graph, graph.cell, seen)
+        elif (source := seen[graph.source]) is not None:
             self.found[graph.source.environment] = source
-            return
-        altered = [one for node in graph.alter if (one := seen[node]) is not None]
-        self._decide(graph, graph.cell, source, altered, {part: seen[node] for part, node in graph.further.items()})
 
     def _task(self, node: JobNode, group: asyncio.TaskGroup) -> asyncio.Task[Observation | None]:
         if node not in self._tasks:
@@ -126,41 +123,40 @@ class Run:
         return self._tasks[node]
 
     async def _settle(self, node: JobNode, group: asyncio.TaskGroup) -> Observation | None:
-        """What a job left; None where one before it did not end well, so that it was never run."""
+        """Return the observation of a job; None where it was not run because the one before it failed."""
         try:
             before = await self._task(node.before, group) if node.before is not None else None
-            seen = await self._observe(node, before) if node.before is None or self._serves(node, before) else None
+            runs = node.before is None or (before is not None and self._serves(node, before))
+            seen = await self._observe(node, before) if runs else None
         finally:
             self._unsettled -= node.is_source
         await self._no_longer_needed(node)
         return seen
 
-    def _serves(self, node: JobNode, before: Observation | None) -> bool:
-        """Whether what was observed before a job left what the job takes of it."""
-        if before is None or self.speak(before) is not None:
-            return False
-        return all(before.file(take.of) is not None for take in node.type.takes if take.of)
+    def _serves(self, node: JobNode, before: Observation) -> bool:
+        """Tell whether the job before succeeded and left the files that this one takes."""
+        return self.speak(before) is None and all(before.file(take.of) for take in node.type.takes if take.of)
 
     async def _observe(self, node: JobNode, before: Observation | None) -> Observation:
         try:
             seen = await (self._inspect(node) if node.kind == "inspect" else self._ask(node, self._given(node, before)))
             if node.is_source and self.speak(seen) is None:
-                # Whatever comes after draws its inputs from what was found here, and here it is said where it cannot.
+                # Later jobs get inputs of these; where they cannot be made, the error belongs to the source.
                 assert node.model is not None
-                self._materials.inputs(node.model, seen.facts.get("inputs") or ())
+                self._files.inputs(node.model, seen.facts.get("inputs") or ())
             return seen
         except ConfigError as error:
-            # What one user gave must not take the results of other models along.
+            # A bad input of one model must not end the run for the others.
             return self._unusable(node, str(error))
 
     async def _inspect(self, node: JobNode) -> Observation:
-        """Look into a user's .onnx file; again with the files beside it, where it names some."""
+        """Inspect a user's .onnx file; again with its external data, where it names some."""
         assert node.model is not None
         files = self._given(node, None)
         seen = await self._ask(node, files)
         beside = seen.facts.get("external")
         if self.speak(seen) is None and isinstance(beside, list) and seen.file("model.onnx") is None:
-            seen = await self._ask(node, files | self._materials.beside(node.model, map(str, beside)))
+            seen = await self._ask(node, files | self._files.beside(node.model, map(str, beside)))
         return seen
 
     async def _ask(self, node: JobNode, files: Mapping[str, str]) -> Observation:
@@ -171,14 +167,14 @@ class Run:
             return replace(job, alone=node.alone)
 
         def soon() -> None:
-            # The source will run, so what comes after it will too: its environments are built meanwhile.
+            # The source will run, and then the jobs after it: their environments are built meanwhile.
             for name in self._after.get(node, ()):
                 self._executor.expect(self.locks[name])
 
-        return await self._answers.to(node.environment, make, soon, self._refused(node))
+        return await self._runner.observe(node.environment, make, soon, self._refused(node))
 
     def _given(self, node: JobNode, before: Observation | None) -> dict[str, str]:
-        """{file in the job's folder: blob}."""
+        """Return the files of a job: {file in its folder: blob}."""
         files: dict[str, str] = {}
         for take in node.type.takes:
             if take.of:
@@ -187,22 +183,22 @@ class Run:
                 continue
             assert node.model is not None
             if take == INPUTS:
-                files[take.file] = self._materials.inputs(node.model)
+                files[take.file] = self._files.inputs(node.model)
             elif take == FACTORY:
-                files |= self._materials.of_factory(node.model)
+                files |= self._files.of_factory(node.model)
             elif take == FILE:
-                files |= self._materials.onnx(node.model)
+                files |= self._files.onnx(node.model)
         return files
 
     def _told(self, node: JobNode) -> tuple[Mapping[str, Any], Sequence[str]]:
-        """The parameters of a job, and what it imports of converter/ because of them."""
+        """Return the parameters of a job, and the modules of converter/ that it imports because of them."""
         if FACTORY not in node.type.takes:
             return node.params, ()
         assert node.model is not None and node.exporter is not None
-        model = self._materials.placed(node.model)
-        # Where the safe way exists it is gone, cage or not; in a cage the other one may do no harm.
+        model = self._files.placed(node.model)
+        # Loaded safely where torch can, even in a cage; where it cannot, a cage prevents harm.
         trusted = model.trust or (self._executor.cage and not self._loads_safely(node))
-        names = self._materials.names(model)
+        names = self._files.names(model)
         if node.kind == "export":
             return export_params(model, node.exporter, node.opset, self._ir_versions.get(node.opset), trusted, names)
         params, imports = factory_params(model, trusted, names)
@@ -219,7 +215,7 @@ class Run:
             "unavailable",
             "checkpoint-not-trusted",
             f"torch {self._torch(node)} cannot load a checkpoint without running code that may be in it, and a virtual "
-            "environment is no cage",
+            "environment does not isolate that code",
         )
 
     def _loads_safely(self, node: JobNode) -> bool:
@@ -231,36 +227,25 @@ class Run:
         return stated or self.locks[node.environment].packages.get("torch", "0")
 
     def _unusable(self, node: JobNode, why: str) -> Observation:
-        """A model that no job can be made of, for a reason that a person has to see to."""
+        """Store the observation of a job that cannot be made, for a reason that the user has to remove."""
         assert node.model is not None
         name = hashlib.sha256(f"{node.model.id}\0{why}".encode()).hexdigest()
-        family = node.family.name if node.family is not None else ""
-        stopped = Obstacle("model", "error", "model-unusable", why)
-        lock = self.locks[node.environment]
-        return self._answers.keep(
-            observed(Job(name, node.kind, {}, {}, family=family), lock, self.limits, obstacle=stopped)
-        )
+        job = Job(name, node.kind, {}, {}, family=node.family.name if node.family is not None else "")
+        obstacle = Obstacle("model", "error", "model-unusable", why)
+        return self._runner.keep(observed(job, self.locks[node.environment], self.limits, obstacle=obstacle))
 
     async def _no_longer_needed(self, node: JobNode) -> None:
-        """One of the jobs that waited for this environment does not any more."""
+        """Release the environment after the last job that needs it."""
         lock = self.locks[node.environment]
         self._pending[lock.digest] -= 1
         if not self._pending[lock.digest]:
             await self._executor.leave(lock)
 
-    def _decide(
-        self,
-        graph: Graph,
-        cell: Cell,
-        source: Observation,
-        altered: Sequence[Observation],
-        further: Mapping[str, Observation | None],
-    ) -> None:
-        assert source.id is not None
-        ids = {part: seen.id if seen is not None else None for part, seen in further.items()}
-        only_read = not further
-        # What was only read decides no cell: it is kept like what a search did, under a base of its own.
-        read = cell.read_id
+    def _decide(self, graph: Graph, cell: Cell, seen: Mapping[JobNode, Observation | None]) -> None:
+        numbers = {node: one.id for node, one in seen.items() if one is not None and one.id is not None}
+        further = {part: numbers.get(node) for part, node in graph.further.items()}
+        # A model that was only read decides no cell: it is kept like a search, under its own base.
+        only_read, read = not graph.further, cell.read_id
         self._decided.append(
             CellRecord(
                 cell=str(replace(read, search="read")) if only_read else cell.id,
@@ -269,14 +254,14 @@ class Run:
                 torch=cell.exporter.torch,
                 opset=cell.opset,
                 converter="" if only_read else cell.converter.id,
-                export=source.id,
-                reference=ids.get("reference"),
-                convert=ids.get("convert"),
+                export=numbers[graph.source],
+                reference=further.get("reference"),
+                convert=further.get("convert"),
                 base=str(read) if only_read else cell.base,
                 changes=tuple((step.kind, step.words) for step in cell.changes),
-                alter=tuple(item.id for item in altered if item.id is not None),
-                expose=ids.get("expose"),
-                trace=ids.get("trace"),
+                alter=tuple(numbers[node] for node in graph.alter if node in numbers),
+                expose=further.get("expose"),
+                trace=further.get("trace"),
             )
         )
         if not only_read:
@@ -288,15 +273,14 @@ class Run:
             self._decided = []
 
     async def _flush_now_and_then(self) -> None:
-        # One transaction for many cells: what a kill can lose here is only their listing in this run, the
-        # observations themselves are stored one by one.
+        # One transaction for many cells. A kill loses only their entries in this run: observations are stored singly.
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             self._flush()
 
 
 def _oldest_ir(config: Config) -> dict[int, int]:
-    """{opset: IR version of the first ONNX release that has it}: what a file of that opset was written with."""
+    """Return {opset: IR version of the first ONNX release that has it}, as files of that opset were written."""
     found: dict[int, int] = {}
     for release in sorted(config.onnx, key=lambda release: Version(release.version)):
         found.setdefault(release.opset, release.ir)

@@ -1,4 +1,4 @@
-"""A fixed number of places to work in, given to the most urgent waiter first."""
+"""A semaphore with priorities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import count
 
 
 class Slots:
-    """A semaphore with priorities; the lower number goes first, among equals the earlier."""
+    """A fixed number of slots. The waiter with the lowest priority number goes first, among equals the earliest."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -19,11 +19,12 @@ class Slots:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody waits."""
+        """Whether there are waiters."""
         return any(not future.done() for _, _, future in self._waiting)
 
     @asynccontextmanager
     async def hold(self, priority: int) -> AsyncIterator[None]:
+        """Hold a slot inside the block."""
         await self._take(priority)
         try:
             yield

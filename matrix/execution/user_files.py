@@ -1,7 +1,7 @@
-"""What of a user's a job is given, read once and stored by content: inputs, source files, checkpoint, .onnx file.
+"""A user's files for jobs, read once and stored by content: inputs, source files, checkpoint, .onnx file.
 
-Nothing here looks into any of it but for arrays, which are plain numbers; what may run code or crash a reader is
-opened inside an environment.
+Only arrays, which are plain numbers, are parsed here; files that may run code or crash a reader are opened inside an
+environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from matrix.store.blobs import BlobStore
 from matrix.table.ids import ArrayKey
 from matrix.table.model import ModelSpec
 
-# The folder inside a job's that a factory's modules are imported from.
+# The subfolder of a job's folder from which a factory's modules are imported.
 SOURCE = "source"
 CHECKPOINT = "checkpoint"
 GIVEN = "given.npz"
@@ -29,12 +29,12 @@ GIVEN = "given.npz"
 _MOST_FILES = 5000
 _MOST_BYTES = 2**30
 
-# Made by tools, large, and never what a model is imported from.
+# Folders that tools make: large, and never imported by a model.
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 
 
 class UserFiles:
-    """`folder` is what the paths of models are relative to."""
+    """The files of models, whose paths are relative to `folder`."""
 
     def __init__(self, folder: Path, blobs: BlobStore) -> None:
         self._folder = folder
@@ -44,7 +44,8 @@ class UserFiles:
         self._files: dict[str, dict[str, str]] = {}
 
     def inputs(self, model: ModelSpec, stated: Iterable[Mapping[str, Any]] = ()) -> str:
-        """The blob of a model's inputs; `stated` is what its .onnx file says of them: name, shape, dtype."""
+        """Return the blob of a model's inputs; `stated` are those that its .onnx file declares: name, shape, dtype.
+        Raises ConfigError where they do not fit, cannot be drawn or cannot be read."""
         if model.id not in self._inputs:
             if model.inputs_file is not None:
                 arrays = self._arrays(model, "inputs_file", model.inputs_file)
@@ -58,7 +59,8 @@ class UserFiles:
         return self._inputs[model.id]
 
     def names(self, model: ModelSpec) -> list[str]:
-        """The inputs in the order of forward(): as stated, or as the file of inputs has them."""
+        """Return the names of the inputs in the order of forward(): as stated, or as in the file of inputs. Raises
+        ConfigError where that cannot be read."""
         if model.inputs or model.inputs_file is None:
             return [item.name for item in model.inputs]
         if model.id not in self._names:
@@ -67,28 +69,30 @@ class UserFiles:
         return self._names[model.id]
 
     def of_factory(self, model: ModelSpec) -> dict[str, str]:
-        """{file in the job's folder: blob} of what a factory needs; empty for a model of the zoo."""
+        """Return {file in the job's folder: blob} of the files that a factory needs; empty for a model of the zoo.
+        Raises ConfigError where one cannot be read or they are too large."""
         if model.id not in self._files:
             files: dict[str, str] = {}
             model = self.placed(model)
             if model.source is not None:
                 files |= self._tree(model, self._folder / model.source)
-            if (own := self._factory_file(model)) is not None:
-                files[f"{SOURCE}/{factory_place(model)}"] = self._put(model, "factory", own)
+            if (file := _factory(model)[0]).endswith(".py") and _below_source(model) is None:
+                files[f"{SOURCE}/{factory_place(model)}"] = self._put(model, "factory", Path(file))
             if model.checkpoint is not None:
                 files[CHECKPOINT] = self._put(model, "checkpoint", self._folder / model.checkpoint)
             self._files[model.id] = files
         return self._files[model.id]
 
     def placed(self, model: ModelSpec) -> ModelSpec:
-        """The model with the paths of its code absolute, so that one can be seen to lie in the other."""
-        place, _, function = str(model.factory).rpartition(":")
+        """Return the model with absolute paths of its code, so that it shows whether one contains the other."""
+        place, function = _factory(model)
         where = str(self._folder / place) if place.endswith(".py") else place
         source = str(self._folder / model.source) if model.source is not None else None
         return model.model_copy(update={"factory": f"{where}:{function}", "source": source})
 
     def onnx(self, model: ModelSpec) -> dict[str, str]:
-        """{file in the job's folder: blob} of an .onnx model: the file itself, and reference outputs where given."""
+        """Return {file in the job's folder: blob} of an .onnx model: the file, and reference outputs where given.
+        Raises ConfigError where one cannot be read."""
         assert model.onnx is not None
         if model.id not in self._files:
             files = {"model.onnx": self._put(model, "onnx", self._folder / model.onnx)}
@@ -98,14 +102,14 @@ class UserFiles:
         return self._files[model.id]
 
     def beside(self, model: ModelSpec, names: Iterable[str]) -> dict[str, str]:
-        """The files of external data an .onnx file names. The names are not trusted: only what really lies in the
-        file's own folder is read."""
+        """Return {file in the job's folder: blob} of the external data that an .onnx file names. The names are
+        untrusted. Raises ConfigError for one outside the file's folder, or that cannot be read."""
         assert model.onnx is not None
         folder = (self._folder / model.onnx).resolve().parent
         files = {}
         for name in names:
             place, path = PurePosixPath(name), folder / name
-            # A way that leads out and comes back leads out of a job's folder too.
+            # A path with ".." could lead out of a job's folder even if it leads back into this one.
             outside = "\0" in name or place.is_absolute() or ".." in place.parts
             if outside or not path.resolve().is_relative_to(folder):
                 raise ConfigError(f"{_said(model, 'onnx', model.onnx)} names external data outside its folder: {name}")
@@ -125,19 +129,9 @@ class UserFiles:
         try:
             return read_cases(path)
         except UnreadableArrays as error:
-            raise ConfigError(f"{_said(model, what, path)} is no .npz file of plain arrays ({error})") from error
+            raise ConfigError(f"{_said(model, what, path)} is not an .npz file of plain arrays ({error})") from error
         except OSError as error:
             raise ConfigError(f"{_said(model, what, path)} cannot be read: {error.strerror}") from error
-
-    def _factory_file(self, model: ModelSpec) -> Path | None:
-        """The file a factory names, unless the source folder holds it."""
-        place = str(model.factory).rsplit(":", 1)[0]
-        if not place.endswith(".py"):
-            return None
-        path = self._folder / place
-        if model.source is not None and path.resolve().is_relative_to((self._folder / model.source).resolve()):
-            return None
-        return path
 
     def _tree(self, model: ModelSpec, folder: Path) -> dict[str, str]:
         files: dict[str, str] = {}
@@ -147,33 +141,42 @@ class UserFiles:
             if len(files) == _MOST_FILES or size > _MOST_BYTES:
                 raise ConfigError(
                     f"{_said(model, 'source', folder)} holds more than {_MOST_FILES} files or {_MOST_BYTES // 2**30} "
-                    "GiB; name the folder of the model's code alone"
+                    "GiB; name a folder with only the model's code"
                 )
             files[f"{SOURCE}/{path.relative_to(folder).as_posix()}"] = self._put(model, "source", path)
         if not files:
-            raise ConfigError(f"{_said(model, 'source', folder)} is no folder with files in it")
+            raise ConfigError(f"{_said(model, 'source', folder)} is not a folder with files in it")
         return files
 
 
 def factory_name(model: ModelSpec) -> str:
-    """The factory as its job names it: a file relative to the job's source folder, or a module."""
-    place, _, function = str(model.factory).rpartition(":")
+    """Return the factory as a job names it: a file relative to the job's source folder, or a module."""
+    place, function = _factory(model)
     return f"{factory_place(model)}:{function}" if place.endswith(".py") else str(model.factory)
 
 
 def factory_place(model: ModelSpec) -> str:
-    """Where in the source folder a factory's file is: as in the user's own folder, or at its top."""
-    path = Path(str(model.factory).rsplit(":", 1)[0])
-    if model.source is not None:
-        # Both relative to the same folder; resolved, because one may be absolute or go through a link.
-        resolved, source = path.resolve(), Path(model.source).resolve()
-        if resolved.is_relative_to(source):
-            return resolved.relative_to(source).as_posix()
-    return path.name
+    """Return the path of a factory's file in the source folder: as in the user's source folder, or at the top."""
+    return _below_source(model) or Path(_factory(model)[0]).name
+
+
+def _factory(model: ModelSpec) -> tuple[str, str]:
+    """Split a factory into its file or module, and its function."""
+    place, _, function = str(model.factory).rpartition(":")
+    return place, function
+
+
+def _below_source(model: ModelSpec) -> str | None:
+    """Return the path of a factory's file relative to the user's source folder; None where it is not in it."""
+    if model.source is None:
+        return None
+    # Both relative to the same folder; resolved, because one may be absolute or go through a link.
+    path, source = Path(_factory(model)[0]).resolve(), Path(model.source).resolve()
+    return path.relative_to(source).as_posix() if path.is_relative_to(source) else None
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Every plain file below a folder, sorted; without hidden ones, caches and virtual environments."""
+    """Yield the plain files below a folder, sorted, without hidden ones, caches and virtual environments."""
     for place, folders, names in os.walk(folder):
         here = Path(place)
         folders[:] = sorted(

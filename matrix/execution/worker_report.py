@@ -1,4 +1,4 @@
-"""A worker's own report of a pass (converter/results.py), read with distrust: the model could write there too."""
+"""Read a worker's report of a pass (converter/results.py). It is untrusted: the model could have written it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matrix.core.text import plain, redact
 
 
 class _Shape(BaseModel):
-    """Exactly these types; what is not named here is dropped."""
+    """Strictly typed; unknown fields are dropped."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -26,7 +26,7 @@ class _Stage(_Shape):
 
 
 class _Users(_Shape):
-    """Where in a user's own file an error lies."""
+    """The position of an error in a user's own file."""
 
     file: str
     line: int | None
@@ -57,7 +57,7 @@ class _Report(_Shape):
 
 
 def read_report(text: bytes, job: str) -> dict[str, Any] | None:
-    """The report of job `job`, redacted and fit to be stored; None for anything else than a report of that job."""
+    """Return the report of job `job`, redacted and ready to be stored; None for anything else."""
     try:
         report = _Report.model_validate(json.loads(text, parse_constant=_refuse))
         cleaned: dict[str, Any] = _clean(report.model_dump(by_alias=True))
@@ -67,16 +67,16 @@ def read_report(text: bytes, job: str) -> dict[str, Any] | None:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _clean(value: Any) -> Any:
     match value:
         case str():
-            # Half a surrogate pair, as in a path that is not UTF-8, can be neither printed nor stored.
+            # A lone surrogate, as in a path that is not UTF-8, can be neither printed nor stored.
             return redact(plain(value.encode(errors="replace").decode()))
         case float() if not math.isfinite(value):
-            return None  # 1e999 is read as infinity, which no database takes
+            return None  # 1e999 is read as infinity, which databases refuse
         case Mapping():
             return {_clean(str(key)): _clean(item) for key, item in value.items()}
         case list():

@@ -1,11 +1,9 @@
-"""What a family is: a converter program, and all that general code has to know of it.
-
-Only the standard library, and what a take-away image carries anyway.
-"""
+"""The Family protocol: all that general code has to know of a converter program."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -14,101 +12,99 @@ from matrix.store.records import Pass
 
 Source = Literal["onnx", "torch"]
 
-# What a family may be able to do beyond converting: run the backend test cases of its own onnx (`coverage`), say which
-# operators it claims (`claims`), show every tensor inside a conversion (`trace`), go on to TensorFlow Lite (`tflite`).
+# What a family may be capable of beyond converting: run the backend test cases of its onnx (`coverage`), list the
+# operators it claims (`claims`), expose every tensor of a conversion (`trace`), go on to TensorFlow Lite (`tflite`).
 Capability = Literal["coverage", "claims", "trace", "tflite"]
 
-
-# What jobs leave that only a converter's environment can do.
+# The files that further jobs in a converter's environment leave.
 _FURTHER = {"trace": ("traced.npz",), "coverage": ("cases.json", "expected.npz", "actual.npz")}
 
 
-class Limit(Protocol):
-    """A value of an attribute that a converter refuses by its own code, whatever the rest of the file is."""
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A value of an attribute that a converter refuses in its code, in the `releases` of this range."""
 
-    @property
-    def operator(self) -> str: ...
-    @property
-    def attribute(self) -> str: ...
-    @property
-    def value(self) -> str | int: ...
+    operator: str
+    attribute: str
+    value: str | int
+    releases: str = ""
 
 
 class Family(Protocol):
-    """A converter program and how it is driven. Members inherit from this, for what most families have in common.
+    """A converter program and how it is driven. Families inherit from this for what most have in common.
 
-    A family from outside is an object like this under the entry point group `torch_tf_matrix.families`.
+    An external family is such an object in the entry point group `torch_tf_matrix.families`.
     """
 
     name: str
-    """What `family:` of a row states, `onnx-tf`."""
+    """The value of `family:` in rows, `onnx-tf`."""
 
     title: str
-    """The same as people write it."""
+    """The name as people write it."""
 
     source: Source
-    """What it converts: an .onnx file, which an exporter made, or the torch module itself."""
+    """Its input: an .onnx file that an exporter made, or the torch module itself."""
 
     packages: tuple[str, ...]
-    """What names a row: the columns of tables, and the options of `pick`. The converter itself comes first."""
+    """The packages that name a row: columns of tables and options of `pick`. The converter itself comes first."""
 
     runtime: str
-    """The package that runs what it makes."""
+    """The package that runs its artifacts."""
 
     code: str
-    """Module below converter/families/ that holds its passes: `convert` and those of `loads`."""
+    """The module below converter/families/ with its passes: `convert` and those of `loads`."""
 
     loads: tuple[Pass, ...]
-    """The passes that load what `convert` saved, in the order in which artifacts are judged."""
+    """The passes that load artifacts of `convert`, in the order in which artifacts are judged."""
 
     folder: Path | None = None
-    """Where that module lies, of a family from outside."""
+    """The folder of that module, of an external family."""
 
     titles: Mapping[str, str] = {}
-    """How people write packages that go by another name on the index."""
+    """Names of packages as people write them, where they differ from the index."""
 
     artifacts: tuple[str, ...] = ()
     """The kinds of artifact it can make."""
 
     in_memory: bool = True
-    """Whether `convert` runs the model before it is saved, and leaves its outputs."""
+    """Whether `convert` also runs the model before saving it, and leaves its outputs."""
 
     capabilities: frozenset[Capability] = frozenset()
 
     optional: tuple[str, ...] = ()
-    """Of `packages` those that a row without companions may leave to the resolver."""
+    """The `packages` that a row without companions may leave to the resolver."""
 
     reads: str | None = "onnx"
-    """The package whose release says which files it can read; None where it reads no .onnx files."""
+    """The package whose release determines which files it can read; None where it does not read .onnx files."""
 
     newest: tuple[str, ...] = ()
-    """Of `packages`, which release decides first what is newest. () means: in their order."""
+    """The `packages` in the order in which their releases decide what is newest; () means in their own order."""
 
     replaces: Mapping[str, tuple[str, ...]] = {}
-    """Distributions that may be installed in a package's place, and never beside it."""
+    """Distributions that may replace a package, and must not be installed beside it."""
 
     watched: tuple[str, ...] = ()
-    """Of `packages` those whose new releases `update` makes rows of, in the order in which rows build on each other."""
+    """The `packages` of whose new releases `update` makes rows, in the order in which rows build on each other."""
 
     heavy: Mapping[str, tuple[tuple[str, int], ...]] = {}
-    """What dwarfs other packages of an environment: (range, megabytes while an image is built), the first counts."""
+    """The largest packages: (range, megabytes while an image is built), of which the first that fits counts."""
 
     related: tuple[str, ...] = ()
-    """Further packages that a reader of one cell wants to see the versions of."""
+    """Further packages whose versions are shown with a cell."""
 
     modules: tuple[str, ...] = ()
-    """What to import to see that an environment works."""
+    """The modules to import to test that an environment works."""
 
     def row_id(self, pins: Mapping[str, str]) -> str:
         """Return the id of a row that pins these versions of its packages."""
         return "-".join(f"{package}{pins[package]}" for package in self.packages)
 
     def facts(self, pins: Mapping[str, str]) -> dict[str, str]:
-        """Return what remedies may refer to in braces, of a row with these pins."""
+        """Return the facts on a row with these pins that remedies may refer to in braces."""
         return {}
 
     def limits(self, pins: Mapping[str, str]) -> tuple[Limit, ...]:
-        """Return what the converter of a row with these pins refuses."""
+        """Return the limits of the converter of a row with these pins."""
         return ()
 
     def required(self, companions: bool) -> tuple[str, ...]:
@@ -126,7 +122,7 @@ class Family(Protocol):
 
     @property
     def module(self) -> str:
-        """The package of converter/ that its passes are in."""
+        """The package of converter/ with its passes."""
         return f"converter.families.{self.code}"
 
     @property
@@ -135,17 +131,17 @@ class Family(Protocol):
         return Pass(f"{self.module}.convert", ("torch.npz", MEMORY) if self.source == "torch" else (MEMORY,))
 
     def further(self, kind: str) -> Pass:
-        """The pass of a job of another kind in a converter's environment, which it is capable of."""
+        """Return the pass of a further job that it is capable of, `trace` or `coverage`."""
         return Pass(f"{self.module}.{kind}", _FURTHER[kind])
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Its packages, what decides about newest first."""
+        """Its packages, the one that decides what is newest first."""
         return self.newest or self.packages
 
     @property
     def scheme(self) -> Scheme:
-        """How what it makes is compared."""
+        """How its artifacts are compared."""
         return Scheme(
             self.name, self.runtime, self.title_of(self.runtime), self.in_memory, self.loads, self.source == "torch"
         )

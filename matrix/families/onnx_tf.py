@@ -1,12 +1,13 @@
-"""onnx-tf: .onnx files become frozen graphs (TensorFlow 1) or SavedModels, and on request TensorFlow Lite models."""
+"""onnx-tf: converts .onnx files to frozen graphs (TensorFlow 1) or SavedModels, and on request to TensorFlow Lite."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
-from matrix.families.family import Capability, Family
+from packaging.specifiers import SpecifierSet
+
+from matrix.families.family import Capability, Family, Limit
 from matrix.store.records import Pass
 
 _SAVED = ("frozen-graph", "saved-model")
@@ -32,28 +33,18 @@ TFLITE = Pass(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The releases of onnx-tf that refuse an operator with this value of an attribute."""
-
-    operator: str
-    attribute: str
-    value: str | int
-    releases: str
-
-
 # Source: the exceptions that the handlers of each release raise (gru.py, resize.py, batch_normalization.py and
-# pool_mixin.py of onnx_tf/handlers/backend/). Only what one attribute decides is here; coverage tells the rest.
+# pool_mixin.py of onnx_tf/handlers/backend/). Only limits on one attribute are here; coverage measures the rest.
 LIMITS = (
-    Refusal("GRU", "linear_before_reset", 1, ">=1.2"),
-    Refusal("Resize", "coordinate_transformation_mode", "pytorch_half_pixel", ">=1.6"),
-    Refusal("BatchNormalization", "training_mode", 1, ">=1.9"),
-    Refusal("MaxPool", "storage_order", 1, ">=1.6"),
+    Limit("GRU", "linear_before_reset", 1, ">=1.2"),
+    Limit("Resize", "coordinate_transformation_mode", "pytorch_half_pixel", ">=1.6"),
+    Limit("BatchNormalization", "training_mode", 1, ">=1.9"),
+    Limit("MaxPool", "storage_order", 1, ">=1.6"),
 )
 
 
 class OnnxTf(Family):
-    """The first family."""
+    """The onnx-tf family."""
 
     name = "onnx-tf"
     title = "onnx-tf"
@@ -81,9 +72,9 @@ class OnnxTf(Family):
         return f"onnxtf{pins['onnx-tf']}-onnx{pins['onnx']}-tf{pins['tensorflow']}"
 
     def facts(self, pins: Mapping[str, str]) -> dict[str, str]:
-        """`tensorflow_minor`, and `tensorflow_probability_minor`: the one made for that TensorFlow. It counts its minor
-        versions eight ahead, and left out that of TensorFlow 2.17. Source: ``required_tensorflow_version`` in its
-        releases 0.9.0 to 0.25.0."""
+        """Return `tensorflow_minor` and the matching `tensorflow_probability_minor`, which is eight ahead up to
+        TensorFlow 2.16 and seven after, as it skipped 2.17. Source: ``required_tensorflow_version`` in the releases
+        0.9.0 to 0.25.0 of tensorflow-probability."""
         if (tensorflow := pins.get("tensorflow")) is None:
             return {}
         major, minor = (int(part) for part in tensorflow.split(".")[:2])
@@ -92,13 +83,10 @@ class OnnxTf(Family):
             known["tensorflow_probability_minor"] = f"0.{min(minor + (8 if minor < 17 else 7), 25)}"
         return known
 
-    def limits(self, pins: Mapping[str, str]) -> tuple[Refusal, ...]:
+    def limits(self, pins: Mapping[str, str]) -> tuple[Limit, ...]:
         return _limits(pins["onnx-tf"])
 
 
 @cache
-def _limits(release: str) -> tuple[Refusal, ...]:
-    # Not above: a take-away image has no such package.
-    from packaging.specifiers import SpecifierSet
-
+def _limits(release: str) -> tuple[Limit, ...]:
     return tuple(limit for limit in LIMITS if SpecifierSet(limit.releases).contains(release))

@@ -1,16 +1,14 @@
-"""What every cell came to, run by run, and what changed between them."""
+"""The conclusion on every cell, run by run, and what changed between runs."""
 
-from matrix.history.conclusions import Conclusion, conclusion_of
 from matrix.history.reading import read_history
-from matrix.history.timelines import CellChange, History, Kind, Regression, Timeline
+from matrix.history.timelines import CellChange, CellChangeKind, Conclusion, History, Regression, Timeline
 
 __all__ = [
     "CellChange",
+    "CellChangeKind",
     "Conclusion",
     "History",
-    "Kind",
     "Regression",
     "Timeline",
-    "conclusion_of",
     "read_history",
 ]

@@ -1,4 +1,4 @@
-"""History read from the store. Everything is judged by today's rules; what rests on the same observations, once."""
+"""Read history from the store. Cells are judged by today's rules, those with the same observations once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from matrix.core.gc import uncollected
-from matrix.history.conclusions import Conclusion, conclusion_of
-from matrix.history.timelines import History, Timeline
+from matrix.history.timelines import Conclusion, History, Timeline
 from matrix.judging.cells import CellResult, Judge
 from matrix.packages.lock import Lock
 from matrix.store import RunRecord, Store
 from matrix.store.records import NOT_OF_CELLS
 from matrix.table.ids import CellId
 
-# So many cells are judged at once: their observations are in memory together.
+# Cells judged at once: the observations of all of them are in memory together.
 _TOGETHER = 2_000
 
 Newest = Callable[[CellResult, int], None]
@@ -22,7 +21,8 @@ Newest = Callable[[CellResult, int], None]
 
 @dataclass(eq=False, slots=True)
 class _Basis:
-    """What one or more runs concluded a cell from: the row of its record, and those of what a search did for it."""
+    """The records that one or more runs concluded a cell from: the row of its own, and those of a search for it.
+    `conclusion` is its position among the conclusions, -1 until it is judged."""
 
     cell: str
     row: int
@@ -30,7 +30,7 @@ class _Basis:
     conclusion: int = -1
 
 
-# Of one cell: what it rests on, and the positions of the runs in which it does, in order.
+# Of one cell: each basis with the positions of the runs that concluded from it, in order.
 _Bases = list[tuple[_Basis, list[int]]]
 
 
@@ -42,12 +42,12 @@ def read_history(
     wanted: Callable[[str], bool] = lambda cell: True,
     current: Callable[[str], bool] = lambda environment: True,
 ) -> History:
-    """Cells at their own time and of now, in every run that decided cells; not those a search tried.
+    """Read the cells of every run that decided any, both as of their own time and of now, without those a search tried.
 
     `newest` is called with the newest result of every cell and the position of its run, in the order of cell ids.
-    `wanted` says by cell id which cells count, `current` by its name whether the table still has a row or an exporter.
+    `wanted` selects cells by id; `current` tells by its name whether the table still has a row or an exporter.
     """
-    # A million objects that stay are no business of the garbage collector's.
+    # A million objects are created and none is freed: collecting would only cost time.
     with uncollected():
         runs = [run for run in reversed(store.runs()) if run.tier not in NOT_OF_CELLS]
         decided = _decided(store, [run.id for run in runs], wanted)
@@ -67,7 +67,7 @@ def read_history(
 
 
 def _decided(store: Store, runs: list[int], wanted: Callable[[str], bool]) -> dict[str, _Bases]:
-    """By cell, sorted, what it rests on and in which of `runs`, by position."""
+    """Return by cell, sorted, its bases in `runs`, by position."""
     positions = {run: position for position, run in enumerate(runs)}
     searched = store.decisions.searched(runs)
     counts: dict[str, bool] = {}
@@ -91,7 +91,7 @@ def _decided(store: Store, runs: list[int], wanted: Callable[[str], bool]) -> di
 
 
 def _only_present(runs: list[RunRecord], of_cells: Collection[_Bases]) -> list[RunRecord]:
-    """The runs that decided any of the cells; positions become those in this list."""
+    """Return the runs that decided any of the cells; positions are changed to those in this list."""
     present = sorted({position for bases in of_cells for _, at in bases for position in at})
     if len(present) < len(runs):
         places = {position: place for place, position in enumerate(present)}
@@ -111,7 +111,7 @@ def _timeline(bases: _Bases) -> Timeline:
 
 
 def _layers(of_cells: Iterable[_Bases]) -> Iterator[list[_Basis]]:
-    """What is not judged yet, in lists that hold no cell twice."""
+    """Yield what is not judged yet, in lists that hold no cell twice."""
     left = [[basis for basis, _ in bases if basis.conclusion < 0] for bases in of_cells]
     depth = 0
     while layer := [bases[depth] for bases in left if depth < len(bases)]:
@@ -120,7 +120,7 @@ def _layers(of_cells: Iterable[_Bases]) -> Iterator[list[_Basis]]:
 
 
 class _Judging:
-    """Fills in conclusions, each of which is kept once, by position."""
+    """Fill in conclusions. Equal ones are kept once, numbered in `conclusions`."""
 
     def __init__(self, store: Store, judge: Judge, locks: Mapping[str, Lock]) -> None:
         self._store = store
@@ -129,13 +129,18 @@ class _Judging:
         self.conclusions: dict[Conclusion, int] = {}
 
     def of(self, bases: list[_Basis]) -> Iterator[tuple[_Basis, CellResult]]:
-        """The results, in this order; no two may be of the same cell."""
+        """Yield the results in this order; no two may be of the same cell."""
         for start in range(0, len(bases), _TOGETHER):
             part = bases[start : start + _TOGETHER]
-            records = self._store.decisions.records(row for basis in part for row in (basis.row, *basis.searched))
-            results = self._judge.cells(
-                [records[row] for basis in part for row in (basis.row, *basis.searched)], self._locks, 0
-            )
+            rows = [row for basis in part for row in (basis.row, *basis.searched)]
+            records = self._store.decisions.records(rows)
+            results = self._judge.cells([records[row] for row in rows], self._locks, 0)
             for basis, result in zip(part, results, strict=True):
-                basis.conclusion = self.conclusions.setdefault(conclusion_of(result), len(self.conclusions))
+                basis.conclusion = self.conclusions.setdefault(_conclusion_of(result), len(self.conclusions))
                 yield basis, result
+
+
+def _conclusion_of(result: CellResult) -> Conclusion:
+    remedied = result.remedied
+    words = tuple(words for _, words in remedied.record.changes) if remedied is not None else None
+    return Conclusion(result.finding.without_words(), words)

@@ -1,28 +1,33 @@
-"""A stored run as a report: its cells judged now and held against what the table expects now."""
+"""A stored run as a report: its cells judged by today's rules and compared with what the table expects today."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.judging.cells import CellResult, Judge
-from matrix.judging.expect import Expectations
+from matrix.judging.judge import Judgement
 from matrix.packages.lock import Lock
 from matrix.store import CellRecord, RunRecord, Store
 from matrix.store.records import Resolution
+from matrix.table import selectors
 from matrix.table.exporters import expand
-from matrix.table.model import Config
+from matrix.table.model import Config, Expectation
+from matrix.table.selectors import Selector
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """A finished (or interrupted) run with its judged cells. `complaints` by cell id. Of a run of now: the day that now
-    was, the cells beside those of then, the drift report (views/drift.py) as data and as text, and by cell of now what
-    was found out about who changed it; `unresolved` says why an environment has no cells of now. `shards` where it is a
-    part of a plan that other machines share."""
+    """A finished or interrupted run with its judged cells.
+
+    `complaints` are by cell id. `shards`: the run is a part of a plan that other machines share. Of a run of now:
+    `as_of` is the day that now was, `sides` its cells beside those of then, `drift` and `drift_text` the drift report
+    as data and as text, `unresolved` by environment why it has no cells of now, and `blames` by cell of now what a
+    search for the release that broke it found.
+    """
 
     run: int
     status: str
@@ -51,7 +56,8 @@ def report_on(
     locks: Mapping[str, Lock],
     order: Sequence[str] = (),
 ) -> tuple[RunReport, frozenset[str]]:
-    """The report, its cells in `order` (ids) as far as that names them, and the cells the table states something of."""
+    """Report on a run, its cells in `order` (ids) as far as that names them. Return the report, and the cells that the
+    table states an expectation for."""
     position = {name: index for index, name in enumerate(order)}
     records = sorted(store.cells(run.id), key=lambda record: position.get(record.cell, len(position)))
     results = judge.cells(records, locks, run.id)
@@ -61,11 +67,10 @@ def report_on(
     stated = set()
     for result in results:
         if result.record.cell_id.moved is not None:
-            # What is expected is expected of the row as it was locked.
+            # Expectations are about rows as they were locked.
             continue
         subject = subjects.of(result.record)
-        found = expectations.complaints(subject, result.judgement, result.opset_written)
-        if found:
+        if found := expectations.complaints(subject, result.judgement, result.opset_written):
             complaints[result.record.cell] = found
         if expectations.speak_of(subject):
             stated.add(result.record.cell)
@@ -87,7 +92,7 @@ def report_on(
 
 
 class _Subjects:
-    """What selectors see of a stored cell; of a row that is gone from the table only what the record says."""
+    """What selectors see of a stored cell; of a row that the table no longer has, only what the record says."""
 
     def __init__(self, config: Config, locks: Mapping[str, Lock]) -> None:
         self._exporters = {exporter.id: exporter.subject for exporter in expand(config)}
@@ -105,3 +110,45 @@ class _Subjects:
             "python": lock.python if lock else "",
             "cell": record.cell,
         }
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """The expectations of matrix.yml, compiled. Where several are about a cell, all must hold."""
+
+    rules: tuple[tuple[Selector, Expectation], ...]
+
+    @classmethod
+    def of(cls, expectations: Iterable[Expectation]) -> Expectations:
+        return cls(tuple((selectors.from_mapping(item.cells), item) for item in expectations))
+
+    def speak_of(self, subject: Mapping[str, str]) -> bool:
+        """Tell whether the table states an expectation for this cell."""
+        return any(selector(subject) for selector, _ in self.rules)
+
+    def complaints(
+        self, subject: Mapping[str, str], judgement: Judgement, opset_written: int | None
+    ) -> tuple[str, ...]:
+        """Return one phrase for each difference. An indeterminate cell contradicts no expectation."""
+        if judgement.finding.indeterminate:
+            return ()
+        about = (expected for selector, expected in self.rules if selector(subject))
+        return tuple(dict.fromkeys(c for expected in about for c in _differences(expected, judgement, opset_written)))
+
+
+def _differences(expected: Expectation, judgement: Judgement, opset_written: int | None) -> list[str]:
+    pairs = [
+        ("verdict", expected.verdict, judgement.finding.verdict),
+        ("role", expected.role, judgement.finding.role),
+        ("stage", expected.stage, judgement.finding.stage),
+        ("reason", expected.reason, judgement.finding.reason),
+        ("opset written", expected.opset_written, opset_written),
+    ]
+    found = [f"expected {name} {want}, got {got or 'none'}" for name, want, got in pairs if want not in (None, got)]
+    if expected.remark is not None and expected.remark not in judgement.remarks:
+        found.append(f"expected the remark {expected.remark}, got {', '.join(judgement.remarks) or 'none'}")
+    if expected.max_abs is not None:
+        measured = judgement.metrics.get("max_abs")
+        if not isinstance(measured, int | float) or measured > expected.max_abs:
+            found.append(f"expected max abs at most {expected.max_abs:g}, got {measured}")
+    return found

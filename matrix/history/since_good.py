@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from matrix.history.causes import ChangeCause, explain_all
 from matrix.history.timelines import CellChange, History, Regression
-from matrix.history.why import Why, explain_all
 from matrix.store import RunRecord, Store
 
 
@@ -16,7 +16,7 @@ class SinceGood:
     """`history` ends with the run in question and has only its cells; `whys` explain regressions and mended cells."""
 
     history: History
-    whys: Mapping[CellChange, Why]
+    whys: Mapping[CellChange, ChangeCause]
 
     @cached_property
     def regressions(self) -> list[Regression]:
@@ -43,7 +43,7 @@ class SinceGood:
         """The number of cells that this run could not measure."""
         return self.history.silent(len(self.history.runs) - 1)
 
-    def why(self, item: Regression) -> Why | None:
+    def why(self, item: Regression) -> ChangeCause | None:
         """Return the first explanation known of its cells."""
         return next((self.whys[change] for change in item.changes if change in self.whys), None)
 

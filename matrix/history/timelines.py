@@ -1,27 +1,41 @@
-"""History as data: what every cell came to, run by run, and what changed. Pure."""
+"""History as data: the conclusion on every cell, run by run, and what changed. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from matrix.history.conclusions import Conclusion
+from matrix.judging.finding import Finding
 from matrix.store import RunRecord
 from matrix.table.ids import CellId
 from matrix.table.model import Role
 
-Kind = Literal["broke", "mended", "changed", "new"]
+CellChangeKind = Literal["broke", "mended", "changed", "new"]
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The finding on a cell, in the form in which runs are compared: without what was raised. `remedied` are the
+    changes, in words, with which a search saw the cell match; None where it found none, or there was no search."""
+
+    finding: Finding
+    remedied: tuple[str, ...] | None = None
+
+    def same(self, other: Conclusion) -> bool:
+        """Tell whether both mean the same. Titles may hold numbers, and not every run looks for a remedy."""
+        return self.finding.kind == other.finding.kind
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Of one cell, oldest run first: positions of the runs that decided it, of what it came to in each, and the rows of
-    the store that say so. Arrays: there may be millions."""
+    """One cell, oldest run first: positions of the runs that decided it, of its conclusion in each, and the rows of
+    the store that hold them. Arrays, because there may be millions of entries."""
 
     runs: array[int] = field(default_factory=lambda: array("H"))
     conclusions: array[int] = field(default_factory=lambda: array("I"))
@@ -32,20 +46,20 @@ class Timeline:
 
     @property
     def newest(self) -> tuple[int, int]:
-        """Run and conclusion."""
+        """The newest run and its conclusion."""
         return self.runs[-1], self.conclusions[-1]
 
     def row(self, run: int) -> int:
-        """Of the run at this position."""
+        """Return the store's row for the run at this position. Raises ValueError where that did not decide the cell."""
         return self.rows[self.runs.index(run)]
 
     def until(self, run: int) -> Timeline:
-        """Without what came after the run at this position."""
+        """Return the timeline up to and including the run at this position."""
         end = bisect_right(self.runs, run)
         return Timeline(self.runs[:end], self.conclusions[:end], self.rows[:end])
 
     def changes(self) -> list[tuple[int, int]]:
-        """Run and conclusion, only where it is another one than that before."""
+        """Return run and conclusion wherever the conclusion differs from the one before."""
         found: list[tuple[int, int]] = []
         for run, conclusion in self:
             if not found or found[-1][1] != conclusion:
@@ -55,11 +69,11 @@ class Timeline:
 
 @dataclass(frozen=True)
 class CellChange:
-    """A cell that came to something else than its last finding before said. Runs and conclusions by position; `before`
-    is None for a cell that no run had found anything about."""
+    """A cell whose conclusion differs from its previous finding. Runs and conclusions by position; `before` is None for
+    a cell that no earlier run has a finding on."""
 
     cell: str
-    kind: Kind
+    kind: CellChangeKind
     run: int
     after: int
     before: int | None = None
@@ -68,9 +82,11 @@ class CellChange:
 
 @dataclass(frozen=True)
 class Regression:
-    """Cells that matched in their findings before `run`, broke there in one and the same way, and have not matched
-    since. `key` stays the same from one night to the next; `environment` is the row it is about; `new` where no later
-    run decided them. `changes` are theirs, in the order of `cells`."""
+    """Cells that matched in their findings before `run`, broke there in the same way, and have not matched since.
+
+    `key` is the same in every run; `environment` is the row at fault; `new` means that no later run decided the cells.
+    `changes` are in the order of `cells`.
+    """
 
     key: str
     run: int
@@ -88,10 +104,15 @@ class Regression:
         return tuple(change.cell for change in self.changes)
 
 
+# Environment, role, stage and reason: cells that break alike in all of them are one regression.
+_Fault = tuple[str, Role | None, str | None, str | None]
+
+
 @dataclass(frozen=True)
 class History:
-    """Runs oldest first, every conclusion once, and timelines by cell id, sorted. `current` says whether the table
-    still has a row or an exporter: what nobody will measure again can neither be mended nor stand."""
+    """Runs oldest first, every conclusion once, and timelines by cell id, sorted. `current` tells whether the table
+    still has a row or an exporter: a regression of one that it no longer has is retired, as it is not measured again.
+    """
 
     runs: tuple[RunRecord, ...]
     conclusions: tuple[Conclusion, ...]
@@ -99,80 +120,75 @@ class History:
     current: Callable[[str], bool] = lambda environment: True
 
     def changes(self, run: int) -> list[CellChange]:
-        """What the run at this position found otherwise than before, by cell."""
+        """Return the changes that the run at this position found, by cell."""
         return self._changes.get(run, [])
 
     def silent(self, run: int) -> int:
-        """How many cells the run at this position left indeterminate."""
-        return self._silent.get(run, 0)
+        """Count the cells that the run at this position left indeterminate."""
+        return self._silent[run]
 
     def regressions(self) -> list[Regression]:
-        """Those that stand, newest first, then by how many cells they are about."""
+        """Return the open regressions, newest first, then by number of cells."""
         return [found for found in self._unmended if self.current(found.environment)]
 
     def retired(self) -> frozenset[str]:
-        """Keys of those that would stand if the table still had their row."""
+        """Return the keys of regressions that would be open if the table still had their row."""
         return frozenset(found.key for found in self._unmended if not self.current(found.environment))
 
     def mended(self) -> frozenset[str]:
-        """Keys of regressions that stood once, and of which a cell was seen to match again."""
+        """Return the keys of past regressions of which a cell has matched again."""
         found = set()
-        for cell, changes in self._of_cells.items():
+        for changes in self._of_cells.values():
             broke: CellChange | None = None
             for change in changes:
                 if change.kind == "broke":
                     broke = change
                 elif change.kind == "mended" and broke is not None:
-                    after = self.conclusions[broke.after]
-                    where = CellId.parse(cell).environment_of(after.finding.role)
-                    found.add(regression_key(where, after.finding.role, after.finding.stage, after.finding.reason))
+                    found.add(_regression_key(self._fault(broke)))
                     broke = None
         return frozenset(found)
 
     def grouped(self, changes: list[CellChange]) -> list[Regression]:
-        """Changes that broke cells, those of one run in one way as one regression."""
-        together: dict[tuple[int, str, Role | None, str | None, str | None], list[CellChange]] = {}
+        """Group changes that broke cells: those of one run with the same fault are one regression."""
+        together: dict[tuple[int, _Fault], list[CellChange]] = {}
         for change in changes:
-            after = self.conclusions[change.after]
-            where = CellId.parse(change.cell).environment_of(after.finding.role)
-            key = change.run, where, after.finding.role, after.finding.stage, after.finding.reason
-            together.setdefault(key, []).append(change)
-        found = [
-            Regression(
-                regression_key(environment, role, stage, reason),
-                run,
-                max(change.before_run or 0 for change in items),
-                role,
-                environment,
-                stage,
-                reason,
-                self.conclusions[items[0].after].finding.title,
-                tuple(items),
-                all(self.timelines[change.cell].newest[0] == run for change in items),
+            together.setdefault((change.run, self._fault(change)), []).append(change)
+        found = []
+        for (run, fault), items in together.items():
+            environment, role, stage, reason = fault
+            found.append(
+                Regression(
+                    key=_regression_key(fault),
+                    run=run,
+                    before_run=max(change.before_run or 0 for change in items),
+                    role=role,
+                    environment=environment,
+                    stage=stage,
+                    reason=reason,
+                    title=self.conclusions[items[0].after].finding.title,
+                    changes=tuple(items),
+                    new=all(self.timelines[change.cell].newest[0] == run for change in items),
+                )
             )
-            for (run, environment, role, stage, reason), items in together.items()
-        ]
         return sorted(found, key=lambda item: (-item.run, -len(item.changes), item.environment, item.key))
 
     def until(self, run: int) -> History:
-        """As it was after the run at this position, of the cells that it decided."""
+        """Return the history as of the run at this position, with the cells that it decided."""
         kept = {cell: timeline.until(run) for cell, timeline in self.timelines.items() if run in timeline.runs}
         return History(self.runs[: run + 1], self.conclusions, kept, self.current)
 
+    def _fault(self, change: CellChange) -> _Fault:
+        found = self.conclusions[change.after].finding
+        return CellId.parse(change.cell).environment_of(found.role), found.role, found.stage, found.reason
+
     @cached_property
     def _unmended(self) -> list[Regression]:
-        standing = map(self._standing, self._of_cells.values())
-        return self.grouped([change for change in standing if change is not None])
-
-    def _standing(self, changes: list[CellChange]) -> CellChange | None:
-        """The change that broke a cell which matched once and does not any more, out of all of that cell."""
-        found = None
-        for change in changes:
-            if change.kind == "broke":
-                found = change
-            elif change.kind == "mended":
-                found = None
-        return found
+        """Regressions of cells that matched once and have not matched since."""
+        last = (
+            next((change for change in reversed(changes) if change.kind in ("broke", "mended")), None)
+            for changes in self._of_cells.values()
+        )
+        return self.grouped([change for change in last if change is not None and change.kind == "broke"])
 
     @cached_property
     def _of_cells(self) -> dict[str, list[CellChange]]:
@@ -180,16 +196,15 @@ class History:
         return {cell: list(self._of_cell(cell, timeline)) for cell, timeline in self.timelines.items()}
 
     @cached_property
-    def _mute(self) -> frozenset[int]:
-        """Conclusions that say nothing."""
+    def _indeterminate(self) -> frozenset[int]:
         return frozenset(number for number, item in enumerate(self.conclusions) if item.finding.indeterminate)
 
     def _of_cell(self, cell: str, timeline: Timeline) -> Iterator[CellChange]:
-        # Of millions of results nearly all are what they were before.
-        mute, run_before, before = self._mute, -1, -1
+        # Numbers are compared first: of millions of entries nearly all equal the one before.
+        indeterminate, run_before, before = self._indeterminate, -1, -1
         for run, number in timeline:
-            # What could not be measured says nothing about what is.
-            if number in mute:
+            # A run that could not measure the cell is skipped, so that it neither breaks nor mends it.
+            if number in indeterminate:
                 continue
             if before < 0:
                 yield CellChange(cell, "new", run, number)
@@ -208,22 +223,17 @@ class History:
         return found
 
     @cached_property
-    def _silent(self) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for timeline in self.timelines.values():
-            for run, conclusion in timeline:
-                if conclusion in self._mute:
-                    found[run] = found.get(run, 0) + 1
-        return found
+    def _silent(self) -> Counter[int]:
+        indeterminate = self._indeterminate
+        return Counter(run for line in self.timelines.values() for run, number in line if number in indeterminate)
 
 
-def regression_key(environment: str, role: Role | None, stage: str | None, reason: str | None) -> str:
-    """Stable from night to night, whatever cells are about it."""
-    parts = "\n".join((environment, role or "", stage or "", reason or ""))
-    return hashlib.sha256(parts.encode()).hexdigest()[:24]
+def _regression_key(fault: _Fault) -> str:
+    """Hash what stays the same in every run, whichever cells are affected."""
+    return hashlib.sha256("\n".join(part or "" for part in fault).encode()).hexdigest()[:24]
 
 
-def _kind(before: Conclusion, after: Conclusion) -> Kind:
+def _kind(before: Conclusion, after: Conclusion) -> CellChangeKind:
     if before.finding.good != after.finding.good:
         return "mended" if after.finding.good else "broke"
     return "changed"

@@ -1,4 +1,4 @@
-"""Reading an .npz that came out of an environment: untrusted, so no pickles and no surprises in size."""
+"""Read an .npz made in an environment. It is untrusted: pickles are refused and sizes are capped."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ import numpy as np
 
 from matrix.judging.tensors import Array
 
-# Comparing takes several times as much, since every number becomes a float64.
+# Comparing takes several times as much, as every number becomes a float64.
 _BYTES_CAP = 2**30
 
-# Version 3.0 only adds names of fields beyond Latin-1, and records are no numbers.
+# Version 3.0 only adds field names beyond Latin-1, and records are not supported anyway.
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
 
 _OF_A_CASE = re.compile(r"\d+/.")
 
 
 class UnreadableArrays(ValueError):
-    """Not an .npz of plain arrays of acceptable size."""
+    """The file is not an .npz of plain arrays of acceptable size."""
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """Key to array. Raises UnreadableArrays for whatever is wrong with the content; OSError where the file cannot be
-    read."""
+    """Return the arrays by key. Raises UnreadableArrays for anything wrong with the content, OSError where the file
+    cannot be read."""
     if path.stat().st_size > _BYTES_CAP:
         raise _too_large()
     content = io.BytesIO(path.read_bytes())
@@ -45,8 +44,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
 
 def read_cases(path: Path) -> dict[str, Array]:
-    """Arrays that a user brings: keys `<case>/<name>`, or plain names for a single case, which is case 0 then. Raises
-    what `read_arrays` does, UnreadableArrays also for no array at all and for keys of both kinds."""
+    """Return the arrays of a user's file. Its keys are `<case>/<name>`, or plain names of a single case, which becomes
+    case 0. Raises UnreadableArrays for anything wrong with the content, also if it is empty or mixes both kinds of
+    keys; OSError where the file cannot be read."""
     arrays = read_arrays(path)
     if not arrays:
         raise UnreadableArrays("it holds no array")
@@ -54,12 +54,12 @@ def read_cases(path: Path) -> dict[str, Array]:
         return {f"0/{name}": array for name, array in arrays.items()}
     wrong = next((key for key in arrays if not _OF_A_CASE.match(key)), None)
     if wrong is not None:
-        raise UnreadableArrays(f"the key {wrong!r} names no case; write 0/{wrong}, as the others")
+        raise UnreadableArrays(f"the key {wrong!r} has no case; write 0/{wrong}, like the others")
     return arrays
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
-    """Nothing is allocated for an array before its header was held against the member's size."""
+    """Read one array. Its header is checked against the size of the member before anything is allocated."""
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:

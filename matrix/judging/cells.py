@@ -1,40 +1,36 @@
-"""History read back: the cells of a run with their verdicts, judged now from what was observed then."""
+"""Judge stored cells: today's verdicts on what was observed when they ran."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from matrix.families import Absent, Family, family_named
-from matrix.families.scheme import Scheme
 from matrix.judging.compare import Tolerances
 from matrix.judging.comparisons import Asked, Comparisons
+from matrix.judging.divergence import Located, locate
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement, Leg, files_of, judge, ways_of
-from matrix.judging.located import Located, locate
 from matrix.judging.outcome import Outcome, in_trouble, of_pass, outcome, trouble
 from matrix.judging.tolerance import Tolerance
 from matrix.packages.lock import Lock
 from matrix.packages.versions import minor
 from matrix.store import CellRecord, Observation, PassRecord, Store
-from matrix.store.records import FIRST_FAMILY
-from matrix.table.ids import RowId
+from matrix.table.ids import FIRST_FAMILY, RowId
 from matrix.table.model import Config, OnnxRelease
 
-# Two files of arrays to compare, the first being the reference, and whether outputs go by position.
-Pair = tuple[str, str, bool]
+Observations = Mapping[int, Observation]
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell of a run: record, observations and what is concluded from them. `distributions` names what was really
-    installed under another name than in the table: {"tensorflow": "tensorflow-cpu"}.
+    """A cell of a run: its record, its observations and the judgement on them.
 
-    `family` is the converter's. `tried` are the cells that a search for remedies made of this one, `divergence` is what
-    a search for the node at which the numbers part found. `release` is the converter's onnx in the table of ONNX
-    releases.
+    `distributions` maps packages to the distribution that was installed in their place: {"tensorflow":
+    "tensorflow-cpu"}. `family` is the converter's, `release` the entry of its onnx in the table of ONNX releases.
+    `tried` are the cells that a search for remedies made of this one, `divergence` the result of a search for the
+    first diverging node.
     """
 
     record: CellRecord
@@ -54,12 +50,12 @@ class CellResult:
 
     @property
     def finding(self) -> Finding:
-        """What the cell came to as it is."""
+        """The finding on the cell itself, without changes."""
         return self.judgement.finding
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """Those that its own verdict rests on."""
+        """The observations that its finding is based on."""
         parts = (self.export, *self.altered, self.reference, self.convert)
         return tuple(part for part in parts if part is not None)
 
@@ -70,7 +66,7 @@ class CellResult:
 
     @property
     def remedied(self) -> CellResult | None:
-        """The smallest set of changes with which this cell, which fails as it is, was seen to match."""
+        """The result with the smallest set of changes that makes this failing cell match; None where none is known."""
         if self.finding.verdict == "match":
             return None
         working = [result for result in self.tried if result.finding.verdict == "match"]
@@ -78,7 +74,7 @@ class CellResult:
 
 
 class Judge:
-    """Judges cells, remembering comparisons in the store by what they compare and how."""
+    """Judges cells. Comparisons are stored, by what they compare and how."""
 
     def __init__(self, config: Config, store: Store) -> None:
         self._store = store
@@ -92,32 +88,29 @@ class Judge:
         self._releases = {release.version: release for release in config.onnx}
 
     def speak(self, observation: Observation) -> Outcome | None:
-        """What the observation says by itself; None for success."""
-        key = id(observation) if observation.id is None else observation.id
-        if observation.id is None or key not in self._spoken:
-            told = trouble(observation)
-            found = outcome(observation, self._log(told) if told is not None else "")
-            if observation.id is None:
-                return found
-            self._spoken[key] = found
-        return self._spoken[key]
+        """Return the outcome of an observation; None for success."""
+        if observation.id is None:
+            return self._outcome(observation)
+        if observation.id not in self._spoken:
+            self._spoken[observation.id] = self._outcome(observation)
+        return self._spoken[observation.id]
+
+    def _outcome(self, observation: Observation) -> Outcome | None:
+        failed = trouble(observation)
+        return outcome(observation, self._log(failed) if failed is not None else "")
 
     def speak_of_pass(self, observation: Observation, name: str) -> Outcome | None:
-        """What one pass of an observation says by itself; None for success, and where there is no such pass."""
+        """Return the outcome of one pass; None for success, and where there is no such pass."""
         record = next((record for record in observation.passes if record.name == name), None)
         if record is None:
             return None
         return of_pass(observation, record, self._log(record) if in_trouble(record) else "")
 
     def cells(self, records: list[CellRecord], locks: Mapping[str, Lock], run: int) -> list[CellResult]:
-        """Judge the records of a run, what a search did for a cell as a part of that cell. A cell is cached where that
-        run made none of its observations. `locks` tell the Python of a converter that was never reached."""
+        """Judge the records of a run; those of a search become part of the cell searched for. A cell is cached where
+        that run made none of its observations. `locks` give the Python of converters that were never reached."""
         observations = self._store.observations([number for record in records for number in record.observations])
-        self.comparisons.read_ahead(
-            Asked(*pair, self._tolerances.get(record.model, self._default))
-            for record in records
-            for pair in _pairs(record, observations, self._family(record, observations).scheme)
-        )
+        self.comparisons.read_ahead(asked for record in records for asked in self._asked(record, observations))
         searched: dict[str, list[CellRecord]] = {}
         for record in records:
             if record.base is not None:
@@ -126,60 +119,55 @@ class Judge:
         for record in records:
             if record.base is None:
                 result = self._cell(record, observations, locks, run)
-                further = searched.get(record.cell, [])
-                results.append(
-                    replace(
+                if further := searched.get(record.cell):
+                    changed = (item for item in further if item.changes)
+                    exposed = (item for item in further if item.expose is not None)
+                    result = replace(
                         result,
-                        tried=tuple(
-                            self._cell(item, observations, locks, run, result.reference)
-                            for item in further
-                            if item.changes
-                        ),
-                        divergence=next(
-                            (self._located(result, item, observations) for item in further if item.expose is not None),
-                            None,
-                        ),
+                        tried=tuple(self._cell(item, observations, locks, run, result.reference) for item in changed),
+                        divergence=next((self._located(result, item, observations) for item in exposed), None),
                     )
-                )
+                results.append(result)
         self.keep()
         return results
 
     def _cell(
         self,
         record: CellRecord,
-        observations: Mapping[int, Observation],
+        observations: Observations,
         locks: Mapping[str, Lock],
         run: int,
         original: Observation | None = None,
     ) -> CellResult:
-        """`original` is what the reference made of the file before a search changed it."""
-        export = observations[record.export]
+        """`original` is the reference job of the file before a search changed it."""
+        export, reference, convert = _parts(record, observations)
         altered = tuple(observations[number] for number in record.alter)
-        reference = observations[record.reference] if record.reference is not None else None
-        convert = observations[record.convert] if record.convert is not None else None
-        tolerances = self._tolerances.get(record.model, self._default)
-        compare = partial(self._leg, tolerances)
-        made = self._family(record, observations)
+        made = self._family(record, convert)
         judgement = judge(
             record.opset,
             export,
             reference,
             convert,
             self.speak,
-            compare,
+            partial(self._leg, self._tolerances_of(record.model)),
             made.scheme,
             altered,
             original,
             self.speak_of_pass,
         )
         if isinstance(made, Absent) and convert is not None and self.speak(convert) is None:
-            # Only the package that brings it knows how its numbers are compared: a verdict of ours would be a guess.
-            title = f"no installed package brings the family {made.name}, by which this conversion was measured"
+            # Only its package knows how its outputs are compared: a verdict of ours would be a guess.
+            title = f"no installed package provides the family {made.name} of this converter; install it to compare"
             judgement = Judgement(Finding("unavailable", "converter", None, "family-not-installed", title))
-        parts = [part for part in (export, *altered, reference, convert) if part is not None]
         lock = locks.get(record.converter)
-        distributions = self._distributions(convert)
-        versions = self._versions(record, made, convert, distributions)
+        python = minor(convert.python) if convert else lock.python if lock else ""
+        installed = convert.installed if convert else {}
+        names = {name: new for name, new in self._replace.items() if name not in installed and new in installed}
+        pins = self._pins.get(_stem(record), {})
+        versions = {
+            package: installed.get(names.get(package, package)) or pins.get(package)
+            for package in sorted(made.packages or pins)
+        }
         return CellResult(
             record,
             export,
@@ -187,78 +175,70 @@ class Judge:
             convert,
             judgement,
             versions,
-            distributions,
-            minor(convert.python) if convert else (lock.python if lock else ""),
-            cached=all(part.run != run for part in parts),
+            distributions=names,
+            python=python,
+            cached=all(part is None or part.run != run for part in (export, *altered, reference, convert)),
             family=made,
             release=self._releases.get(versions.get(made.reads or "") or ""),
             altered=altered,
         )
 
-    def _located(
-        self, result: CellResult, record: CellRecord, observations: Mapping[int, Observation]
-    ) -> Located | None:
-        """What the search for the diverging node found. Not remembered: it is asked for where it is shown."""
-        tolerances = self._tolerances.get(record.model, self._default)
+    def _located(self, result: CellResult, record: CellRecord, observations: Observations) -> Located:
+        """Locate the diverging node. Not remembered: it is needed only where it is shown."""
         assert record.expose is not None
-        exposed = observations[record.expose]
-        traced = observations[record.trace] if record.trace is not None else None
+        exposed, traced = observations[record.expose], _seen(record.trace, observations)
         for observation in (exposed, traced):
             if observation is not None and (failed := self.speak(observation)) is not None:
                 return Located(None, f"not found: {observation.role}/{failed.finding.stage}: {failed.finding.title}")
         file = result.altered[-1] if result.altered else result.export
         names = file.facts.get("graph_outputs")
         outputs = [str(name) for name in names] if isinstance(names, list) else []
-        return locate(exposed, traced, outputs, tolerances, self._store.blobs.local)
+        return locate(exposed, traced, outputs, self._tolerances_of(record.model), self._store.blobs.local)
 
     def compare(self, model: str, one: str, two: str) -> Leg:
-        """Hold two stored files of arrays against each other, name by name, under the tolerances of a model. The first
-        is the reference. Remembered like every comparison, and stored by the next `keep`."""
-        return self._leg(self._tolerances.get(model, self._default), one, two, False)
+        """Compare two stored files of arrays by name under the tolerances of a model. The first is the reference. The
+        comparison is stored by the next `keep`."""
+        return self._leg(self._tolerances_of(model), one, two, False)
 
     def keep(self) -> None:
-        """Store the comparisons made since the last time."""
+        """Store the comparisons made since the last call."""
         self.comparisons.keep()
-
-    def _versions(
-        self, record: CellRecord, made: Family, convert: Observation | None, names: Mapping[str, str]
-    ) -> dict[str, str | None]:
-        pins = self._pins.get(_stem(record), {})
-        installed = convert.installed if convert else {}
-        return {
-            package: installed.get(names.get(package, package)) or pins.get(package)
-            for package in sorted(made.packages or pins)
-        }
-
-    def _distributions(self, convert: Observation | None) -> dict[str, str]:
-        installed = convert.installed if convert else {}
-        return {name: other for name, other in self._replace.items() if name not in installed and other in installed}
 
     def _log(self, record: PassRecord) -> str:
         return self._store.blobs.text(record.log) if record.log else ""
 
-    def _family(self, record: CellRecord, observations: Mapping[int, Observation]) -> Family:
-        """That which was measured, else the row's."""
-        convert = observations.get(record.convert) if record.convert is not None else None
+    def _tolerances_of(self, model: str) -> Tolerances:
+        return self._tolerances.get(model, self._default)
+
+    def _family(self, record: CellRecord, convert: Observation | None) -> Family:
+        """Return the family that was measured, else the row's."""
         measured = convert.family if convert is not None else ""
         return family_named(measured or self._families.get(_stem(record), FIRST_FAMILY))
 
     def _leg(self, tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:
         return self.comparisons.leg(Asked(one, two, by_position, tolerances))
 
+    def _asked(self, record: CellRecord, observations: Observations) -> Iterator[Asked]:
+        """Yield the comparisons that judging a record may ask for."""
+        export, reference, convert = _parts(record, observations)
+        tolerances = self._tolerances_of(record.model)
+        blobs = files_of(export, reference, convert)
+        if (again := export.file("torch-again.npz")) is not None and (once := export.file("torch.npz")) is not None:
+            yield Asked(once, again, False, tolerances)
+        if "again.npz" in blobs and "reference.npz" in blobs:
+            yield Asked(blobs["reference.npz"], blobs["again.npz"], False, tolerances)
+        for way in ways_of(self._family(record, convert).scheme, blobs.keys()):
+            yield Asked(blobs[way.one], blobs[way.two], way.by_position, tolerances)
 
-def _pairs(record: CellRecord, observations: Mapping[int, Observation], scheme: Scheme) -> Iterator[Pair]:
-    """The files of arrays that the judge may compare for a record."""
-    export = observations[record.export]
-    reference = observations[record.reference] if record.reference is not None else None
-    convert = observations[record.convert] if record.convert is not None else None
-    blobs = files_of(export, reference, convert)
-    if (again := export.file("torch-again.npz")) is not None and (once := export.file("torch.npz")) is not None:
-        yield once, again, False
-    if "again.npz" in blobs and "reference.npz" in blobs:
-        yield blobs["reference.npz"], blobs["again.npz"], False
-    for way in ways_of(scheme, blobs.keys()):
-        yield blobs[way.one], blobs[way.two], way.by_position
+
+def _seen(number: int | None, observations: Observations) -> Observation | None:
+    return observations[number] if number is not None else None
+
+
+def _parts(
+    record: CellRecord, observations: Observations
+) -> tuple[Observation, Observation | None, Observation | None]:
+    return observations[record.export], _seen(record.reference, observations), _seen(record.convert, observations)
 
 
 def _stem(record: CellRecord) -> str:
@@ -266,10 +246,8 @@ def _stem(record: CellRecord) -> str:
 
 
 def tolerances_of(config: Config, model: str) -> Tolerances:
-    """Those of a model: the table's, but for what it states itself."""
-    own = next((item.tolerances for item in config.models if item.id == model), {})
-    return Tolerances().override(_tolerances(config.tolerances)).override(_tolerances(own))
-
-
-def _tolerances(stated: Any) -> dict[str, Tolerance]:
-    return {kind: Tolerance(item.rtol, item.atol) for kind, item in stated.items()}
+    """Return the tolerances of a model: the table's, overridden by its own."""
+    found = Tolerances()
+    for stated in (config.tolerances, next((item.tolerances for item in config.models if item.id == model), {})):
+        found = found.override({kind: Tolerance(item.rtol, item.atol) for kind, item in stated.items()})
+    return found

@@ -1,7 +1,4 @@
-"""What a machine can alter to make a failing job pass: the part of a remedy that is data.
-
-Nothing but the standard library: a take-away image reads remedies too.
-"""
+"""Changes that make a failing job pass: the part of a remedy that is data. Standard library only, for images."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-Kind = Literal["ir_version", "opset", "convert_opset", "via", "simplify", "rename", "environ", "add"]
-Value = bool | str | tuple[tuple[str, str], ...]
+ChangeKind = Literal["ir_version", "opset", "convert_opset", "via", "simplify", "rename", "environ", "add"]
+ChangeValue = bool | str | tuple[tuple[str, str], ...]
 
 NAMED = {
     "opset": "that of the file",
@@ -19,7 +16,16 @@ NAMED = {
     "tensorflow_minor": "minor version of TensorFlow",
     "tensorflow_probability_minor": "the one made for this TensorFlow",
 }
-"""Placeholders that only the toolchain at hand can fill, see `facts`; and how they read until then."""
+"""Placeholders that are filled with facts of a toolchain, see `facts`; and how they read until then."""
+
+_WORDS = {
+    "ir_version": "ir_version {}",
+    "opset": "export at opset {}",
+    "convert_opset": "onnx.version_converter to opset {}",
+    "via": "export by way of {}",
+    "simplify": "the file simplified by onnxsim",
+    "rename": "valid names for tensors and nodes",
+}
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _COMPARISON = r"(?:~=|===?|!=|<=?|>=?) ?"
@@ -60,9 +66,9 @@ _SINCE = {name: opset for opset, names in _NEW_IN.items() for name in names.spli
 
 @dataclass(frozen=True)
 class Change:
-    """One alteration of a job. ``kind`` says what ``value`` is:
+    """One change of a job. The meaning of ``value`` depends on ``kind``:
 
-    - `ir_version`: "table", the number that the table of onnx releases gives for the converter's onnx, or a number;
+    - `ir_version`: "table", the number in the table of onnx releases for the converter's onnx, or a number;
     - `opset`: a specifier ("<13"), export again at an opset that fits it;
     - `convert_opset`: the same, but the file is translated by onnx.version_converter;
     - `via`: "torchscript", export again by that exporter;
@@ -70,23 +76,23 @@ class Change:
     - `environ`: (variable, text) pairs for the process of the converter;
     - `add`: (package, specifier) pairs for the environment, an empty specifier meaning any version.
 
-    Texts may hold placeholders: ``{2}`` the second of a pattern's groups, ``{1.since}`` the opset that introduced the
-    operator which a group names, and those of `NAMED`.
+    Texts may hold placeholders: ``{2}`` is the second group of a pattern, ``{1.since}`` the opset that introduced the
+    operator named by a group; others are in `NAMED`. Raises ValueError for a value that is not of its kind.
     """
 
-    kind: Kind
-    value: Value
+    kind: ChangeKind
+    value: ChangeValue
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", _checked(self.kind, self.value))
 
     @classmethod
     def parse(cls, written: Mapping[str, Any]) -> Change:
-        """From its form in YAML, ``{opset: "<13"}``; ``ValueError`` says what is wrong."""
+        """Parse the form in YAML, ``{opset: "<13"}``. Raises ValueError where it is not a change."""
         if len(written) != 1:
             raise ValueError("a change has exactly one key; write several remedies instead")
         [(kind, value)] = written.items()
-        return cls(cast("Kind", kind), tuple(value.items()) if isinstance(value, Mapping) else value)
+        return cls(cast("ChangeKind", kind), tuple(value.items()) if isinstance(value, Mapping) else value)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -94,17 +100,17 @@ class Change:
 
     @property
     def data(self) -> tuple[str, Any]:
-        """Kind and value, for a store: ``Change(*data)`` is the same change, also after a trip through JSON."""
+        """Kind and value, for a store: ``Change(*data)`` is the same change, even after being JSON."""
         return self.kind, self.value
 
     @property
     def written(self) -> dict[str, Any]:
-        """What `parse` takes."""
+        """The form that `parse` reads."""
         return {self.kind: dict(self.value) if isinstance(self.value, tuple) else self.value}
 
     @property
     def id(self) -> str:
-        """A name without blanks: `opset<13`, `numpy<2`, `rename`."""
+        """A name without spaces: `opset<13`, `numpy<2`, `rename`."""
         match self.value:
             case bool():
                 return self.kind
@@ -116,33 +122,19 @@ class Change:
 
     @property
     def words(self) -> str:
-        """What it does, short: "export at opset <13"."""
-        return _PLACEHOLDER.sub(lambda found: f"({NAMED.get(found[1], found[1])})", self._words())
-
-    def _words(self) -> str:
-        match self.kind, self.value:
-            case "ir_version", "table":
-                return "ir_version as the converter's onnx knows it"
-            case "ir_version", value:
-                return f"ir_version {value}"
-            case "opset", value:
-                return f"export at opset {value}"
-            case "convert_opset", value:
-                return f"onnx.version_converter to opset {value}"
-            case "via", value:
-                return f"export by way of {value}"
-            case "simplify", _:
-                return "the file simplified by onnxsim"
-            case "rename", _:
-                return "valid names for tensors and nodes"
-            case "environ", pairs:
-                return " ".join(f"{name}={text}" for name, text in cast("Sequence[tuple[str, str]]", pairs))
-            case _, pairs:
-                return " ".join(f"{name}{text}" for name, text in cast("Sequence[tuple[str, str]]", pairs))
+        """A short description: "export at opset <13"."""
+        if isinstance(self.value, tuple):
+            joint = "=" if self.kind == "environ" else ""
+            said = " ".join(f"{name}{joint}{text}" for name, text in self.value)
+        elif self.kind == "ir_version" and self.value == "table":
+            said = "ir_version as the converter's onnx knows it"
+        else:
+            said = _WORDS[self.kind].format(self.value)
+        return _PLACEHOLDER.sub(lambda found: f"({NAMED.get(found[1], found[1])})", said)
 
     def filled(self, groups: Sequence[str]) -> Change | None:
-        """With the placeholders of a match filled in, ``groups[0]`` being all of it; None where a group says nothing
-        that would make a change."""
+        """Fill in the groups of a match, ``groups[0]`` being all of it. None where a group does not make a valid
+        change."""
 
         def value(name: str) -> str | None:
             number, _, asked = name.partition(".")
@@ -155,7 +147,7 @@ class Change:
         return self._replaced(value)
 
     def concrete(self, facts: Mapping[str, str]) -> Change | None:
-        """With the placeholders of `NAMED` filled in; None where one of them is not known. See `facts`."""
+        """Fill in the placeholders of `NAMED` from `facts`. None where one of them is not known."""
         return self._replaced(facts.get)
 
     def _replaced(self, of: Callable[[str], str | None]) -> Change | None:
@@ -168,15 +160,12 @@ class Change:
         def replace(text: str) -> str:
             return _PLACEHOLDER.sub(lambda found: str(known[found[1]]), text)
 
-        value = self.value
         try:
-            return Change(
-                self.kind,
-                replace(value) if isinstance(value, str)
-                else tuple((name, replace(text)) for name, text in cast("Sequence[tuple[str, str]]", value)),
-            )  # fmt: skip
+            if isinstance(self.value, tuple):
+                return Change(self.kind, tuple((name, replace(text)) for name, text in self.value))
+            return Change(self.kind, replace(str(self.value)))
         except ValueError:
-            # A group held a word where a number was meant, such as "unknown".
+            # A group is not a number where one is needed, such as "unknown".
             return None
 
     def _texts(self) -> tuple[str, ...]:
@@ -186,19 +175,15 @@ class Change:
 
 
 def facts(of_family: Mapping[str, str], *, opset: int | None = None, onnx_opset: int | None = None) -> dict[str, str]:
-    """What `Change.concrete` takes: what the converter's family knows of its row (`Family.facts`), the opset of the
-    file, and the newest one of the converter's onnx."""
-    known = dict(of_family)
-    if opset is not None:
-        known["opset"] = str(opset)
-    if onnx_opset is not None:
-        known["onnx_opset"] = str(onnx_opset)
-    return known
+    """Return the facts for `Change.concrete`: those of the family on its row (`Family.facts`), the opset of the file,
+    and the newest opset of the converter's onnx."""
+    opsets = {"opset": opset, "onnx_opset": onnx_opset}
+    return {**of_family, **{name: str(number) for name, number in opsets.items() if number is not None}}
 
 
-def _checked(kind: str, value: Any) -> Value:
-    if kind not in get_args(Kind):
-        raise ValueError(f"no such change: {kind!r} (there are {', '.join(get_args(Kind))})")
+def _checked(kind: str, value: Any) -> ChangeValue:
+    if kind not in get_args(ChangeKind):
+        raise ValueError(f"no such change: {kind!r} (there are {', '.join(get_args(ChangeKind))})")
     match kind, value:
         case "ir_version", str() if value == "table" or _fits(_NUMBER, value):
             return value
@@ -212,7 +197,7 @@ def _checked(kind: str, value: Any) -> Value:
             return tuple((name, text) for name, text in value)
         case "add", [_, *_] if all(_pair(pair, _PACKAGE, _VERSIONS) for pair in value):
             return tuple((name, text) for name, text in value)
-    raise ValueError(f"{kind}: {value!r} is no change of this kind")
+    raise ValueError(f"{kind}: {value!r} is not a change of this kind")
 
 
 def _pair(pair: Any, name: re.Pattern[str], text: re.Pattern[str] | None) -> bool:
@@ -223,5 +208,5 @@ def _pair(pair: Any, name: re.Pattern[str], text: re.Pattern[str] | None) -> boo
 
 
 def _fits(form: re.Pattern[str], text: str) -> bool:
-    # What stands in for a placeholder is a number.
+    # Every placeholder stands for a number.
     return form.fullmatch(_PLACEHOLDER.sub("1", text)) is not None

@@ -1,14 +1,18 @@
-"""Whether two sets of outputs are the same numbers: shape, dtype, NaN and infinity first, then values."""
+"""Compare two sets of outputs: shape, dtype, NaN and infinity first, then values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from matrix.judging.blind import DynamicRange, dynamic_range
+from matrix.judging.arrays import UnreadableArrays, read_arrays
+from matrix.judging.dynamic_range import DynamicRange, dynamic_range
 from matrix.judging.hints import hints
+from matrix.judging.judge import ARRAYS_MISSING, ARRAYS_UNREADABLE, Leg
 from matrix.judging.metrics import Metrics, measure, top1_rows
 from matrix.judging.tensors import Array, Arrays, NotComparable, TensorPair, dtype_name, pair, wide
 from matrix.judging.tolerance import Tolerance, Tolerances
@@ -24,22 +28,22 @@ __all__ = [
     "Tolerances",
     "align",
     "compare",
+    "compare_files",
     "dynamic_range",
 ]
 
 _NAMED = 5
-"""So many names fit in one sentence."""
+"""Names that a sentence lists at most."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of ``compare``.
+    """The result of ``compare``.
 
-    ``reason`` is None for a match, else the first of `output-count`, `output-names`, `output-shape`,
-    `output-dtype`, `nan-mask`, `inf-mask`, `values-differ` that holds of any output; ``where`` is the key of
-    that output (None where there is no single one) and ``detail`` one sentence about it. ``metrics`` covers
-    all outputs whose shape is right, ``per_output`` each of them. ``hints`` are ids of simple explanations,
-    see `hints.hints`.
+    ``reason`` is None for a match, else the first of `output-count`, `output-names`, `output-shape`, `output-dtype`,
+    `nan-mask`, `inf-mask`, `values-differ` that applies to any output; ``where`` is the key of that output (None where
+    there is no single one) and ``detail`` one sentence about it. ``metrics`` covers all outputs whose shape is right,
+    ``per_output`` each of them. ``hints`` are ids of simple explanations, see `hints.hints`.
     """
 
     reason: str | None
@@ -54,8 +58,7 @@ class Comparison:
         return self.reason is None
 
 
-@dataclass(frozen=True)
-class _Failure:
+class _Failure(NamedTuple):
     reason: str
     where: str | None
     detail: str
@@ -64,7 +67,7 @@ class _Failure:
 def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = None) -> Comparison:
     """Compare outputs whose keys are ``<case>/<tensor name>``; arrays of any shape, numbers or booleans.
 
-    Raises ``NotComparable`` naming the first array that holds anything else, such as Python objects.
+    Raises NotComparable naming the first array that holds anything else, such as Python objects.
     """
     tolerances = tolerances or Tolerances()
     dtypes = {key: dtype_name(key, array) for key, array in reference.items()}
@@ -76,13 +79,8 @@ def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = N
             pairs[key] = pair(expected, actual[key], tolerances.of(dtypes[key]))
             top1[key] = top1_rows(expected, actual[key])
     per_output = {key: measure([pairs[key]], [top1[key]]) for key in pairs}
-    failure = (
-        _keys_differ(reference, actual)
-        or _shapes_differ(reference, actual)
-        or _dtypes_differ(dtypes, found)
-        or _masks_differ(pairs)
-        or _values_differ(reference, actual, pairs, per_output, dtypes, tolerances)
-    )
+    failure = next(_failures(reference, actual, dtypes, found, pairs), None)
+    failure = failure or _values_differ(reference, actual, pairs, per_output, dtypes, tolerances)
     metrics = measure(list(pairs.values()), list(top1.values()))
     if failure is None:
         detail = f"All elements lie within the tolerance ({metrics.elements} in {len(pairs)} outputs)."
@@ -94,11 +92,28 @@ def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = N
     return Comparison(failure.reason, failure.where, failure.detail, metrics, per_output, explained)
 
 
-def align(reference: Arrays, actual: Arrays) -> dict[str, Array]:
-    """``actual`` under the names of ``reference``, tensor by tensor in the order given, within each case.
+def compare_files(one: Path, two: Path, by_position: bool, tolerances: Tolerances) -> Leg:
+    """Compare two .npz files with keys `<case>/<tensor name>`; `one` is the reference. `by_position`: the names may
+    differ. A file that is missing or unreadable is a reason, not an exception."""
+    try:
+        reference = read_arrays(one)
+        actual = read_arrays(two)
+        if by_position:
+            actual = align(reference, actual)
+        found = compare(reference, actual, tolerances)
+        blind = dynamic_range(reference, tolerances).all_blind
+    except (UnreadableArrays, NotComparable) as error:
+        return Leg(ARRAYS_UNREADABLE, str(error), {})
+    except OSError as error:
+        return Leg(ARRAYS_MISSING, f"a stored file cannot be opened: {error.strerror}", {})
+    return Leg(found.reason, found.detail, found.metrics.as_dict(), found.hints, blind, found.where)
 
-    For frameworks that do not agree on names. Where a case has another number of tensors than in the
-    reference, position means nothing: then ``actual`` comes back as it is and `compare` says what is wrong.
+
+def align(reference: Arrays, actual: Arrays) -> dict[str, Array]:
+    """Rename the tensors of ``actual`` to those of ``reference``, by position within each case.
+
+    For frameworks that do not agree on names. Where the numbers of tensors differ in any case, positions are
+    meaningless: then ``actual`` is returned as it is, and `compare` reports the difference.
     """
     names, found = _by_case(reference), _by_case(actual)
     if {case: len(keys) for case, keys in names.items()} != {case: len(keys) for case, keys in found.items()}:
@@ -113,52 +128,45 @@ def _by_case(arrays: Arrays) -> dict[str, list[str]]:
     return cases
 
 
-def _keys_differ(reference: Arrays, actual: Arrays) -> _Failure | None:
+def _failures(
+    reference: Arrays,
+    actual: Arrays,
+    dtypes: Mapping[str, str],
+    found: Mapping[str, str],
+    pairs: Mapping[str, TensorPair],
+) -> Iterator[_Failure]:
+    """Yield what differs except values. Each check relies on those before it: only the first failure is valid."""
     if not reference:
-        return _Failure("output-count", None, "The reference has no outputs, so nothing was compared.")
+        yield _Failure("output-count", None, "The reference has no outputs, so nothing was compared.")
     missing = [key for key in reference if key not in actual]
     extra = [key for key in actual if key not in reference]
     where = next(iter([*missing, *extra]), None)
     difference = f"missing: {_names(missing)}; not expected: {_names(extra)}"
     if len(reference) != len(actual):
         counts = f"{len(actual)} outputs where the reference has {len(reference)}"
-        return _Failure("output-count", where, f"There are {counts} ({difference}).")
+        yield _Failure("output-count", where, f"There are {counts} ({difference}).")
     if missing:
-        return _Failure("output-names", where, f"The outputs have other names ({difference}).")
-    return None
+        yield _Failure("output-names", where, f"The outputs have other names ({difference}).")
+    for key, expected in reference.items():
+        if actual[key].shape != expected.shape:
+            shapes = f"{list(actual[key].shape)} where the reference has {list(expected.shape)}"
+            yield _Failure("output-shape", key, f"{key} has the shape {shapes}.")
+    for key, dtype in dtypes.items():
+        if found[key] != dtype:
+            yield _Failure("output-dtype", key, f"{key} holds {found[key]} where the reference has {dtype}.")
+    for key, p in pairs.items():
+        if count := int(np.count_nonzero(p.nan_differs)):
+            yield _Failure("nan-mask", key, f"{key}: {count} of {p.distance.size} elements are NaN on one side only.")
+    for key, p in pairs.items():
+        if count := int(np.count_nonzero(p.inf_differs)):
+            elements = f"{count} of {p.distance.size} elements"
+            detail = f"{key}: {elements} are infinite on one side only, or with the other sign."
+            yield _Failure("inf-mask", key, detail)
 
 
 def _names(keys: list[str]) -> str:
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
     return (", ".join(keys[:_NAMED]) or "none") + more
-
-
-def _shapes_differ(reference: Arrays, actual: Arrays) -> _Failure | None:
-    for key, expected in reference.items():
-        if actual[key].shape != expected.shape:
-            shapes = f"{list(actual[key].shape)} where the reference has {list(expected.shape)}"
-            return _Failure("output-shape", key, f"{key} has the shape {shapes}.")
-    return None
-
-
-def _dtypes_differ(reference: Mapping[str, str], actual: Mapping[str, str]) -> _Failure | None:
-    for key, expected in reference.items():
-        if actual[key] != expected:
-            return _Failure("output-dtype", key, f"{key} holds {actual[key]} where the reference has {expected}.")
-    return None
-
-
-def _masks_differ(pairs: Mapping[str, TensorPair]) -> _Failure | None:
-    for key, p in pairs.items():
-        if count := int(np.count_nonzero(p.nan_differs)):
-            detail = f"{key}: {count} of {p.distance.size} elements are NaN on one side only."
-            return _Failure("nan-mask", key, detail)
-    for key, p in pairs.items():
-        if count := int(np.count_nonzero(p.inf_differs)):
-            elements = f"{count} of {p.distance.size} elements"
-            detail = f"{key}: {elements} are infinite on one side only, or with the other sign."
-            return _Failure("inf-mask", key, detail)
-    return None
 
 
 def _values_differ(
@@ -189,5 +197,5 @@ def _values_differ(
 
 
 def _number(array: Array, index: int) -> str:
-    # Written from the array's own type: a large integer would lose its last digits as a float64.
+    # In the array's own type: a large integer would lose its last digits as a float64.
     return str(array.ravel()[index] if array.dtype.kind != "V" else wide(array).ravel()[index])

@@ -1,4 +1,4 @@
-"""Files of arrays held against each other, each pair once: what was found is remembered in the store."""
+"""Comparisons of stored files of arrays, each made once and kept in the store."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any, NamedTuple
 
-from matrix.judging.compare import Tolerances
+from matrix.judging.compare import Tolerances, compare_files
 from matrix.judging.judge import ARRAYS_MISSING, Leg
-from matrix.judging.legs import compare_files
 from matrix.judging.method import method
 from matrix.store import Store
 
 
 class Asked(NamedTuple):
-    """Two blobs, the first being the reference, whether outputs go by position instead of name, and how far they may
-    lie apart."""
+    """A comparison to make: two blobs, the first being the reference, whether outputs go by position instead of name,
+    and the tolerances."""
 
     one: str
     two: str
@@ -27,30 +26,31 @@ class Asked(NamedTuple):
 
 
 class Comparisons:
-    """What was compared here before counts as long as the method is the same. Where arrays are gone, or never were on
-    this machine, what another one found with them is taken."""
+    """Makes comparisons. Stored ones are reused while the method of judging stays the same. Where arrays are missing on
+    this machine, the comparison that another machine made of them is used."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._legs: dict[Asked, Leg] = {}
         self._kept: dict[str, dict[str, Any]] = {}
-        self._told: dict[str, dict[str, Any]] = {}
-        # Of what another machine found: the method that it used.
+        self._elsewhere: dict[str, dict[str, Any]] = {}
+        # The methods of comparisons made elsewhere that were used.
         self._methods: dict[str, str | None] = {}
         self._sought: set[Asked] = set()
         self._fresh: dict[str, dict[str, Any]] = {}
 
     def read_ahead(self, asked: Iterable[Asked]) -> None:
-        """Look up at once what is going to be asked for."""
+        """Read stored comparisons that are going to be asked for, all at once."""
         wanted = {item: _key(item) for item in asked if item not in self._sought}
         if not wanted:
             return
         self._sought.update(wanted)
         self._kept |= self._store.derived(wanted.values())
         missing = [item for item, key in wanted.items() if key not in self._kept]
-        self._told |= self._store.comparisons(comparison_key(item) for item in missing)
+        self._elsewhere |= self._store.comparisons(comparison_key(item) for item in missing)
 
     def leg(self, asked: Asked) -> Leg:
+        """Return a comparison. Where the arrays are missing, its reason says so."""
         found = self._legs.get(asked)
         if found is None:
             self.read_ahead([asked])
@@ -58,13 +58,13 @@ class Comparisons:
         return found
 
     def keep(self) -> None:
-        """Store the comparisons made since the last time."""
+        """Store the comparisons made since the last call."""
         if self._fresh:
             self._store.keep_derived(self._fresh)
             self._fresh = {}
 
     def used(self) -> dict[str, dict[str, Any]]:
-        """Every comparison that was asked for and could be made, by `comparison_key`, with the method that made it."""
+        """Return all comparisons that were asked for and could be made, by `comparison_key`, with their method."""
         found = {comparison_key(asked): leg for asked, leg in self._legs.items() if leg.reason != ARRAYS_MISSING}
         return {key: {**leg_value(leg), "method": self._methods.get(key, method())} for key, leg in found.items()}
 
@@ -77,30 +77,31 @@ class Comparisons:
         if leg.reason != ARRAYS_MISSING:
             self._fresh[key] = leg_value(leg)
             return leg
-        told = self._told.pop(name := comparison_key(asked), None)
-        if told is None:
+        found = self._elsewhere.pop(name := comparison_key(asked), None)
+        if found is None:
             return leg
-        self._methods[name] = told.get("method")
-        return leg_of(told)
+        self._methods[name] = found.get("method")
+        return leg_of(found)
 
 
 def comparison_key(asked: Asked) -> str:
-    """Names a comparison by what is compared, on whatever machine and by whatever method it is made."""
+    """Return the key of a comparison: the same on every machine and for every method."""
     return _hash(_stated(asked))
 
 
 def leg_value(leg: Leg) -> dict[str, Any]:
-    """A comparison as it is stored."""
+    """Return a comparison as it is stored."""
     return {**asdict(leg), "hints": list(leg.hints)}
 
 
 def leg_of(value: Mapping[str, Any]) -> Leg:
+    """Read a stored comparison."""
     about = {name: item for name, item in value.items() if name != "method"}
     return Leg(**{**about, "hints": tuple(value["hints"])})
 
 
 def is_of_today(value: Mapping[str, Any]) -> bool:
-    """Whether a comparison that was made elsewhere was made as it would be made here."""
+    """Tell whether a comparison made elsewhere was made by the method used here."""
     return bool(value.get("method") == method())
 
 

@@ -1,22 +1,25 @@
-"""Where a conversion first computes other numbers than the ONNX file means: the node to look at. Pure."""
+"""Find the first node of an ONNX graph at which a conversion computes other numbers than ONNX Runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from matrix.judging.arrays import read_arrays
 from matrix.judging.compare import Comparison, compare
 from matrix.judging.tensors import Array, Arrays, NotComparable, dtype_name, wide
 from matrix.judging.tolerance import KIND_OF_DTYPE, Tolerance, Tolerances
+from matrix.store import Observation
 from matrix.table.ids import ArrayKey
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node of an ONNX graph, as the job `expose` tells of it; ``inputs`` and ``outputs`` are tensor names."""
+    """A node of an ONNX graph, as the job `expose` reports it; ``inputs`` and ``outputs`` are tensor names."""
 
     index: int
     name: str
@@ -28,7 +31,7 @@ class Node:
 
     @classmethod
     def of(cls, fact: Mapping[str, Any]) -> Node:
-        """From one entry of the fact ``nodes``; ``ValueError`` where it is not one: facts come out of the cage."""
+        """Read one entry of the untrusted fact ``nodes``. Raises ValueError where it does not describe a node."""
         try:
             opset = fact["opset"]
             return cls(
@@ -41,17 +44,17 @@ class Node:
                 outputs=tuple(map(str, fact["outputs"])),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"no description of a node: {fact!r}") from error
+            raise ValueError(f"not a description of a node: {fact!r}") from error
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """The node at which both sides part.
+    """The first diverging node.
 
-    ``output`` is the tensor of it that differs, ``reason`` and ``detail`` as in `compare.Comparison`,
-    ``max_abs`` in the unit of the tensor, ``tightest`` as in `metrics.Metrics` under the tolerance described
-    at `tolerance_inside`. ``unseen`` are inputs of the node that could not be compared: where there are any,
-    the fault may lie before it. ``skipped`` counts all tensors of the model that could not be compared.
+    ``output`` is its tensor that differs, ``reason`` and ``detail`` are as in `compare.Comparison`, ``max_abs`` is in
+    the unit of the tensor, ``tightest`` as in `metrics.Metrics` under the tolerance of `tolerance_inside`. ``unseen``
+    are inputs of the node that could not be compared: where there are any, the fault may lie before it. ``skipped``
+    counts all tensors of the model that could not be compared.
     """
 
     node: Node
@@ -69,8 +72,8 @@ class Divergence:
         domain = f"{node.domain}." if node.domain not in ("", "ai.onnx") else ""
         name = f" {node.name}" if node.name else ""
         opset = f", opset {node.opset}" if node.opset is not None else ""
-        doubt = f" What goes into it was not seen on both sides: {', '.join(self.unseen)}." if self.unseen else ""
-        return f"First to differ is node {node.index}, {domain}{node.operator}{name}{opset}. {self.detail}{doubt}"
+        doubt = f" These inputs of it could not be compared: {', '.join(self.unseen)}." if self.unseen else ""
+        return f"The first node to differ is {node.index}, {domain}{node.operator}{name}{opset}. {self.detail}{doubt}"
 
 
 def first_divergence(
@@ -80,15 +83,15 @@ def first_divergence(
     tolerances: Tolerances | None = None,
     outputs: Sequence[str] = (),
 ) -> Divergence | None:
-    """The first node, in the order given (topological), that makes other numbers out of the same ones.
+    """Return the first node, in the order given (topological), whose outputs differ although its inputs agree.
 
-    Keys of the arrays are ``<case>/<tensor name>``, of one case. With ``outputs``, the names of the model's
-    outputs, a difference counts only where a chain of differing tensors leads from it to one of them: what
-    heals on the way, as a negative number before a Relu, explains no wrong output.
+    Keys of the arrays are ``<case>/<tensor name>``, of one case. With ``outputs``, the names of the model's outputs, a
+    difference counts only where a chain of differing tensors leads from it to one of them: one that disappears on the
+    way, such as a negative number before a Relu, does not explain a wrong output.
 
-    A difference of dtype alone (int32 for int64, with the same numbers) counts only where no numbers differ.
-    A node whose inputs were all compared goes before one with an input that one side lacks. None where nothing
-    differs: then the outputs' difference is rounding that grew along the way, or not there in this case.
+    A difference of dtype alone (int32 for int64, with the same numbers) counts only where no numbers differ. A node
+    whose inputs were all compared goes before one with an input that one side lacks. None where nothing differs: then
+    the outputs differ by accumulated rounding, or not in this case.
     """
     tolerances = tolerances or Tolerances()
     left, right = _by_tensor(reference), _by_tensor(actual)
@@ -111,12 +114,12 @@ def first_divergence(
 
 
 def tolerance_inside(reference: Array, tolerance: Tolerance) -> Tolerance:
-    """The tolerance for a tensor inside a model: ``atol`` is at least ``rtol`` times the tensor's root mean square.
+    """Return the tolerance for a tensor inside a model: ``atol`` is at least ``rtol`` times its root mean square.
 
-    Sums and differences inside a network pass through 0, where rounding is of the size of what was added, not
-    of what is left; a bound relative to each element would blame the first such node of a faithful conversion.
-    Measured on faithful ones (onnx-tf 1.3.0 to 1.10.0, the hair network): at most 1.2e-5 of the root mean
-    square; a wrong attribute or weight moves a tensor by percents.
+    Sums inside a network may be close to 0, where the rounding error is in proportion to the summands, not to the sum;
+    a bound relative to each element would blame the first such node of a faithful conversion. Measured on faithful
+    ones (onnx-tf 1.3.0 to 1.10.0, the hair network): at most 1.2e-5 of the root mean square; a wrong attribute or
+    weight moves a tensor by percents.
     """
     values = np.abs(wide(reference))
     values = values[np.isfinite(values)]
@@ -132,11 +135,11 @@ def _by_tensor(arrays: Arrays) -> dict[str, Array]:
 
 
 def _compared(name: str, reference: Array, actual: Array, tolerances: Tolerances) -> tuple[Comparison, Comparison]:
-    """By numbers alone, and with the dtype."""
+    """Compare by numbers alone, and with the dtype."""
     expected, found = dtype_name(name, reference), dtype_name(name, actual)
     inside = tolerances.override({KIND_OF_DTYPE[expected]: tolerance_inside(reference, tolerances.of(expected))})
     strict = compare({name: reference}, {name: actual}, inside)
-    if "bfloat16" in (expected, found) or expected == found:  # bfloat16 is no dtype that numpy can convert to
+    if "bfloat16" in (expected, found) or expected == found:  # numpy cannot convert to bfloat16
         return strict, strict
     with np.errstate(invalid="ignore", over="ignore"):
         return compare({name: reference}, {name: actual.astype(reference.dtype)}, inside), strict
@@ -150,7 +153,7 @@ def _culprit(
     candidates = [node for node in nodes if any(name in wrong and name in wanted for name in node.outputs)]
     if not candidates:
         return None
-    # Of equals, min takes the first. The first candidate has no wrong input, or its maker would come before it.
+    # Of equals, min takes the first. The first candidate has no wrong input, or the node that made it would be first.
     clean = [node for node in candidates if not any(name in wrong for name in node.inputs)]
     node = min(clean or candidates, key=lambda node: any(name in unseen for name in node.inputs))
     output = next(name for name in node.outputs if name in wrong and name in wanted)
@@ -168,9 +171,46 @@ def _culprit(
 
 
 def _leading_to(nodes: Sequence[Node], outputs: Sequence[str], suspects: set[str]) -> set[str]:
-    """The suspects from which a chain of suspects leads to one of the outputs, these included."""
+    """Return the suspects from which a chain of suspects leads to one of the outputs, including these."""
     reached = set(outputs)
     for node in reversed(nodes):
         if reached.intersection(node.outputs):
             reached.update(name for name in node.inputs if name in suspects)
     return reached
+
+
+@dataclass(frozen=True)
+class Located:
+    """The first diverging node and one sentence about it; None, and why, where it was not found."""
+
+    divergence: Divergence | None
+    words: str
+
+
+def locate(
+    exposed: Observation,
+    traced: Observation | None,
+    outputs: Sequence[str],
+    tolerances: Tolerances,
+    path: Callable[[str], Path],
+) -> Located:
+    """Locate the first diverging node.
+
+    Args:
+        exposed: The job of the reference environment, which leaves the nodes and their tensors.
+        traced: The job of the converter's environment, which leaves the same tensors.
+        outputs: The names of the model's outputs.
+        path: Returns the path of a blob.
+    """
+    one, two = exposed.file("exposed.npz"), traced.file("traced.npz") if traced is not None else None
+    nodes = exposed.facts.get("nodes")
+    if one is None or two is None or not isinstance(nodes, list):
+        return Located(None, "not found: the intermediate tensors were not kept")
+    try:
+        facts = [Node.of(fact) for fact in nodes]
+        found = first_divergence(facts, read_arrays(path(one)), read_arrays(path(two)), tolerances, outputs)
+    except (OSError, ValueError, NotComparable) as error:
+        return Located(None, f"not found: the intermediate tensors cannot be compared ({error})")
+    if found is None:
+        return Located(None, "not found: all nodes agree when their intermediate tensors are exposed")
+    return Located(found, found.words)

@@ -1,5 +1,4 @@
-"""A finding: the verdict on a cell, a job or a backend test case, with where and why. The one value that judging,
-evidence, history, answers, views, pages and CI share. Pure."""
+"""A finding: the verdict on a cell, a job or a backend test case, where it failed and why. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matrix.table.model import Role, Verdict
 
-# These say nothing about a toolchain.
+# Verdicts that say nothing about a toolchain.
 INDETERMINATE: frozenset[Verdict] = frozenset({"unavailable", "infra"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`role` and `stage` say where it lies, `reason` is a stable id, `title` one sentence for a person, `said` what was
-    raised or differs, in its own words."""
+    """`role` and `stage` say where it failed, `reason` is a stable id, `title` one sentence for a person, `said` the
+    text of what was raised or differs."""
 
     verdict: Verdict
     role: Role | None = None
@@ -37,16 +36,16 @@ class Finding:
 
     @property
     def kind(self) -> tuple[str | None, ...]:
-        """What two findings that mean the same have in common: titles may hold numbers."""
+        """The part that is equal in findings with the same meaning: titles may hold numbers."""
         return self.verdict, self.role, self.stage, self.reason
 
     @property
     def where(self) -> str:
-        """Print `converter/check`; '' where nothing failed."""
+        """Role and stage as text, `converter/check`; '' where nothing failed."""
         return "/".join(part for part in (self.role, self.stage) if part)
 
     def without_words(self) -> Finding:
-        """Return the finding without what was raised, which every run may word in its own way."""
+        """Return the finding without the text that was raised, which may differ from run to run."""
         return replace(self, said="")
 
     def document(self, *names: str) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""What a difference looks like, where one simple test shows it."""
+"""Simple explanations of a difference, each shown by one test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from matrix.judging.blind import near_constant
+from matrix.judging.dynamic_range import near_constant
 from matrix.judging.tensors import Array, NotComparable, dtype_name, pair, wide
 from matrix.judging.tolerance import Tolerance
 
@@ -15,25 +15,27 @@ _FEWEST = 8
 
 
 def hints(reference: Array, actual: Array, tolerance: Tolerance) -> tuple[str, ...]:
-    """Ids of the explanations under which ``actual`` would pass, for a pair that does not.
+    """Return the ids of the explanations under which ``actual`` would pass, for a pair that does not.
 
-    - ``layout-swapped``: equal once the channel axis is moved from second to last place or back (NCHW, NHWC),
-      be it that the axes are in the other order or that the numbers are and the shape was kept.
+    - ``layout-swapped``: equal after moving the channel axis from second to last place or back (NCHW, NHWC), whether
+      the axes are in the other order or only the numbers are.
     - ``constant-shift``: one number was added to every element.
     - ``constant-scale``: every element was multiplied by one number.
     """
-    if not _applies(reference, actual):
-        return ()
-    return tuple(name for name, explains in _EXPLANATIONS.items() if explains(reference, actual, tolerance))
-
-
-def _applies(reference: Array, actual: Array) -> bool:
     try:
         names = {dtype_name("", reference), dtype_name("", actual)}
     except NotComparable:
-        return False
-    same_size = reference.size == actual.size >= _FEWEST
-    return same_size and len(names) == 1 and not names & {"bool"}
+        return ()
+    if not reference.size == actual.size >= _FEWEST or len(names) > 1 or "bool" in names:
+        return ()
+    explained = {
+        "layout-swapped": _layout_swapped(reference, actual, tolerance),
+        "constant-shift": _undone(reference, actual, tolerance, lambda left, right: right - np.mean(right - left)),
+        "constant-scale": _undone(
+            reference, actual, tolerance, lambda left, right: np.vdot(right, left) / np.vdot(right, right) * right
+        ),
+    }
+    return tuple(name for name, passes in explained.items() if passes)
 
 
 def _passes(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
@@ -48,32 +50,12 @@ def _layout_swapped(reference: Array, actual: Array, tolerance: Tolerance) -> bo
     return any(_passes(m, actual, tolerance) for m in same_shape)
 
 
-def _shifted(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
-    if not _varied(reference, actual, tolerance):
-        return False
+def _undone(reference: Array, actual: Array, tolerance: Tolerance, undo: Callable[[Array, Array], Array]) -> bool:
+    """Tell whether ``actual`` passes once `undo` has removed one constant from it."""
     left, right = wide(reference), wide(actual)
-    with np.errstate(all="ignore"):
-        return _passes(left, right - np.mean(right - left), tolerance)
-
-
-def _scaled(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
-    if not _varied(reference, actual, tolerance):
+    finite = bool(np.all(np.isfinite(left)) and np.all(np.isfinite(right)))
+    # A constant can be shifted and scaled onto any other, which explains nothing.
+    if reference.shape != actual.shape or not finite or near_constant([reference], tolerance):
         return False
-    left, right = wide(reference), wide(actual)
     with np.errstate(all="ignore"):
-        factor = np.vdot(right, left) / np.vdot(right, right)
-        return _passes(left, factor * right, tolerance)
-
-
-def _varied(reference: Array, actual: Array, tolerance: Tolerance) -> bool:
-    # A constant can be shifted and scaled onto anything constant: it explains nothing.
-    same_shape = reference.shape == actual.shape
-    finite = bool(np.all(np.isfinite(wide(reference))) and np.all(np.isfinite(wide(actual))))
-    return same_shape and finite and not near_constant([reference], tolerance)
-
-
-_EXPLANATIONS: Mapping[str, Callable[[Array, Array, Tolerance], bool]] = {
-    "layout-swapped": _layout_swapped,
-    "constant-shift": _shifted,
-    "constant-scale": _scaled,
-}
+        return _passes(left, undo(left, right), tolerance)

@@ -1,5 +1,4 @@
-"""A failure's text held against known failures. Pure, and with nothing but the standard library: a take-away image
-recognises failures by this same code."""
+"""Match the text of a failure with known failures. Pure, and standard library only: take-away images use it too."""
 
 from __future__ import annotations
 
@@ -14,19 +13,19 @@ from matrix.judging.changes import Change
 if TYPE_CHECKING:
     from matrix.table.model import Role, Stage
 
-Verdict = Literal["error", "unsupported", "mismatch", "oom", "unsatisfiable", "unavailable", "infra"]
-Source = Literal["message", "traceback", "log"]
+SignatureVerdict = Literal["error", "unsupported", "mismatch", "oom", "unsatisfiable", "unavailable", "infra"]
+TextSource = Literal["message", "traceback", "log"]
 
 _HEAD, _TAIL = 8_000, 24_000
-"""What is kept of a text: an error says what it is in its first lines or its last ones, not in the middle."""
+"""Characters of a text that are searched: an error is named in its first or its last lines, not in the middle."""
 
 
 @dataclass(frozen=True)
 class ErrorText:
-    """What a failed stage left behind, in words.
+    """The texts that a failed stage left.
 
-    ``type`` is the exception's ``module.Class``, ``mro`` the same for its bases, ``message`` its text. A resolver's
-    or installer's output is a ``message`` without type; a process that only died leaves a ``log``.
+    ``type`` is the exception's ``module.Class``, ``mro`` the same of its bases, ``message`` its text. The output of a
+    resolver or installer is a ``message`` without type; a process that died leaves only a ``log``.
     """
 
     type: str = ""
@@ -38,7 +37,7 @@ class ErrorText:
 
 @dataclass(frozen=True)
 class Remedy:
-    """What cures the failure: a stable id, what to do, in words, and the same as data where a machine can try it."""
+    """A remedy: a stable id, what to do, and the same as data where it can be tried automatically."""
 
     id: str
     text: str
@@ -46,11 +45,12 @@ class Remedy:
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> Remedy:
-        """From what was checked before."""
+        """Make a remedy of an entry that was checked before."""
         change = entry.get("change")
         return cls(entry["id"], entry["text"], Change(**change) if change else None)
 
     def filled(self, words: list[str]) -> Remedy:
+        """Fill in the placeholders with the groups of a match, the first of which is all of it."""
         change = self.change.filled(words) if self.change else None
         return Remedy(self.id, self.text.format(*words), change)
 
@@ -65,8 +65,8 @@ class Signature:
     stages: tuple[Stage, ...]
     pattern: str
     exception: str | None
-    where: tuple[Source, ...]
-    verdict: Verdict
+    where: tuple[TextSource, ...]
+    verdict: SignatureVerdict
     title: str
     cause: str
     remedies: tuple[Remedy, ...]
@@ -79,16 +79,16 @@ class Signature:
         return re.compile(self.pattern)
 
     def about(self, family: str) -> bool:
-        """Whether it may speak of a converter of this family; '' of any."""
+        """Tell whether it applies to converters of this family; '' stands for any."""
         return not (family and self.families) or family in self.families
 
     def raised_by(self, error: ErrorText) -> bool:
-        """Whether the exception, or one of its bases, is of the kind this entry asks for."""
+        """Tell whether the exception, or one of its bases, is of the class that this entry asks for."""
         return self.exception is None or any(re.search(self.exception, name) for name in (error.type, *error.mro))
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> Signature:
-        """From an entry that was checked before; lists become tuples."""
+        """Make a signature of an entry that was checked before; lists become tuples."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
         fields["remedies"] = tuple(map(Remedy.of, entry["remedies"]))
         return cls(**fields)
@@ -96,14 +96,14 @@ class Signature:
 
 @dataclass(frozen=True)
 class Match:
-    """A recognised failure: ``id`` is the reason to report; the words have their placeholders filled in.
+    """A recognised failure: ``id`` is the reason to report; placeholders are filled in.
 
-    ``general``: no more was recognised than the class of the exception or the stage it came from. ``text`` is what the
-    pattern found, on one line.
+    ``general``: only the class of the exception or its stage was recognised. ``text`` is what the pattern found, on one
+    line.
     """
 
     id: str
-    verdict: Verdict
+    verdict: SignatureVerdict
     title: str
     cause: str
     remedies: tuple[Remedy, ...]
@@ -113,10 +113,10 @@ class Match:
 
 
 def first(signatures: Iterable[Signature], error: ErrorText) -> Match | None:
-    """The first of these that fits, whatever its role, stage and class of exception."""
+    """Return the first of these signatures whose pattern is found. Roles, stages and classes are not checked."""
     fitting = tuple(signatures)
     said = f"{error.type}: {error.message}" if error.type else error.message
-    texts: dict[Source, str] = {"message": said, "traceback": error.traceback, "log": error.log}
+    texts: dict[TextSource, str] = {"message": said, "traceback": error.traceback, "log": error.log}
     for source, text in texts.items():
         line = _one_line(text)
         for signature in fitting:
@@ -142,7 +142,7 @@ def _matched(signature: Signature, found: re.Match[str]) -> Match:
 
 
 def _one_line(text: str) -> str:
-    """White space flattened, because uv and tracebacks wrap and indent as they please; the middle left out."""
+    """Collapse white space, because the wrapping of uv and of tracebacks varies, and cut out the middle."""
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]} … {text[-_TAIL:]}"
     return re.sub(r"[\s│]+", " ", text).strip()

@@ -1,4 +1,4 @@
-"""The version of how things are judged: what an older one made of the same observations does not count."""
+"""The version of the judging code: what an older version concluded is computed again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNATURES = _HERE / "signatures.yml"
 
 @cache
 def method(*more: Path) -> str:
-    """Hash the code of this package, and `more` files and folders with code that a judgement depends on."""
+    """Hash the code of this package, and `more` files and folders that a judgement depends on."""
     total = hashlib.sha256()
     for place in (_HERE, *more):
         for path in sorted(place.glob("*.py")) if place.is_dir() else [place]:

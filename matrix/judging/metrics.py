@@ -1,4 +1,4 @@
-"""How different two sets of outputs are, in the numbers people ask for."""
+"""Metrics of the difference between two sets of outputs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 from matrix.judging.tensors import Array, TensorPair
 
 REL_FLOOR = 1e-6
-"""A reference below this size counts as this size in ``max_rel``: next to 0 every difference is enormous."""
+"""The floor of a reference in ``max_rel``: relative to values near 0 every difference is enormous."""
 
 
 @dataclass(frozen=True)
 class Metrics:
     """Differences over ``elements`` numbers. Distances are in the unit of the output itself.
 
-    The distances, ``rmse``, ``cosine`` and ``snr_db`` look only at elements finite on both sides and are None
-    where there is none; ``mismatch_share`` and ``tightest`` look at all: a NaN or infinity on one side only
-    is a mismatch that no tolerance forgives.
+    The distances, ``rmse``, ``cosine`` and ``snr_db`` cover only elements that are finite on both sides, and are None
+    where there are none; ``mismatch_share`` and ``tightest`` cover all: a NaN or infinity on one side only is a
+    mismatch under any tolerance.
     """
 
     elements: int
@@ -43,12 +43,12 @@ class Metrics:
     tightest: float | None = None
     """Smallest ``s`` such that ``|actual - reference| <= s * (atol + rtol * |reference|)`` everywhere.
 
-    1 is the limit, 0 means equal, infinite that no factor would help."""
+    1 is the limit, 0 means equal, infinite that no factor suffices."""
     margin: float | None = None
     """``1 / tightest``: how many times tighter the tolerance could be; below 1 for a mismatch."""
 
     def as_dict(self) -> dict[str, float | int | str | None]:
-        """For JSON, which knows no infinity and no NaN: those become "inf", "-inf" and null."""
+        """Return the metrics for JSON, in which infinities become "inf" and "-inf", and NaN null."""
         return {name: _jsonable(value) for name, value in asdict(self).items()}
 
 
@@ -59,7 +59,7 @@ def _jsonable(value: float | int | None) -> float | int | str | None:
 
 
 def measure(pairs: Sequence[TensorPair], top1: Sequence[tuple[int, int]] = ()) -> Metrics:
-    """Metrics over all elements of all pairs together; ``top1`` holds what ``top1_rows`` found in them."""
+    """Measure all elements of all pairs together; ``top1`` holds the results of ``top1_rows``."""
     elements = sum(p.distance.size for p in pairs)
     if elements == 0:
         return Metrics(elements=0)
@@ -73,26 +73,22 @@ def measure(pairs: Sequence[TensorPair], top1: Sequence[tuple[int, int]] = ()) -
         tightest=tightest,
         margin=1 / tightest if tightest > 0 else math.inf,
     )
-    finite = [p.finite for p in pairs]
-    reference = np.concatenate([p.reference[f] for p, f in zip(pairs, finite, strict=True)])
+    reference = np.concatenate([p.reference[p.finite] for p in pairs])
     if reference.size == 0:
         return judged
-    actual = np.concatenate([p.actual[f] for p, f in zip(pairs, finite, strict=True)])
-    distance = np.concatenate([p.distance[f] for p, f in zip(pairs, finite, strict=True)])
+    actual = np.concatenate([p.actual[p.finite] for p in pairs])
+    distance = np.concatenate([p.distance[p.finite] for p in pairs])
     return Metrics(**(asdict(judged) | _distances(reference, actual, distance)))
 
 
 def _distances(reference: Array, actual: Array, distance: Array) -> dict[str, float]:
-    # Squares of float64 values overflow from 1e154 on; the wider exponent of x86's long double holds them. On
-    # machines whose long double is a float64, metrics of such outputs are infinite; the verdict is the same.
+    # Squares of float64 values overflow from 1e154 on, but fit into x86's long double. On machines whose long double is
+    # a float64, metrics of such outputs are infinite; the verdict is the same.
     widest = max(np.abs(reference).max(), np.abs(actual).max(), distance.max())
     real = np.float64 if 1e-100 < widest < 1e100 else np.longdouble
     wide = np.result_type(real, reference.dtype)
-    left, right, apart = (
-        reference.astype(wide, copy=False),
-        actual.astype(wide, copy=False),
-        distance.astype(real, copy=False),
-    )
+    left, right = reference.astype(wide, copy=False), actual.astype(wide, copy=False)
+    apart = distance.astype(real, copy=False)
     signal, energy, noise = _square_sum(left), _square_sum(right), _square_sum(apart)
     with np.errstate(over="ignore", divide="ignore"):
         return {
@@ -121,17 +117,17 @@ def _tightest(p: TensorPair) -> float:
         return math.inf
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         factors = np.where(p.distance == 0, 0.0, p.distance / p.bound)
-    # A distance above its bound is at least one unit in the last place above it, and their quotient therefore never
-    # rounds to 1: "passes" and "factor at most 1" are the same.
+    # A distance above its bound is at least one unit in the last place above it, so their quotient never rounds to 1:
+    # an element passes if and only if its factor is at most 1.
     return float(factors.max(initial=0.0))
 
 
 def top1_rows(reference: Array, actual: Array) -> tuple[int, int]:
-    """Rows whose largest element is the same, and rows; ``(0, 0)`` where no axis looks like classes.
+    """Count the rows whose largest element is the same, and all rows; ``(0, 0)`` where no axis looks like classes.
 
-    The rule: an axis looks like classes when a floating-point output has exactly two axes, the second of at
-    least two elements: (batch, classes). Images and sequences have more axes, and their maximum decides
-    nothing. A row also agrees when both candidates are equally large in the reference.
+    An axis looks like classes when a floating-point output has exactly two axes, the second of at least two elements:
+    (batch, classes). Images and sequences have more axes, and their maximum is meaningless. A row also agrees when
+    both candidates are equally large in the reference.
     """
     if reference.ndim != 2 or reference.shape[1] < 2 or reference.dtype.kind != "f" or actual.dtype.kind != "f":
         return 0, 0

@@ -1,4 +1,4 @@
-"""What somebody pasted - a traceback, an installer's output, a log - read as the error it ends with. Pure."""
+"""Read a pasted text - a traceback, an installer's output, a log - as the error it ends with. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from matrix.judging.matching import ErrorText
 
 _LONGEST = 2_000_000
-"""Characters that are looked at, from the end: a log says last what ended it."""
+"""Characters that are read, from the end: a log ends with what ended the process."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# What tools put before every line they pass on: a time, a container's or a job's name and a bar, a mail's quote.
+# Prefixes that tools add to every line: a time, the name of a container or job and a bar, a mail's quote.
 _PREFIX = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]{0,12}(?:Z|[+-]\d\d:?\d\d)?\]?(?: |$)|[\w.-]{1,60} +\| ?|(?:> ?)+)"
 )
@@ -19,7 +19,7 @@ _PREFIX = re.compile(
 _HEADER = re.compile(r"^(?P<indent>[ |│]*)(?P<type>[\w.]+)? *Traceback \(most recent call last\)")
 # `module.Class: text`, or the class alone.
 _RAISED = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: ?(?P<message>.*)|\s*)$")
-# Where it does not follow the frames, only these are taken for an exception: much begins with a word and a colon.
+# Where it does not follow the frames, only these count as exceptions: many lines begin with a word and a colon.
 _EXCEPTION = re.compile(
     r"(?:Error|Exception|Interrupt|Exit|Fault|Timeout|SkipTest|BackendIsNotSupposedToImplementIt)$"
     r"|(?:^|\.)(?:onnxruntime_pybind11_state|errors_impl|errors)\.[A-Z]\w+$"
@@ -46,15 +46,15 @@ _DEATHS = {
 
 @dataclass(frozen=True)
 class Pasted:
-    """``error`` is what matching takes. ``signal`` names the signal the text ends with, '' where it does not."""
+    """``error`` is the input of matching. ``signal`` names the signal that the text ends with, '' for none."""
 
     error: ErrorText
     signal: str = ""
 
 
 def read(text: str) -> Pasted:
-    """The last exception of a (chained) traceback with its message; where none was raised, an installer's whole output
-    as the message; where a process only died, a log."""
+    """Return the last exception of a (chained) traceback with its message; where none was raised, an installer's whole
+    output as the message; where a process died, a log."""
     lines = [_plain(line) for line in text[-_LONGEST:].splitlines()]
     whole = "\n".join(lines).strip()
     found = _last_exception(lines)
@@ -90,7 +90,8 @@ def _last_exception(lines: list[str]) -> _Exception | None:
 
 
 def _of_traceback(lines: list[str], header: int, indent: str, named: str | None) -> _Exception | None:
-    """`named` is the class a notebook's header gives; elsewhere it is what stands as far out as the header."""
+    """Find the exception below a header. `named` is the class that a notebook's header gives; elsewhere it is on the
+    first line with the header's indentation."""
     interrupted = named is not None
     for number in range(header + 1, len(lines)):
         rest = lines[number].removeprefix(indent)
@@ -102,13 +103,13 @@ def _of_traceback(lines: list[str], header: int, indent: str, named: str | None)
             or (named is None and (not interrupted or _EXCEPTION.search(raised["type"])))
         ):
             return _raised(lines, number, indent)
-        # Another stream wrote in between.
+        # Output of another stream in between.
         interrupted = True
     return None
 
 
 def _raised(lines: list[str], number: int, indent: str) -> _Exception:
-    """A message goes on to the end, or to what certainly is no part of it."""
+    """Read the exception on a line. Its message extends to the end, or to a line that cannot be part of it."""
     end = number + 1
     while end < len(lines) and not (
         _CHAINED.match(lines[end].strip())
@@ -138,14 +139,14 @@ def _of_pytest(lines: list[str], last: int) -> _Exception | None:
 
 
 def _death(lines: list[str]) -> str:
-    """Whether the last words are those of a shell, or of Python's fault handler, about a process that died."""
+    """Return the signal that the last lines, of a shell or of Python's fault handler, report; '' for none."""
     said = [line for line in lines if line.strip()]
     fatal = [line for line in said if line.startswith("Fatal Python error:")]
     return next((name for line in [*fatal, *said[-3:]] if (name := _died(line))), "")
 
 
 def _died(line: str) -> str:
-    """The signal in a line that is about nothing else."""
+    """Return the signal that a line reports if it is about nothing else; '' for none."""
     said = _RAISED.match(line.strip())
     if len(line) > 200 or (said and _EXCEPTION.search(said["type"])):
         return ""
@@ -153,6 +154,6 @@ def _died(line: str) -> str:
 
 
 def _plain(line: str) -> str:
-    # A progress bar overwrites its line; what stood last is what was seen.
+    # A progress bar overwrites its line: only the last part was visible.
     line = _COLOURS.sub("", line).rstrip("\r").rpartition("\r")[2]
     return line[found.end() :] if (found := _PREFIX.match(line)) else line

@@ -1,4 +1,4 @@
-"""Recognise a failure: match its text with the project's signatures. A take-away image does so by this same code."""
+"""Recognise a failure by the project's signatures. Take-away images use this too."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from matrix.table.model import Role, Stage
 
 CARRIED = Path(__file__).with_name("signatures.json")
-"""Where a take-away image has the entries, already checked; a source tree has no such file."""
+"""The checked entries in a take-away image; a source tree does not have this file."""
 
 
 @cache
 def load() -> tuple[Signature, ...]:
-    """The project's signatures, read once."""
+    """Return the project's signatures, read once."""
     if CARRIED.is_file():
         return tuple(map(Signature.of, json.loads(CARRIED.read_text(encoding="utf-8"))))
-    # Not above: pydantic and YAML are what a take-away image does without.
+    # Not above: a take-away image has neither pydantic nor YAML.
     from matrix.judging import signatures
 
     return signatures.parse(signatures.FILE.read_text(encoding="utf-8"))
 
 
 def carried() -> str:
-    """The signatures as the content of `CARRIED`."""
+    """Return the signatures as the content of `CARRIED`."""
     return json.dumps([asdict(signature) for signature in load()], ensure_ascii=False, indent=1)
 
 
 # Many cells of a run fail in the same words.
 @lru_cache(maxsize=1024)
 def match(role: Role, stage: Stage, error: ErrorText, family: str = "") -> Match | None:
-    """The first signature that fits, or None for a failure nobody has described yet. Those of other families than the
-    converter's are left out.
+    """Return the first signature that matches, or None for an unknown failure. Those of other families than the
+    converter's are skipped.
 
-    The exception speaks first ("Type: message"), then the traceback with what is chained to it, then, for entries
-    that ask for it, the log. Within one text the first entry in file order wins.
+    The exception is searched first ("Type: message"), then the traceback including chained exceptions, then, for
+    entries that ask for it, the log. Within one text the first entry in file order wins.
     """
     return first(
         (s for s in load() if role in s.roles and stage in s.stages and s.raised_by(error) and s.about(family)), error
@@ -48,5 +48,5 @@ def match(role: Role, stage: Stage, error: ErrorText, family: str = "") -> Match
 
 
 def match_any(error: ErrorText) -> Match | None:
-    """The same for a text of which nobody knows the role and the stage, nor the bases of its exception."""
+    """Match a text whose role, stage and bases of the exception are unknown."""
     return first((s for s in load() if s.raised_by(error) or not error.type), error)

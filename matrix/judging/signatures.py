@@ -1,7 +1,4 @@
-"""Known failures: what an error's text means, and what would help.
-
-The knowledge is in `signatures.yml`; here it is read and checked, in `matching.py` it is used.
-"""
+"""Read and check the known failures of `signatures.yml`; `matching.py` uses them."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from pydantic import (
 )
 
 from matrix.judging.changes import NAMED, Change
-from matrix.judging.matching import ErrorText, Match, Remedy, Signature, Source, Verdict
+from matrix.judging.matching import ErrorText, Match, Remedy, Signature, SignatureVerdict, TextSource
 from matrix.table.model import Role, Stage
 
 __all__ = ["FILE", "ErrorText", "Match", "Remedy", "Signature", "SignatureError", "parse"]
@@ -41,8 +38,8 @@ class _Strict(BaseModel):
 
 
 def _check_pattern(pattern: str) -> str:
-    # Texts are matched as one line, so an open-ended gap could span from one error into the next, and nested ones
-    # make the time grow beyond all bounds.
+    # Texts are matched as one line: an unbounded gap could reach into the next error, and nested ones take exponential
+    # time.
     plain = re.sub(r"\[[^\]]*\]", "_", re.sub(r"\\.", "_", pattern))
     if re.search(r"[*+]|\{\d+,\}", plain):
         raise ValueError("every repetition needs an upper bound, as in .{0,200}?")
@@ -69,7 +66,7 @@ class _Remedy(_Strict):
 
 
 class _Entry(_Strict):
-    """What an entry may look like; the meaning of each key is at the head of the file."""
+    """The schema of an entry; the head of the file explains each key."""
 
     id: Id
     facts: tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}\d{2}$")], ...] = ()
@@ -78,8 +75,8 @@ class _Entry(_Strict):
     families: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     pattern: Pattern
     exception: Pattern | None = None
-    where: tuple[Source, ...] = Field(default=("message", "traceback"), min_length=1)
-    verdict: Verdict = "error"
+    where: tuple[TextSource, ...] = Field(default=("message", "traceback"), min_length=1)
+    verdict: SignatureVerdict = "error"
     title: Words
     cause: Words
     remedies: tuple[_Remedy, ...] = ()
@@ -105,13 +102,12 @@ def _check_placeholder(name: str, groups: int) -> None:
 
 
 def ids() -> frozenset[str]:
-    """The ids of all entries, for those who need no more: reading and checking every entry takes a tenth of a second,
-    which every command would pay."""
+    """Return the ids of all entries without reading and checking them, which would cost every command 0.1 s."""
     return frozenset(_ID_LINE.findall(FILE.read_text(encoding="utf-8")))
 
 
 def parse(text: str) -> tuple[Signature, ...]:
-    """The entries of a signature file, in order; raises ``SignatureError`` naming the entry that is wrong."""
+    """Return the entries of a signature file, in order. Raises SignatureError naming the entry that is wrong."""
     try:
         raw = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:

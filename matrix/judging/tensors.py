@@ -1,4 +1,4 @@
-"""Two arrays side by side, in a form in which they can be subtracted without surprises."""
+"""Pairs of arrays, in a form in which they can be subtracted safely."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Arrays = Mapping[str, Array]
 
 
 class NotComparable(TypeError):
-    """An array that holds no numbers: objects, text, records, dates, or a float type wider than 64 bits."""
+    """An array does not hold numbers, but objects, text, records, dates, or floats wider than 64 bits."""
 
 
 def dtype_name(key: str, array: Array) -> str:
-    """The dtype's name without byte order; raises ``NotComparable``, naming ``key``, if it is no number."""
+    """Return the dtype's name without byte order. Raises NotComparable, naming ``key``, if it is not a number."""
     if _is_bfloat16(array):
         return "bfloat16"
     if array.dtype.name not in KIND_OF_DTYPE:
@@ -29,13 +29,13 @@ def dtype_name(key: str, array: Array) -> str:
 
 
 def _is_bfloat16(array: Array) -> bool:
-    # numpy has no bfloat16: ml_dtypes adds one, and np.savez stores it as two raw bytes an element. No other
-    # two-byte type takes that road (float16 and int16 are numpy's own).
+    # numpy has no bfloat16: ml_dtypes adds one, and np.savez stores it as two raw bytes per element. No other two-byte
+    # type is stored so (float16 and int16 are numpy's own).
     return array.dtype.name == "bfloat16" or array.dtype.str[1:] == "V2"
 
 
 def wide(array: Array) -> Array:
-    """The same values as float64 (complex128 for complex). Exact, but for integers beyond 2**53."""
+    """Return the values as float64 (complex128 for complex). Exact, except for integers beyond 2**53."""
     if _is_bfloat16(array):
         # bfloat16 is the upper half of a float32.
         halves = np.ascontiguousarray(array).view("<u2").astype(np.uint32) << 16
@@ -45,7 +45,7 @@ def wide(array: Array) -> Array:
 
 @dataclass(frozen=True)
 class TensorPair:
-    """A reference and an actual array of one shape, flattened, with what the judge asks about each element.
+    """A reference and an actual array of one shape, flattened, with the properties of each element.
 
     All arrays are 1-D and of one length. ``finite`` marks the elements that are finite on both sides,
     ``nan_differs`` those NaN on one side only, ``inf_differs`` those infinite on one side only or with the
@@ -71,21 +71,18 @@ class TensorPair:
 
 
 def pair(reference: Array, actual: Array, tolerance: Tolerance) -> TensorPair:
-    """Bring two arrays of equal shape (any numeric dtypes) side by side."""
+    """Pair two arrays of equal shape and any numeric dtypes."""
     left, right = wide(reference).ravel(), wide(actual).ravel()
     nan_differs = np.isnan(left) != np.isnan(right)
     infinite = np.isinf(left) | np.isinf(right)
     inf_differs = infinite & (left != right) & ~nan_differs
     finite = np.isfinite(left) & np.isfinite(right)
     left, right = np.where(finite, left, 0), np.where(finite, right, 0)
-    with np.errstate(over="ignore"):  # two huge numbers of opposite sign: their distance is infinite, and says so
-        distance = _integer_distance(reference, actual) if _same_integers(reference, actual) else np.abs(left - right)
+    with np.errstate(over="ignore"):  # the distance of two huge numbers of opposite sign is infinite
+        same_integers = reference.dtype.kind in "iu" and reference.dtype.name == actual.dtype.name
+        distance = _integer_distance(reference, actual) if same_integers else np.abs(left - right)
         bound = tolerance.atol + tolerance.rtol * np.abs(left)
     return TensorPair(left, right, distance, bound, finite, nan_differs, inf_differs)
-
-
-def _same_integers(reference: Array, actual: Array) -> bool:
-    return reference.dtype.kind in "iu" and reference.dtype.name == actual.dtype.name
 
 
 def _integer_distance(reference: Array, actual: Array) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How far an output may lie from its reference and still count as the same number."""
+"""Tolerances: how far an output may differ from its reference and still match."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 class Tolerance:
     """An element passes when ``|actual - reference| <= atol + rtol * |reference|``.
 
-    Both are pure numbers in the unit of the output itself, finite and not negative (else ``ValueError``).
+    Both are finite and not negative, ``atol`` in the unit of the output. Raises ValueError otherwise.
     """
 
     rtol: float
@@ -36,9 +36,9 @@ EXACT = Tolerance(rtol=0.0, atol=0.0)
 class Tolerances:
     """One tolerance for each kind of number; a complex number uses the kind of its parts.
 
-    float32 is the project's yardstick: rtol as in ONNX's own backend tests (1e-3), atol as in PyTorch's
-    ``assert_close`` (1e-5). The others are set around it from the precision of their type: the next number
-    after 1 is 1e-3 away in float16 and 8e-3 in bfloat16, and a few roundings must fit.
+    float32 sets the scale: rtol as in ONNX's own backend tests (1e-3), atol as in PyTorch's ``assert_close`` (1e-5).
+    The others follow from the precision of their type: the next number after 1 is 1e-3 away in float16 and 8e-3 in
+    bfloat16, and a few roundings must fit.
     """
 
     float64: Tolerance = Tolerance(rtol=1e-4, atol=1e-6)
@@ -48,7 +48,7 @@ class Tolerances:
     integer: Tolerance = EXACT
     boolean: Tolerance = EXACT
 
-    # Every comparison is looked up by its tolerances, and there are fourteen numbers in them.
+    # Cached, because every comparison is looked up by its tolerances.
     @cached_property
     def _hash(self) -> int:
         return hash(tuple(getattr(self, field.name) for field in fields(self)))
@@ -57,16 +57,16 @@ class Tolerances:
         return self._hash
 
     def of(self, dtype_name: str) -> Tolerance:
-        """The tolerance for a numpy dtype by its name; ``KeyError`` for a type that is no number."""
+        """Return the tolerance for a numpy dtype by its name. Raises KeyError for a type that is not a number."""
         found: Tolerance = getattr(self, KIND_OF_DTYPE[dtype_name])
         return found
 
     def override(self, changes: Mapping[str, Tolerance]) -> Tolerances:
-        """A copy with some kinds replaced; ``ValueError`` names a kind that does not exist."""
+        """Return a copy with some kinds replaced. Raises ValueError for a kind that does not exist."""
         unknown = sorted(set(changes) - set(KIND_OF_DTYPE.values()))
         if unknown:
             known = ", ".join(sorted(set(KIND_OF_DTYPE.values())))
-            raise ValueError(f"no such kind of number: {', '.join(unknown)} (there are {known})")
+            raise ValueError(f"unknown kind of number: {', '.join(unknown)} (known: {known})")
         return replace(self, **changes)
 
 

@@ -1,4 +1,4 @@
-"""Config and locks in, plan out: no network, no clock, no disk."""
+"""Turn a table and locks into a plan, without network, clock or disk."""
 
 from matrix.planning.cells import Cell, Selection
 from matrix.planning.plan import Plan, make_plan

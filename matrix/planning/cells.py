@@ -1,19 +1,22 @@
-"""A cell of the table and the selection of cells a command asks for."""
+"""A cell, and the selection of cells that a command asks for. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from matrix.table.exporters import Exporter
+from matrix.core.errors import UsageError
+from matrix.packages.lock import Lock
+from matrix.table.exporters import Exporter, expand, without_exporter
 from matrix.table.ids import CellId, RowId
-from matrix.table.model import ConverterRow, ExporterRow, ModelSpec
+from matrix.table.model import Config, ConverterRow, ExporterRow, ModelSpec
 from matrix.table.selectors import Condition, Selector
 
 
 class Step(NamedTuple):
-    """A change that was made: its kind, and what exactly in words, `opset 13→11`."""
+    """A change that was made to a cell: its kind, and a description, `opset 13→11`."""
 
     kind: str
     words: str
@@ -27,10 +30,10 @@ class Step(NamedTuple):
 class Cell:
     """toolchain × model × opset. `python` is the converter environment's, '' while it has no lock.
 
-    A search asks for more of a cell, its `base`: to convert it with `changes`, of which `alterations` are made to the
-    .onnx file between exporter and converter and `environ` is set for the converter; or, with `locate`, to find in
-    that case of the inputs the node at which the numbers part. `exporter_row` is set where a change made a row of its
-    own of the exporter's.
+    Cells of a search vary another cell, their `base`: they convert it with `changes`, of which `alterations` are made
+    to the .onnx file between exporter and converter and `environ` is set for the converter; or, with `locate`, they
+    find the first diverging node in that case of the inputs. `exporter_row` is the exporter's row where a change made
+    a new one.
     """
 
     model: ModelSpec
@@ -47,7 +50,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Print the cell's id."""
+        """The cell's id as text."""
         if self.base is not None:
             searched = "located" if self.locate is not None else "+".join(change.id for change in self.changes)
             return str(replace(CellId.parse(self.base), search=searched))
@@ -55,13 +58,13 @@ class Cell:
 
     @property
     def read_id(self) -> CellId:
-        """The id of its model as it is exported or read, whatever converts it then."""
+        """The id of the export or of the reading of its model, without a converter."""
         opset = self.opset if self.exporter.writes else None
         return CellId(self.model.id, RowId.parse(self.exporter.id), opset, None)
 
     @property
     def subject(self) -> dict[str, str]:
-        """What selectors see. A cell that nothing is exported for has no opset, so that no condition on one holds."""
+        """The keys that selectors match. A cell without an export has no opset, so no condition on one holds for it."""
         return {
             **self.converter.pins,
             **self.exporter.subject,
@@ -76,15 +79,38 @@ class Cell:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cells: a tier, narrowed by conditions."""
+    """A tier, narrowed by conditions."""
 
     tier: str
     only: tuple[Condition, ...] = ()
 
     @property
     def selector(self) -> Selector:
-        """Conditions on the same key widen each other, on different keys they narrow."""
+        """All conditions as one selector: those on the same key are alternatives, those on different keys must all
+        hold."""
         merged: dict[str, tuple[str, ...]] = {}
         for condition in self.only:
             merged[condition.key] = merged.get(condition.key, ()) + condition.alternatives
         return Selector(tuple(Condition(key, alternatives) for key, alternatives in merged.items()))
+
+
+def cell_named(config: Config, locks: Mapping[str, Lock], name: str) -> Cell:
+    """Return the cell `model/exporter@opset/converter` or `model/file/converter`, whatever tier it is in. Raises
+    UsageError naming the part that the table does not have, and for what is not the id of a cell."""
+    named = CellId.parse(name)
+    models = {item.id: item for item in config.models}
+    converters = {row.id: row for row in config.converters}
+    exporters = {item.id: item for item in (*expand(config), *without_exporter(config))}
+    model, exporter, opset, converter = named.model, str(named.exporter), named.opset or 0, str(named.row)
+    for kind, part, known in (
+        ("model", model, models),
+        ("exporter", exporter, exporters),
+        ("converter", converter, converters),
+    ):
+        if part not in known:
+            raise UsageError(f"{name}: the table has no {kind} {part!r}; it has: {', '.join(known)}")
+    askable = exporters[exporter].askable
+    if opset not in askable:
+        raise UsageError(f"{name}: {exporter} takes opsets {askable.start} to {askable.stop - 1}")
+    lock = locks.get(converter)
+    return Cell(models[model], exporters[exporter], opset, converters[converter], lock.python if lock else "")

@@ -1,7 +1,7 @@
-"""The same cells at another time: one environment of a cell resolved as of another day. Pure.
+"""Cells with one environment resolved as of another day. Pure.
 
-Only one of the two moves, so that what comes of it speaks of that one: a cell of `now` has the converter of now and the
-exporter of then, and every exporter has cells of now of its own.
+Only one environment of a cell moves, so that a change of its finding is due to that one: a cell of `now` has either the
+converter of now and the exporter of then, or the reverse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapping[str, str] | None = None) -> AnyRow:
-    """The row resolved as of a day for the same Python, under further ranges; `label` is that other time in its id."""
+    """Return the row resolved as of a day for this Python, within further ranges; `label` is the time in its id."""
     return row.model_copy(
         update={
             "id": str(RowId(row.id, label)),
@@ -33,7 +33,7 @@ def moved_row(row: AnyRow, label: str, as_of: dt.date, python: str, within: Mapp
 
 
 def moved_cell(cell: Cell, row: Row) -> Cell:
-    """The cell with a row of another time in the place of its converter's or its exporter's."""
+    """Return the cell with a row of another time in place of its converter's or its exporter's."""
     if isinstance(row, ExporterRow):
         moved = RowId(cell.exporter.id, RowId.parse(row.id).time)
         exporter = replace(cell.exporter, id=str(moved), row=row.id)
@@ -48,11 +48,11 @@ def cells_of_now(
     lock_of: Callable[[Row], Lock | None],
     as_of: dt.date,
 ) -> tuple[Cell, ...]:
-    """Every cell with its converter of now, and of each model, exporter and opset one cell with its exporter of now,
-    the last: the newest converter is the likeliest to know what is written. Rows that are younger than that are left
-    out: before its own time a row's pins were not there.
+    """Return every cell with its converter of now, and one cell for each model, exporter and opset with its exporter of
+    now. That is the last one: the newest converter most likely reads what is written. Rows younger than `as_of` are
+    skipped: their pins did not exist then.
 
-    `exporters` are rows by id; `lock_of` gives the lock of then, whose Python stays.
+    `exporters` are rows by id; `lock_of` returns the lock of then, whose Python stays.
     """
     rows: dict[str, Row] = {}
 
@@ -67,18 +67,16 @@ def cells_of_now(
     for cell in cells:
         if (converter := now(cell.converter)) is not None:
             found.append(moved_cell(cell, converter))
-        row = (
-            exporters.get(cell.exporter.row)
-            if cell.exporter.writes and cell is last[cell.model.id, cell.exporter.id, cell.opset]
-            else None
-        )
-        if row is not None and (exporter := now(row)) is not None:
+        row = exporters.get(cell.exporter.row) if cell.exporter.writes else None
+        if row is None or cell is not last[cell.model.id, cell.exporter.id, cell.opset]:
+            continue
+        if (exporter := now(row)) is not None:
             found.append(moved_cell(cell, exporter))
     return tuple(found)
 
 
 def younger(cells: Sequence[Cell], of_now: Iterable[Cell]) -> list[str]:
-    """Rows of `cells` that `cells_of_now` left out."""
+    """Return the rows of `cells` that `cells_of_now` skipped."""
     named = {RowId.parse(name) for cell in of_now for name in (cell.converter.id, cell.exporter.row)}
     rows = {cell.converter.id for cell in cells} | {cell.exporter.row for cell in cells if cell.exporter.writes}
     return sorted(rows - {row.stem for row in named if row.time})

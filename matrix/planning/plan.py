@@ -1,4 +1,4 @@
-"""The cells of a tier, in the table's order."""
+"""Plan the cells of a tier, in the table's order. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matrix.core.errors import NothingSelected, UsageError
-from matrix.families import family_of
-from matrix.families.reading import newest_opset
+from matrix.families.registry import family_of, newest_opset
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell, Selection
 from matrix.table import selectors
@@ -18,13 +17,13 @@ from matrix.table.ids import environment_name
 from matrix.table.model import Config, ConverterRow, ModelSpec, Tier
 from matrix.table.selectors import Selector
 
-# Exporters count as of a row's time within this distance of the row's date.
+# The distance from a row's date within which exporters are of its time.
 OF_ITS_TIME = dt.timedelta(days=366)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do. `builds` maps exporter rows to the environment of the build that was chosen for them."""
+    """The cells of a run. `builds` maps exporter rows to the environment of their chosen build."""
 
     cells: tuple[Cell, ...]
     tier: str
@@ -32,11 +31,11 @@ class Plan:
     notes: tuple[str, ...] = field(default=())
 
     def exporter_environment(self, cell: Cell) -> str:
-        """Name of the environment that exports for this cell."""
+        """Return the name of the environment that exports for this cell."""
         return self.builds.get(cell.exporter.row, cell.exporter.row)
 
     def environments(self, reference: str) -> tuple[str, ...]:
-        """Names of all environments the cells need, in the order work reaches them."""
+        """Return the names of all environments that the cells need, in the order in which they are reached."""
         exporters = dict.fromkeys(self.exporter_environment(cell) for cell in self.cells)
         converters = dict.fromkeys(cell.converter.id for cell in self.cells)
         return tuple(dict.fromkeys((*exporters, reference, *converters)))
@@ -49,44 +48,53 @@ def make_plan(
     build: str | None,
     given: frozenset[str] = frozenset(),
 ) -> Plan:
-    """The selected cells. `given` are models named one by one: they belong to every tier.
+    """Plan the selected cells. `given` are models named by the user: they belong to every tier.
 
-    Raises UsageError for an unknown tier, NothingSelected where no cell is left.
+    Raises UsageError for an unknown tier, NothingSelected where no cell is selected.
     """
     tier = config.tiers.get(selection.tier)
     if tier is None:
         raise UsageError(f"there is no tier {selection.tier!r}; this table has: {', '.join(config.tiers)}")
-    table = _Table(config, locks, given)
     notes: list[str] = []
     wanted = selection.selector
     cells: dict[tuple[str, str, int, str], Cell] = {}
-    for cell in table.tier(tier, notes, wanted):
+    for cell in _Table(config, locks, wanted, given).tier(tier, notes):
         cells.setdefault((cell.model.id, cell.exporter.id, cell.opset, cell.converter.id), cell)
     if not cells:
         only = ", ".join(f"{c.key}: {' or '.join(c.alternatives)}" for c in wanted.conditions)
         raise NothingSelected(
-            f"tier {selection.tier!r} has no cell with {only or 'any condition'}; "
-            "`--tier documented` and `--tier full` have more, and `python -m matrix plan --tier full --only …` shows it"
+            f"tier {selection.tier!r} has no cell{f' with {only}' if only else ''}; `--tier documented` and "
+            "`--tier full` have more: `python -m matrix plan --tier full --only …` lists them"
         )
     builds = {row.id: environment_name(row.id, row.builds, build) for row in config.exporters}
     return Plan(tuple(cells.values()), selection.tier, builds, tuple(notes))
 
 
 class _Table:
-    """The table with its locks, ready to be cut into tiers."""
+    """The table with its locks, for cutting the wanted cells of tiers out of it."""
 
-    def __init__(self, config: Config, locks: Mapping[str, Lock], given: frozenset[str]) -> None:
+    def __init__(self, config: Config, locks: Mapping[str, Lock], wanted: Selector, given: frozenset[str]) -> None:
         self.config = config
-        self.given = given
         self.locks = locks
+        self.wanted = wanted
+        self.given = given
         self.exporters = expand(config)
+        # Without the builders, which cannot export a user's own model.
+        self.torch_exporters = [exporter for exporter in self.exporters if exporter.via != "builder"]
         self.file = from_file(config)
         self.direct = direct(config)
+        self.on_model = wanted.restricted(("model",))
+        self.on_exporter = wanted.restricted(EXPORTER_KEYS)
+        self.on_cell = wanted.restricted(("cell", "*"))
 
-    def tier(self, tier: Tier, notes: list[str], wanted: Selector) -> Iterator[Cell]:
-        models = [m for m in self.config.models if tier.models is None or m.id in tier.models or m.id in self.given]
+    def tier(self, tier: Tier, notes: list[str]) -> Iterator[Cell]:
+        models = [
+            m
+            for m in self.config.models
+            if (tier.models is None or m.id in tier.models or m.id in self.given) and self.on_model({"model": m.id})
+        ]
         stated = [selectors.from_mapping(mapping) for mapping in tier.cells or ()]
-        asked = [c for selector in (wanted, *stated) for c in selector.conditions if c.key == "converter"]
+        asked = [c for selector in (self.wanted, *stated) for c in selector.conditions if c.key == "converter"]
         named = {name for c in asked for name in c.alternatives}
         converters = [
             c
@@ -95,30 +103,26 @@ class _Table:
         ]
         if tier.cells is not None:
             for selector in stated:
-                yield from self._cut(selector, wanted, models, converters)
+                yield from self._cut(selector, models, converters)
             return
-        for converter in self._converters(converters, (wanted,)):
+        for converter in self._converters(converters, (self.wanted,)):
             if family_of(converter).source == "torch":
-                yield from self._directly(converter, wanted, models)
+                yield from self._directly(converter, models)
                 continue
-            date = self.date(converter)
+            date = self._date(converter)
             if date is None and tier.rule != "full":
-                notes.append(f"{converter.id} has no lock yet and so no date to go by; `run` makes one")
-            for exporter, opset in self._asked(tier.rule or "full", converter, date):
-                yield from self._narrow(exporter, opset, converter, wanted, models)
+                notes.append(f"{converter.id} has no lock yet, and so no date to go by; `run` makes one")
+            for exporter, opset in self._pairs(tier.rule or "full", converter, date):
+                yield from self._from_files(exporter, opset, converter, models)
 
-    @property
-    def _torch_exporters(self) -> list[Exporter]:
-        """Without the builders, which are no way out for a user's own model."""
-        return [exporter for exporter in self.exporters if exporter.via != "builder"]
-
-    def _asked(self, rule: str, converter: ConverterRow, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
+    def _pairs(self, rule: str, converter: ConverterRow, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
+        """Yield the exporters and opsets that a rule pairs with a converter."""
         newest = newest_opset(self.config, converter, self.locks)
         match rule:
             case "nearest":
-                yield from self._nearest(newest, date)
+                yield self._nearest(newest, date)
             case "documented":
-                for exporter in self._torch_exporters:
+                for exporter in self.torch_exporters:
                     near = date is not None and abs(exporter.released - date) <= OF_ITS_TIME
                     if near or exporter.current:
                         yield from ((exporter, opset) for opset in _up_to(exporter.writable, newest))
@@ -126,39 +130,35 @@ class _Table:
                 for exporter in self.exporters:
                     yield from ((exporter, opset) for opset in exporter.askable)
 
-    def _nearest(self, newest: int, date: dt.date | None) -> Iterator[tuple[Exporter, int]]:
-        """The exporter closest in time that writes an opset the converter's onnx knows, at the newest such opset."""
-        able = [e for e in self._torch_exporters if e.writable.start <= newest] or self._torch_exporters
+    def _nearest(self, newest: int, date: dt.date | None) -> tuple[Exporter, int]:
+        """Return the exporter closest in time that writes an opset the converter reads, and the newest such opset."""
+        able = [e for e in self.torch_exporters if e.writable.start <= newest] or self.torch_exporters
         if date is None:
             able = [e for e in able if e.current] or able
         else:
-            # Years later is not of its time, however long nothing was released before.
+            # An exporter from years later is not of its time, even if nothing was released in between.
             able = [e for e in able if e.released <= date + OF_ITS_TIME] or able
         exporter = min(able, key=lambda e: (abs(e.released - date) if date else dt.timedelta(0), e.id))
-        yield exporter, max((o for o in exporter.writable if o <= newest), default=exporter.writable.start)
+        return exporter, max((o for o in exporter.writable if o <= newest), default=exporter.writable.start)
 
-    def _cut(
-        self, selector: Selector, wanted: Selector, models: list[ModelSpec], converters: list[ConverterRow]
-    ) -> Iterator[Cell]:
-        chosen = self._converters(converters, (selector, wanted))
+    def _cut(self, selector: Selector, models: list[ModelSpec], converters: list[ConverterRow]) -> Iterator[Cell]:
+        """Yield the cells that a tier selects."""
         on_model = selector.restricted(("model",))
         models = [m for m in models if on_model({"model": m.id})]
         on_exporter = selector.restricted(EXPORTER_KEYS)
         on_cell = selector.restricted(("cell", "*"))
-        asked = [
+        pairs = [
             (exporter, opset)
             for exporter in self.exporters
             for opset in exporter.askable
             if on_exporter({**exporter.subject, "opset": str(opset)})
         ]
-        for converter in chosen:
+        for converter in self._converters(converters, (selector, self.wanted)):
             if family_of(converter).source == "torch":
-                for cell in self._directly(converter, selector, models):
-                    if wanted(cell.subject):
-                        yield cell
+                yield from (cell for cell in self._directly(converter, models) if selector(cell.subject))
                 continue
-            for exporter, opset in asked:
-                for cell in self._narrow(exporter, opset, converter, wanted, models):
+            for exporter, opset in pairs:
+                for cell in self._from_files(exporter, opset, converter, models):
                     if not on_cell.conditions or on_cell(cell.subject):
                         yield cell
 
@@ -167,49 +167,45 @@ class _Table:
         narrowed = [Selector(tuple(c for c in s.conditions if c.key not in others)) for s in by]
         return [row for row in rows if all(selector(self._subject(row)) for selector in narrowed)]
 
-    def _narrow(
-        self,
-        exporter: Exporter,
-        opset: int,
-        converter: ConverterRow,
-        wanted: Selector,
-        models: list[ModelSpec],
+    def _from_files(
+        self, exporter: Exporter, opset: int, converter: ConverterRow, models: list[ModelSpec]
     ) -> Iterator[Cell]:
-        on_model, on_cell = wanted.restricted(("model",)), wanted.restricted(("cell", "*"))
-        on_exporter = wanted.restricted(EXPORTER_KEYS)({**exporter.subject, "opset": str(opset)})
-        python = self.python(converter)
+        """Yield the wanted cells of a converter that takes .onnx files."""
+        on_exporter = self.on_exporter({**exporter.subject, "opset": str(opset)})
+        python = self._python(converter)
         for model in models:
-            if on_model({"model": model.id}) and (
-                model.onnx is not None or (on_exporter and _writes(exporter, opset, model))
-            ):
-                # A file is what it is, whatever exporter is asked for: all of them are one cell.
-                asked = (exporter, opset) if model.onnx is None else (self.file, 0)
-                cell = Cell(model, *asked, converter, python)
-                if not on_cell.conditions or on_cell(cell.subject):
-                    yield cell
+            if model.onnx is not None:
+                # It is the same file with every exporter, and so the same cell.
+                cell = Cell(model, self.file, 0, converter, python)
+            elif on_exporter and _writes(exporter, opset, model):
+                cell = Cell(model, exporter, opset, converter, python)
+            else:
+                continue
+            if not self.on_cell.conditions or self.on_cell(cell.subject):
+                yield cell
 
-    def _directly(self, converter: ConverterRow, wanted: Selector, models: list[ModelSpec]) -> Iterator[Cell]:
-        """Cells of a converter that takes the torch module: without exporter and opset, and of no .onnx file."""
+    def _directly(self, converter: ConverterRow, models: list[ModelSpec]) -> Iterator[Cell]:
+        """Yield the wanted cells of a converter that takes the torch module: without exporter, opset or .onnx file."""
         if self.direct is None:
             return
-        python = self.python(converter)
-        # The only torch that there is beside the one that is asked what the module computes.
+        python = self._python(converter)
+        # Its torch is the converter's own, the only one beside the current torch that computes the right outputs.
         own = replace(self.direct, torch=converter.pins.get("torch", ""))
         for model in models:
             if model.factory is not None:
                 cell = Cell(model, own, 0, converter, python)
-                if wanted(cell.subject):
+                if self.wanted(cell.subject):
                     yield cell
 
     def _subject(self, row: ConverterRow) -> dict[str, Any]:
-        return {**row.pins, "converter": row.id, "family": row.family, "python": self.python(row)}
+        return {**row.pins, "converter": row.id, "family": row.family, "python": self._python(row)}
 
-    def python(self, row: ConverterRow) -> str:
+    def _python(self, row: ConverterRow) -> str:
         lock = self.locks.get(row.id)
         return lock.python if lock else row.python or ""
 
-    def date(self, row: ConverterRow) -> dt.date | None:
-        """The row's date: what its rest was, or is to be, resolved as of."""
+    def _date(self, row: ConverterRow) -> dt.date | None:
+        """Return the date as of which the row is resolved; None where it has neither a date nor a lock."""
         lock = self.locks.get(row.id)
         return row.as_of or (lock.as_of if lock else None)
 
@@ -221,7 +217,7 @@ def _writes(exporter: Exporter, opset: int, model: ModelSpec) -> bool:
 
 
 def _up_to(writable: range, newest: int) -> list[int]:
-    """Every opset the converter's onnx knows, and the next one above."""
+    """Return every opset that the converter reads, and the next one above."""
     known = [opset for opset in writable if opset <= newest]
     above = [opset for opset in writable if opset > newest]
     return known + above[:1]

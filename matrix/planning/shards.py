@@ -1,7 +1,7 @@
-"""A plan cut into shards for as many machines. Pure: the same cells and costs are cut the same way everywhere.
+"""Cut a plan into shards, one for each machine. Pure: the same cells and costs are cut the same way everywhere.
 
-Converter rows are what is dealt out, so that an environment is built on one machine only; a row that is more than a
-fair share is dealt out by models. The longest goes first, to the shard that has least to do (Graham's rule).
+Converter rows are distributed as a whole, so that an environment is built on one machine only; a row larger than a fair
+share is distributed by models. The longest goes first, to the shard with the least work (Graham's rule).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from matrix.core.errors import UsageError
 from matrix.planning.cells import Cell
 from matrix.table.ids import CellId, RowId
 
-# Of what was never measured: about what a conversion and an export of the zoo, and making an environment, take.
+# Estimates of what was never measured: a conversion and an export of the zoo, and building an environment.
 _CONVERT_SECONDS = 3.0
 _EXPORT_SECONDS = 1.0
 _ENVIRONMENT_SECONDS = 20.0
 
-# Of a fair share; a row that is more is split, although its environment is then made twice.
+# In fair shares: a larger row is split, although its environment is then built twice.
 _HEAVY = 1.25
 
 _NAMED = re.compile(r"(\d{1,6})/(\d{1,6})")
 
-# Model, exporter and opset: what is exported, and read by the reference, once for all converters.
+# Model, exporter and opset of an export, which is made and run by the reference once for all converters.
 Exported = tuple[str, str, int]
 
 Item = TypeVar("Item")
@@ -38,7 +38,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds that were measured: of converting a cell, by its id, and of an export with its reference."""
+    """Measured seconds: of conversions by cell id, and of exports including their reference."""
 
     cells: Mapping[str, float] = field(default_factory=dict)
     exports: Mapping[Exported, float] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Shard:
-    """One machine's part of a plan, the `index`-th of `of`; `seconds` is what it is expected to take."""
+    """One machine's part of a plan, the `index`-th of `of`; `seconds` is its expected duration."""
 
     index: int
     of: int
@@ -66,22 +66,22 @@ class Partition:
 
     @property
     def whole(self) -> int:
-        """How many cells were planned."""
+        """The number of planned cells."""
         return sum(len(shard.cells) for shard in self.shards)
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the whole cut: parts of one run that name another one do not fit together."""
+        """The hash of all shards: parts of a run fit together only if they have the same."""
         ids = [sorted(cell.id for cell in shard.cells) for shard in self.shards]
         return hashlib.sha256(json.dumps(ids).encode()).hexdigest()
 
     def part(self, shard: Shard) -> dict[str, str | int]:
-        """What is kept with the run of a shard, so that others can tell what is missing."""
+        """Return what is stored with the run of a shard, so that missing shards can be detected."""
         return {"shard": shard.name, "partition": self.digest, "whole": self.whole}
 
 
 def shard_named(text: str) -> tuple[int, int]:
-    """`2/8`: the second of eight. Raises UsageError."""
+    """Parse `2/8`, the second of eight. Raises UsageError for anything else."""
     found = _NAMED.fullmatch(text)
     index, of = map(int, found.groups()) if found else (0, 0)
     if not 1 <= index <= of:
@@ -90,7 +90,7 @@ def shard_named(text: str) -> tuple[int, int]:
 
 
 def cut(cells: Sequence[Cell], shards: int, costs: Costs) -> Partition:
-    """Deal out cells, each of which keeps its place among those of its shard."""
+    """Distribute cells over shards; those of a shard keep their order."""
     weigh = _Weighing(cells, costs)
     rows: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -104,21 +104,15 @@ def cut(cells: Sequence[Cell], shards: int, costs: Costs) -> Partition:
             pieces.append((f"{row} {number}", piece))
     dealt = _dealt([(weigh(piece), name, piece) for name, piece in pieces], shards)
     places = {cell.id: place for place, cell in enumerate(cells)}
-    return Partition(
-        tuple(
-            Shard(
-                index,
-                shards,
-                tuple(sorted((cell for piece in bin_.items for cell in piece), key=lambda cell: places[cell.id])),
-                bin_.seconds,
-            )
-            for index, bin_ in enumerate(dealt, 1)
-        )
-    )
+    parts = []
+    for index, (seconds, pieces_of) in enumerate(dealt, 1):
+        ordered = sorted((cell for piece in pieces_of for cell in piece), key=lambda cell: places[cell.id])
+        parts.append(Shard(index, shards, tuple(ordered), seconds))
+    return Partition(tuple(parts))
 
 
 class _Weighing:
-    """How long cells take together: making their converter's environments, their exports once, their conversions."""
+    """The total duration of cells: building their converters' environments, each export once, and conversions."""
 
     def __init__(self, cells: Sequence[Cell], costs: Costs) -> None:
         known: dict[str, list[float]] = {}
@@ -136,20 +130,17 @@ class _Weighing:
             environments.add(cell.converter.id)
             exports[_exported(cell)] = self._costs.exports.get(_exported(cell), self._export)
             measured = _measured(cell, self._costs)
-            seconds += self._estimate(cell) if measured is None else measured
+            seconds += self._of_rows.get(_own(cell), self._of_all) if measured is None else measured
         return _ENVIRONMENT_SECONDS * len(environments) + sum(exports.values()) + seconds
-
-    def _estimate(self, cell: Cell) -> float:
-        return self._of_rows.get(_own(cell), self._of_all)
 
 
 def _measured(cell: Cell, costs: Costs) -> float | None:
-    """Of a cell of now that was never measured, what it took at its own time."""
+    """Return the measured seconds of a cell; of one of now that was never measured, those at its own time."""
     return costs.cells.get(cell.id, costs.cells.get(str(CellId.parse(cell.id).own)))
 
 
 def _own(cell: Cell) -> str:
-    """The converter's row, whatever time it is resolved as of."""
+    """Return the converter's row without the time as of which it is resolved."""
     return RowId.parse(cell.converter.id).stem
 
 
@@ -158,27 +149,21 @@ def _exported(cell: Cell) -> Exported:
 
 
 def _by_models(cells: list[Cell], most: int, weigh: _Weighing) -> list[list[Cell]]:
-    """The cells of a row in at most so many pieces, those of one model in one."""
+    """Split the cells of a row into at most `most` pieces, without splitting models."""
     models: dict[str, list[Cell]] = {}
     for cell in cells:
         models.setdefault(cell.model.id, []).append(cell)
     if most <= 1 or len(models) == 1:
         return [cells]
     dealt = _dealt([(weigh(piece), model, piece) for model, piece in models.items()], min(most, len(models)))
-    return [[cell for piece in bin_.items for cell in piece] for bin_ in dealt]
+    return [[cell for piece in pieces for cell in piece] for _, pieces in dealt]
 
 
-@dataclass
-class _Bin(Generic[Item]):
-    seconds: float = 0.0
-    items: list[Item] = field(default_factory=list)
-
-
-def _dealt(items: Iterable[tuple[float, str, Item]], number: int) -> list[_Bin[Item]]:
-    """Items, given with their weight and a name, in so many bins. Names decide where weights are equal."""
-    bins: list[_Bin[Item]] = [_Bin() for _ in range(number)]
+def _dealt(items: Iterable[tuple[float, str, Item]], number: int) -> list[tuple[float, list[Item]]]:
+    """Distribute items, given with weight and name, over `number` bins. Names decide between equal weights."""
+    weights, bins = [0.0] * number, [list[Item]() for _ in range(number)]
     for weight, _, item in sorted(items, key=lambda entry: (-entry[0], entry[1])):
-        lightest = min(bins, key=lambda one: one.seconds)
-        lightest.seconds += weight
-        lightest.items.append(item)
-    return bins
+        lightest = weights.index(min(weights))
+        weights[lightest] += weight
+        bins[lightest].append(item)
+    return list(zip(weights, bins, strict=True))

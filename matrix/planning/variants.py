@@ -1,4 +1,4 @@
-"""`--with 'tensorflow==2.11.0'`: a combination that is no row, made from the row closest to it."""
+"""Variant rows for versions that are not in the table (`--with tensorflow==2.11.0`), made of the closest rows."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from packaging.version import Version
 from matrix.core.errors import UsageError
 from matrix.table.check import problems
 from matrix.table.ids import changed_id
-from matrix.table.model import Config, ConverterRow, ExporterRow, Row, Via
+from matrix.table.model import Config, ExporterRow, Row, Via
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 def with_pins(config: Config, pins: Mapping[str, str], family: str | None = None) -> tuple[Config, tuple[str, ...]]:
-    """The table with variant rows added, and their ids.
+    """Return the table with variant rows added, and their ids.
 
-    Pins of a package that exporters pin (torch, …) make an exporter of them, the others a converter; with a `family`
-    all of them make a converter of that. Raises UsageError for a package that no row pins or a version the table's
-    `onnx` and `torch` sections do not know.
+    Pins of packages that exporters pin (torch, …) make an exporter row, others a converter row; with a `family` all of
+    them make a converter row of that. Raises UsageError for a package that no row pins, or a version that is not in the
+    table's `onnx` and `torch` sections.
     """
     pinned = {package for row in config.exporters for package in row.pins} if family is None else set()
     on_exporter = {p: v for p, v in pins.items() if p in pinned}
@@ -40,7 +40,7 @@ def with_pins(config: Config, pins: Mapping[str, str], family: str | None = None
             )
             for exporter in _neighbours(config.exporters, on_exporter)
         ]
-        # Of two with the same pins the one with more exporters comes first, and so is the one that stays.
+        # Of two with the same pins the first stays: the one with more exporters.
         for changed in sorted(changed_rows, key=lambda row: -len(row.via)):
             exporters, name = _added(config.exporters, changed)
             config = config.model_copy(update={"exporters": exporters})
@@ -52,14 +52,14 @@ def with_pins(config: Config, pins: Mapping[str, str], family: str | None = None
 
 
 def _possible(config: Config, row: ExporterRow, pins: Mapping[str, str]) -> tuple[Via, ...]:
-    """The row's exporters that a release of torch has: an older one than the row's may lack the dynamo exporter."""
+    """Return the row's exporters that a release of torch has: one older than the row's may lack the dynamo exporter."""
     torch = pins.get("torch", row.pins["torch"])
     dynamo = any(release.dynamo for release in config.torch if release.version == torch)
     return tuple(via for via in row.via if via != "dynamo" or dynamo) or ("torchscript",)
 
 
 def _added(rows: tuple[AnyRow, ...], row: AnyRow) -> tuple[tuple[AnyRow, ...], str]:
-    """The rows with `row` among them, and its id; a row of the same pins that is there already serves."""
+    """Add a row unless there is one with the same pins. Return the rows, and the id of the one with these pins."""
     same = next((known for known in rows if known.pins == row.pins), None)
     return (rows, same.id) if same is not None else ((*rows, row), row.id)
 
@@ -69,7 +69,7 @@ def _variant(row: AnyRow, pins: Mapping[str, str]) -> AnyRow:
     if not changed:
         return row
     name = changed_id(row.id, (f"{package}{version}" for package, version in sorted(changed.items())))
-    # The row's own Python and date belong to its own pins.
+    # The Python and the date of the row were chosen for its own pins.
     return row.model_copy(
         update={
             "id": name,
@@ -82,10 +82,11 @@ def _variant(row: AnyRow, pins: Mapping[str, str]) -> AnyRow:
 
 
 def _neighbours(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> list[AnyRow]:
-    """The closest row below and the closest above, or the one row that is all that is asked for.
+    """Return the closest row below and the closest above, or the one row that has all of the pins.
 
-    Both, because what goes with a version changes between two rows, and only the resolver knows on which side. Close
-    means: most pins in common, then nearest in version; among equals the later row.
+    Both, because the companions of a version change between two rows, and only the resolver knows on which side. Close
+    means: most pins in common, then nearest in version; among equals the later row. Raises UsageError for a package
+    that no row pins.
     """
     for package in pins:
         if not any(package in row.pins for row in rows):
@@ -107,13 +108,9 @@ def _neighbours(rows: tuple[AnyRow, ...], pins: Mapping[str, str]) -> list[AnyRo
     def above(row: AnyRow) -> bool:
         return first in row.pins and Version(row.pins[first]) > Version(pins[first])
 
-    alike = (row for row in ranked if _family(row) == _family(best))
+    alike = (row for row in ranked if getattr(row, "family", None) == getattr(best, "family", None))
     other = next((row for row in alike if above(row) != above(best)), None)
     return [best] if other is None else [best, other]
-
-
-def _family(row: Row) -> str | None:
-    return row.family if isinstance(row, ConverterRow) else None
 
 
 def _apart(one: str, other: str) -> tuple[int, ...]:

@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from matrix.table.ids import CellId
+from matrix.table.ids import FIRST_FAMILY, CellId
 
 if TYPE_CHECKING:
     from matrix.table.model import Role
 
 # A key of execution/job_types.py.
 JobKind = str
-
-# What observations say nothing of that were stored before there were several.
-FIRST_FAMILY = "onnx-tf"
 
 Resolution = Literal["then", "now", "both"]
 

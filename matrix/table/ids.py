@@ -19,6 +19,9 @@ Value = TypeVar("Value")
 _TIME = "~"
 NOW = "now"
 
+# The family of rows and observations that state none: once it was the only one.
+FIRST_FAMILY = "onnx-tf"
+
 # Placeholders for the exporter: the model is a file, or its converter takes the torch module itself.
 FILE: Literal["file"] = "file"
 DIRECT: Literal["direct"] = "direct"

@@ -14,6 +14,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, WithJsonSchema, model_validator
 
+from matrix.table.ids import FIRST_FAMILY
+
 
 def _version(text: str) -> str:
     try:
@@ -157,7 +159,7 @@ class ConverterRow(Row):
     family does not require may be left open. Such rows join only tiers that list them and are never recommended.
     """
 
-    family: Annotated[str, Field(min_length=1)] = "onnx-tf"
+    family: Annotated[str, Field(min_length=1)] = FIRST_FAMILY
 
 
 # Ranges of narrow types; the upper bound of a range is not drawn.

@@ -23,10 +23,9 @@ from matrix.app.run_options import Bounds
 from matrix.app.runtime import RecordedRun, Runtime
 from matrix.core.errors import ConfigError, Indeterminate, LockStale, UsageError
 from matrix.environments.locks.live import LiveResolver
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.packages.index import Releases, UploadDates
-from matrix.planning.by_id import cell_named
-from matrix.planning.cells import Cell
+from matrix.planning.cells import Cell, cell_named
 from matrix.planning.other_times import moved_cell, moved_row
 from matrix.table.ids import NOW, CellId
 from matrix.table.model import Row

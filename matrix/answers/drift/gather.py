@@ -12,7 +12,7 @@ from matrix.answers.drift.report import RowDrift, row_drift
 from matrix.answers.evidence.derive import identity_of, lock_identity
 from matrix.app.project import Project
 from matrix.environments.locks.request import Request
-from matrix.history.sides import BothSides, both_sides
+from matrix.history.then_and_now import BothSides, both_sides
 from matrix.judging.cells import CellResult, Judge
 from matrix.packages.index import Releases
 from matrix.packages.lock import Lock

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from matrix.answers.pick.constraints import Constraint
 from matrix.families import Family, family_of
-from matrix.families.reading import newest_opset
+from matrix.families.registry import newest_opset
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
 from matrix.table.exporters import Exporter, direct, expand, from_file

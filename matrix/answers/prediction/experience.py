@@ -15,7 +15,7 @@ from matrix.answers.operators.coverage import OF_NAMES
 from matrix.answers.prediction.features import Feature, Reader, shapes
 from matrix.answers.prediction.frequencies import CountedTrial, Failure, FeatureIndex, Frequencies, smoothed, suspects
 from matrix.families import family_named, family_of
-from matrix.families.reading import read_by
+from matrix.families.registry import read_by
 from matrix.judging.finding import Finding
 from matrix.packages.lock import Lock
 from matrix.packages.versions import version_of

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from packaging.specifiers import SpecifierSet
 
 from matrix.families import family_of
-from matrix.families.reading import newest_opset, read_by
+from matrix.families.registry import newest_opset, read_by
 from matrix.judging.cells import CellResult
 from matrix.judging.changes import Change, facts
 from matrix.packages.lock import Lock

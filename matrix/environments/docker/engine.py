@@ -37,7 +37,7 @@ from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.failures import check_installed, install_failed, machine_fault
 from matrix.environments.worker_client import WORKER
-from matrix.families.packages import telling_packages
+from matrix.families.registry import row_packages
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock, read_locks
 from matrix.store.records import Pass
@@ -223,7 +223,7 @@ class DockerEngine:
 
     def _labels(self, lock: Lock, name: str, base: bases.BaseImage) -> dict[str, str]:
         """OCI's own, and those by which we find it again."""
-        named = dict.fromkeys(("torch", *telling_packages(), "onnxruntime"))
+        named = dict.fromkeys(("torch", *row_packages(), "onnxruntime"))
         versions = " ".join(f"{package}=={lock.packages[package]}" for package in named if package in lock.packages)
         return {
             names.LABEL: names.ENVIRONMENT_IMAGE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matrix.families.packages import heavy_packages
+from matrix.families.registry import heavy_packages
 from matrix.packages.lock import Lock
 
 # Beside those of the families the packages that dwarf all others of an environment: 150 to 900 MB installed, the rest 5

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 
 from matrix.environments.engine import BuildFailed
-from matrix.families.packages import heavy_packages
+from matrix.families.registry import heavy_packages
 from matrix.packages.lock import Lock
 
 # Megabytes a package takes on the engine at most while its image is built: unpacked in the package cache, and again in

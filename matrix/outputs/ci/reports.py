@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from matrix.history import CellChange, History, Regression
-from matrix.history.why import Why, explain_all
+from matrix.history.causes import ChangeCause, explain_all
 from matrix.outputs.ci.markdown import code, prose, title
 from matrix.store import Store
 
@@ -36,7 +36,7 @@ def reports(store: Store, history: History, site: str | None = None) -> list[Iss
 
 
 def _text(
-    history: History, key: str, items: Sequence[Regression], whys: Mapping[CellChange, Why], site: str | None
+    history: History, key: str, items: Sequence[Regression], whys: Mapping[CellChange, ChangeCause], site: str | None
 ) -> IssueText:
     first = items[0]
     cells = sorted(cell for item in items for cell in item.cells)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from matrix.core.errors import UsageError
 from matrix.history import CellChange, History, Regression
-from matrix.history.why import explain_all
+from matrix.history.causes import explain_all
 from matrix.outputs.ci.markdown import code, prose
 from matrix.outputs.ci.reports import place, reason
 from matrix.planning.shards import shard_named

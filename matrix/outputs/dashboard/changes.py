@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from matrix.history import CellChange, History, Regression
-from matrix.history.why import Why, explain_all
+from matrix.history.causes import ChangeCause, explain_all
 from matrix.outputs.dashboard.blames import SiteBlame
 from matrix.outputs.dashboard.schema import SCHEMA, ChangeShape, RegressionShape, RunChanges
 from matrix.outputs.dashboard.shards import Shards
@@ -21,7 +21,7 @@ _TOGETHER = 1_000
 # So many cells of one regression are named.
 _CELLS = 20
 
-_NOTHING = Why((), False, "")
+_NOTHING = ChangeCause((), False, "")
 
 
 def started(run: RunRecord) -> dt.datetime:
@@ -41,14 +41,14 @@ class Changes:
         self._history = history
         self._blames = blames
         self._newest: dict[str, CellChange] = {}
-        self._why: dict[CellChange, Why] = {}
+        self._why: dict[CellChange, ChangeCause] = {}
         for run in range(len(history.runs)):
             asked = [change for change in history.changes(run) if change.kind != "new"]
             self._newest |= {change.cell: change for change in asked}
             for start in range(0, len(asked), _TOGETHER):
                 self._why |= explain_all(store, history, asked[start : start + _TOGETHER])
 
-    def why(self, change: CellChange) -> Why:
+    def why(self, change: CellChange) -> ChangeCause:
         """Return the explanation of a change."""
         return self._why.get(change, _NOTHING)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from matrix.families import Family, family_named
 from matrix.history import History
-from matrix.history.standing import Standing, standing
+from matrix.history.then_and_now import DriftStanding, drift_standing
 from matrix.outputs.dashboard.cells import CONVERTER_NOW, Place
 from matrix.outputs.dashboard.changes import started
 from matrix.outputs.dashboard.counting import RowTally, VerdictCounts
@@ -24,11 +24,10 @@ from matrix.outputs.package.folder.installing import requirements
 from matrix.outputs.wording.columns import described
 from matrix.outputs.wording.words import VERDICTS
 from matrix.packages.lock import Lock
-from matrix.store.records import FIRST_FAMILY
-from matrix.table.ids import NOW, CellId, RowId
+from matrix.table.ids import FIRST_FAMILY, NOW, CellId, RowId
 
 # The standing that says most about a row comes first.
-_STANDINGS: tuple[Standing, ...] = (
+_STANDINGS: tuple[DriftStanding, ...] = (
     "worked then, broken now",
     "mended",
     "works then and now",
@@ -135,14 +134,14 @@ def drifts(
 ) -> dict[str, dict[str, Any]]:
     """Return for each row how its cells compare then and now, and the changes of its newest drift report. `reports` are
     newest first."""
-    counted: dict[str, Counter[Standing]] = {}
+    counted: dict[str, Counter[DriftStanding]] = {}
     for cell, place in places.items():
         if place.time != CONVERTER_NOW:
             continue
         own = history.timelines.get(str(CellId.parse(cell).own))
         then = history.conclusions[own.newest[1]].finding.verdict if own else None
         now = history.conclusions[history.timelines[cell].newest[1]].finding.verdict
-        counted.setdefault(place.converter, Counter())[standing(then, now)] += 1
+        counted.setdefault(place.converter, Counter())[drift_standing(then, now)] += 1
     packages: dict[str, str] = {}
     for report in reports:
         for row in report.get("rows") or ():

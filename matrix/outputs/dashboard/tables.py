@@ -15,9 +15,8 @@ from matrix.outputs.dashboard.rows import RowFacts, site_order
 from matrix.outputs.dashboard.schema import ExporterShape, PinsShape
 from matrix.packages.versions import minor, version_of
 from matrix.store import RunRecord
-from matrix.store.records import FIRST_FAMILY
 from matrix.table.exporters import expand
-from matrix.table.ids import CellId, RowId
+from matrix.table.ids import FIRST_FAMILY, CellId, RowId
 
 
 class SiteTable:

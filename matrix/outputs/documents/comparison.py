@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from matrix.history.causes import explain_between
 from matrix.history.comparison import CellPair, RunComparison
-from matrix.history.why import why_between
 
 SCHEMA = 1
 
@@ -61,7 +61,7 @@ def _largest(comparison: RunComparison, metric: str) -> dict[str, Any] | None:
 
 
 def _why(pair: CellPair) -> dict[str, Any]:
-    found = why_between(pair.one, pair.two)
+    found = explain_between(pair.one, pair.two)
     return {
         "sentence": found.sentence,
         "packages": [list(package) for package in found.packages],

@@ -11,7 +11,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from matrix.history.report import RunReport
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding
 from matrix.table.model import Role, Verdict

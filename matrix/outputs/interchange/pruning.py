@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from matrix.history import History, Timeline, read_history
-from matrix.history.conclusions import Conclusion
+from matrix.history.timelines import Conclusion
 from matrix.judging.cells import Judge
 from matrix.packages.lock import Lock
 from matrix.store import RunRecord, Store

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from matrix.history.causes import explain_between
 from matrix.history.comparison import CellPair, RunComparison
-from matrix.history.why import why_between
 from matrix.judging.cells import CellResult
 from matrix.outputs.documents.comparison import conclusion
 from matrix.outputs.documents.markdown import escaped, grid
@@ -131,7 +131,7 @@ def _change(pair: CellPair) -> str:
 
 def _detail(pair: CellPair) -> str:
     if pair.state == "differs" and not pair.same_conclusion:
-        return f"why: {why_between(pair.one, pair.two).sentence}"
+        return f"why: {explain_between(pair.one, pair.two).sentence}"
     return next((f"{a.file}: {a.leg.detail}" for a in pair.arrays if a.leg is not None and a.reason), "")
 
 

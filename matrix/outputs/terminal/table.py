@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.history.report import RunReport
-from matrix.history.standing import Standing
+from matrix.history.then_and_now import DriftStanding
 from matrix.judging.cells import CellResult
 from matrix.outputs.terminal.console import grid, open_console
 from matrix.outputs.wording import words
@@ -27,7 +27,7 @@ _MOST_TRIALS = 4
 # On a narrower terminal lines wrap, which is better than columns that vanish.
 _LEAST_WIDTH = 120
 
-_STANDING_STYLES: dict[Standing, str] = {
+_STANDING_STYLES: dict[DriftStanding, str] = {
     "works then and now": "green",
     "worked then, broken now": "bold red",
     "never worked": "dim red",
@@ -99,7 +99,7 @@ def _then_and_now(report: RunReport) -> Group:
             words.because(side.now),
         )
     standings = Counter(side.standing for side in report.sides)
-    summary = ", ".join(f"{standings[name]} {name}" for name in get_args(Standing) if standings[name])
+    summary = ", ".join(f"{standings[name]} {name}" for name in get_args(DriftStanding) if standings[name])
     blamed = [Text.assemble((cell, "bold"), f"\n    {answer}") for cell, answer in report.blames.items()]
     hint = _next(report)
     return Group(table, Text(""), Text(summary, style="bold"), *blamed, *([Text(hint, style="dim")] if hint else []))

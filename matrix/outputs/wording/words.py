@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import get_args
 
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding
+from matrix.judging.judge import REMARKS as REMARKS
 from matrix.judging.judge import lite_leg
 from matrix.judging.reasons import BARE
-from matrix.judging.remarks import REMARKS as REMARKS
 from matrix.table.ids import CellId
 from matrix.table.model import Verdict
 

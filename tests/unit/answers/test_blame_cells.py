@@ -25,7 +25,7 @@ from matrix.answers.blame.types import Measured
 from matrix.app.run_options import Bounds, RunOptions
 from matrix.app.runtime import Runtime, open_runtime
 from matrix.core import errors
-from matrix.history.sides import BothSides, both_sides
+from matrix.history.then_and_now import BothSides, both_sides
 from matrix.store import Store
 from matrix.table.ids import EnvironmentName
 

@@ -1,4 +1,4 @@
-"""Places to work in, and environments built once."""
+"""Slots, and environments that are built once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Crowd:
-    """Tasks that each take a slot, note it, and keep it until told."""
+    """Tasks that each take a slot, record it, and keep it until released."""
 
     def __init__(self, size: int) -> None:
         self.slots = Slots(size)
@@ -58,7 +58,7 @@ class Crowd:
 
 
 def ended(work: Coroutine[Any, Any, T]) -> T:
-    """What comes of it; a place that is never given would otherwise be waited for without end."""
+    """The result, with a timeout: a slot that is never free would be waited for without end."""
 
     async def limited() -> T:
         return await asyncio.wait_for(work, 10)
@@ -100,7 +100,7 @@ def test_as_many_as_there_are_places() -> None:
     assert ended(main()) == ["a", "b", "-", "a", "b", "c"]
 
 
-def test_a_place_outlives_whoever_gave_up_waiting_for_it() -> None:
+def test_a_slot_survives_a_cancelled_waiter() -> None:
     async def main() -> list[str]:
         crowd = Crowd(1)
         await crowd.send("a", 0)
@@ -153,7 +153,7 @@ def test_a_place_is_given_back_by_who_fails() -> None:
 
 
 def lock(name: str) -> Lock:
-    """A lock unlike any other: what is built once is what is equal in content."""
+    """A unique lock: locks of equal content are one environment."""
     return small.lock(name, body=f"{name}==1\n")
 
 
@@ -197,7 +197,7 @@ def test_no_more_at_once_than_allowed(tmp_path: Path) -> None:
     assert engine.most_at_once == 2
 
 
-def test_a_failure_reaches_whoever_asks_each_time(tmp_path: Path) -> None:
+def test_a_failure_is_raised_for_every_caller(tmp_path: Path) -> None:
     engine, told = FakeEngine(tmp_path), Told()
     engine.broken["a"] = BuildFailed("error", "no-wheel", "text")
     found = build(engine, told, "a", "a", "b")
@@ -206,7 +206,7 @@ def test_a_failure_reaches_whoever_asks_each_time(tmp_path: Path) -> None:
     assert ("a", "no-wheel") in told.of("built")
 
 
-def test_a_failure_nobody_asked_for_is_silent(tmp_path: Path) -> None:
+def test_a_failure_that_is_not_awaited_is_silent(tmp_path: Path) -> None:
     engine = FakeEngine(tmp_path)
     engine.broken["a"] = BuildFailed("error", "no-wheel", "text")
     complaints: list[Any] = []
@@ -217,7 +217,7 @@ def test_a_failure_nobody_asked_for_is_silent(tmp_path: Path) -> None:
         builds.want(lock("a"))
         await builds.get(lock("b"))
         await settle()
-        # Let go of without being closed: now the loop would complain of an exception nobody looked at.
+        # Dropped without being closed: now the loop would complain of an exception that was never retrieved.
         del builds
         engine.broken.clear()
         gc.collect()

@@ -1,4 +1,4 @@
-"""What a model is fed: drawn, from a file of the user's, or as an .onnx file states."""
+"""Inputs of a model: drawn, from a user's file, or as an .onnx file declares them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,12 @@ def empty() -> bytes:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "no .npz file"), (b"text\n", "no .npz file"), (objects(), "object values"), (empty(), "holds no array")],
+    [
+        (b"", "not an .npz file"),
+        (b"text\n", "not an .npz file"),
+        (objects(), "object values"),
+        (empty(), "holds no array"),
+    ],
     ids=["nothing", "text", "objects", "no array"],
 )
 def test_inputs_that_are_none(tmp_path: Path, materials: UserFiles, content: bytes, said: str) -> None:
@@ -99,8 +104,8 @@ def test_a_files_inputs_are_what_it_states_and_the_user_corrects(materials: User
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
-        ({"shape": [1, "wide"]}, r"size of input 'x' open \(1x\?\); state it, such as --input x="),
-        ({"shape": [1, None]}, r"size of input 'x' open"),
+        ({"shape": [1, "wide"]}, r"size of input 'x' \(1x\?\); state it, for example --input x="),
+        ({"shape": [1, None]}, r"does not fix the size of input 'x'"),
         ({"shape": [1, 0]}, "input 'x'"),
         # Neither a rank nor a type has to be in the file.
         ({"shape": None}, "input 'x'"),
@@ -119,7 +124,7 @@ def test_a_file_whose_inputs_cannot_be_drawn(materials: UserFiles, stated: dict[
 
 @pytest.mark.parametrize("stated", [["x"], [{}], [{"name": "x"}], 5, {"x": 1}])
 def test_facts_are_not_trusted_to_be_well_formed(materials: UserFiles, stated: Any) -> None:
-    """They come out of an environment in which a hostile file was read."""
+    """They were made in an environment that read a hostile file."""
     with pytest.raises(ConfigError, match="model 'mine'"):
         materials.inputs(file(), stated)
 
@@ -144,7 +149,7 @@ def test_inputs_without_names_are_the_files_in_their_order(materials: UserFiles,
     assert {key: array.shape for key, array in found.items() if key.startswith("0/")} == {"0/x": (1, 3), "0/z": (7,)}
 
 
-def test_of_too_few_without_names_nobody_knows_which(materials: UserFiles) -> None:
+def test_too_few_unnamed_inputs_are_ambiguous(materials: UserFiles) -> None:
     with pytest.raises(ConfigError, match="has no input input; its file has: x, z"):
         materials.inputs(file(inputs=(ModelInput(name="input", shape=(1, 3)),)), OTHERS)
 

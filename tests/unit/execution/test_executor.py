@@ -1,4 +1,4 @@
-"""What an executor is given and gives is plain data: it goes through JSON and comes back the same."""
+"""The data that an executor takes and gives survives JSON unchanged."""
 
 from __future__ import annotations
 

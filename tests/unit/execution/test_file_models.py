@@ -1,4 +1,4 @@
-"""A user's model through a whole run: an .onnx file, looked into by the reference environment, and a checkpoint."""
+"""A whole run of a user's model: an .onnx file, inspected by the reference environment, and a checkpoint."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def inspected(facts: Mapping[str, Any] = FACTS, **files: bytes) -> Deed:
 
 @pytest.fixture
 def own(project: Project) -> Project:
-    """A project with an .onnx file in a folder of its own."""
+    """A project with an .onnx file in a separate folder."""
     (project.root / "nets").mkdir()
     (project.root / "nets" / "mine.onnx").write_bytes(b"a model")
     project.engine.script = lambda work, spec: inspected() if work == "inspect" else good(work, spec)
@@ -59,11 +59,11 @@ def test_a_file_is_looked_into_once_and_then_run_and_converted(own: Project) -> 
     assert passes(own) == {"inspect": 1, "reference": 1, "convert": 2, "reload": 2}
     assert sorted(own.engine.prepared) == ["new", "old", "reference"]
     assert found["jobs"] == {"run": 4, "cached": 0}
-    # Without a reference of the user's there is nothing that ONNX Runtime is held against.
+    # Without the user's reference outputs, ONNX Runtime is not compared with anything.
     assert set(found["cells"][0]["legs"]) == {"onnxruntime-tensorflow", "memory-reloaded"}
     assert own.json(*RUN, "--tier", "full")["jobs"] == {"run": 0, "cached": 4}
     (own.root / "nets" / "mine.onnx").write_bytes(b"another")
-    assert own.json(*RUN, "--tier", "full")["jobs"]["run"] == 1  # what came of it is the same
+    assert own.json(*RUN, "--tier", "full")["jobs"]["run"] == 1  # its result is the same
 
 
 @pytest.mark.parametrize("format_", ["table", "md", "junit"])
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_fed_takes_no_other_model_along(own: Project) -> N
 
 
 def test_a_file_of_the_table_that_cannot_be_fed_is_a_finding(own: Project) -> None:
-    """The exit code is for who named it on the command line."""
+    """The exit code is only for models named on the command line."""
     own.write(small.changed('factory: "converter.zoo.mobilehairnet:build"', "onnx: nets/mine.onnx").replace(
         "    inputs: [{name: x, shape: [1, 4]}]\n    outputs: [y]\ntiers", "tiers"
     ))  # fmt: skip
@@ -198,7 +198,7 @@ def test_a_file_of_the_table_that_cannot_be_fed_is_a_finding(own: Project) -> No
 
 @pytest.mark.parametrize("as_before", [True, False])
 def test_a_change_after_which_the_file_computes_other_numbers_is_no_remedy(own: Project, as_before: bool) -> None:
-    """Nothing but the file as it was says what is right: ONNX Runtime and TensorFlow agree on the changed one."""
+    """Only the unchanged file defines the right outputs: ONNX Runtime and TensorFlow agree on the changed one."""
 
     def script(work: str, spec: Mapping[str, Any]) -> Deed:
         lowered = work in ("reference", "convert") and b"ir_version" in given(own, spec)
@@ -270,7 +270,7 @@ def test_a_file_is_one_cell_for_each_converter_of_a_tier(
 
 
 def test_the_reference_environment_is_needed_once(tmp_path: Path) -> None:
-    """It stands in the exporter's place too: named twice, it would be locked twice."""
+    """It replaces the exporter too: if it were listed twice, it would be locked twice."""
     table = small.config(tmp_path)
     table = table.model_copy(update={"models": (ModelSpec(id="mine", onnx="mine.onnx"),)})
     plan = make_plan(table, small.locks(table), Selection("quick"), None)
@@ -292,7 +292,7 @@ def weights(project: Project) -> Project:
 
 
 def trusted(project: Project) -> list[bool]:
-    """What the export jobs were told; files come with the factory."""
+    """The `trusted` parameters of the export jobs."""
     told: list[bool] = []
 
     def script(work: str, spec: Mapping[str, Any]) -> Deed:
@@ -348,7 +348,7 @@ def test_code_of_the_users_that_fails_is_the_models_fault(weights: Project) -> N
 
 
 def test_inputs_from_a_file_name_the_arguments(weights: Project) -> None:
-    """With --inputs alone nobody has said the names but the file."""
+    """With --inputs alone only the file has the names."""
     (weights.root / "in.npz").write_bytes(ANSWER)
     named: list[list[str]] = []
 

@@ -30,7 +30,7 @@ def cell(table: Config) -> Cell:
 
 
 def test_every_kind_can_be_reached() -> None:
-    """What a job takes of the one before it, every kind that may come before it leaves."""
+    """Every kind of job that may come before another leaves the files that the other takes."""
     assert {"export", "forward", "inspect"} == SOURCES
     for kind in JOB_TYPES.values():
         wanted = {take.of for take in kind.takes if take.of}

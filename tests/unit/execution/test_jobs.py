@@ -1,4 +1,4 @@
-"""Identity of a job: what changes it and, as much, what does not."""
+"""The identity of a job: what changes it and what does not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONVERTER = small.ROOT / "converter"
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A copy of converter/ that a test may edit."""
+    """A copy of converter/ for a test to edit."""
     return Path(shutil.copytree(CONVERTER, tmp_path / "converter", ignore=shutil.ignore_patterns("__pycache__")))
 
 

@@ -1,4 +1,4 @@
-"""Jobs on workers that cannot be trusted: what is taken down, and that the next job is unharmed."""
+"""Jobs on untrusted workers: what is recorded, and that the next job is unaffected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = Limits(seconds=0.15, memory_mb=1000)
 
 
 class Bench:
-    """A lane on a fake engine. Jobs whose `do` is not named by the script go well."""
+    """A lane on a fake engine. Jobs whose `do` is not in the script succeed."""
 
     def __init__(self, root: Path, **deeds: Callable[[str], Deed]) -> None:
         self.root = root
@@ -73,7 +73,7 @@ class Bench:
 
 
 def only(work: str, deed: Deed) -> Callable[[str], Deed]:
-    """The deed in one pass; the others go well."""
+    """Misbehave in one pass; the others succeed."""
     return lambda now: deed if now == work else good(now, {"params": {}})
 
 

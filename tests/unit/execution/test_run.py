@@ -37,7 +37,7 @@ LIMITS = Limits(seconds=0.15, memory_mb=1000)
 
 @dataclass
 class World:
-    """A table, its locks, a store and a fake engine; each call of `run` is a driver of its own."""
+    """A table, its locks, a store and a fake engine; each call of `run` is a new driver."""
 
     root: Path
     table: Config
@@ -493,7 +493,7 @@ def test_evicting_removes_every_environment_once_and_only_when_all_its_jobs_have
 
 
 def test_evicting_keeps_few_converter_environments_at_once(world: World) -> None:
-    """One place for two converters: the second is built when the first is gone, and the run still ends."""
+    """One place for two converters: the second is built after the first was removed, and the run ends."""
 
     async def two() -> None:
         builds = Builds(world.engine, 2, world.told, places=1)
@@ -545,7 +545,7 @@ def test_the_first_of_a_shared_layer_may_fail_and_the_others_are_tried(world: Wo
     asyncio.run(both())
 
 
-def test_what_nobody_wants_any_more_gives_its_place_back_whether_it_waits_or_is_being_built(world: World) -> None:
+def test_an_unwanted_environment_frees_its_place_whether_it_waits_or_is_being_built(world: World) -> None:
     old, new = (world.locks[name] for name in ("old", "new"))
     third = replace(new, name="third", body=new.body + "extra==1.0\n")
     world.engine.build_seconds = 0.05

@@ -1,4 +1,4 @@
-"""Cells that a search asks for: what runs for them and what of it is stored, also in a database of the first schema."""
+"""Cells of a search: the jobs that run for them and what is stored, also in a database of the first schema."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def asked(cell: Cell, *words: str, **changes: Any) -> Cell:
 
 
 def run(world: World, *cells: Cell) -> tuple[int, dict[str, Any]]:
-    """A run of these cells; its number and its records by cell."""
+    """Run these cells; return the run's number and its records by cell."""
     made, _ = world.run(replace(plan(world), cells=cells))
     return made.id, {record.cell: record for record in world.store.cells(made.id)}
 
@@ -109,7 +109,7 @@ def test_surroundings_are_set_for_a_worker_of_its_own(world: World) -> None:
 
 
 def test_the_same_export_from_two_environments_is_two(world: World) -> None:
-    """A package added to the exporter is another environment, though the exporter keeps its name."""
+    """With a package added, an exporter is another environment under the same name."""
     (cell,) = plan(world).cells
     row = next(item for item in world.table.exporters if item.id == cell.exporter.row)
     row = row.model_copy(update={"id": "torch-1.12.1+numpy-below-2", "add": {"numpy": "<2"}})
@@ -227,7 +227,7 @@ def test_a_database_of_the_first_schema_is_read(tmp_path: Path) -> None:
 
 
 def test_the_fake_workers_know_every_pass() -> None:
-    """Or the tests above would prove nothing of the ones they do not know."""
+    """The tests above prove nothing of passes that the fakes do not know."""
     named = [one.name for kind in JOB_TYPES.values() for one in kind.passes]
     ours = [OnnxTf().converts, *OnnxTf().loads, OnnxTf().further("trace"), OnnxTf().further("coverage")]
     assert {*named, *(one.name for one in ours), "direct"} == set(GOOD)

@@ -1,4 +1,4 @@
-"""Memory, and what a worker owes to the jobs it had before: who is judged must have been alone."""
+"""Memory of shared workers: a job is judged `oom` only if it was alone on its worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRIVER = Deed(HALF, released=False, rss_mb=2000)
 
 
 def once(deed: Deed) -> Callable[[str], Deed]:
-    """The deed the first time, then all goes well."""
+    """Misbehave the first time, then succeed."""
     left = [deed]
     return lambda work: left.pop() if work == "convert" and left else good(work, {"params": {}})
 
@@ -65,7 +65,7 @@ def test_other_ends_are_not_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_users_job_whose_child_ran_out_of_memory_is_out_of_memory(tmp_path: Path) -> None:
-    """The worker itself lives on, and may even have a good result of what the child was to do."""
+    """The worker itself lives on, and may even have left a good result."""
     bench = Bench(tmp_path)
     job = replace(bench.job("hoards", "export"), alone=True)
     start = bench.engine.start
@@ -91,7 +91,7 @@ def test_a_users_job_whose_child_ran_out_of_memory_is_out_of_memory(tmp_path: Pa
 
 
 def swapped(name: str, target: Path) -> Callable[[Path], None]:
-    """The saved artifact, or the job's whole folder, replaced by a link when the work is done."""
+    """Replace the saved artifact, or the job's whole folder, by a link when the work is done."""
 
     def then(folder: Path) -> None:
         place = folder / name if name else folder
@@ -121,7 +121,7 @@ def test_a_link_in_the_place_of_the_artifact_is_not_carried_on(tmp_path: Path, n
 
 
 def test_links_inside_the_artifact_stay_links(tmp_path: Path) -> None:
-    """What they mean is decided where they are read: in the next pass's own cage, not here."""
+    """They are followed only in the environment of the next pass, not by the driver."""
     secret = tmp_path / "secret"
     secret.write_text("of the host")
     kinds: list[bool] = []

@@ -1,4 +1,4 @@
-"""What of a user's a job is given: source, checkpoint, .onnx file with its data."""
+"""A user's files for jobs: source, checkpoint, .onnx file with its data."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_source_folder_that_is_too_large(
 def test_a_source_folder_without_files(tmp_path: Path, materials: UserFiles, source: str) -> None:
     write(tmp_path, "a.py")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="is no folder with files in it"):
+    with pytest.raises(ConfigError, match="is not a folder with files in it"):
         materials.of_factory(factory("a:build", source=source))
 
 
@@ -119,7 +119,7 @@ def test_where_a_factory_lies(
     absolute: str,
     at: str,
 ) -> None:
-    """Paths are relative to the table, wherever the user is."""
+    """Paths are relative to the table, not to the working directory."""
     write(tmp_path, "code/nets/mine.py", "code/lib.py", "nets/mine.py")
     if absolute == "factory" and place.endswith(".py"):
         place = str(tmp_path / place)
@@ -165,7 +165,7 @@ def test_what_is_not_there(tmp_path: Path, materials: UserFiles, model: ModelSpe
 
 @pytest.mark.parametrize("fields", [{"checkpoint": "net.pt"}, {"source": "code"}])
 def test_a_zoo_model_with_files_of_the_users_is_the_users(fields: dict[str, str]) -> None:
-    """Its worker is not shared with other models, and what it is given are no links to our own files."""
+    """Its worker is not shared with other models, and its files are copies, not links to ours."""
     assert not is_users(factory("converter.zoo.gestures:build"))
     assert is_users(factory("converter.zoo.gestures:build", **fields))
 

@@ -1,5 +1,4 @@
-"""What the table is asked about families that are not ours: toys that come by entry points, as another package would
-bring them."""
+"""The table with external families: toys provided by entry points, as another package would."""
 
 from __future__ import annotations
 
@@ -40,8 +39,8 @@ from matrix.core.paths import CONVERTER
 from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import megabytes
 from matrix.families import family_named, registry
-from matrix.families.code import assembled
-from matrix.families.packages import distributions, exclusive, heavy_packages, telling_packages
+from matrix.families.converter_folder import converter_folder
+from matrix.families.registry import distributions, exclusive, heavy_packages, row_packages
 from matrix.judging.cells import CellResult
 from matrix.judging.changes import Change
 from matrix.judging.finding import Finding
@@ -150,7 +149,7 @@ models:
 
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Four families beside ours."""
+    """Four families besides ours."""
     place = tmp_path / "site"
     home = place / "second-1.0.dist-info"
     home.mkdir(parents=True)
@@ -164,7 +163,7 @@ def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         (place / "code" / f"{name}.py").write_text(textwrap.dedent(text))
     monkeypatch.setattr(sys, "path", [*sys.path, str(TOYS), str(place)])
     monkeypatch.delitem(sys.modules, "brought", raising=False)
-    caches = registry._brought, heavy_packages, telling_packages
+    caches = registry._external, heavy_packages, row_packages
     for cache in caches:
         cache.cache_clear()
     yield
@@ -264,7 +263,7 @@ def test_rows_are_made_of_the_closest_of_their_family(config: Config) -> None:
         asked = [read_constraint(*constraint.split(" ", 1)) for constraint in constraints]
         return [(row.id, getattr(row, "family", "")) for row in derived_rows(config, locks, asked, released)]
 
-    # Nothing of ours comes to a protobuf that it pins by installing it beside.
+    # Rows of one family pin protobuf, so it is not added to rows of the others.
     assert made("protobuf 4.25") == []
     assert {family for _, family in made("tensorflow 2.7", "onnx 1.5")} == {"onnx-tf", "second"}
     found = made("torch 2.13")
@@ -493,7 +492,7 @@ def handed_over(config: Config, tmp_path: Path, row: str, **packages: str) -> Pa
     body = "".join(f"{package}=={version} \\\n    {small.HASH}\n" for package, version in packages.items())
     started = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
     run = RunRecord(7, started, started, "complete", "pick", "venv", "python -m matrix pick --model net", 1, 4, 0)
-    code = assembled(CONVERTER, [family_named(cell.converter.family)], tmp_path / "code")
+    code = converter_folder(CONVERTER, [family_named(cell.converter.family)], tmp_path / "code")
     lock = small.lock(row, body=body)
     folder = tmp_path / "handed-over"
     write(folder, Choice(cell, result, lock, None, None, Tolerances(), tmp_path, run, code=code))

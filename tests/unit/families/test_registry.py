@@ -1,4 +1,4 @@
-"""Families: ours, and those that another package brings along."""
+"""Families: ours, and those that another package provides."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from matrix.core.paths import CONVERTER
 from matrix.execution.graph import Graphs
 from matrix.execution.jobs import JobMaker
 from matrix.families import KNOWN, Family, family_named, find_family, in_order, registry
-from matrix.families.code import assembled, remove_others
+from matrix.families.converter_folder import converter_folder, remove_unused
 from matrix.families.onnx_tf import OnnxTf
 from matrix.judging.judge import ways_of
 from matrix.planning import Selection, make_plan
-from matrix.planning.by_id import cell_named
-from matrix.store.records import FIRST_FAMILY, Pass
+from matrix.planning.cells import cell_named
+from matrix.store.records import Pass
 from matrix.table import load_config
+from matrix.table.ids import FIRST_FAMILY
 from matrix.table.selectors import from_text
 
 TOYS = small.ROOT / "tests" / "families"
@@ -40,9 +41,9 @@ models:
 def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The toy families on the path, as if they were installed."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(TOYS)])
-    registry._brought.cache_clear()
+    registry._external.cache_clear()
     yield
-    registry._brought.cache_clear()
+    registry._external.cache_clear()
 
 
 def test_the_first_is_ours() -> None:
@@ -68,7 +69,7 @@ def test_others_come_by_an_entry_point(toys: None) -> None:
     assert list(KNOWN) == ["onnx-tf", "onnx-text", "torchscript"]
 
 
-def test_one_that_cannot_be_loaded_is_said_to_who_names_it_and_stops_nobody_else(
+def test_one_that_cannot_be_loaded_is_an_error_only_for_commands_that_name_it(
     tmp_path: Path, toys: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = tmp_path / "broken-1.0.dist-info"
@@ -76,19 +77,19 @@ def test_one_that_cannot_be_loaded_is_said_to_who_names_it_and_stops_nobody_else
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\nbroken = no_such_module:FAMILY\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    registry._brought.cache_clear()
+    registry._external.cache_clear()
     assert list(KNOWN) == ["onnx-tf", "onnx-text", "torchscript"]
     with pytest.raises(ConfigError, match=r"'broken' of no_such_module:FAMILY cannot be loaded \(ModuleNotFoundError"):
         find_family("broken")
 
 
-def test_one_that_nobody_brings_any_more_is_a_name() -> None:
+def test_one_that_is_no_longer_installed_is_only_a_name() -> None:
     gone = family_named("gone")
     assert (gone.name, gone.packages, gone.capabilities) == ("gone", (), frozenset())
     assert next(ways_of(gone.scheme, ["reference.npz", "torch.npz"])).leg == "torch-onnxruntime"
 
 
-def test_a_row_of_a_family_that_is_not_there_is_said_at_its_place(tmp_path: Path) -> None:
+def test_a_row_of_an_unknown_family_is_reported_with_its_line(tmp_path: Path) -> None:
     text = small.changed("models:\n", ROWS)
     path = small.table(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
@@ -122,9 +123,9 @@ def test_a_torch_module_needs_no_exporter_and_no_opset(tmp_path: Path, toys: Non
 
 def test_code_from_outside_lies_beside_ours_and_changes_nothing_of_it(tmp_path: Path, toys: None) -> None:
     families = in_order(KNOWN)
-    assert assembled(CONVERTER, in_order([FIRST_FAMILY]), tmp_path) == CONVERTER
-    made = assembled(CONVERTER, families, tmp_path)
-    assert assembled(CONVERTER, families, tmp_path) == made
+    assert converter_folder(CONVERTER, in_order([FIRST_FAMILY]), tmp_path) == CONVERTER
+    made = converter_folder(CONVERTER, families, tmp_path)
+    assert converter_folder(CONVERTER, families, tmp_path) == made
     names = {path.name for path in ConverterCode(made).closure(["converter.families.text.reload_json"])}
     assert {"reload_json.py", "run.py"} <= names and "convert.py" not in names
     ours = ["converter.worker", OnnxTf().converts.module]
@@ -132,10 +133,10 @@ def test_code_from_outside_lies_beside_ours_and_changes_nothing_of_it(tmp_path: 
 
     old = tmp_path / "of another day" / "converter"
     old.mkdir(parents=True)
-    remove_others(made, tmp_path)
+    remove_unused(made, tmp_path)
     assert made.is_dir() and not old.exists()
-    remove_others(CONVERTER, tmp_path / "nothing is there")
-    remove_others(CONVERTER, tmp_path)
+    remove_unused(CONVERTER, tmp_path / "nothing is there")
+    remove_unused(CONVERTER, tmp_path)
     assert not made.exists()
 
 
@@ -155,7 +156,7 @@ def test_artifacts_without_a_model_in_memory_are_each_compared_with_the_referenc
 
 
 class _Odd(Family):
-    """As little as a family may state."""
+    """The minimum that a family has to state."""
 
     name = title = "odd"
     source = "onnx"
@@ -179,35 +180,35 @@ def _made(**changes: Any) -> Family:
         (5, "inherits from matrix.families.Family"),
         (_Odd, "inherits from matrix.families.Family"),
         (_made(name="even"), "is named 'even'"),
-        (_made(source="keras"), "takes 'keras'"),
+        (_made(source="keras"), "has the source 'keras'"),
         (_made(packages=()), "names no packages"),
-        (_made(packages=("Odd_One",)), "not as an index does (odd-one)"),
-        (_made(watched=("torch",)), "has in watched what is not among its packages: torch"),
-        (_made(code="onnx_tf"), "which is another's"),
-        (_made(folder=None), "has no convert.py in its folder, None"),
-        (_made(folder=TOYS), f"has no convert.py in its folder, {TOYS}"),
+        (_made(packages=("Odd_One",)), "in normalized form (odd-one)"),
+        (_made(watched=("torch",)), "lists in watched packages that are not its own: torch"),
+        (_made(code="onnx_tf"), "belongs to another family"),
+        (_made(folder=None), "has no convert.py in its folder None"),
+        (_made(folder=TOYS), f"has no convert.py in its folder {TOYS}"),
         (_made(capabilities=frozenset({"trace"})), "has no module converter.families.odd.trace"),
         (
             _made(loads=(Pass("converter.families.odd.reload", (), ("odd",), numbers="a.npz"),)),
             "whose numbers, 'a.npz'",
         ),
-        (_made(loads=(_Odd.loads * 2)), "loads two artifacts by the same module"),
+        (_made(loads=(_Odd.loads * 2)), "loads two artifacts with the same module"),
     ],
 )
-def test_what_is_wrong_with_a_family_from_outside_is_said(made: object, words: str) -> None:
+def test_a_faulty_external_family_is_reported(made: object, words: str) -> None:
     assert any(words in wrong for wrong in registry._faults("odd", made, {}))
 
 
-def test_what_is_right_or_taken() -> None:
+def test_names_and_folders_are_unique() -> None:
     assert not [*registry._faults("odd", _made(), {})]
-    assert any("taken" in wrong for wrong in registry._faults("odd", _made(), {"odd": _made(code="other")}))
-    assert any("another's" in wrong for wrong in registry._faults("odd", _made(), {"even": _made()}))
+    assert any("name of another" in wrong for wrong in registry._faults("odd", _made(), {"odd": _made(code="other")}))
+    assert any("belongs to another" in wrong for wrong in registry._faults("odd", _made(), {"even": _made()}))
 
 
 def test_a_copy_is_made_anew_where_only_a_familys_place_changes(tmp_path: Path) -> None:
     one, two = _made(code="one"), _made(code="two")
-    assert assembled(CONVERTER, [one], tmp_path) != assembled(CONVERTER, [two], tmp_path)
-    assert (assembled(CONVERTER, [two], tmp_path) / "families" / "two" / "convert.py").is_file()
+    assert converter_folder(CONVERTER, [one], tmp_path) != converter_folder(CONVERTER, [two], tmp_path)
+    assert (converter_folder(CONVERTER, [two], tmp_path) / "families" / "two" / "convert.py").is_file()
 
 
 def test_what_a_pass_leaves_is_part_of_a_jobs_identity() -> None:

@@ -1,4 +1,4 @@
-"""`compare`: what counts as the same, what as a difference, and what as no evidence at all."""
+"""`compare`: what counts as equal, what as different, and what as no evidence."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ LOWER, SIMPLER = ("ir_version", "ir_version 9→8"), ("simplify", "onnxsim")
 
 
 def searched(side: CellResult, *trials: tuple[tuple[tuple[str, str], ...], Judgement]) -> CellResult:
-    """The cell after a search that made these changes and came to these verdicts."""
+    """The cell after a search that made these changes, with these verdicts."""
     return replace(
         side,
         tried=tuple(

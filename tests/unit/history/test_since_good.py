@@ -1,4 +1,4 @@
-"""`compare`: what broke between two runs, and what is broken that worked once."""
+"""`compare`: cells that broke between two runs, and cells broken since they last matched."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bench import BROKEN, DIFFERENT, EQUAL, INFRA, NO_PYTHON, REGRESSED, UNSURE,
 from small import observation
 
 from matrix.core import errors
-from matrix.history.why import installed_otherwise, why, words
+from matrix.history.causes import explain, package_changes, words
 
 FAILS = "no such operator"
 A, B = Cell("a").id, Cell("b").id
@@ -131,29 +131,31 @@ def environment(name: str, **installed: str) -> object:
     return made.__class__(**{**made.__dict__, "environment_id": name, "installed": dict(installed)})
 
 
-def test_what_is_installed_otherwise() -> None:
+def test_the_packages_that_changed_explain_it() -> None:
     before, after = environment("x", numpy="1.26", six="1"), environment("y", numpy="2.0", onnx="1.12")
-    found = why(before, after)  # type: ignore[arg-type]
+    found = explain(before, after)  # type: ignore[arg-type]
     assert found.packages == (("numpy", "1.26", "2.0"), ("onnx", None, "1.12"), ("six", "1", None))
     assert not found.same_environment
     assert (
-        "numpy 1.26 → 2.0" in found.sentence and "six 1 gone" in found.sentence and "onnx 1.12 came" in found.sentence
+        "numpy 1.26 → 2.0" in found.sentence
+        and "six 1 removed" in found.sentence
+        and "onnx 1.12 added" in found.sentence
     )
 
 
 def test_the_larger_steps_are_named_first() -> None:
     before = dict.fromkeys("abcdef", "1.2.3")
     after = {"a": "1.2.4", "b": "1.2.5", "c": "1.3.0", "d": "2.0.0", "e": "1.2.3", "f": "1.2.9"}
-    assert words(installed_otherwise(before, after)).startswith("d 1.2.3 → 2.0.0, c 1.2.3 → 1.3.0, a 1.2.3 → 1.2.4")
-    assert words(installed_otherwise(before, after)).endswith("and 1 more")
+    assert words(package_changes(before, after)).startswith("d 1.2.3 → 2.0.0, c 1.2.3 → 1.3.0, a 1.2.3 → 1.2.4")
+    assert words(package_changes(before, after)).endswith("and 1 more")
 
 
-def test_why_where_nothing_is_installed_otherwise() -> None:
+def test_why_where_no_package_changed() -> None:
     one, same, other = environment("x", numpy="1"), environment("x", numpy="1"), environment("y", numpy="1")
-    assert "nothing was measured anew" in why(one, one).sentence  # type: ignore[arg-type]
+    assert "the observations are the same" in explain(one, one).sentence  # type: ignore[arg-type]
     object.__setattr__(same, "id", 7)
-    assert "the environment is the same" in why(one, same).sentence  # type: ignore[arg-type]
-    assert "made otherwise" in why(one, other).sentence  # type: ignore[arg-type]
-    assert "could be made before, and not any more" in why(one, environment("z")).sentence  # type: ignore[arg-type]
-    assert "can be made now, and could not before" in why(environment("z"), one).sentence  # type: ignore[arg-type]
-    assert "did not get that far" in why(None, one).sentence  # type: ignore[arg-type]
+    assert "the environment is the same" in explain(one, same).sentence  # type: ignore[arg-type]
+    assert "differs in engine" in explain(one, other).sentence  # type: ignore[arg-type]
+    assert "can no longer be built" in explain(one, environment("z")).sentence  # type: ignore[arg-type]
+    assert "could not be built before" in explain(environment("z"), one).sentence  # type: ignore[arg-type]
+    assert "did not run before" in explain(None, one).sentence  # type: ignore[arg-type]

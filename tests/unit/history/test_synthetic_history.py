@@ -1,5 +1,4 @@
-"""The made-up histories that the dashboard's tests and benchmarks rest on are histories: the Judge finds in them what
-was put there."""
+"""The synthetic histories of the dashboard's tests and benchmarks: judging them gives the findings that were put in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time did to a row: changes of its lock, incidents on the index, verdicts that changed, and how it is told."""
+"""Drift of a row: changes of its lock, incidents on the index, changed verdicts, and the report on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from matrix.answers.drift.gather import Past
 from matrix.answers.drift.incidents import Incident, incidents
 from matrix.answers.drift.report import RowDrift, row_drift
 from matrix.environments.locks.request import Request
-from matrix.history.standing import Standing, standing
+from matrix.history.then_and_now import DriftStanding, drift_standing
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
 from matrix.packages.index import Package
@@ -82,7 +82,7 @@ def request(*requirements: str, pinned: Mapping[str, str] | None = None, **more:
 
 
 def package(name: str, *files: Mapping[str, Any] | str) -> Package:
-    """Uploaded on 2024-01-01 where nothing else is said."""
+    """A package, uploaded on 2024-01-01 by default."""
     items = []
     for file in files:
         given = {"filename": file} if isinstance(file, str) else dict(file)
@@ -349,8 +349,8 @@ def test_as_of_an_earlier_day_lower_versions_are_what_was_asked_for() -> None:
         (None, "error", "not known"),
     ],
 )
-def test_standing(then: Verdict | None, now: Verdict | None, expected: Standing) -> None:
-    assert standing(then, now) == expected
+def test_standing(then: Verdict | None, now: Verdict | None, expected: DriftStanding) -> None:
+    assert drift_standing(then, now) == expected
 
 
 MATCH = Finding("match")

@@ -1,4 +1,4 @@
-"""What every cell came to, run by run: read once, judged once, and what changed."""
+"""Timelines: the conclusions on every cell, read once, judged once, and their changes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_cells_run_by_run(bench: Bench) -> None:
 
 
 def test_nothing_is_concluded_of_numbers_whose_family_is_not_installed(bench: Bench) -> None:
-    """How they are compared is the family's to say; what failed, failed whatever is installed."""
+    """Only the family knows how numbers are compared; failures do not depend on it."""
     bench.run(Cell("a", family="gone"), Cell("b", failed=FAILS, family="gone"))
     history = read(bench)
     assert verdicts(history, A) == [(0, "unavailable")] and verdicts(history, B) == [(0, "error")]

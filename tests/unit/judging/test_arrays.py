@@ -1,4 +1,4 @@
-"""Files of arrays come from other processes: whatever they hold, the driver goes on."""
+"""Untrusted files of arrays: no content of them stops the driver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matrix.judging.arrays import UnreadableArrays, read_arrays
 
 
 def npy(header: str, data: bytes = b"") -> bytes:
-    """A member of version 1.0 with a header of one's own."""
+    """A member of version 1.0 with a custom header."""
     text = header.encode("latin1") + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
 

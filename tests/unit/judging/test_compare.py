@@ -1,4 +1,4 @@
-"""Comparing numbers: what is a match, what is not, and whether the figures are right."""
+"""Comparing numbers: what matches, what does not, and whether the metrics are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which node is named, on graphs small enough to see through."""
+"""The first diverging node, on small graphs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def test_what_it_says_of_the_node() -> None:
     assert found.max_abs == pytest.approx(0.5, rel=1e-5)
     assert found.tightest is not None
     assert found.tightest > 100
-    assert found.words.startswith("First to differ is node 7, com.example.Resize up, opset 11. y: 200 of 200 elements")
+    where = "The first node to differ is 7, com.example.Resize up, opset 11."
+    assert found.words.startswith(f"{where} y: 200 of 200 elements")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_a_number_cut_off_by_a_narrower_dtype_is_another_number() -> None:
 
 
 def test_rounding_next_to_zero_blames_no_node_but_a_wrong_number_does() -> None:
-    """x - x' of two large sums: what is left is small, its rounding is not."""
+    """x - x' of two large sums: the difference is small, its rounding error is not."""
     near_zero = LARGE.copy()
     near_zero[0, 0] = 1e-7
     noise = near_zero + np.float32(2e-5)
@@ -132,7 +133,7 @@ def test_what_one_side_lacks_is_counted_and_said() -> None:
     found = first_divergence(CHAIN, values("a", "b", "y"), values("a", "c", y=LARGE + 1))
     assert found is not None
     assert (found.node.index, found.unseen, found.skipped) == (3, ("c",), 2)
-    assert found.words.endswith("What goes into it was not seen on both sides: c.")
+    assert found.words.endswith("These inputs of it could not be compared: c.")
 
 
 def test_a_node_with_all_its_inputs_seen_goes_first() -> None:
@@ -163,5 +164,5 @@ def test_a_node_is_read_from_a_fact() -> None:
 
 @pytest.mark.parametrize("fact", [{}, {**FACT, "index": "x"}, {**FACT, "inputs": None}, {**FACT, "opset": []}])
 def test_what_is_no_fact_of_a_node_is_refused(fact: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="no description of a node"):
+    with pytest.raises(ValueError, match="not a description of a node"):
         Node.of(fact)

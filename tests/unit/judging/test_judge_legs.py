@@ -1,5 +1,4 @@
-"""The legs of the way from torch, or from outputs that were given, to TensorFlow Lite: which are there, and who is to
-blame where one breaks."""
+"""The legs from torch, or from given outputs, to TensorFlow Lite: which exist, and which role a mismatch blames."""
 
 from __future__ import annotations
 
@@ -105,7 +104,7 @@ def test_the_legs_of_a_factorys_model() -> None:
 def test_the_legs_of_a_file() -> None:
     assert list(judged(inspection()).legs) == PLAIN[1:]
     assert list(judged(inspection(**{"given.npz": "given"})).legs) == [judging.GIVEN_LEG, *PLAIN[1:]]
-    assert judged(inspection(17)).remarks == ()  # nobody asked for an opset
+    assert judged(inspection(17)).remarks == ()  # no opset was asked for
     assert judging.OPSET_NOT_AS_ASKED in judged(export(17)).remarks
 
 
@@ -150,7 +149,7 @@ def test_the_opset_that_counts_is_that_of_the_file_that_was_converted() -> None:
 
 @pytest.mark.parametrize("opset", [6, 9])
 def test_a_reference_that_says_nothing_is_not_absent(opset: int) -> None:
-    """A full disk is no reason to do without it."""
+    """A full disk does not make the reference dispensable."""
     lost = replace(REFERENCE, passes=())
     assert judged(export(opset), lost, opset=opset).finding.verdict == "infra"
 
@@ -242,7 +241,7 @@ def test_a_change_that_fails_is_what_the_cell_says() -> None:
 
 
 @pytest.mark.parametrize("name", ["torch.npz", "reference.npz", "memory.npz", "reloaded.npz"])
-def test_numbers_that_were_not_kept_are_nobodys_fault(name: str) -> None:
+def test_missing_numbers_blame_no_role(name: str) -> None:
     def without(item: Observation) -> Observation:
         passes = [replace(p, files={k: v for k, v in p.files.items() if k != name}) for p in item.passes]
         return replace(item, passes=tuple(passes))
@@ -272,7 +271,7 @@ def test_a_change_after_which_other_numbers_come_out_is_no_remedy() -> None:
         "compare",
         judging.ALTERED_LEG,
     )
-    assert "the change is no remedy" in found.finding.title and found.worst == "2/y"
+    assert "the change is not a remedy" in found.finding.title and found.worst == "2/y"
 
 
 def test_without_what_it_computed_before_a_changed_file_is_not_judged() -> None:
@@ -324,7 +323,7 @@ def test_where_only_tensorflow_lite_fails_the_rest_is_said_to_match() -> None:
     assert (changed.finding.stage, changed.remarks) == ("tflite", ())
 
 
-def test_inputs_that_nobody_takes_say_nothing_about_a_converter() -> None:
+def test_inputs_that_neither_program_takes_say_nothing_about_a_converter() -> None:
     refused = observation("reference", passed("reference", report("import", "load", "run", error=raised("index 5000"))))
     stages = ("import", "load", "check", "convert", "run")
     failed = observation("convert", passed("convert", report(*stages, error=raised("indices"))))

@@ -1,4 +1,4 @@
-"""The failure signatures against texts that were really seen."""
+"""The failure signatures, tested on real texts."""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ from click.testing import CliRunner
 from transfer_world import NEW, OTHER, World
 
 from matrix.cli.history import history
-from matrix.history.conclusions import Conclusion
-from matrix.history.timelines import Timeline
+from matrix.history.timelines import Conclusion, Timeline
 from matrix.judging.cells import Judge
 from matrix.judging.finding import Finding
 from matrix.outputs.interchange.pruning import Pruned, prune, superfluous

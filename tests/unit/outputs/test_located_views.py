@@ -70,8 +70,8 @@ def test_the_first_node_that_differs_is_named_with_every_mismatch(project: Proje
     given_files = {work: names for work, _, names in project.engine.seen}
     assert given_files["expose"] == given_files["trace"] == ["inputs.npz", "model.onnx"]
     out = project(*RUN)[1]
-    assert "First to differ is node 1, Upsample up, opset 7." in out
-    assert "First to differ is node 1, Upsample up" in project("show", CELL)[1]
+    assert "The first node to differ is 1, Upsample up, opset 7." in out
+    assert "The first node to differ is 1, Upsample up" in project("show", CELL)[1]
 
 
 @pytest.mark.parametrize("failing", ["expose", "trace"])

@@ -343,7 +343,7 @@ GOOD = 'leave(".json", json.dumps({"schema": 1, "done": True, "stages": []}))\nl
         (GOOD + "sys.exit(3)", Exit(code=3), "left a good result and then died"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", Exit(signal=11), "died in stage import of SIGSEGV"),
         ('leave(".json", "{")\nleave(".released")', None, "without leaving a complete result"),
-        ("sys.exit(0)", Exit(code=0), "ended itself in stage import"),
+        ("sys.exit(0)", Exit(code=0), "exited in stage import"),
     ],
 )
 def test_what_a_pass_left_is_taken_down(

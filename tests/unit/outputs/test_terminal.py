@@ -18,7 +18,7 @@ from small import observation, passed, report
 
 from matrix.app.progress import PlainProgress
 from matrix.history.report import RunReport
-from matrix.history.sides import BothSides
+from matrix.history.then_and_now import BothSides
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement

@@ -1,4 +1,4 @@
-"""The same cells at another time, a cell by its name, and what a row leaves open. Pure."""
+"""Cells at another time, a cell by its id, and packages that a row leaves open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matrix.core.errors import ConfigError, UsageError
 from matrix.environments.locks.request import make_request
 from matrix.packages.versions import release_of, version_of
 from matrix.planning import Plan, Selection, make_plan
-from matrix.planning.by_id import cell_named
+from matrix.planning.cells import cell_named
 from matrix.planning.other_times import cells_of_now, moved_cell, moved_row
 from matrix.table import Config
 from matrix.table.ids import NOW, CellId, EnvironmentName, RowId
@@ -255,7 +255,7 @@ def test_a_row_without_companions_is_in_no_tier_that_does_not_name_it(tmp_path: 
     assert "bare" in {cell.converter.id for cell in plan(small.config(tmp_path, text), "full").cells}
     text = small.changed("converters: [new]}", "converters: [new, bare]}", BARE)
     assert "bare" in {cell.converter.id for cell in plan(small.config(tmp_path, text), "quick").cells}
-    # A pattern that happens to fit names nobody.
+    # A pattern that happens to match does not name a cell.
     assert "bare" not in {cell.converter.id for cell in plan(table, "known").cells}
 
 

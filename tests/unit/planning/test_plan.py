@@ -1,4 +1,4 @@
-"""Config and locks in, cells out."""
+"""Plans: from a table and locks to cells."""
 
 from __future__ import annotations
 

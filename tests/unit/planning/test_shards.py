@@ -1,4 +1,4 @@
-"""A plan cut into shards: every cell once, the same everywhere, about equally long."""
+"""Shards of a plan: every cell once, the same cut everywhere, about equal durations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 def many(plan: Plan, rows: int) -> tuple[Cell, ...]:
-    """The plan's cells of one row, for as many rows."""
+    """Copies of the plan's cells of one row, for this many rows."""
     mine = [cell for cell in plan.cells if cell.converter.id == "old"]
     made = [mine[0].converter.model_copy(update={"id": f"row{number:02}"}) for number in range(rows)]
     return tuple(Cell(cell.model, cell.exporter, cell.opset, row, cell.python) for row in made for cell in mine)

@@ -79,11 +79,11 @@ def brought(folder: Path) -> Iterator[None]:
     (folder / "bringer_of_torch2lite.py").write_text(MODULE, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        registry._brought.cache_clear()
+        registry._external.cache_clear()
         try:
             yield
         finally:
-            registry._brought.cache_clear()
+            registry._external.cache_clear()
             sys.modules.pop("bringer_of_torch2lite", None)
 
 

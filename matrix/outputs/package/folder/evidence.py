@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from matrix.core.text import redact
-from matrix.families.packages import distributions
+from matrix.families.registry import distributions
 from matrix.outputs.package.folder.choice import Choice, PackagePart
 from matrix.outputs.package.folder.installing import UNPROVEN
 from matrix.outputs.wording.legs import leg_words

@@ -21,8 +21,8 @@ _MODULES = (
     "store/records.py",
     "table/ids.py",
     *(f"judging/{name}.py" for name in (
-        "arrays", "blind", "changes", "compare", "finding", "hints", "judge", "legs", "matching", "metrics", "outcome",
-        "recognise", "remarks", "tensors", "tolerance",
+        "arrays", "changes", "compare", "dynamic_range", "finding", "hints", "judge", "matching", "metrics", "outcome",
+        "recognise", "tensors", "tolerance",
     )),
 )  # fmt: skip
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from matrix.families.scheme import Scheme
+from matrix.judging.compare import compare_files
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement, Leg, judge
-from matrix.judging.legs import compare_files
 from matrix.judging.outcome import Outcome, outcome
 from matrix.judging.tolerance import Tolerances
 from matrix.store.records import Observation, PassRecord

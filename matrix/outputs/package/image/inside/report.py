@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix.core.text import plain
-from matrix.judging.judge import Judgement
-from matrix.judging.remarks import REMARKS
+from matrix.judging.judge import REMARKS, Judgement
 from matrix.outputs.package.image.inside.judging import NO_REFERENCE, Reference
 from matrix.outputs.package.image.inside.model import Model
 from matrix.outputs.package.image.inside.result_folder import LOG, MAKER

@@ -1,4 +1,4 @@
-"""The code that runs inside environments: converter/, with the folders of families from outside beside ours."""
+"""The folder of the code that runs inside environments: converter/, with the passes of external families added."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from matrix.families.family import Family
 
 
-def assembled(converter: Path, families: Iterable[Family], store: Path) -> Path:
-    """Return a folder like `converter` in which every family's passes are found: `converter` itself, unless some come
-    from outside. Then it is a copy below `store`, one for each state of the code."""
-    outside = {one.code: one.folder for one in families if one.folder is not None}
-    if not outside:
+def converter_folder(converter: Path, families: Iterable[Family], store: Path) -> Path:
+    """Return a folder with the passes of all `families`: `converter` itself, unless some of them are external. Then it
+    is a copy below `store`, named by the hash of its content. Raises OSError where that cannot be written."""
+    external = {one.code: one.folder for one in families if one.folder is not None}
+    if not external:
         return converter
     digest = hashlib.sha256()
-    for name, place in (("", converter), *sorted(outside.items())):
+    for name, place in (("", converter), *sorted(external.items())):
         for path in sorted(path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
             content = path.read_bytes()
             digest.update(f"{name}/{path.relative_to(place).as_posix()}\0{len(content)}\0".encode() + content)
@@ -29,19 +29,19 @@ def assembled(converter: Path, families: Iterable[Family], store: Path) -> Path:
             attempt = Path(scratch) / "code"
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(converter, attempt / "converter", ignore=ignored)
-            for code, folder in outside.items():
+            for code, folder in external.items():
                 shutil.copytree(folder, attempt / "converter" / "families" / code, ignore=ignored)
             try:
                 attempt.rename(target.parent)
             except OSError:
-                # Another process made the same copy meanwhile.
+                # Unless another process made the same copy meanwhile.
                 if not target.exists():
                     raise
     return target
 
 
-def remove_others(used: Path, store: Path) -> None:
-    """Remove the copies below `store` that `assembled` made and that are not `used`, what it returns now."""
+def remove_unused(used: Path, store: Path) -> None:
+    """Remove the copies below `store` other than `used`, which `converter_folder` returned."""
     for copy in store.iterdir() if store.is_dir() else ():
         if copy != used.parent:
             shutil.rmtree(copy)

@@ -1,4 +1,4 @@
-"""Whether the reference outputs are varied enough for a comparison to prove anything."""
+"""The dynamic range of reference outputs: whether they vary enough for a comparison to prove anything."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from matrix.judging.tolerance import Tolerance, Tolerances
 from matrix.table.ids import ArrayKey
 
 _TIMES = 10
-"""A spread of a few tolerances is still a blind test: a wrong conversion would hide in it."""
+"""A spread of only a few tolerances is still a blind test: a wrong conversion could hide in it."""
 
 
 @dataclass(frozen=True)
 class DynamicRange:
-    """How far each output tensor ranges over all cases.
+    """The range of each output tensor over all cases.
 
-    ``spread``: per tensor name, largest minus smallest finite element, in the output's unit. ``blind`` names
-    the tensors in which one constant would pass for all cases, such as an untrained sigmoid at 0.5.
+    ``spread``: by tensor name, largest minus smallest finite element, in the output's unit. ``blind`` names the
+    tensors for which one constant would pass in all cases, such as an untrained sigmoid at 0.5.
     """
 
     spread: dict[str, float]
@@ -28,14 +28,14 @@ class DynamicRange:
 
     @property
     def all_blind(self) -> bool:
-        """No output tells a right conversion from a wrong one; so does an empty set of outputs."""
+        """Whether no output distinguishes a right conversion from a wrong one; true of an empty set of outputs."""
         return len(self.blind) == len(self.spread)
 
 
 def dynamic_range(reference: Arrays, tolerances: Tolerances | None = None) -> DynamicRange:
-    """Judge the outputs of every case together; keys are ``<case>/<tensor name>``.
+    """Measure the outputs of all cases together; keys are ``<case>/<tensor name>``.
 
-    Raises ``NotComparable`` for an array that holds no numbers.
+    Raises NotComparable for an array that does not hold numbers.
     """
     tolerances = tolerances or Tolerances()
     tensors: dict[str, list[Array]] = {}
@@ -51,7 +51,7 @@ def dynamic_range(reference: Arrays, tolerances: Tolerances | None = None) -> Dy
 
 
 def near_constant(arrays: Sequence[Array], tolerance: Tolerance) -> bool:
-    """Whether one number in place of every finite element would pass a tolerance ten times as wide."""
+    """Tell whether one number in place of every finite element would pass a tolerance ten times as wide."""
     values = _finite(arrays)
     if values.size == 0:
         return True
