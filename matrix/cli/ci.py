@@ -132,15 +132,14 @@ def _public(project: Project, stored: Store, include: tuple[str, ...]) -> Histor
     """
     from matrix.history import read_history
     from matrix.judging.cells import Judge
+    from matrix.outputs.privacy import Public
     from matrix.table.ids import CellId
 
     declared = {model.id for model in project.stated.models}
-    models = declared | set(include)
     if unknown := set(include) - declared - {CellId.parse(cell).model for cell in stored.cell_ids()}:
         raise UsageError(f"--include {', '.join(sorted(unknown))}: no stored cell is of this model")
     judge = Judge(project.config, stored)
-    history = read_history(
-        stored, judge, project.locks, wanted=lambda cell: CellId.parse(cell).model in models, current=project.has_row
-    )
+    public = Public(declared, include)
+    history = read_history(stored, judge, project.locks, wanted=public.cell, current=project.has_row)
     judge.keep()
     return history

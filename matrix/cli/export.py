@@ -42,7 +42,7 @@ def export(
 
     from matrix.outputs.interchange.folder import writing
     from matrix.outputs.interchange.outgoing import Export, ExportSelection
-    from matrix.outputs.interchange.privacy import Cleaner, Declared
+    from matrix.outputs.privacy import ExportCleaner, Public
     from matrix.planning.shards import shard_named
 
     part = shard_named(shard) if shard else None
@@ -57,9 +57,9 @@ def export(
             known = stated.union(reader.models())
         if unknown := [name for name in include if name not in known]:
             raise UsageError(f"--include {unknown[0]}: no run has a cell of this model")
-        cleaner = Cleaner.of(project.state.root, project.table, history)
+        cleaner = ExportCleaner.of(project.state.root, project.table, history)
         with writing(folder) as out:
-            sent = Export(history, project.stated, Declared(stated.union(include)), cleaner, wanted).write(out)
+            sent = Export(history, project.stated, Public(stated, include), cleaner, wanted).write(out)
     for number in sent.open:
         say(f"run {number} has not ended and was left out")
     if sent.kept_back:

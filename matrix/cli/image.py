@@ -49,9 +49,8 @@ def image(
 
     from matrix.environments.docker.engine import DockerEngine
     from matrix.families import family_of
-    from matrix.outputs.package.image.image import check_tag, default_tag, make
+    from matrix.outputs.package.image.image import ImagePackager, check_tag, default_tag, push, remote_name
     from matrix.outputs.package.image.joint import joint_lock
-    from matrix.outputs.package.image.push import push, remote_name
 
     project = open_project(engine_name="docker", **options)
     converter = _converter(project, row)
@@ -73,8 +72,8 @@ def image(
         tolerances: dict[str, tuple[float, float]] = {
             kind: (item.rtol, item.atol) for kind, item in project.config.tolerances.items()
         }
-        mark, carried = project.state.mark, reference == "carried"
-        made = asyncio.run(make(engine, mark, lock, second, family, tolerances, name, carried))
+        packager = ImagePackager(engine, project.state.mark, family, tolerances, name, reference == "carried")
+        made = asyncio.run(packager.make(lock, second))
     origin = f"ONNX Runtime {made.onnxruntime}, included" if made.onnxruntime else f"given as .npz ({made.why})"
     click.echo(f"{made.tag}: {made.size_mb} MB; reference: {origin}")
     if registry is not None:

@@ -25,11 +25,11 @@ def import_(folders: tuple[Path, ...], store: str | None, **options: Any) -> Non
 
     from matrix.outputs.interchange.folder import Folder
     from matrix.outputs.interchange.incoming import Import
-    from matrix.outputs.interchange.privacy import Cleaner
+    from matrix.outputs.privacy import ExportCleaner
 
     project = open_project(**options)
     with project.state.held(), contextlib.closing(project.state.open_store(store)) as history:
-        cleaner = Cleaner.of(project.state.root, project.table, history)
+        cleaner = ExportCleaner.of(project.state.root, project.table, history)
         taken = Import(history, cleaner).take_in([Folder(folder) for folder in folders])
     click.echo(
         f"imported {taken.runs} runs, {taken.cells} cells, {taken.observations} observations, {taken.files} files"

@@ -19,7 +19,7 @@ def merge(folders: tuple[Path, ...], out: Path) -> None:
     Example:
       python -m matrix merge shard-1/ shard-2/ --out history/
     """
-    from matrix.outputs.interchange.merging import merge as merge_exports
+    from matrix.outputs.interchange.outgoing import merge as merge_exports
 
     sent = merge_exports(folders, out)
     click.echo(f"{out}: {sent.runs} runs, {sent.cells} cells, {sent.observations} observations")

@@ -56,10 +56,10 @@ def picture(cell: str, image: Path, out: Path | None, dye: str, channel: int, **
     from matrix.answers.use_cases import execute
     from matrix.core import files as durable
     from matrix.execution.inputs import pack
-    from matrix.outputs.picture.agreement import agreement
     from matrix.outputs.picture.compose import compose, summary
     from matrix.outputs.picture.draw import as_png
     from matrix.outputs.picture.one_cell import image_size, masks, with_image
+    from matrix.outputs.picture.panels import agreement
     from matrix.outputs.picture.preprocess import fit, read_image, to_tensor
     from matrix.store.blobs import FolderBlobs
     from matrix.table.ids import ArrayKey

@@ -86,7 +86,7 @@ def run(
     from matrix.answers.use_cases import execute
     from matrix.app.run_options import Bounds
     from matrix.planning.shards import shard_named
-    from matrix.store.runs import UID
+    from matrix.store.runs import check_uid
 
     if locked and resolution != "then":
         raise UsageError(f"--locked cannot be combined with --resolution {resolution}, which has to resolve")
@@ -94,8 +94,8 @@ def run(
         raise UsageError("--blame-runs and --blame-minutes need --blame")
     if blame and resolution == "then":
         raise UsageError("--blame compares now with then; add --resolution now or both")
-    if run_id is not None and not UID.fullmatch(run_id):
-        raise UsageError(f"--run-id {run_id}: use up to 64 letters, digits, dots, dashes and underscores")
+    if run_id is not None:
+        check_uid(run_id)
     part = shard_named(shard) if shard else None
     if part and run_id is None:
         say("warning: without a common --run-id the shards will not be merged into one run")

@@ -26,7 +26,7 @@ from matrix.core.errors import EngineUnavailable
 from matrix.core.files import tail, write_bytes
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
 from matrix.environments.installation import check_installed, install_failed, machine_fault
-from matrix.environments.worker_env import WORKER
+from matrix.environments.worker_client import WORKER, worker_variables
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock
@@ -35,10 +35,6 @@ from matrix.table.model import Limits
 
 # Increase it when environments built by an older version of this file must not be reused.
 _RECIPE = "1"
-
-# The environment variables that a worker inherits. PYTHONDONTWRITEBYTECODE is not among them: without .pyc files,
-# importing TensorFlow takes three times as long, every time.
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
 # Address space is not memory: TensorFlow maps far more than it touches. The driver limits resident memory; the kernel's
 # limit on data only stops a single huge allocation before it harms the machine.
@@ -174,12 +170,6 @@ class VenvEngine:
         # TensorFlow leaves a file for every function it traces; here they are removed with the worker's folder.
         scratch = outbox.with_name("tmp")
         scratch.mkdir(exist_ok=True)
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        env |= {
-            **WORKER,
-            "VIRTUAL_ENV": environment.place,
-            "TMPDIR": str(scratch),
-        }
         # Not in the outbox, where the worker could replace it by a link.
         printed = outbox.with_name("worker.log")
         with printed.open("wb") as log:
@@ -188,7 +178,7 @@ class VenvEngine:
                     *(str(Path(environment.place) / "bin" / "python"), str(self._worker), work.module),
                     *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
                 ],
-                env=env,
+                env=worker_variables(**WORKER, VIRTUAL_ENV=environment.place, TMPDIR=str(scratch)),
                 cwd=outbox,
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from matrix.core.errors import StateInUse
+from matrix.core.errors import StateInUse, UsageError
 from matrix.store.records import RunPart, RunRecord
 from matrix.store.schema import RunRow
 
@@ -25,6 +25,14 @@ _ENGINE_CHARACTERS = 20
 
 # The status of a run that is not complete, the gravest first.
 _NOT_COMPLETE = ("running", "failed", "killed", "interrupted")
+
+
+def check_uid(uid: str) -> None:
+    """Raise UsageError for a name that no run can have."""
+    if not UID.fullmatch(uid):
+        raise UsageError(
+            f"--run-id {uid}: use at most 64 letters, digits, dots, dashes and underscores, the first a letter or digit"
+        )
 
 
 def utc(moment: dt.datetime) -> dt.datetime:

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.orm import Session
 
-from matrix.core.errors import UsageError
 from matrix.store.blames import Blames
 from matrix.store.blobs import BlobStore, FolderBlobs
 from matrix.store.cell_history import CellHistory
@@ -36,7 +35,7 @@ from matrix.store.records import (
     passes_from,
 )
 from matrix.store.resolutions import Resolutions
-from matrix.store.runs import UID, close_killed, combined, part_to_json, parts_of, reopen, run_record, set_parts
+from matrix.store.runs import check_uid, close_killed, combined, part_to_json, parts_of, reopen, run_record, set_parts
 from matrix.store.schema import CellRow, ComparisonRow, DerivedRow, ObservationRow, RunRow
 from matrix.store.transfer import StoreReader, StoreWriter
 from matrix.table.model import Limits
@@ -83,8 +82,8 @@ class Store:
         older rows. `part` says which shard this is: `shard`, `partition` and `whole` as in RunPart. Raises StateInUse
         where the same part is running elsewhere, UsageError for an invalid id.
         """
-        if uid is not None and not UID.fullmatch(uid):
-            raise UsageError(f"--run-id {uid}: at most 64 letters, digits, '.', '_' and '-', not beginning with '.'")
+        if uid is not None:
+            check_uid(uid)
         begun = RunPart(
             uid=_part_uid(uid, part),
             started=dt.datetime.now(dt.UTC),

@@ -32,7 +32,7 @@ from matrix.app.project import Project as OpenProject
 from matrix.environments.docker.engine import DockerEngine
 from matrix.families.onnx_tf import OnnxTf
 from matrix.outputs.package.image.carried import write_program
-from matrix.outputs.package.image.image import KIND, assemble, default_tag
+from matrix.outputs.package.image.image import KIND, ImagePackager, default_tag
 from matrix.outputs.package.image.inside.toolchain import Toolchain
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import read_locks
@@ -253,13 +253,13 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(either: Program) -> None:
     (either.data / "model.tf" / "precious.txt").write_text("mine")
     before = sorted(either.data.rglob("*"))
     for arguments, words in (
-        (["missing.onnx"], "no file"),
-        (["text.onnx"], "no ONNX model"),
-        (["empty.onnx"], "no ONNX model"),
+        (["missing.onnx"], "not a file"),
+        (["text.onnx"], "not an ONNX model"),
+        (["empty.onnx"], "not an ONNX model"),
         (["/etc/hostname"], "outside"),
         (["model.onnx"], "--overwrite"),
         (["model.onnx", "--output", "../elsewhere"], "outside"),
-        (["open.onnx", "--inputs", "text.onnx"], "no .npz"),
+        (["open.onnx", "--inputs", "text.onnx"], "not an .npz"),
     ):
         done = either(*arguments)
         assert done.code == 2 and words in done.err and done.err.count("\n") == 1, (arguments, done.err)
@@ -530,16 +530,8 @@ def test_where_onnx_runtime_does_not_start_the_image_takes_outputs_instead(
         container.start()
         assert container.wait()["StatusCode"] == 0
         container.commit(*broken.split(":"))
-        made = assemble(
-            docker_engine,
-            session.state.mark,
-            environment,
-            replace(reference, place=broken),
-            OnnxTf(),
-            {},
-            tag,
-            runtime=True,
-        )
+        packager = ImagePackager(docker_engine, session.state.mark, OnnxTf(), {}, tag, runtime=True)
+        made = packager.assemble(environment, replace(reference, place=broken))
         assert made.onnxruntime is None and "too old" in made.why
         found = run_image(tag, data, "model.onnx")
         assert found.code == 0 and found.out.startswith("model.onnx: converted, not compared\n"), found.err

@@ -41,7 +41,7 @@ from matrix.environments.docker.context import fill, shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.installation import check_installed, install_failed, machine_fault
-from matrix.environments.worker_env import WORKER
+from matrix.environments.worker_client import WORKER
 from matrix.families.registry import row_packages
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock, read_locks

@@ -1,1 +1,1 @@
-"""What continuous integration asks for: the fan-out of a plan, a summary of a night, an issue for each regression."""
+"""Outputs for continuous integration: a summary of a night, and an issue for each regression."""

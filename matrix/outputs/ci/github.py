@@ -6,7 +6,7 @@ import datetime as dt
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -18,32 +18,43 @@ from matrix.outputs.ci.issues import LABEL, Issue, State
 
 _SECONDS = 30
 _PAGE = 100
-# A repository with more of them has another problem; nothing may make this loop for ever.
+# An upper bound, so that no answer makes this loop for ever.
 _MOST_PAGES = 100
 # GitHub asks for a second between requests that write.
 _PAUSE = 1.0
+
+_CONTINUE = "finished steps stay, and the same command continues"
+_ADVICE = {
+    401: ", the token is not valid (GITHUB_TOKEN)",
+    403: ", the token lacks the permission `issues: write`",
+    404: ", no such repository, or the token has no access to it (--repo)",
+    410: ", this repository has no issues; turn them on in its settings",
+    **dict.fromkeys((301, 302, 307, 308), ", the repository has moved; use its new name (--repo)"),
+}
+
+_T = TypeVar("_T")
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}")
 
 
 class Tracker:
-    """Reads and writes issues with the label `compatibility`. Every call raises Indeterminate where GitHub does not
-    answer or asks to wait, and UsageError where it refuses."""
+    """Reads and writes issues with the label `compatibility`. Every call raises Indeterminate if GitHub does not answer
+    or asks to wait, and UsageError if it refuses."""
 
     def __init__(self, api: str, repository: str, token: str, pause: Callable[[float], None] = time.sleep) -> None:
         parts = urlsplit(api)
         if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.query:
-            raise UsageError(f"--api {redact(api)}: give the address of an API, such as https://api.github.com")
+            raise UsageError(f"--api {redact(api)}: not the address of an API; use one such as https://api.github.com")
         if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            raise UsageError(f"--api {api}: the token goes along, so it has to be https")
+            raise UsageError(f"--api {api}: the token would be sent in the clear; use https")
         if not _REPOSITORY.fullmatch(repository) or repository.endswith(("/.", "/..")):
-            raise UsageError(f"--repo {plain(repository)}: write OWNER/NAME")
+            raise UsageError(f"--repo {plain(repository)}: not a repository; write OWNER/NAME")
         self._root = f"{api.rstrip('/')}/repos/{repository}"
         self._repository = repository
         self._pause = pause
         self._labelled = False
         self._session = requests.Session()
-        # Nothing but the token that was given: no ~/.netrc. Proxies and certificates still count.
+        # Only the token that was given, nothing from ~/.netrc. Proxies and certificates still apply.
         self._session.auth = _Bearer(token)
         self._session.headers.update(
             {
@@ -54,7 +65,7 @@ class Tracker:
         )
 
     def issues(self) -> list[Issue]:
-        """All issues with the label, open and closed; pull requests are none."""
+        """Return all issues with the label, open and closed, without pull requests."""
         return [
             Issue(item["number"], item["state"], item["title"] or "", (item["body"] or "").replace("\r\n", "\n"))
             for page in self._pages(f"/issues?labels={LABEL}&state=all&per_page={_PAGE}&sort=created&direction=asc")
@@ -63,7 +74,7 @@ class Tracker:
         ]
 
     def create(self, title: str, body: str) -> int:
-        """Open an issue; its number."""
+        """Open an issue and return its number."""
         self._ensure_label()
         made = self._write("POST", "/issues", {"title": title, "body": body, "labels": [LABEL]})
         return int(made["number"])
@@ -72,14 +83,14 @@ class Tracker:
         self._write("POST", f"/issues/{number}/comments", {"body": text})
 
     def change(self, number: int, title: str | None, body: str | None, state: State | None) -> None:
-        """Change what is given of an issue."""
+        """Change the fields of an issue that are not None."""
         values = {"title": title, "body": body, "state": state}
         self._write("PATCH", f"/issues/{number}", {name: value for name, value in values.items() if value is not None})
 
     def _ensure_label(self) -> None:
         if self._labelled:
             return
-        if self._answer("GET", f"{self._root}/labels/{LABEL}", absent=True) is None:
+        if self._answer("GET", f"{self._root}/labels/{LABEL}", absent=True).status_code == 404:
             about = {"color": "b60205", "description": "A cell that matched does not any more"}
             self._write("POST", "/labels", {"name": LABEL, **about})
         self._labelled = True
@@ -90,54 +101,42 @@ class Tracker:
             if address is None:
                 return
             response = self._answer("GET", address)
-            assert response is not None
-            found = self._read(response)
-            if not isinstance(found, list):
-                raise Indeterminate(f"{self._host} answered with something else than a list of issues; run it again")
-            yield found
+            yield self._read(response, list, "a list of issues")
             address = response.links.get("next", {}).get("url")
             if address is not None and urlsplit(address)[:2] != urlsplit(self._root)[:2]:
-                # The token goes where it was meant to go and nowhere else.
+                # The token must not be sent to another host.
                 raise UsageError(f"{self._host} continues its list on another host; check --api")
         raise UsageError(f"{self._repository} has more than {_MOST_PAGES * _PAGE} issues labelled {LABEL}; remove some")
 
     def _write(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         response = self._answer(method, self._root + path, body)
-        assert response is not None
         self._pause(_PAUSE)
-        found = self._read(response)
-        if not isinstance(found, dict):
-            raise Indeterminate(f"{self._host} answered with something else than what was written; run it again")
-        return found
+        return self._read(response, dict, "the issue")
 
     def _answer(
         self, method: str, address: str, body: dict[str, Any] | None = None, absent: bool = False
-    ) -> requests.Response | None:
-        """`absent`: None where there is no such thing, instead of an error."""
+    ) -> requests.Response:
+        """Send a request. `absent`: 404 is an answer too, not an error."""
         try:
-            # A repository that moved is answered with a redirection, after which nothing would be written.
+            # A redirection means that the repository moved; following it would turn the request into one that reads.
             response = self._session.request(method, address, json=body, timeout=_SECONDS, allow_redirects=False)
         except requests.RequestException as error:
-            raise Indeterminate(
-                f"{self._host} does not answer ({type(error).__name__}); what was done stays, the same command "
-                "continues"
-            ) from error
+            raise Indeterminate(f"{self._host} does not answer ({type(error).__name__}); {_CONTINUE}") from error
         status = response.status_code
-        if absent and status == 404:
-            return None
-        if status < 300:
+        if status < 300 or (absent and status == 404):
             return response
         if status >= 500 or status == 429 or (status == 403 and _is_rate_limit(response)):
-            raise Indeterminate(
-                f"{self._host} answered {status}{_until(response)}; what was done stays, the same command continues"
-            )
-        raise UsageError(f"{self._host} refused {method} {urlsplit(address).path}: {status}{_advice(status)}")
+            raise Indeterminate(f"{self._host} answered {status}{_until(response)}; {_CONTINUE}")
+        raise UsageError(f"{self._host} refused {method} {urlsplit(address).path}: {status}{_ADVICE.get(status, '')}")
 
-    def _read(self, response: requests.Response) -> Any:
+    def _read(self, response: requests.Response, kind: type[_T], words: str) -> _T:
         try:
-            return response.json()
-        except ValueError as error:
-            raise Indeterminate(f"{self._host} answered with something that is no JSON; run it again") from error
+            found = response.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, kind):
+            raise Indeterminate(f"{self._host} answered with something other than {words}; {_CONTINUE}")
+        return found
 
     @property
     def _host(self) -> str:
@@ -167,19 +166,4 @@ def _until(response: requests.Response) -> str:
         return f" and asks to wait {int(after)} s"
     if reset.isdecimal() and response.status_code < 500:
         return f": no more requests until {dt.datetime.fromtimestamp(min(int(reset), 2**32), dt.UTC):%H:%M} UTC"
-    return ""
-
-
-def _advice(status: int) -> str:
-    match status:
-        case 401:
-            return ", the token is not valid (GITHUB_TOKEN)"
-        case 403:
-            return ", the token may not do that: it needs `issues: write`"
-        case 404:
-            return ", there is no such repository, or the token may not see it (--repo)"
-        case 410:
-            return ", this repository has no issues; turn them on in its settings"
-        case 301 | 302 | 307 | 308:
-            return ", the repository has moved: name it as it is called now (--repo)"
     return ""

@@ -1,8 +1,8 @@
-"""What to do about the issues of regressions: pure steps, and carrying one out.
+"""The steps that bring the issues of regressions up to date: planned as pure data, and carried out one by one.
 
-A hidden line at the head of its body says which regression an issue is of, whether it was left as standing or mended,
-and a hash of what was written under it. So a person's words in a body stay until its cells change, and an issue that a
-person closed stays closed: only one that was closed as mended is reopened.
+A hidden line at the head of its body has the regression of an issue, its last state, standing or mended, and a hash of
+the text below it. So a person's words in a body stay until its cells change, and an issue that a person closed stays
+closed: only one that was closed as mended is reopened.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from matrix.outputs.ci.reports import IssueText
 
 LABEL = "compatibility"
 
-# What is said where one closes.
+# Comments on closing.
 MENDED = "Mended: every cell of this regression that was measured matches again."
-RETIRED = "Closed: the table has no such row any more, so that nothing of it will be measured again."
+RETIRED = "Closed: the row is no longer in the table, so it will not be measured again."
 
 _MARK = re.compile(r"<!-- torch-tf-matrix regression ([0-9a-f]{8,64}) (standing|mended) ([0-9a-f]{16}) -->")
 
@@ -39,7 +39,7 @@ class Issue:
 
 @dataclass(frozen=True)
 class IssueStep:
-    """One thing to do. `number` is that of the issue, None for a new one; None for what stays as it is."""
+    """One step. `number` is that of the issue, None for a new one; fields that are None stay as they are."""
 
     kind: Kind
     said: str
@@ -52,14 +52,14 @@ class IssueStep:
 
 @dataclass(frozen=True)
 class Steps:
-    """What to do now, and how many regressions get their issue another time."""
+    """The steps of this call, and the number of regressions whose issue has to wait for the next one."""
 
     steps: tuple[IssueStep, ...]
     postponed: int
 
 
 class Writes(Protocol):
-    """Who keeps issues."""
+    """A tracker of issues."""
 
     def create(self, title: str, body: str) -> int: ...
 
@@ -69,8 +69,8 @@ class Writes(Protocol):
 
 
 def steps(wanted: Sequence[IssueText], over: Mapping[str, str], issues: Iterable[Issue], most: int) -> Steps:
-    """From the regressions that stand, the keys of those that are over, with what to say, and the issues there are, to
-    what is to be done; at most `most` new issues. The issue of one that is merely not known any more stays."""
+    """Plan the steps from the regressions that stand (`wanted`), the keys of those that are over, with their comment,
+    and the existing issues; at most `most` new ones. The issue of a regression that is merely unknown stays."""
     known = _by_key(issues)
     found: list[IssueStep] = []
     new = 0
@@ -84,24 +84,16 @@ def steps(wanted: Sequence[IssueText], over: Mapping[str, str], issues: Iterable
             found.append(IssueStep("open", f"open an issue: {text.title} ({text.cells} cells)", None, text.title, body))
     standing = {text.key for text in wanted}
     for key, (issue, mark) in known.items():
-        # One that says mended already was reopened by a person.
+        # An open one that is marked as mended was reopened by a person.
         if key in over and key not in standing and issue.state == "open" and mark[2] == "standing":
             body = issue.body.replace(mark[0], mark[0].replace(" standing ", " mended "))
-            found.append(
-                IssueStep(
-                    "close",
-                    f"close #{issue.number}: {'mended' if over[key] == MENDED else 'no row of the table any more'}",
-                    issue.number,
-                    body=body,
-                    state="closed",
-                    comment=over[key],
-                )
-            )
+            said = f"close #{issue.number}: {'mended' if over[key] == MENDED else 'no longer a row of the table'}"
+            found.append(IssueStep("close", said, issue.number, None, body, "closed", over[key]))
     return Steps(tuple(found), max(0, new - most))
 
 
 def carry_out(step: IssueStep, tracker: Writes) -> None:
-    """Do it. A comment comes first: said twice after a failure is better than not at all."""
+    """Carry out one step. The comment is first: after a failure, twice is better than never."""
     if step.number is None:
         tracker.create(step.title or "", step.body or "")
         return
@@ -111,7 +103,7 @@ def carry_out(step: IssueStep, tracker: Writes) -> None:
 
 
 def _kept(text: IssueText, issue: Issue, mark: re.Match[str]) -> list[IssueStep]:
-    """What to do about the issue of a regression that stands."""
+    """Plan the step for the issue of a regression that stands."""
     _, was, written = mark.groups()
     if issue.state == "closed" and was == "standing":
         return []
@@ -121,14 +113,13 @@ def _kept(text: IssueText, issue: Issue, mark: re.Match[str]) -> list[IssueStep]
         said = f"reopen #{issue.number}: {text.title} ({text.cells} cells)"
         return [IssueStep("reopen", said, issue.number, text.title, body, "open", comment)]
     if written != _hash(text):
-        return [
-            IssueStep("update", f"update #{issue.number}: now {text.cells} cells", issue.number, text.title, body=body)
-        ]
+        said = f"update #{issue.number}: now {text.cells} cells"
+        return [IssueStep("update", said, issue.number, text.title, body)]
     return []
 
 
 def _by_key(issues: Iterable[Issue]) -> dict[str, tuple[Issue, re.Match[str]]]:
-    """The issue of each regression: of several the open one, else the newest."""
+    """Return the issue of each regression: of several the open one, else the newest."""
     found: dict[str, tuple[Issue, re.Match[str]]] = {}
     for issue in sorted(issues, key=lambda issue: (issue.state == "open", issue.number)):
         if mark := _MARK.match(issue.body):

@@ -1,6 +1,6 @@
-"""Text that others wrote, made harmless in Markdown as GitHub reads it: nobody is mentioned, nothing breaks out.
+"""Foreign text made harmless in GitHub's Markdown: no mention of people, and no way out of its place.
 
-What GitHub makes of a text beyond CommonMark (mentions, references to issues, addresses as links, formulas) is in
+GitHub's additions to CommonMark (mentions, references to issues, addresses as links, formulas) are described in
 https://docs.github.com/en/get-started/writing-on-github.
 """
 
@@ -9,33 +9,33 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Invisible; between two characters it keeps them from meaning something together.
+# Invisible; separates two characters that mean something together.
 _NOTHING = "&#8203;"
 
-# Where a line begins more of them mean something; there it is always our own text.
+# At the beginning of a line, which is always our own text, more of them would mean something.
 _SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$<>&@]|(?<=:)//|(?<=\bGH)-|(?<=\bwww)\.", re.IGNORECASE)
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
-# Characters of these categories steer a reader or a terminal, and are seen by nobody.
+# Characters of these categories are invisible and control a reader or a terminal.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 _LONGEST = 300
 
 
 def line(text: str, longest: int = _LONGEST) -> str:
-    """One line of plain text, without characters that nobody sees."""
+    """Return one line of plain text, without invisible characters."""
     seen = "".join(" " if char.isspace() else char for char in text if char.isspace() or _is_seen(char))
     seen = " ".join(seen.split())
     return seen if len(seen) <= longest else f"{seen[: longest - 1]}…"
 
 
 def prose(text: str, longest: int = _LONGEST) -> str:
-    """What others wrote as a part of a sentence of ours."""
+    """Return foreign text as part of a sentence of ours."""
     return _SPECIAL.sub(_escaped, line(text, longest))
 
 
 def code(text: str, longest: int = _LONGEST) -> str:
-    """A name or a line of a log in the typeface of code, where nothing in it means anything."""
+    """Return a name or a line of a log as code, where no character has a meaning."""
     shown = line(text, longest)
     if not shown:
         return ""
@@ -45,7 +45,7 @@ def code(text: str, longest: int = _LONGEST) -> str:
 
 
 def title(text: str, longest: int = 120) -> str:
-    """The title of an issue, which is no Markdown but for code in backquotes; nobody is mentioned in it."""
+    """Return the title of an issue, whose only Markdown is code in backquotes, without mentions."""
     return re.sub(r"[@#]", lambda found: f"{found[0]}\u200b", line(text, longest)).replace("`", "'")
 
 

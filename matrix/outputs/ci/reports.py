@@ -1,4 +1,4 @@
-"""Each regression that stands, as the text of an issue. The same history gives the same text on every night."""
+"""Each regression that stands, as the text of an issue; the same history always gives the same text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_CELLS = 100
 
 @dataclass(frozen=True)
 class IssueText:
-    """What the issue of a regression is to say; `cells` is how many do not match any more."""
+    """The text of a regression's issue; `cells` is the number of cells that no longer match."""
 
     key: str
     title: str
@@ -26,8 +26,8 @@ class IssueText:
 
 
 def reports(store: Store, history: History, site: str | None = None) -> list[IssueText]:
-    """One text for each key: what broke in one way on several nights is one regression. Oldest first, so that issues
-    are opened in the order in which things broke."""
+    """Return one text for each key, for cells that broke in the same way on several nights are one regression. The
+    oldest is first, so that issues are opened in the order of the breaks."""
     together: dict[str, list[Regression]] = {}
     for regression in reversed(history.regressions()):
         together.setdefault(regression.key, []).append(regression)
@@ -40,15 +40,14 @@ def _text(
 ) -> IssueText:
     first = items[0]
     cells = sorted(cell for item in items for cell in item.cells)
-    runs = history.runs
-    where = "/".join(part for part in (first.role, first.stage) if part)
+    broke, before = history.runs[first.run], history.runs[first.before_run]
     lines = [
         f"{_count(len(cells))} matched and no longer {'do' if len(cells) != 1 else 'does'}: {prose(first.title)}.",
         "",
-        f"- Where: {code(where or 'converter')} of {code(first.environment)}",
-        f"- Reason: {code(first.reason or 'of no known kind')}",
-        f"- Matched until: run of {runs[first.before_run].started:%Y-%m-%d} ({code(runs[first.before_run].uid)})",
-        f"- Broke in: run of {runs[first.run].started:%Y-%m-%d} ({code(runs[first.run].uid)})",
+        f"- Where: {code(place(first))} of {code(first.environment)}",
+        f"- Reason: {reason(first)}",
+        f"- Matched until: run of {before.started:%Y-%m-%d} ({code(before.uid)})",
+        f"- Broke in: run of {broke.started:%Y-%m-%d} ({code(broke.uid)})",
     ]
     if (why := whys.get(first.changes[0])) is not None:
         lines.append(f"- What changed in between: {prose(why.sentence, 600)}")
@@ -57,17 +56,26 @@ def _text(
         lines.append(f"- and {len(cells) - _MOST_CELLS} more")
     lines += [
         "",
-        "This issue is kept by the nightly job: it is updated when other cells are concerned, and closed when all of "
-        "them match again. Who closes it by hand is not contradicted.",
+        "The nightly job maintains this issue: it updates the cells, and closes the issue once all of them match. "
+        "An issue closed by hand stays closed.",
     ]
-    said = f"{first.environment}: {first.title}"
-    return IssueText(key, title(said), "\n".join(lines), len(cells))
+    return IssueText(key, title(f"{first.environment}: {first.title}"), "\n".join(lines), len(cells))
+
+
+def place(regression: Regression) -> str:
+    """Return `converter/check`."""
+    return "/".join(part for part in (regression.role, regression.stage) if part) or "converter"
+
+
+def reason(regression: Regression) -> str:
+    """Return the reason's id in Markdown."""
+    return code(regression.reason) if regression.reason else "not recognised"
 
 
 def _cell(cell: str, site: str | None) -> str:
     if site is None:
         return code(cell)
-    # Quoted whole, so that no bracket of an id ends the link.
+    # Quoted whole: a bracket in an id would end the link.
     return f"[{code(cell)}]({site.rstrip('/')}/cell.html#{quote(cell, safe='')})"
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.schema import BlameShape
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store import Store
 from matrix.store.blames import BlameRecord
 

@@ -13,10 +13,10 @@ from sys import intern
 from matrix.history import History
 from matrix.judging.cells import CellResult
 from matrix.outputs.dashboard.observed import Observed
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.schema import SCHEMA, BlameShape, CellEnding, Siblings, Time
 from matrix.outputs.dashboard.shards import Shards, encode, fnv1a
 from matrix.outputs.documents.run import cell as cell_document
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store import RunRecord
 from matrix.table.ids import CellId, RowId
 

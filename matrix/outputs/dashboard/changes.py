@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from matrix.history import CellChange, History, Regression
 from matrix.history.causes import ChangeCause, explain_all
 from matrix.outputs.dashboard.blames import SiteBlame
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.schema import SCHEMA, ChangeShape, RegressionShape, RunChanges
 from matrix.outputs.dashboard.shards import Shards
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store import RunRecord, Store
 from matrix.store.runs import utc
 from matrix.table.ids import CellId

@@ -9,9 +9,9 @@ from functools import lru_cache
 from matrix.answers.evidence.derive import identity_of, lock_identity
 from matrix.environments.docker.names import environment_image
 from matrix.judging.cells import CellResult
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.schema import SCHEMA, EnvironmentShape
 from matrix.outputs.dashboard.shards import Shards
+from matrix.outputs.privacy import SiteCleaner
 from matrix.packages.lock import Lock
 from matrix.packages.versions import minor
 from matrix.store import Observation, RunRecord, Store

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.schema import SCHEMA, Log, LogPlace
 from matrix.outputs.dashboard.shards import Shards, encode
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store.blobs import BlobStore
 
 HEAD, TAIL = 32 * 1024, 96 * 1024

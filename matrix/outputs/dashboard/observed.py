@@ -7,8 +7,8 @@ from typing import Any
 
 from matrix.outputs.dashboard.environments import Environments
 from matrix.outputs.dashboard.logs import Logs
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.schema import ObservedShape, PassShape, StageShape
+from matrix.outputs.privacy import SiteCleaner
 from matrix.store import Observation, PassRecord
 
 # Cells are taken in the order of their ids, so those of one export are neighbours.

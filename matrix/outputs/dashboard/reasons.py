@@ -13,10 +13,10 @@ from matrix.judging import recognise
 from matrix.judging.cells import CellResult
 from matrix.judging.matching import Signature
 from matrix.outputs.dashboard.changes import started
-from matrix.outputs.dashboard.privacy import SiteCleaner
 from matrix.outputs.dashboard.recognised import recognised
 from matrix.outputs.dashboard.schema import ReasonSummary
 from matrix.outputs.dashboard.shards import slug
+from matrix.outputs.privacy import SiteCleaner
 from matrix.table.ids import RowId
 
 _EXAMPLES, _CELLS, _SAID = 5, 50, 600

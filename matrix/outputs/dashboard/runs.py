@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from matrix.history import History
 from matrix.outputs.dashboard.changes import Changes, ended, started
 from matrix.outputs.dashboard.counting import VerdictCounts
-from matrix.outputs.dashboard.privacy import Public
 from matrix.outputs.dashboard.schema import SCHEMA, RunPair, RunShape, Trends
+from matrix.outputs.privacy import Public
 from matrix.store import RunRecord, Store
 from matrix.table.ids import NOW, RowId
 

@@ -28,7 +28,6 @@ from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.logs import Logs
 from matrix.outputs.dashboard.observed import Observed
 from matrix.outputs.dashboard.pages import SINGLE, Pages, copy_assets
-from matrix.outputs.dashboard.privacy import Public, SiteCleaner
 from matrix.outputs.dashboard.schema import (
     SCHEMA,
     ConclusionShape,
@@ -39,10 +38,11 @@ from matrix.outputs.dashboard.schema import (
     Site,
     json_schema,
 )
-from matrix.outputs.dashboard.shards import Shards, slug
+from matrix.outputs.dashboard.shards import Shards, encode, slug
 from matrix.outputs.dashboard.tables import SiteTable
 from matrix.outputs.documents.coverage import beside
 from matrix.outputs.documents.run import finding_words
+from matrix.outputs.privacy import Public, SiteCleaner
 from matrix.outputs.wording.columns import ordered
 from matrix.outputs.wording.words import VERDICTS
 from matrix.store import Store
@@ -97,7 +97,7 @@ class _Builder:
     def __init__(self, project: Project, store: Store, wanted: SiteRequest, folder: Path) -> None:
         self._project, self._store, self._wanted, self._folder = project, store, wanted, folder
         self.public = Public((model.id for model in project.stated.models), wanted.include)
-        self._cleaner = SiteCleaner(project.state.root, project.table.parent)
+        self._cleaner = SiteCleaner(project.state.root, project.table.parent, encode)
         self._shards = Shards(folder / "data")
         self._logs = Logs(store.blobs, self._cleaner, self._shards)
         numbered = {run.id: run for run in store.runs()}
@@ -115,7 +115,7 @@ class _Builder:
         """Read history, taking in the newest result of every cell."""
         project = self._project
         judge = Judge(project.config, self._store)
-        history = read_history(self._store, judge, project.locks, self._take, self.public, project.has_row)
+        history = read_history(self._store, judge, project.locks, self._take, self.public.cell, project.has_row)
         if unknown := self.public.unknown(self._wanted.include):
             raise UsageError(
                 f"--include {', '.join(unknown)}: no run has a cell of this model; `status` lists the models"

@@ -1,5 +1,5 @@
-"""Runs as plain files, so that the history of many machines becomes one.
+"""Runs as plain files, so that the histories of many machines become one.
 
-The files hold facts only: no number of a database, no clock, no order in which something came in. The same facts give
-the same bytes, wherever they are written; putting two folders together is a union.
+The files hold facts only: no numbers of a database, no clock, no order of arrival. The same facts give the same bytes
+on every machine; merging folders is a union.
 """

@@ -1,4 +1,4 @@
-"""What the files of an export may hold. They come from other machines: nothing that is not described here is taken."""
+"""The files of an export. They come from other machines: content that is not described here is refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import datetime as dt
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
+from matrix.store.runs import UID
 from matrix.table.model import Role
 
 SCHEMA = 1
@@ -21,13 +22,14 @@ def _is_moment(text: str) -> str:
 
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Blob = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
-Uid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
+Uid = Annotated[str, StringConstraints(pattern=f"^{UID.pattern}$")]
 Moment = Annotated[
     str,
     StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$"),
     AfterValidator(_is_moment),
 ]
-# Names and command lines come to a terminal as they are, and must not steer it.
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_is_moment)]
+# Names and command lines are printed as they are, and must not control a terminal.
 _NAME, _TEXT = r"^[^\x00-\x1f\x7f-\x9f]*$", r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 Short = Annotated[str, StringConstraints(max_length=200, pattern=_NAME)]
 Cell = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NAME)]
@@ -38,15 +40,8 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Marker(Document):
-    """history.json."""
-
-    schema_: int = Field(alias="schema")
-    kind: str
-
-
 class PartDocument(Document):
-    uid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")]
+    uid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     started: Moment
     ended: Moment | None
     status: Literal["complete", "interrupted", "failed", "killed"]
@@ -63,7 +58,7 @@ class PartDocument(Document):
 
 
 class DriftRow(BaseModel):
-    """Of a drift report what putting two together needs; the rest is only shown."""
+    """A row of a drift report: the fields that uniting two reports needs; the rest is only shown."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -76,7 +71,7 @@ class DriftRow(BaseModel):
     unknown: list[str] = []
 
 
-class Drift(BaseModel):
+class DriftDocument(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     conclusion: str
@@ -88,13 +83,13 @@ class RunDocument(Document):
 
     uid: Uid
     resolution: Literal["then", "now", "both"]
-    as_of: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_is_moment)] | None
-    drift: Drift | None
+    as_of: Day | None
+    drift: DriftDocument | None
     parts: Annotated[list[PartDocument], Field(min_length=1, max_length=1000)]
 
 
 class DecidedDocument(Document):
-    """What a cell rests on; observations by the hash of their line."""
+    """The observations that a cell was decided by, each by the hash of its line."""
 
     model: Short
     exporter: Short
@@ -107,18 +102,18 @@ class DecidedDocument(Document):
 
 
 class Searched(DecidedDocument):
-    """What a search did for a cell."""
+    """A search that was made for a cell."""
 
     cell: Cell
-    changes: list[tuple[str, str]]
+    changes: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     alter: list[Hash]
     expose: Hash | None
     trace: Hash | None
 
 
 class CellLine(Document):
-    """A line of runs/<uid>/cells.jsonl: a cell with all that was done for it. `decided` None: only a search was here,
-    or a model was read."""
+    """A line of runs/<uid>/cells.jsonl: a cell with the searches for it. `decided` is None if there was only a search,
+    or if a model was read."""
 
     cell: Cell
     decided: DecidedDocument | None
@@ -132,7 +127,7 @@ class ExitDocument(Document):
 
 
 class ResultDocument(BaseModel):
-    """A worker's own report, as far as anybody reads it."""
+    """The fields of a worker's report that are read."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -191,7 +186,7 @@ class ResolutionLine(Document):
     """A line of runs/<uid>/resolutions.jsonl."""
 
     name: Annotated[str, StringConstraints(max_length=300)]
-    as_of: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_is_moment)]
+    as_of: Day
     request: Annotated[str, StringConstraints(max_length=64)]
     resolver: Annotated[str, StringConstraints(max_length=60)]
     find_links: bool
@@ -209,7 +204,7 @@ class LockDocument(Document):
 
     @property
     def digest(self) -> str:
-        """As Lock.digest."""
+        """The same as Lock.digest."""
         parts = "\n".join([self.role, self.python, self.outcome, self.body or self.explanation])
         return hashlib.sha256(parts.encode()).hexdigest()
 
@@ -224,7 +219,7 @@ class BlameLine(Document):
 
 
 class LegDocument(Document):
-    """`method` is the hash of the code that compared, None where nobody noted it."""
+    """`method` is the hash of the code that compared, None if it was not recorded."""
 
     method: Hash | None = None
     reason: str | None
@@ -240,13 +235,3 @@ class ComparisonLine(Document):
 
     key: Hash
     value: LegDocument
-
-
-CELL = TypeAdapter(CellLine)
-OBSERVATION = TypeAdapter(ObservationLine)
-RESOLUTION = TypeAdapter(ResolutionLine)
-BLAME = TypeAdapter(BlameLine)
-COMPARISON = TypeAdapter(ComparisonLine)
-RUN = TypeAdapter(RunDocument)
-LOCK = TypeAdapter(LockDocument)
-MARKER = TypeAdapter(Marker)

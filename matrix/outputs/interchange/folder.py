@@ -1,5 +1,5 @@
-"""The folder an export is: read with distrust, and written so that it is never half of an old one and half of a new one
-without saying so."""
+"""The folder of an export: read as untrusted, and written so that a mix of an old and a new one is never taken for
+whole."""
 
 from __future__ import annotations
 
@@ -10,27 +10,19 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from matrix.core import files as durable
 from matrix.core.errors import ConfigError, UsageError
 from matrix.core.files import remove_tree
-from matrix.outputs.interchange import canonical
-from matrix.outputs.interchange.documents import (
-    BLAME,
-    KIND,
-    LOCK,
-    MARKER,
-    OBSERVATION,
-    RUN,
-    SCHEMA,
-    LockDocument,
-    Marker,
-)
+from matrix.outputs.interchange import forms
+from matrix.outputs.interchange.documents import KIND, SCHEMA, BlameLine, LockDocument, ObservationLine, RunDocument
 from matrix.store.runs import UID
 
 MARKER_FILE = "history.json"
@@ -42,11 +34,11 @@ _LINE_CAP = 64 * 2**20
 _PAGE_CAP = 256 * 2**20
 _UNDERWAY = re.compile(r"\.export-[0-9a-f]{8}")
 
-# Control characters, as JSON has them; an export writes none but tab and line feed.
+# Control characters, as JSON encodes them; an export writes only tab and line feed.
 _STEERS = re.compile(
     rb"\x7f|\xc2[\x80-\x9f]|(?<!\\)(?:\\\\)*\\(?:[bfr]|u00(?:0[0-8bcefBCEF]|0[dD]|1[0-9a-fA-F]|7[fF]|[89][0-9a-fA-F]))"
 )
-_FROM_WORKERS = (OBSERVATION, BLAME, RUN)
+_FROM_WORKERS = (ObservationLine, BlameLine, RunDocument)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\.json")
 _SHARD = re.compile(r"[0-9a-f]{2}\.jsonl")
@@ -54,31 +46,37 @@ _TWO = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{62}")
 
 
-def damaged(place: Path | str, what: str, line: int | None = None) -> ConfigError:
+_Shape = TypeVar("_Shape", bound=BaseModel)
+
+
+def damaged(place: Path, what: str, line: int | None = None) -> ConfigError:
+    """Return the error for a file that no export holds."""
     at = f"{place}:{line}" if line is not None else str(place)
-    return ConfigError(f"{at}: {what}; nothing was taken in: export again, or leave this folder out")
+    return ConfigError(f"{at}: {what}; nothing was imported: export again, or leave this folder out")
 
 
 class Folder:
-    """An export to read. Everything raises ConfigError, naming file and line, for what no export holds."""
+    """An export to read. All methods raise ConfigError, with file and line, for content that no export holds."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         marker = root / MARKER_FILE
         if not marker.is_file():
-            raise ConfigError(f"{root}: no {MARKER_FILE} in it, so this is no export; name a folder that `export` made")
-        read = self.page(MARKER_FILE, TypeAdapter(dict[str, Any]))
-        found = read.get("schema")
-        if read.get("kind") == KIND and isinstance(found, int) and found > SCHEMA:
-            raise ConfigError(
-                f"{marker}: export of schema {found}, this version reads {SCHEMA}: use the newer version of matrix"
-            )
-        said: Marker = self.page(MARKER_FILE, MARKER)
-        if said.kind != KIND or said.schema_ != SCHEMA:
-            raise damaged(marker, f"this is no {KIND} of schema {SCHEMA}")
+            raise ConfigError(f"{root} is not an export: it has no {MARKER_FILE}; name a folder that `export` wrote")
+        try:
+            read = from_json(self._read(MARKER_FILE))
+        except ValueError as error:
+            raise damaged(marker, str(error)) from error
+        match read:
+            case {"kind": str(kind), "schema": int(schema)} if kind == KIND and schema > SCHEMA:
+                raise ConfigError(
+                    f"{marker}: export of schema {schema}, this version reads {SCHEMA}; use a newer version of matrix"
+                )
+        if read != {"kind": KIND, "schema": SCHEMA}:
+            raise damaged(marker, f"not a {KIND} of schema {SCHEMA}")
 
     def runs(self) -> list[str]:
-        """Names of the runs, sorted."""
+        """Return the names of the runs, sorted."""
         found = self._names("runs", UID, folders=True)
         for uid in found:
             for name in self._names(f"runs/{uid}", None):
@@ -87,47 +85,45 @@ class Folder:
         return found
 
     def run(self, uid: str) -> dict[str, Any]:
-        """A run.json."""
+        """Return a run.json."""
         place = f"runs/{uid}/run.json"
-        found = self._json(place, RUN)
+        self._page(place, RunDocument)
+        found: dict[str, Any] = from_json(self._read(place))
         if found["uid"] != uid:
-            raise damaged(self.root / place, f"it is that of run {found['uid']}")
+            raise damaged(self.root / place, f"it belongs to run {found['uid']}")
         if len({part["uid"] for part in found["parts"]}) < len(found["parts"]):
             raise damaged(self.root / place, "two parts of the same name")
         return found
 
     def locks(self) -> list[str]:
-        """Digests of the locks."""
+        """Return the digests of the locks."""
         return [name.removesuffix(".json") for name in self._names("locks", _DIGEST)]
 
     def lock(self, digest: str) -> dict[str, Any]:
         place = f"locks/{digest}.json"
-        read: LockDocument = self.page(place, LOCK)
+        read = self._page(place, LockDocument)
         if read.digest != digest:
-            raise damaged(self.root / place, "its content is that of another lock")
+            raise damaged(self.root / place, "it holds another lock")
         return read.model_dump()
 
     def comparisons(self) -> list[str]:
-        """Places of the files of comparisons."""
+        """Return the places of the files of comparisons."""
         return [f"comparisons/{name}" for name in self._names("comparisons", _SHARD)]
 
     def blobs(self) -> Iterator[tuple[str, Path]]:
-        """Names and files."""
+        """Yield names and files."""
         for two in self._names("blobs", _TWO, folders=True):
             for rest in self._names(f"blobs/{two}", _REST):
                 yield two + rest, self.root / "blobs" / two / rest
 
-    def lines(self, place: str, shape: TypeAdapter[Any] | None = None) -> Iterator[tuple[int, bytes, Any]]:
-        """Number, bytes and validated form of every line, in order and each once; nothing for a file that is not
-        there."""
+    def lines(self, place: str, shape: type[_Shape]) -> Iterator[tuple[int, bytes, _Shape]]:
+        """Yield number, bytes and validated form of every line; nothing if there is no such file."""
         path = self.root / place
         if not path.is_symlink() and not path.exists():
             return
         before = b""
-        with self._open(place) as stream:
-            number = 0
-            while line := stream.readline(_LINE_CAP + 1):
-                number += 1
+        with open_plain(path) as stream:
+            for number, line in enumerate(iter(partial(stream.readline, _LINE_CAP + 1), b""), 1):
                 if len(line) > _LINE_CAP:
                     raise damaged(path, f"a line of more than {_LINE_CAP // 2**20} MB", number)
                 if not line.endswith(b"\n"):
@@ -136,94 +132,71 @@ class Folder:
                 if line <= before:
                     raise damaged(path, "the lines are not sorted", number)
                 before = line
-                if shape in _FROM_WORKERS and _STEERS.search(line):
-                    raise damaged(path, "characters that would steer a terminal", number)
-                try:
-                    yield number, line, shape.validate_json(line) if shape is not None else None
-                except ValidationError as error:
-                    raise damaged(path, _first(error), number) from error
+                yield number, line, _validated(shape, line, path, number)
 
-    def page(self, place: str, shape: TypeAdapter[Any]) -> Any:
-        """A file as a whole."""
-        data = self._read(place)
-        if shape in _FROM_WORKERS and _STEERS.search(data):
-            raise damaged(self.root / place, "characters that would steer a terminal")
-        try:
-            return shape.validate_json(data)
-        except ValidationError as error:
-            raise damaged(self.root / place, _first(error)) from error
-
-    def _json(self, place: str, shape: TypeAdapter[Any]) -> dict[str, Any]:
-        self.page(place, shape)
-        found: dict[str, Any] = from_json(self._read(place))
-        return found
+    def _page(self, place: str, shape: type[_Shape]) -> _Shape:
+        """Return the validated form of a file of one value."""
+        return _validated(shape, self._read(place), self.root / place)
 
     def _read(self, place: str) -> bytes:
-        with self._open(place) as stream:
+        with open_plain(self.root / place) as stream:
             data = stream.read(_PAGE_CAP + 1)
         if len(data) > _PAGE_CAP:
             raise damaged(self.root / place, f"more than {_PAGE_CAP // 2**20} MB")
         return data
 
-    def _open(self, place: str) -> BinaryIO:
-        return open_plain(self.root / place)
-
     def _names(self, place: str, pattern: re.Pattern[str] | None, folders: bool = False) -> list[str]:
-        """What is in a folder, sorted; nothing where there is none."""
+        """Return the names in a folder, sorted; none if there is no such folder."""
         path = self.root / place
         try:
             status = path.lstat()
         except FileNotFoundError:
             return []
         if not stat.S_ISDIR(status.st_mode):
-            raise damaged(path, "this is no folder")
+            raise damaged(path, "not a folder")
         found = []
         with os.scandir(path) as entries:
             for entry in entries:
                 whole = pattern is None or pattern.fullmatch(entry.name)
                 plain = entry.is_dir(follow_symlinks=False) if folders else entry.is_file(follow_symlinks=False)
                 if not whole or not plain:
-                    raise damaged(path / ascii(entry.name)[1:-1], "no export has this here")
+                    raise damaged(path / ascii(entry.name)[1:-1], "no export has such an entry")
                 found.append(entry.name)
         return sorted(found)
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a plain file: a link could lead anywhere, a pipe block. Raises ConfigError for anything else."""
+    """Open a plain file: a link could lead anywhere, a pipe could block. Raises ConfigError for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise damaged(path, f"it cannot be read as a plain file ({error.strerror})") from error
+        raise damaged(path, f"cannot be read as a plain file ({error.strerror})") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise damaged(path, "this is no plain file")
+        raise damaged(path, "not a plain file")
     return os.fdopen(descriptor, "rb")
 
 
 class FolderWriter:
-    """An export that is being written beside the one that may be there."""
+    """An export that is being written, beside the one that may be there."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def page(self, place: str, value: Any) -> None:
-        self._place(place).write_bytes(canonical.page(value))
+        self._place(place).write_bytes(forms.page(value))
 
     def lines(self, place: str, lines: Iterable[bytes]) -> None:
-        """A file of these lines, or none where there are none."""
-        with contextlib.ExitStack() as stack:
-            stream = None
-            for line in lines:
-                if stream is None:
-                    stream = stack.enter_context(self._place(place).open("wb"))
-                stream.write(line + b"\n")
+        """Write a file of these lines, none if there are none."""
+        rest = iter(lines)
+        if (first := next(rest, None)) is not None:
+            with self._place(place).open("wb") as stream:
+                stream.writelines(line + b"\n" for line in chain([first], rest))
 
-    def blob(self, name: str, source: Path) -> bool:
-        """Copy a file that is named by its content; False where it is gone."""
-        if not source.is_file():
-            return False
-        shutil.copyfile(source, self._place(f"blobs/{name[:2]}/{name[2:]}"))
-        return True
+    def blob(self, name: str, source: Path) -> None:
+        """Copy a file that is named by its content, unless it is gone."""
+        if source.is_file():
+            shutil.copyfile(source, self._place(f"blobs/{name[:2]}/{name[2:]}"))
 
     def _place(self, place: str) -> Path:
         path = self._root / place
@@ -233,10 +206,10 @@ class FolderWriter:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[FolderWriter]:
-    """A new export in `target`. What an older one left there goes at the end of the block; what else is there, such as
-    a .git folder, stays. Killed while it is written, the old one is whole; killed at its end, there is no history.json.
+    """Write a new export in `target`. At the end of the block it replaces the files of an older one; others, such as a
+    .git folder, stay. Killed before that, the old one is whole; killed in the middle, there is no history.json.
 
-    Raises UsageError where `target` holds something else than an export.
+    Raises UsageError if `target` holds something other than an export.
     """
     _refuse_foreign(target)
     try:
@@ -260,7 +233,7 @@ def writing(target: Path) -> Iterator[FolderWriter]:
             if (new / name).exists():
                 (new / name).rename(target / name)
         durable.sync_folder(target)
-        durable.write_bytes(target / MARKER_FILE, canonical.page({"schema": SCHEMA, "kind": KIND}))
+        durable.write_bytes(target / MARKER_FILE, forms.page({"schema": SCHEMA, "kind": KIND}))
     finally:
         remove_tree(new)
 
@@ -268,7 +241,7 @@ def writing(target: Path) -> Iterator[FolderWriter]:
 def _refuse_foreign(target: Path) -> None:
     if not target.is_dir():
         if target.exists():
-            raise UsageError(f"{target} is no folder; name one to export to")
+            raise UsageError(f"{target} is not a folder; name one to export to")
         return
     found = [*target.iterdir()]
     if not {path.name for path in found} - {".git"} or any(map(_is_underway, found)):
@@ -277,18 +250,24 @@ def _refuse_foreign(target: Path) -> None:
         Folder(target)
     except ConfigError as error:
         raise UsageError(
-            f"{target} is not empty and holds no export of this version; name another folder, or empty it"
+            f"{target} is neither empty nor an export of this version; choose another folder, or empty it"
         ) from error
 
 
 def _is_underway(path: Path) -> bool:
-    """Whether it is what an export that was killed left: nobody else's folder is emptied for its name alone."""
+    """Whether a killed export left the folder. The name alone is not enough to remove a folder."""
     if _UNDERWAY.fullmatch(path.name) is None or path.is_symlink() or not path.is_dir():
         return False
     return {inner.name for inner in path.iterdir()} <= set(PARTS)
 
 
-def _first(error: ValidationError) -> str:
-    item = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in item["loc"])
-    return f"{place}: {item['msg']}" if place else str(item["msg"])
+def _validated(shape: type[_Shape], data: bytes, path: Path, number: int | None = None) -> _Shape:
+    """Return the form of a line or a page. Raises ConfigError."""
+    if shape in _FROM_WORKERS and _STEERS.search(data):
+        raise damaged(path, "it holds characters that would control a terminal", number)
+    try:
+        return shape.model_validate_json(data)
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in item["loc"])
+        raise damaged(path, f"{place}: {item['msg']}" if place else str(item["msg"]), number) from error

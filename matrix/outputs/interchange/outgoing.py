@@ -1,37 +1,43 @@
-"""From a store to a folder. Read run by run, so that a history of any length fits into memory."""
+"""Export a store to a folder, run by run, so that a history of any length fits into memory; merge exports."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+import heapq
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
+from pathlib import Path
 from typing import Any
 
 from matrix.core.errors import NothingSelected, UsageError
 from matrix.core.text import plain
 from matrix.judging.cells import Judge
-from matrix.outputs.interchange import canonical, forms
-from matrix.outputs.interchange import drift_reports as drifted
-from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOLUTIONS, FolderWriter
-from matrix.outputs.interchange.privacy import AsItIs, Cleaner, Declared, command
-from matrix.outputs.interchange.sorting import sorted_lines
+from matrix.outputs.interchange import forms, union
+from matrix.outputs.interchange.folder import BLAMES, CELLS, OBSERVATIONS, RESOLUTIONS, Folder, FolderWriter, writing
+from matrix.outputs.interchange.incoming import Import
+from matrix.outputs.privacy import AsItIs, Cleaner, Public
 from matrix.store import CellRecord, Store
 from matrix.store.schema import RunRow
 from matrix.store.transfer import StoreReader
 from matrix.table.model import Config
 
-# So many cells are judged at once.
+# The number of cells judged at once.
 _TOGETHER = 2_000
 
-# What a coverage job left; nothing of it is of a model.
+# Lines sorted in memory, in bytes.
+_SORTED_BYTES = 64 * 2**20
+
+# Files of a coverage job; they hold nothing of a model.
 _OF_COVERAGE = frozenset({"cases.json", "expected.npz", "actual.npz"})
 
 
 @dataclass(frozen=True)
 class ExportSelection:
-    """What is to go: `runs` by number, all where that is empty; `shard` (I, N) takes the I-th of N parts of the cells,
-    cut by a hash of their ids; `arrays` lets the .npz files go too."""
+    """The content of an export: `runs` by number, all if empty; of their cells, for `shard` I, N, the I-th of N parts,
+    cut by a hash of their ids; with `arrays` also the .npz files."""
 
     runs: tuple[int, ...] = ()
     shard: tuple[int, int] | None = None
@@ -45,8 +51,8 @@ class ExportSelection:
 
 @dataclass
 class Sent:
-    """What went. `kept_back` are cells of models that stay here, `models` how many those are; `open` are runs that are
-    still under way."""
+    """The content that was exported. `kept_back` counts cells of `models` that stay here; `open` are runs still under
+    way."""
 
     runs: int = 0
     cells: int = 0
@@ -58,12 +64,12 @@ class Sent:
 
 @dataclass
 class Export:
-    """One export of a store. `cleaner` is for what was observed on this machine. Without `config` nothing is judged:
-    the comparisons that came from elsewhere go on as they are."""
+    """One export of a store. `cleaner` is for texts of this machine. Without `config` nothing is judged: stored
+    comparisons are exported as they are."""
 
     store: Store
     config: Config | None
-    declared: Declared
+    public: Public
     cleaner: Cleaner
     wanted: ExportSelection
     sent: Sent = field(default_factory=Sent)
@@ -74,16 +80,17 @@ class Export:
     _blobs: set[str] = field(default_factory=set)
 
     def write(self, out: FolderWriter) -> Sent:
-        """Raises UsageError for a run that is not there, NothingSelected where nothing is left to go."""
+        """Write the export. Raises UsageError for an unknown run, NothingSelected if nothing is left to export."""
         with self.store.reading() as reader:
             runs = reader.runs()
             chosen = self._chosen(runs)
-            self._private = sorted(name for name in reader.models() if not self.declared.model(name))
+            self._private = sorted(name for name in reader.models() if not self.public.model(name))
             going = [row for row in chosen if self._goes(reader, row)]
             if not going:
                 raise NothingSelected(_nothing(self.sent))
-            told = chain(self._comparisons(reader, going), self._received(reader))
-            for two, of_two in groupby(sorted_lines(told), key=_prefix):
+            compared = chain(self._comparisons(reader, going), self._received(reader))
+            # {"key":"ab…
+            for two, of_two in groupby(sorted_lines(compared), key=lambda line: line[8:10].decode()):
                 out.lines(f"comparisons/{two}.jsonl", of_two)
             makers = reader.makers(self._observed)
             for run, numbers in reader.observed({row.id for row in going}, "coverage").items():
@@ -100,7 +107,7 @@ class Export:
             for row in going:
                 out.lines(f"runs/{row.uid}/{CELLS}", sorted_lines(self._cells(reader, row)))
                 found = [forms.resolution_form(columns) for columns in reader.resolutions(row.id)]
-                out.lines(f"runs/{row.uid}/{RESOLUTIONS}", sorted_lines(map(canonical.line, found)))
+                out.lines(f"runs/{row.uid}/{RESOLUTIONS}", sorted_lines(map(forms.line, found)))
                 locks |= {str(one["lock"]) for one in found}
                 out.lines(f"runs/{row.uid}/{BLAMES}", sorted_lines(self._blames(reader, row)))
             for digest in sorted(locks):
@@ -119,24 +126,22 @@ class Export:
         return [row for row in chosen if row.status != "running"]
 
     def _goes(self, reader: StoreReader, row: RunRow) -> bool:
-        """Whether a run has anything to tell, and what of it; all of its observations are remembered."""
+        """Whether a run has cells that may leave, or none at all; counts those that may not."""
         records = reader.records(row.id)
-        open_ = [record for record in records if self.declared.model(record.model)]
-        self.sent.kept_back += sum(record.base is None for record in records) - sum(
-            record.base is None for record in open_
-        )
-        self.sent.models |= {record.model for record in records if not self.declared.model(record.model)}
-        return bool(open_) or not records
+        kept = [record for record in records if not self.public.model(record.model)]
+        self.sent.kept_back += sum(record.base is None for record in kept)
+        self.sent.models |= {record.model for record in kept}
+        return len(kept) < len(records) or not records
 
     def _units(self, reader: StoreReader, row: RunRow) -> Iterator[tuple[str, list[CellRecord]]]:
-        records = [record for record in reader.records(row.id) if self.declared.model(record.model)]
+        records = [record for record in reader.records(row.id) if self.public.model(record.model)]
         for cell, of_cell in forms.units(records).items():
             if self.wanted.cell(cell):
                 yield cell, of_cell
 
     def _comparisons(self, reader: StoreReader, rows: Iterable[RunRow]) -> Iterator[bytes]:
-        """What every cell was judged by, for machines that will not have the arrays; a cell that rests on the same as
-        in another run, once."""
+        """Yield the comparisons that cells were judged by, for machines without the arrays; once if a cell has the same
+        observations in several runs."""
         for row in rows:
             fresh: list[CellRecord] = []
             for cell, records in self._units(reader, row):
@@ -147,50 +152,46 @@ class Export:
                     self._judged.add(basis)
                     fresh += records
                 if len(fresh) >= _TOGETHER:
-                    yield from self._told(fresh)
+                    yield from self._compared(fresh)
                     fresh = []
-            yield from self._told(fresh)
+            yield from self._compared(fresh)
 
-    def _told(self, records: list[CellRecord]) -> Iterator[bytes]:
+    def _compared(self, records: list[CellRecord]) -> Iterator[bytes]:
         if records and self.config is not None:
             judge = Judge(self.config, self.store)
             judge.cells(records, {}, 0)
             for key, value in judge.comparisons.used().items():
-                yield canonical.line({"key": key, "value": value})
+                yield forms.line({"key": key, "value": value})
 
     def _received(self, reader: StoreReader) -> Iterator[bytes]:
         if self.config is None:
             for key, value in reader.all_comparisons():
-                yield canonical.line({"key": key, "value": value})
+                yield forms.line({"key": key, "value": value})
 
     def _run(self, reader: StoreReader, row: RunRow, out: FolderWriter) -> None:
-        clean = self._cleaner(row)
-        report = None
-        if row.drift is not None:
-            report = drifted.of_cells(clean.value(row.drift), self.declared.cell)
-        out.page(f"runs/{row.uid}/run.json", forms.run_form(row, self._command(clean), report))
+        clean = forms.cleaner_for(row, self.cleaner)
+        report = None if row.drift is None else union.drift_of_cells(clean.data(row.drift), self.public.cell)
 
-    def _command(self, clean: Cleaner) -> Callable[[str], str]:
-        def cleaned(text: str) -> str:
-            return clean.text(plain(command(text, self.declared, self._private)))
+        def command(text: str) -> str:
+            return clean.text(plain(self.public.command(text, self._private)))
 
-        return cleaned
+        out.page(f"runs/{row.uid}/run.json", forms.run_form(row, command, report))
 
     def _observations(self, reader: StoreReader, row: RunRow, numbers: Collection[int]) -> Iterator[bytes]:
-        clean = self._cleaner(row)
+        clean = forms.cleaner_for(row, self.cleaner)
         for number, columns in reader.observations(row.id, numbers):
             if number not in self._observed and not self.wanted.cell(columns["job"]):
-                continue  # coverage, which is of no cell
+                continue  # coverage, which belongs to no cell
             form = forms.observation_form(columns, clean)
-            line = canonical.line(form)
-            self._names[number] = canonical.content(line)
+            line = forms.line(form)
+            self._names[number] = forms.content(line)
             self._blobs |= set(self._files(form))
             self.sent.observations += 1
             yield line
 
     def _files(self, form: dict[str, Any]) -> Iterator[str]:
-        """The files that go with an observation: its logs, and arrays where they are asked for. Models, weights and
-        sources never do."""
+        """Yield the files that go with an observation: its logs, and arrays if asked for; never models, weights and
+        sources."""
         for record in form["payload"]["passes"]:
             if record["log"]:
                 yield record["log"]
@@ -202,31 +203,54 @@ class Export:
     def _cells(self, reader: StoreReader, row: RunRow) -> Iterator[bytes]:
         for cell, records in self._units(reader, row):
             self.sent.cells += any(record.base is None for record in records)
-            yield canonical.line(forms.cell_form(cell, records, self._name))
-
-    def _name(self, number: int | None) -> str | None:
-        return None if number is None else self._names[number]
+            yield forms.line(forms.cell_form(cell, records, self._names.__getitem__))
 
     def _blames(self, reader: StoreReader, row: RunRow) -> Iterator[bytes]:
-        clean = self._cleaner(row)
+        clean = forms.cleaner_for(row, self.cleaner)
         for columns in reader.blames(row.id):
-            if self.declared.cell(columns["cell"]) and self.wanted.cell(columns["cell"]):
-                yield canonical.line(forms.blame_form(columns, clean))
-
-    def _cleaner(self, row: RunRow) -> Cleaner:
-        return self.cleaner if forms.is_ours(row) else AsItIs()
+            if self.public.cell(columns["cell"]) and self.wanted.cell(columns["cell"]):
+                yield forms.line(forms.blame_form(columns, clean))
 
 
 def _nothing(sent: Sent) -> str:
     if sent.open:
         runs = ", ".join(map(str, sent.open))
-        return f"run {runs} is still under way, and nothing else may leave this machine; export when it has ended"
+        return f"run {runs} is still under way, and nothing else may leave this machine; export once it has ended"
     if sent.models:
         models = ", ".join(sorted(sent.models))
-        return f"only models that the table does not declare have cells ({models}); --include NAME lets one go"
+        return f"only models that are not in matrix.yml have cells ({models}); use --include NAME to export one"
     return "no run has ended yet: python -m matrix run"
 
 
-def _prefix(line: bytes) -> str:
-    # {"key":"ab…
-    return line[8:10].decode()
+def sorted_lines(lines: Iterable[bytes], budget: int = _SORTED_BYTES) -> Iterator[bytes]:
+    """Yield each distinct line once, sorted and without its end; beyond `budget` bytes, lines are kept in files."""
+    with contextlib.ExitStack() as stack:
+        streams: list[Iterable[bytes]] = []
+        held: list[bytes] = []
+        size = 0
+        for line in lines:
+            held.append(line)
+            size += len(line)
+            if size > budget:
+                file = stack.enter_context(tempfile.TemporaryFile())
+                file.writelines(one + b"\n" for one in sorted(held))
+                file.seek(0)
+                streams.append(map(_without_end, file))
+                held, size = [], 0
+        yield from (line for line, _ in groupby(heapq.merge(*streams, sorted(held))))
+
+
+def _without_end(line: bytes) -> bytes:
+    return line.rstrip(b"\n")
+
+
+def merge(folders: Sequence[Path], out: Path) -> Sent:
+    """Write the union of exports, in any order, to `out`. Raises ConfigError for a folder that is not an export or is
+    damaged, UsageError if `out` holds something else; both leave `out` as it is."""
+    read = [Folder(folder) for folder in folders]
+    with tempfile.TemporaryDirectory(prefix="matrix-merge-") as scratch:
+        place = Path(scratch)
+        with contextlib.closing(Store(f"sqlite:///{place / 'matrix.db'}", place / "blobs")) as store:
+            Import(store, AsItIs()).take_in(read)
+            with writing(out) as written:
+                return Export(store, None, Public(None), AsItIs(), ExportSelection(arrays=True)).write(written)

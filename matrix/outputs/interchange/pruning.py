@@ -1,4 +1,4 @@
-"""Which rows of history say nothing new. Changes stay for ever, what lies between them for a while."""
+"""Prune rows of history that repeat earlier ones. Changes stay forever, repetitions between them for a while."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matrix.store.runs import utc
 
 @dataclass(frozen=True)
 class Pruned:
-    """`runs` are those that were old enough to be looked at."""
+    """The number of rows removed, and of `runs` that were old enough."""
 
     runs: int
     cells: int
@@ -26,8 +26,8 @@ class Pruned:
 
 
 def prune(store: Store, judge: Judge, locks: Mapping[str, Lock], before: dt.datetime, for_good: bool) -> Pruned:
-    """Let old runs repeat what an older one found, where nothing changed between, and forget what nobody speaks of any
-    more. Every run shows the same conclusions as it did."""
+    """Replace rows of old runs by a reference to the first of the same conclusion if nothing changed in between, and
+    remove observations that no row needs. Every run shows the same conclusions as before."""
     history = read_history(store, judge, locks)
     old = {run.id for run in store.runs() if _is_old(run, before)}
     found = list(_duplicates(history, store, old))
@@ -40,11 +40,11 @@ def prune(store: Store, judge: Judge, locks: Mapping[str, Lock], before: dt.date
 def superfluous(
     timeline: Timeline, rows: Sequence[int], conclusions: Sequence[Conclusion], is_old: Mapping[int, bool]
 ) -> Iterator[tuple[int, int]]:
-    """Rows of a cell that stand between two that say the same, each with the first row that says it. `rows` are those
-    of the timeline's runs, negative where a run only repeats that row; `is_old` tells of a run, by its position,
-    whether its duplicates may go. Pure.
+    """Yield rows of a cell between two of the same conclusion, each with the first row of that conclusion. `rows` are
+    those of the timeline's runs, negative if a run only refers to that row; `is_old` has, by a run's position, whether
+    its duplicates may be removed. Pure.
 
-    Of a change the last row before and the first one after stay. What could not be measured is no finding, and stays.
+    Of a change, the last row before and the first after stay. Indeterminate conclusions are not findings, and stay.
     """
     findings = [
         (run, _kind(conclusions[conclusion]), row)
@@ -82,11 +82,4 @@ def _is_old(run: RunRecord, before: dt.datetime) -> bool:
 
 
 def _kind(conclusion: Conclusion) -> tuple[object, ...]:
-    """Titles may hold numbers, which differ from run to run."""
-    return (
-        conclusion.finding.verdict,
-        conclusion.finding.role,
-        conclusion.finding.stage,
-        conclusion.finding.reason,
-        conclusion.remedied,
-    )
+    return (*conclusion.finding.kind, conclusion.remedied)

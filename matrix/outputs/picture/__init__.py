@@ -1,1 +1,1 @@
-"""An image-to-image model seen: what torch and TensorFlow make of one image, side by side."""
+"""The outputs of torch and TensorFlow for one image, side by side, for a model from image to image."""

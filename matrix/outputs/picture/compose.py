@@ -1,4 +1,4 @@
-"""What goes onto the sheet: image, prediction, mask and dyed image of both models, and how they differ."""
+"""The content of the sheet: image, prediction, mask and dyed image of both models, and how they differ."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image
 
 from matrix.outputs.picture import panels
-from matrix.outputs.picture.agreement import THRESHOLD, Agreement, Mask, agreement
 from matrix.outputs.picture.draw import Panel, Sheet
-from matrix.outputs.picture.panels import Colour
+from matrix.outputs.picture.panels import THRESHOLD, Agreement, Colour, Mask, agreement
 
 _SLACK = 1e-3
 
@@ -24,8 +23,8 @@ def compose(
     subtitles: Sequence[str],
     dye: Colour,
 ) -> Image.Image:
-    """The picture as RGB. `masks` are what the models compute of `image`, each H x W, the original's first, as are
-    `names`; the image is shown in their size."""
+    """Return the picture as RGB. `masks` are the models' outputs for `image`, each H x W; of these and `names`, the
+    original's come first. The image is shown in the size of the masks."""
     one, other = masks
     high, wide = one.shape
     shown = np.asarray(image.resize((wide, high), Image.Resampling.BICUBIC))
@@ -48,24 +47,24 @@ def compose(
 
 
 def summary(measured: Agreement, names: tuple[str, str]) -> str:
-    """`max |torch - TensorFlow| 4.8e-07 · IoU at 0.5: 1.0000`."""
+    """Return `max |torch - TensorFlow| 4.8e-07 · IoU at 0.5: 1.0000`."""
     return f"max |{names[0]} - {names[1]}| {measured.max_abs:.1e} · IoU at {THRESHOLD}: {_iou(measured)}"
 
 
 def shade(masks: tuple[Mask, Mask]) -> tuple[float, float]:
-    """Which values are black and white: 0 and 1 where all lie within, else the extremes of both masks."""
+    """Return the values shown black and white: 0 and 1 if all are within, else the extremes of both masks."""
     values = np.concatenate([mask[np.isfinite(mask)] for mask in masks])
     low, top = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    # A sigmoid may come out of float32 a last bit above 1.
+    # In float32, a sigmoid may be one bit above 1.
     return (0.0, 1.0) if low >= -_SLACK and top <= 1 + _SLACK else (low, top)
 
 
 def _compared(one: Mask, other: Mask, names: tuple[str, str], measured: Agreement) -> tuple[Panel, Panel]:
     largest = measured.max_abs
-    scaled = f"shown x {1 / largest:.1e}" if largest > 0 else "the same to the last bit"
+    scaled = f"shown x {1 / largest:.1e}" if largest > 0 else "identical to the last bit"
     apart = Panel(
         panels.apart(one, other),
-        ((f"max {largest:.1e}", None), (scaled if math.isfinite(largest) else "not finite in one alone", None)),
+        ((f"max {largest:.1e}", None), (scaled if math.isfinite(largest) else "not finite in one only", None)),
         "difference",
     )
     agreeing = Panel(

@@ -1,7 +1,6 @@
 """The sheet: panels on a grid with captions, as one picture.
 
-Sizes are in pixels of the sheet. The font is Pillow's own, which needs no font on the machine but has little beyond
-ASCII.
+Sizes are in pixels of the sheet. The font is Pillow's own: it needs no font on the machine but has little beyond ASCII.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from matrix.outputs.picture.panels import Colour, Colours
 
-# The longer side of a panel, whatever the network's own size.
+# The longer side of a panel, for any size of the network's image.
 PANEL = 256
 MARGIN = 32
 GAP = 18
 
-_LABEL = 150  # what stands left of a row
+_LABEL = 150  # left of a row
 _TITLE, _HEADING, _TEXT = 26, 18, 15
 _LINE = 1.45
 _LINES = 3  # of caption below every panel
@@ -33,8 +32,7 @@ _FRAME: Colour = (190, 190, 190)
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the grid, H x W x 3. `captions` stand below it, each perhaps with a square of its colour before
-    it."""
+    """One picture of the grid, H x W x 3, with `captions` below it, each after a square of its colour if it has one."""
 
     pixels: Colours
     captions: tuple[tuple[str, Colour | None], ...] = ()
@@ -43,7 +41,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of panels under a title; all panels have the same ratio, all rows the same number of them."""
+    """Rows of panels under a title; all panels have the same ratio, all rows the same number of panels."""
 
     title: str
     subtitles: Sequence[str]
@@ -69,15 +67,14 @@ class Sheet:
         return self._column(column), self._row(row) + _high(_HEADING)
 
     def draw(self) -> Image.Image:
-        """The sheet as RGB."""
+        """Return the sheet as RGB."""
         sheet = Image.new("RGB", self.size, _PAPER)
         drawing = ImageDraw.Draw(sheet)
         room = self.size[0] - 2 * MARGIN
         self._write(drawing, (MARGIN, MARGIN), self.title, _TITLE, room)
         for number, line in enumerate(self.subtitles):
-            self._write(
-                drawing, (MARGIN, MARGIN + _high(_TITLE) + number * _high(_HEADING)), line, _HEADING, room, _FAINT
-            )
+            top = MARGIN + _high(_TITLE) + number * _high(_HEADING)
+            self._write(drawing, (MARGIN, top), line, _HEADING, room, _FAINT)
         for row, (label, panels) in enumerate(self.rows):
             middle = self.place(row, 0)[1] + self.panel_size[1] // 2 - _high(_HEADING) // 2
             self._write(drawing, (MARGIN, middle), label, _HEADING, _LABEL - GAP)
@@ -87,7 +84,7 @@ class Sheet:
 
     def _panel(self, sheet: Image.Image, drawing: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> None:
         wide, high = self.panel_size
-        # Nearest: what is seen are the network's own pixels.
+        # Nearest, so that the network's own pixels are visible.
         sheet.paste(Image.fromarray(panel.pixels).resize((wide, high), Image.Resampling.NEAREST), (left, top))
         drawing.rectangle((left - 1, top - 1, left + wide, top + high), outline=_FRAME)
         self._write(drawing, (left, top - _high(_HEADING)), panel.heading, _HEADING, wide)
@@ -101,7 +98,7 @@ class Sheet:
     def _write(
         self, drawing: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, room: int, ink: Colour = _INK
     ) -> None:
-        """One line, cut off where there is no more room."""
+        """Write one line, cut off if it needs more than `room`."""
         font = self._font(size)
         line = known(text)
         if drawing.textlength(line, font) > room:
@@ -124,14 +121,14 @@ class Sheet:
 
 
 def as_png(picture: Image.Image) -> bytes:
-    """The file's content."""
+    """Return the content of a PNG file."""
     stream = io.BytesIO()
     picture.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
 def known(text: str) -> str:
-    """The text with `?` for what the font has no letter for."""
+    """Return the text with `?` for letters that the font does not have."""
     return "".join(letter if letter.isascii() or letter in "·…" else "?" for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""One cell of the table asked for with one image: its project, and the masks that came out."""
+"""One cell of the table run with one image: its project, and the masks that it gave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matrix.core.errors import NoPicture, NothingSelected
 from matrix.families.scheme import MEMORY
 from matrix.judging.arrays import UnreadableArrays, read_arrays
 from matrix.judging.cells import CellResult
-from matrix.outputs.picture.agreement import Mask
+from matrix.outputs.picture.panels import Mask
 from matrix.planning import Plan, Selection, make_plan
 from matrix.planning.cells import Cell
 from matrix.store.blobs import BlobStore
@@ -24,7 +24,7 @@ _TIER = "picture"
 
 @dataclass(frozen=True)
 class OneCell(Project):
-    """A project whose table has one tier more, which is one cell, and which it asks for."""
+    """A project with one more tier, which is one cell."""
 
     cell: str = field(kw_only=True)
 
@@ -36,10 +36,8 @@ class OneCell(Project):
 
 
 def with_image(project: Project, cell: Cell, inputs: Path) -> OneCell:
-    """The project that runs `cell` with the arrays of an .npz file as the only inputs.
-
-    The model has a name of its own: what it does with one image is not what the table's cell came out as.
-    """
+    """Return the project that runs `cell` with the arrays of an .npz file as the only inputs. The model gets another
+    name, since the result for one image is not the finding of the table's cell."""
     name = f"{cell.model.id}.picture"
     pictured = cell.model.model_copy(update={"id": name, "inputs_file": str(inputs.absolute()), "reference": None})
     stated = {item.name: getattr(project, item.name) for item in dataclasses.fields(project)}
@@ -48,7 +46,8 @@ def with_image(project: Project, cell: Cell, inputs: Path) -> OneCell:
 
 
 def cells_like(project: Project, text: str) -> Plan:
-    """All cells the whole table holds that `text` is a part of or a glob for. Raises NothingSelected."""
+    """Return the plan of all cells of the table whose id contains `text` or matches it as a glob. Raises
+    NothingSelected."""
     everything = Tier(about="everything", rule="full")
     config = project.config.model_copy(update={"tiers": {_TIER: everything}})
     selection = Selection(_TIER, (Condition("cell", (f"*{text}*",)),))
@@ -56,27 +55,22 @@ def cells_like(project: Project, text: str) -> Plan:
         return make_plan(config, project.locks, selection, project.build)
     except NothingSelected as error:
         raise NothingSelected(
-            f"the table holds no cell like {text!r}; `python -m matrix plan --tier full --format cells` lists them; "
-            "a model of your own has to be named again: --model … --input …"
+            f"the table has no cell like {text!r}; `python -m matrix plan --tier full --format cells` lists them; "
+            "for a model of your own, repeat its options: --model … --input …"
         ) from error
 
 
 def image_size(model: ModelSpec) -> tuple[int, int, int]:
-    """Channels, height, width of the image a model takes. Raises NoPicture where it takes something else."""
+    """Return channels, height, width of the image a model takes. Raises NoPicture if it takes anything else."""
     if not model.inputs:
         raise NoPicture(f"{model.id}: to picture an .onnx file, state its inputs in the table")
     shape = model.inputs[0].shape
-    if (
-        len(model.inputs) != 1
-        or model.inputs[0].dtype != "float32"
-        or len(shape) != 4
-        or shape[0] != 1
-        or shape[1] not in (1, 3)
-    ):
+    image = len(shape) == 4 and shape[0] == 1 and shape[1] in (1, 3) and model.inputs[0].dtype == "float32"
+    if len(model.inputs) != 1 or not image:
         taken = ", ".join(f"{item.name} {_said(item.shape)} {item.dtype}" for item in model.inputs)
         raise NoPicture(
-            f"{model.id} takes {taken}; a picture needs one image as input, 1x3xHxW or 1x1xHxW float32, and gives the "
-            "output as one too"
+            f"{model.id} takes {taken}; a picture needs a model whose input is one image, 1x3xHxW or 1x1xHxW float32, "
+            "and whose output is one too"
         )
     return shape[1], shape[2], shape[3]
 
@@ -84,18 +78,18 @@ def image_size(model: ModelSpec) -> tuple[int, int, int]:
 def masks(
     result: CellResult, blobs: BlobStore, channel: int, size: tuple[int, int]
 ) -> tuple[tuple[Mask, Mask], tuple[str, str]]:
-    """What the original and the converted model computed of the image, one channel of their first outputs, each H x W,
-    and who computed it. The original is torch's, for an .onnx file ONNX Runtime's; the other is that of the first
-    artifact that could be reloaded, else of the converted model in memory. `size` is the image's height and width.
+    """Return one channel of the first outputs of the original and of the converted model, each H x W, and their
+    sources. The original is torch's, for an .onnx file ONNX Runtime's; the other is that of the first artifact that
+    could be reloaded, else of the converted model in memory. `size` is the image's height and width.
 
-    Raises NoPicture where there is no such output, or where it is no image in the image's ratio.
+    Raises NoPicture if there is no such output, or if it is not an image in that ratio.
     """
     original, name = result.export.file("torch.npz"), "torch"
     if original is None and result.reference is not None:
         original, name = result.reference.file("reference.npz"), "ONNX Runtime"
     scheme, convert = result.family.scheme, result.convert
     if original is None and convert is not None and scheme.torch:
-        # What torch of the converter's own environment computed.
+        # From torch in the converter's own environment.
         original = convert.file("torch.npz")
     kept = (*(loaded.numbers for loaded in scheme.artifacts if not loaded.makes), MEMORY)
     converted = next((blob for name in kept if convert is not None and (blob := convert.file(name))), None)
@@ -107,7 +101,7 @@ def masks(
             f"no picture of {result.record.cell}: {name} gives {_said(one.shape)}, not {_said(other.shape)}"
         )
     if one.shape[0] * size[1] != one.shape[1] * size[0]:
-        raise NoPicture(f"{result.record.model} gives {_said(one.shape)}, which has not the ratio of its input")
+        raise NoPicture(f"{result.record.model} gives {_said(one.shape)}, not in the ratio of its input")
     return (one, other), (name, scheme.title)
 
 
@@ -115,7 +109,7 @@ def _first_output(path: Path, channel: int, model: str) -> Mask:
     try:
         arrays = read_arrays(path)
     except (UnreadableArrays, OSError) as error:
-        raise NoPicture(f"what was computed cannot be read: {error}; `--again` computes it anew") from error
+        raise NoPicture(f"the stored outputs cannot be read: {error}; compute them again with --again") from error
     # Files are written case by case, within a case in the order of the outputs.
     output = next((array for key, array in arrays.items() if ArrayKey.parse(key).case == "0"), None)
     if output is None or output.ndim != 4 or output.shape[0] != 1 or not output.size or output.dtype.kind != "f":
@@ -128,17 +122,12 @@ def _first_output(path: Path, channel: int, model: str) -> Mask:
 
 
 def _why(result: CellResult) -> str:
-    """`error at converter/run, optional-input-left-out: the converter stumbles over …`."""
-    judgement = result.judgement
-    where = "/".join(part for part in (judgement.finding.role, judgement.finding.stage) if part)
-    text = (
-        judgement.finding.verdict
-        + (f" at {where}" if where else "")
-        + (f", {judgement.finding.reason}" if judgement.finding.reason else "")
-    )
-    if judgement.finding.title:
-        text += f": {judgement.finding.title}"
-    return f"{text}\nmore about it: python -m matrix show '{result.record.cell}'"
+    """Return `error at converter/run, optional-input-left-out: the converter stumbles over …`."""
+    finding = result.judgement.finding
+    place = f" at {finding.where}" if finding.where else ""
+    reason = f", {finding.reason}" if finding.reason else ""
+    title = f": {finding.title}" if finding.title else ""
+    return f"{finding.verdict}{place}{reason}{title}\ndetails: python -m matrix show '{result.record.cell}'"
 
 
 def _said(shape: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""From an image file to what a network takes: centre crop, resize, values within [-1, 1].
+"""From an image file to a network's input: centre crop, resize, values within [-1, 1].
 
 As in "Real-time deep hair matting on mobile devices" and the article this project grew from: mean 0.5, deviation 0.5.
 """
@@ -22,9 +22,9 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def read_image(path: Path) -> Image.Image:
-    """The image, upright (EXIF orientation applied), as RGB; of several frames the first.
+    """Return the image, upright (EXIF orientation applied), as RGB; of several frames the first.
 
-    Raises UsageError for what is no image, is damaged, has more than MOST_PIXELS pixels or more than 8 bits a channel.
+    Raises UsageError if it is not an image, is damaged, or has more than MOST_PIXELS pixels or 8 bits a channel.
     """
     try:
         with warnings.catch_warnings():
@@ -39,11 +39,10 @@ def read_image(path: Path) -> Image.Image:
     except UsageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UsageError(
-            f"--image {path} has more than {MOST_PIXELS // 10**6} million pixels; scale it down"
-        ) from error
+        most = MOST_PIXELS // 10**6
+        raise UsageError(f"--image {path} has more than {most} million pixels; scale it down") from error
     except FileNotFoundError as error:
-        raise UsageError(f"--image {path}: there is no such file") from error
+        raise UsageError(f"--image {path}: no such file") from error
     except UnidentifiedImageError as error:
         raise UsageError(f"--image {path} is not an image in one of the formats {', '.join(_FORMATS)}") from error
     except Exception as error:  # there is no list of what decoders raise for hostile bytes
@@ -51,16 +50,16 @@ def read_image(path: Path) -> Image.Image:
 
 
 def fit(image: Image.Image, height: int, width: int) -> Image.Image:
-    """The middle of the image in the ratio of `height` to `width`, as large as it can be, resized (bilinear) to it."""
+    """Return the largest centre part in the ratio of `height` to `width`, resized (bilinear) to that size."""
     wide = min(image.width, max(1, round(image.height * width / height)))
     high = min(image.height, max(1, round(image.width * height / width)))
     left, top = (image.width - wide) // 2, (image.height - high) // 2
-    # Cut first: `resize(box=…)` would mix in what lies beyond the edge.
+    # Crop first: `resize(box=…)` would mix in pixels beyond the edge.
     return image.crop((left, top, left + wide, top + high)).resize((width, height), Image.Resampling.BILINEAR)
 
 
 def to_tensor(image: Image.Image, channels: int) -> NDArray[np.float32]:
-    """1 x channels x H x W within [-1, 1]; 3 channels are red, green and blue, 1 is grey."""
+    """Return 1 x channels x H x W within [-1, 1]; 3 channels are red, green and blue, 1 is grey."""
     values = np.asarray(image if channels == 3 else image.convert("L"), dtype=np.float32) / 255
     planes = values.transpose(2, 0, 1) if channels == 3 else values[np.newaxis]
     return np.ascontiguousarray((planes[np.newaxis] - 0.5) / 0.5, dtype=np.float32)

@@ -49,6 +49,7 @@ from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.folder import Choice, write
 from matrix.outputs.terminal.pick import print_expected
 from matrix.outputs.terminal.prediction import document, print_predictions
+from matrix.outputs.wording.legs import leg_words
 from matrix.packages.lock import parse_lock
 from matrix.planning import Selection, make_plan
 from matrix.planning.cells import Cell
@@ -487,7 +488,7 @@ def test_tensorflow_lite_that_is_all_a_family_makes_is_not_beside_the_point(conf
 
 def handed_over(config: Config, tmp_path: Path, row: str, **packages: str) -> Path:
     cell = directly(config, row)
-    result = judged(config, cell, Judgement(Finding("match"), legs={"torch-plain": {"elements": 6}}))
+    result = judged(config, cell, Judgement(Finding("match"), legs={"torch-tflite": {"elements": 6}}))
     body = "".join(f"{package}=={version} \\\n    {small.HASH}\n" for package, version in packages.items())
     started = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
     run = RunRecord(7, started, started, "complete", "pick", "venv", "python -m matrix pick --model net", 1, 4, 0)
@@ -524,6 +525,8 @@ def test_what_a_family_from_outside_brings_runs_in_the_folder(config: Config, tm
     import numpy
 
     folder = handed_over(config, tmp_path, "two", numpy=numpy.__version__)
+    words = leg_words(family_named("plain"))["torch-tflite"]
+    assert f"| {words} | 6 |" in (folder / "EVIDENCE.md").read_text() and "TensorFlow Lite" in words
     command = [sys.executable, str(folder / "convert.py"), "--converter-python", sys.executable]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

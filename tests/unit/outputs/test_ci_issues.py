@@ -1,4 +1,4 @@
-"""One issue for each regression: opened, kept, closed, reopened; and what GitHub may answer."""
+"""One issue for each regression: opened, updated, closed, reopened; and GitHub's possible answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tracker(hub: GitHub) -> Tracker:
 
 
 def night(hub: GitHub, *wanted: IssueText, most: int = 20) -> Steps:
-    """One call of the command; what it wants no more is mended."""
+    """Make one call of the command; regressions that are not `wanted` are mended."""
     found = steps(wanted, {KEY: MENDED}, tracker(hub).issues(), most)
     for step in found.steps:
         carry_out(step, tracker(hub))
@@ -161,7 +161,7 @@ def test_the_list_goes_on_elsewhere(hub: GitHub) -> None:
         (404, {}, b"", UsageError, "--repo"),
         (410, {}, b"", UsageError, "no issues"),
         (301, {"Location": "/elsewhere"}, b"", UsageError, "moved"),
-        (200, {}, b"<html>a captive portal</html>", Indeterminate, "no JSON"),
+        (200, {}, b"<html>a captive portal</html>", Indeterminate, "list of issues"),
         (200, {}, b'{"not": "a list"}', Indeterminate, "list of issues"),
     ],
 )
@@ -197,7 +197,7 @@ def test_what_is_no_repository(repository: str) -> None:
 
 
 class Night:
-    """The command over a planted history."""
+    """The command on a planted history."""
 
     def __init__(self, state: Path, hub: GitHub, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
         self.state, self.hub, self.planted, self._monkeypatch = state, hub, planted, monkeypatch

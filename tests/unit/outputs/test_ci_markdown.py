@@ -1,4 +1,4 @@
-"""Text from logs in Markdown: nobody is mentioned, nothing breaks out."""
+"""Text from logs in Markdown: no mentions, and no way out of its place."""
 
 from __future__ import annotations
 

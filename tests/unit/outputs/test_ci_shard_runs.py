@@ -1,4 +1,4 @@
-"""Shards really run: together they are the whole run, and nothing is built or resolved twice that one of them has."""
+"""Shards run for real: together they are the whole run, and nothing that one has is built or resolved again."""
 
 from __future__ import annotations
 
@@ -126,6 +126,7 @@ def test_the_fan_out_is_what_the_shards_run(project: TimeProject) -> None:
         ("run", *KNOWN, "--run-id", "../up"),
         ("run", *KNOWN, "--run-id", ".."),
         ("run", *KNOWN, "--run-id", "x" * 65),
+        ("run", *KNOWN, "--run-id", "_x"),
         ("ci", "github-matrix", "--shards", "257", *KNOWN),
         ("ci", "github-matrix", "--shards", "0", *KNOWN),
         ("ci", "summary", "--fan-out", "{}"),

@@ -26,9 +26,9 @@ from matrix.outputs.dashboard.counting import RowTally, VerdictCounts
 from matrix.outputs.dashboard.folder import replaced
 from matrix.outputs.dashboard.observed import shortened
 from matrix.outputs.dashboard.pages import Pages
-from matrix.outputs.dashboard.privacy import Public, SiteCleaner
 from matrix.outputs.dashboard.serve import open_server
 from matrix.outputs.dashboard.shards import encode, fnv1a, slug
+from matrix.outputs.privacy import Public, SiteCleaner
 from matrix.table import load_config
 
 ENVIRONMENT = "0123456789abcdef0123"
@@ -36,7 +36,7 @@ ENVIRONMENT = "0123456789abcdef0123"
 
 @pytest.fixture
 def cleaner() -> SiteCleaner:
-    return SiteCleaner(Path("/srv/night/.matrix"), Path("/srv/night/checkout"))
+    return SiteCleaner(Path("/srv/night/.matrix"), Path("/srv/night/checkout"), encode)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,12 @@ def test_one_endless_line_takes_no_endless_time(cleaner: SiteCleaner) -> None:
 
 def test_models_of_the_table_and_named_ones_are_public() -> None:
     public = Public(["net"], ["mine"])
-    assert [public(f"{model}/e@9/row") for model in ("net", "mine", "other", "network")] == [True, True, False, False]
+    assert [public.cell(f"{model}/e@9/row") for model in ("net", "mine", "other", "network")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert public.left_out == {"other/e@9/row", "network/e@9/row"}
     assert public.unknown(["mine", "absent"]) == ["absent"]
 

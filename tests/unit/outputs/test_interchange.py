@@ -1,4 +1,4 @@
-"""Runs as plain files: what goes, what stays, and that many machines' histories become one."""
+"""Runs as plain files: what is exported, what is kept back, and the union of many machines' histories."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ from transfer_world import NEW, OLD, OTHER, OWN, World, filled
 
 from matrix.core.errors import NothingSelected, StateInUse, UsageError
 from matrix.judging import comparisons as array_comparisons
-from matrix.outputs.interchange import canonical, union
-from matrix.outputs.interchange import drift_reports as drifted
-from matrix.outputs.interchange.merging import merge
-from matrix.outputs.interchange.privacy import Cleaner, Declared, command
-from matrix.outputs.interchange.sorting import sorted_lines
+from matrix.outputs.interchange import forms, union
+from matrix.outputs.interchange.outgoing import merge, sorted_lines
+from matrix.outputs.privacy import ExportCleaner, Public
 from matrix.store import Store
 from matrix.store.records import RunPart
 
 
 @pytest.fixture(autouse=True)
 def _no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here survives a power cut anyway."""
+    """Skip flushing: nothing here has to survive a power cut."""
     monkeypatch.setattr(os, "sync", lambda: None)
 
 
@@ -141,7 +139,7 @@ def test_what_an_older_method_found_gives_way(source: World, tmp_path: Path, mon
         for one in lines:
             # Of the bytes alone these would be the larger ones.
             one["value"] |= {"method": "f" * 64, "detail": "\U0010ffff", "reason": "values-differ"}
-        file.write_bytes(b"".join(canonical.line(one) + b"\n" for one in sorted(lines, key=canonical.line)))
+        file.write_bytes(b"".join(forms.line(one) + b"\n" for one in sorted(lines, key=forms.line)))
     for order in (["old", "new"], ["new", "old"]):
         merge([tmp_path / name for name in order], tmp_path / "merged")
         assert tree(tmp_path / "merged") == tree(whole)
@@ -245,15 +243,15 @@ def test_a_run_that_others_rest_on_goes_as_a_record(source: World, tmp_path: Pat
     ],
 )
 def test_what_a_command_line_says_of_a_model(given: str, left: str) -> None:
-    assert command(given, Declared(frozenset({"net", "other"})), ["secret"]) == left
+    assert Public(["net", "other"]).command(given, ["secret"]) == left
 
 
 def test_folders_are_named_by_what_they_are() -> None:
-    clean = Cleaner(Path("/srv/table/.matrix"), Path("/srv/table"), {3: "u3"})
+    clean = ExportCleaner(Path("/srv/table/.matrix"), Path("/srv/table"), {3: "u3"})
     assert clean.text("/srv/table/.matrix/envs /srv/table/a /srv/tables (found in run 3)") == (
         "<state>/envs <table>/a /srv/tables (found in run u3)"
     )
-    assert Cleaner(Path("/"), Path("/x"), {}).text("/x/y") == "/x/y"
+    assert ExportCleaner(Path("/"), Path("/x"), {}).text("/x/y") == "/x/y"
 
 
 # --- where it goes ---------------------------------------------------------------------------------------------------
@@ -273,7 +271,7 @@ def test_stale_files_vanish_and_others_stay(source: World, tmp_path: Path) -> No
 def test_a_folder_of_somebody_elses(source: World, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(UsageError, match="holds no export"):
+    with pytest.raises(UsageError, match="neither empty nor an export"):
         source.export(tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
@@ -283,7 +281,7 @@ def test_a_folder_of_somebody_elses_that_is_named_like_ours(source: World, tmp_p
         (tmp_path / "mine" / place).parent.mkdir(parents=True)
         (tmp_path / "mine" / place).write_text("x")
     before = tree(tmp_path / "mine")
-    with pytest.raises(UsageError, match="holds no export"):
+    with pytest.raises(UsageError, match="neither empty nor an export"):
         source.export(tmp_path / "mine")
     assert tree(tmp_path / "mine") == before
 
@@ -454,7 +452,7 @@ _ROWS = st.builds(
 
 def _drift(rows: list[dict[str, Any]]) -> dict[str, Any]:
     by_name = {row["row"]: row for row in rows}
-    return drifted.of_cells({"schema": 1, "rows": list(by_name.values())}, lambda _: True)
+    return union.drift_of_cells({"schema": 1, "rows": list(by_name.values())}, lambda _: True)
 
 
 _RUNS = st.builds(
@@ -490,7 +488,7 @@ def test_a_part_that_was_continued_is_told_by_the_later() -> None:
 
 def test_the_conclusion_of_a_report_is_that_of_its_rows() -> None:
     report = transfer_world.drift("/x")
-    assert drifted.of_cells(report, lambda _: True)["conclusion"] == (
+    assert union.drift_of_cells(report, lambda _: True)["conclusion"] == (
         "drift: 0 of 2 locks changed, 2 resolved for the first time, 2 cells changed (2 broken, 0 mended), "
         "1 could not be measured, 2 new incidents"
     )

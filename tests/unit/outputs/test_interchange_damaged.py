@@ -1,4 +1,4 @@
-"""An export that was damaged, or made to harm: said with file and line, and nothing of it is taken in."""
+"""A damaged or malicious export: reported with file and line, and nothing of it is imported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 
 def refused(copy: Path, tmp_path: Path, match: str) -> None:
-    """Nothing is there afterwards, not even of what was read before the damage."""
+    """Check that nothing was imported, not even what was read before the damage."""
     world = World(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=match):
         world.take_in(copy)
@@ -74,7 +74,7 @@ def test_an_observation_that_was_edited(copy: Path, tmp_path: Path) -> None:
 
 def test_an_observation_in_other_words(copy: Path, tmp_path: Path) -> None:
     edited(a_file(copy, "observations.jsonl"), lambda lines: [line.replace(b'"job":', b'"job": ') for line in lines])
-    refused(copy, tmp_path, r"observations.jsonl:1: not as an export writes it")
+    refused(copy, tmp_path, r"observations.jsonl:1: it differs from the form that an export writes")
 
 
 def test_something_that_no_export_says(copy: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_something_that_no_export_says(copy: Path, tmp_path: Path) -> None:
 
 def test_a_blob_with_another_content(copy: Path, tmp_path: Path) -> None:
     next(path for path in (copy / "blobs").rglob("*") if path.is_file()).write_bytes(b"other")
-    refused(copy, tmp_path, r"blobs/\w\w/\w{62}: its content is not what its name says")
+    refused(copy, tmp_path, r"blobs/\w\w/\w{62}: its content does not match its name")
 
 
 def test_a_blob_that_is_here_already_is_held_against_its_name_too(copy: Path, whole: Path, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_blob_that_is_here_already_is_held_against_its_name_too(copy: Path, wh
     world.take_in(whole)
     path = next(path for path in (copy / "blobs").rglob("*") if path.is_file())
     path.write_bytes(b"something else")
-    with pytest.raises(ConfigError, match="its content is not what its name says"):
+    with pytest.raises(ConfigError, match="its content does not match its name"):
         world.take_in(copy)
 
 
@@ -112,7 +112,7 @@ def test_logs_that_are_nowhere_are_counted(copy: Path, tmp_path: Path) -> None:
 def test_a_lock_with_another_content(copy: Path, tmp_path: Path) -> None:
     path = next((copy / "locks").iterdir())
     path.write_text(path.read_text().replace("3.8", "3.9"))
-    refused(copy, tmp_path, r"locks/\w{64}.json: its content is that of another lock")
+    refused(copy, tmp_path, r"locks/\w{64}.json: it holds another lock")
 
 
 def test_a_lock_that_is_gone(copy: Path, tmp_path: Path) -> None:
@@ -122,14 +122,14 @@ def test_a_lock_that_is_gone(copy: Path, tmp_path: Path) -> None:
 
 def test_a_newer_schema(copy: Path, tmp_path: Path) -> None:
     (copy / "history.json").write_text(json.dumps({"schema": 2, "kind": folders.KIND, "more": 1}))
-    refused(copy, tmp_path, "export of schema 2, this version reads 1: use the newer version")
+    refused(copy, tmp_path, "export of schema 2, this version reads 1; use a newer version")
 
 
 def test_a_folder_that_is_no_export(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    refused(tmp_path / "x", tmp_path, "no history.json in it, so this is no export")
+    refused(tmp_path / "x", tmp_path, "is not an export: it has no history.json")
     (tmp_path / "x" / "history.json").write_text('{"schema": 1, "kind": "somebody else\'s"}')
-    refused(tmp_path / "x", tmp_path, "history.json: this is no torch-tf-matrix history")
+    refused(tmp_path / "x", tmp_path, "history.json: not a torch-tf-matrix history")
     (tmp_path / "x" / "history.json").write_text("[" * 100_000)
     refused(tmp_path / "x", tmp_path, "history.json: ")
 
@@ -148,20 +148,20 @@ def test_words_that_would_steer_a_terminal(copy: Path, tmp_path: Path, field: st
     document = json.loads(path.read_text())
     document["parts"][0][field] = "run \x1b]0;x\x07"
     path.write_text(json.dumps(document))
-    refused(copy, tmp_path, "run.json: characters that would steer a terminal")
+    refused(copy, tmp_path, "run.json: it holds characters that would control a terminal")
 
 
 @pytest.mark.parametrize("said", [r"\u001b]0;x", r"\\\r", "\x9b31m", "\x7f"])
 def test_words_of_a_worker_that_would_steer_a_terminal(copy: Path, tmp_path: Path, said: str) -> None:
     path = a_file(copy, "observations.jsonl")
     edited(path, lambda lines: [lines[0].replace(b'"python":"', f'"python":"{said}'.encode()), *lines[1:]])
-    refused(copy, tmp_path, r"observations.jsonl:1: characters that would steer a terminal")
+    refused(copy, tmp_path, r"observations.jsonl:1: it holds characters that would control a terminal")
 
 
 def test_a_run_in_another_ones_folder(copy: Path, tmp_path: Path) -> None:
     path = a_file(copy, "run.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "uid": "other"}))
-    refused(copy, tmp_path, r"run.json: it is that of run other")
+    refused(copy, tmp_path, r"run.json: it belongs to run other")
 
 
 def test_a_blob_name_that_leads_elsewhere(copy: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_file_that_no_export_has(copy: Path, tmp_path: Path, place: str) -> No
     path = copy / place
     path.parent.mkdir(exist_ok=True)
     path.write_text("x")
-    refused(copy, tmp_path, "no export has this here")
+    refused(copy, tmp_path, "no export has such an entry")
 
 
 @pytest.mark.parametrize("name", ["run.json", "cells.jsonl", "observations.jsonl"])
@@ -190,7 +190,7 @@ def test_a_link(copy: Path, tmp_path: Path, name: str) -> None:
 def test_a_folder_that_is_a_link(copy: Path, tmp_path: Path, place: str) -> None:
     shutil.move(copy / place, tmp_path / "there")
     (copy / place).symlink_to(tmp_path / "there")
-    refused(copy, tmp_path, rf"{place}: this is no folder")
+    refused(copy, tmp_path, rf"{place}: not a folder")
 
 
 def test_a_pipe_does_not_block(copy: Path, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_the_same_cell_twice(copy: Path, tmp_path: Path) -> None:
         return [*sorted([*lines[:-1], encoded]), b""]
 
     edited(path, doubled)
-    refused(copy, tmp_path, r"cells.jsonl:\d+: net/\S+ is there twice")
+    refused(copy, tmp_path, r"cells.jsonl:\d+: net/\S+ occurs twice")
 
 
 def test_one_damaged_folder_of_two(copy: Path, whole: Path, tmp_path: Path) -> None:

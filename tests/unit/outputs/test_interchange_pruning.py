@@ -1,4 +1,4 @@
-"""Pruning: changes stay for ever, duplicates for a while, and every run shows what it showed."""
+"""Pruning: changes stay forever, duplicates for a while, and every run shows the same as before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def nights(root: Path, story: str) -> World:
     """A run for each letter of the story of cell NEW: `m`atch, `x` mismatch, `c`rash, `i`nfra, `R` a failure with a
-    remedy. All is measured anew every night; OTHER matches always, on the same observations."""
+    remedy. Everything is measured again every night; OTHER always matches, on the same observations."""
     world = World(root)
     always: tuple[int, int, int] | None = None
     for night, letter in enumerate(story):
@@ -58,12 +58,12 @@ def pruned(world: World, before: dt.datetime = LATER, for_good: bool = True) -> 
 
 
 def shown(world: World) -> dict[tuple[str, str], Any]:
-    """Without metrics: the numbers of a mismatch differ from night to night."""
+    """Return conclusions without metrics: the numbers of a mismatch differ from night to night."""
     return {key: (found[0][:4], *found[1:]) for key, found in world.conclusions().items()}
 
 
 def own_rows(world: World, cell: str) -> list[int]:
-    """The runs that have a row of their own of a cell."""
+    """Return the runs that have their own row of a cell."""
     return [item.run for item in world.store.cell_history.each([run.id for run in world.store.runs()])
             if item.cell == cell and item.run == item.origin]  # fmt: skip
 
@@ -162,7 +162,7 @@ def test_what_was_pruned_is_exported_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_repeated_and_is_opened_again(tmp_path: Path) -> None:
-    """What others repeat of it is theirs from then on."""
+    """Rows that other runs refer to belong to those from then on."""
     world = nights(tmp_path, "mmmm")
     pruned(world)
     first = world.store.run(1)

@@ -1,5 +1,4 @@
-"""The folder that pick hands over, as files: what is in them for which toolchain. That they work, the integration tests
-show."""
+"""The folder that `pick` writes, as files: their content for each kind of toolchain. The integration tests use them."""
 
 from __future__ import annotations
 
@@ -58,7 +57,7 @@ def wrote(facts: dict[str, Any]) -> PassRecord:
 
 @pytest.fixture
 def choice(tmp_path: Path) -> Choice:
-    """The plainest one: a model of the zoo, two environments, no remedy."""
+    """The simplest choice: a model of the zoo, two environments, no remedy."""
     table = small.config(tmp_path)
     cell = Cell(
         model=table.models[0],
@@ -99,7 +98,7 @@ def passes(choice: Choice) -> list[tuple[str, str]]:
 
 
 class Conda(BaseModel):
-    """What conda's own environment schema allows."""
+    """The fields that conda's own environment schema allows."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -252,13 +251,14 @@ def test_tensorflow_lite_is_kept_where_it_was_measured(choice: Choice) -> None:
     made = files(lite)
     wanted = {"stages/tflite.py", "stages/tflite_kept.py", "families/onnx_tf/reload.py"}
     assert {f"toolkit/converter/{name}" for name in wanted} <= made.keys()
+    assert "toolkit/converter/stages/tflite_kept.py" not in files(choice)
     assert "TensorFlow Lite was not asked for" in texts(choice)["EVIDENCE.md"]
     assert "TensorFlow Lite was not asked for" not in texts(lite)["EVIDENCE.md"]
 
 
 def test_evidence_says_what_was_measured(choice: Choice) -> None:
     page = texts(choice)["EVIDENCE.md"]
-    assert "| ONNX Runtime and TensorFlow | 40 | 2e-06 | 0.0001 | 1e-07 | inf | 12.5 |" in page
+    assert "| ONNX Runtime ↔ TensorFlow | 40 | 2e-06 | 0.0001 | 1e-07 | inf | 12.5 |" in page
     assert "2026-11-24, engine venv, Linux" in page
     assert "tensorflow-cpu 2.8.0" in page
     assert "python -m matrix pick --model net" in page

@@ -1,5 +1,5 @@
-"""The programs in the folder that pick hands over: how numbers are compared, and what convert.py says when something is
-not as it should be. The passes are played by a small script here."""
+"""The programs in the folder that `pick` writes: how numbers are compared, and the messages of convert.py on errors. A
+small script stands in for the passes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from matrix.environments import worker_client
 from matrix.judging.compare import compare as judged
 from matrix.judging.tensors import Array
 from matrix.judging.tolerance import Tolerances
@@ -40,7 +41,8 @@ for file, values in params.get("leave", {}).items():
     numpy.savez(os.path.join(folder, file), **{"0/y": numpy.array(values, "float32")})
 if "onnx" in params:
     open(os.path.join(folder, "model.onnx"), "w").write(params["onnx"])
-report = {"done": True, "error": error, "stages": [{"stage": "run"}], "facts": {}, "versions": {"numpy": "1.0"}}
+report = {"schema": 1, "done": True, "error": error, "stages": [{"stage": "run"}], "facts": {}}
+report["versions"] = {"numpy": "1.0"}
 json.dump(report, open(os.path.join(folder, name + ".json"), "w"))
 """
 
@@ -87,7 +89,7 @@ def test_cases_keep_their_places_under_other_names() -> None:
 
 
 class Folder:
-    """A handed-over folder with passes that are played."""
+    """A folder as `pick` writes it, with a stand-in for the passes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -95,6 +97,7 @@ class Folder:
         (toolkit / "converter").mkdir(parents=True)
         (toolkit / "converter" / "worker.py").write_text(WORKER)
         shutil.copyfile(INSIDE / "compare_numbers.py", toolkit / "compare_numbers.py")
+        shutil.copyfile(worker_client.__file__, toolkit / "worker_client.py")
         shutil.copyfile(INSIDE / "convert.py", root / "convert.py")
         self.export: dict[str, Any] = {"leave": {"torch.npz": [1, 2]}, "onnx": "a file"}
         self.convert: dict[str, Any] = {"leave": {"memory.npz": [1, 2]}}
@@ -167,7 +170,7 @@ def test_other_numbers_are_no_match(folder: Folder) -> None:
     [
         (
             {"error": {"type": "builtins.KeyError", "message": "'Resize'\nmore", "traceback": "Traceback: here\n"}},
-            "NOT CONVERTED: convert failed at run: builtins.KeyError: 'Resize'; what was printed is in log.txt",
+            "NOT CONVERTED: convert failed at run: builtins.KeyError: 'Resize'; see log.txt",
         ),
         ({"signal": 11}, "NOT CONVERTED: convert ended by signal 11"),
     ],
@@ -200,7 +203,7 @@ def test_mistakes_are_said_before_anything_runs(folder: Folder, tmp_path: Path) 
     }
     moved = folder.run()
     assert (moved.returncode, moved.stdout) == (2, "")
-    assert "net.pt is not there; say where it is now: --checkpoint" in moved.stderr
+    assert "net.pt does not exist; say where it is now: --checkpoint" in moved.stderr
 
     elsewhere = tmp_path / "elsewhere.pt"
     elsewhere.write_text("weights")
@@ -249,4 +252,4 @@ def test_inputs_of_the_users_own_get_their_case(folder: Folder, tmp_path: Path) 
     (tmp_path / "plain.npz").write_text("no archive")
     wrong = folder.run()
     assert wrong.returncode == 2
-    assert "is no .npz file of plain arrays" in wrong.stderr
+    assert "is not an .npz file of plain arrays" in wrong.stderr

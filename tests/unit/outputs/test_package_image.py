@@ -1,4 +1,4 @@
-"""The take-away image: the program in it, without an image, and how the image is named and asked for."""
+"""The take-away image: its program, run without an image, and the image's name, registry and joint environment."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ from matrix.judging.judge import Judgement
 from matrix.judging.recognise import load
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.image.carried import write_program
-from matrix.outputs.package.image.image import check_room, check_tag, default_tag
-from matrix.outputs.package.image.inside import given, memory, place
-from matrix.outputs.package.image.inside.judging import NO_REFERENCE, conclude, speak
-from matrix.outputs.package.image.inside.mistake import Mistake
-from matrix.outputs.package.image.inside.model import Fed, GraphInput, Model, choose_shapes
+from matrix.outputs.package.image.image import check_room, check_tag, default_tag, remote_name
+from matrix.outputs.package.image.inside import inputs, result_folder, workers
+from matrix.outputs.package.image.inside.inputs import Fed, choose_shapes
+from matrix.outputs.package.image.inside.judging import NO_REFERENCE, Reference, conclude, speak
+from matrix.outputs.package.image.inside.model import GraphInput, Model
 from matrix.outputs.package.image.inside.options import parse
-from matrix.outputs.package.image.inside.reference import Reference
-from matrix.outputs.package.image.inside.telling import EXIT_CODES, Telling
+from matrix.outputs.package.image.inside.report import EXIT_CODES, ConversionReport
 from matrix.outputs.package.image.inside.toolchain import Toolchain
 from matrix.outputs.package.image.inside.workers import Workers
 from matrix.outputs.package.image.joint import joint_request
-from matrix.outputs.package.image.push import remote_name
 from matrix.store.records import Exit, Observation, PassRecord
 from matrix.table import load_config
 from matrix.table.model import Config, ExporterRow, Verdict
@@ -143,7 +141,7 @@ def test_options_are_read() -> None:
     ],
 )
 def test_a_wrong_option_is_one_sentence(arguments: list[str], complaint: str) -> None:
-    with pytest.raises(Mistake, match=complaint) as raised:
+    with pytest.raises(UsageError, match=complaint) as raised:
         parse(TOOLCHAIN, arguments)
     assert "\n" not in str(raised.value)
 
@@ -191,7 +189,7 @@ def test_shapes_are_as_declared_or_as_stated() -> None:
 def test_what_cannot_be_fed_is_one_sentence(
     item: GraphInput, stated: dict[str, tuple[int, ...]], complaint: str
 ) -> None:
-    with pytest.raises(Mistake, match=complaint) as raised:
+    with pytest.raises(UsageError, match=complaint) as raised:
         choose_shapes(model(item), stated)
     assert "\n" not in str(raised.value)
 
@@ -215,9 +213,9 @@ def stored(path: Path, arrays: dict[str, Any]) -> Path:
 
 def test_given_arrays_have_cases_or_are_one(tmp_path: Path) -> None:
     one = np.ones(2, "float32")
-    assert list(given.read_given(stored(tmp_path / "a.npz", {"x": one, "y": one}), "--inputs")) == ["0/x", "0/y"]
-    many = given.read_given(stored(tmp_path / "b.npz", {"10/x": one, "2/x": one}), "--inputs")
-    assert given.cases(many) == ["2", "10"]
+    assert list(inputs.read_given(stored(tmp_path / "a.npz", {"x": one, "y": one}), "--inputs")) == ["0/x", "0/y"]
+    many = inputs.read_given(stored(tmp_path / "b.npz", {"10/x": one, "2/x": one}), "--inputs")
+    assert inputs.cases(many) == ["2", "10"]
 
 
 @pytest.mark.parametrize(
@@ -232,20 +230,20 @@ def test_given_arrays_have_cases_or_are_one(tmp_path: Path) -> None:
 )
 def test_given_inputs_that_do_not_fit_are_one_sentence(tmp_path: Path, arrays: dict[str, Any], complaint: str) -> None:
     path = stored(tmp_path / "in.npz", arrays)
-    with pytest.raises(Mistake, match=complaint):
-        given.check_inputs(model(GraphInput("x", "float32", ("n",))), given.read_given(path, "--inputs"), path)
+    with pytest.raises(UsageError, match=complaint):
+        inputs.check_inputs(model(GraphInput("x", "float32", ("n",))), inputs.read_given(path, "--inputs"), path)
 
 
 def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", x=np.array([{}], dtype=object))
-    with pytest.raises(Mistake, match="plain arrays"):
-        given.read_given(tmp_path / "in.npz", "--inputs")
+    with pytest.raises(UsageError, match="plain arrays"):
+        inputs.read_given(tmp_path / "in.npz", "--inputs")
 
 
 def test_a_reference_of_other_cases_is_refused() -> None:
     one = np.zeros(1, "float32")
-    with pytest.raises(Mistake, match="cases 1, the inputs are the cases 0"):
-        given.check_reference({"0/x": one}, {"1/y": one}, Path("out.npz"))
+    with pytest.raises(UsageError, match="cases 1, the inputs are the cases 0"):
+        inputs.check_reference({"0/x": one}, {"1/y": one}, Path("out.npz"))
 
 
 # The result's folder
@@ -253,7 +251,7 @@ def test_a_reference_of_other_cases_is_refused() -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The mounted folder, and working directory."""
+    """The mounted folder, which is the working directory."""
     folder = tmp_path / "data"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -262,20 +260,21 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def staged(folder: Path, **files: str) -> Path:
     folder.mkdir()
-    for name, text in {"report": json.dumps({"made_by": place.MAKER}), **files}.items():
-        (folder / {"report": place.REPORT, "log": place.LOG, "graph": "graph.pb"}[name]).write_text(text)
+    for name, text in {"report": json.dumps({"made_by": result_folder.MAKER}), **files}.items():
+        place = {"report": result_folder.REPORT, "log": result_folder.LOG, "graph": "graph.pb"}[name]
+        (folder / place).write_text(text)
     return folder
 
 
 def test_what_was_made_before_is_replaced_and_other_files_stay(data: Path) -> None:
     result = Path("m.tf")
-    place.claim(result, overwrite=False)
-    place.publish(staged(data / "one", graph="old"), result)
+    result_folder.claim(result, overwrite=False)
+    result_folder.publish(staged(data / "one", graph="old"), result)
     (result / "notes.txt").write_text("mine")
     (result / "model").mkdir()
 
-    place.claim(result, overwrite=False)
-    place.publish(staged(data / "two", log="new"), result)
+    result_folder.claim(result, overwrite=False)
+    result_folder.publish(staged(data / "two", log="new"), result)
 
     assert sorted(path.name for path in result.iterdir()) == ["log.txt", "notes.txt", "report.json"]
     assert (result / "notes.txt").read_text() == "mine"
@@ -284,31 +283,31 @@ def test_what_was_made_before_is_replaced_and_other_files_stay(data: Path) -> No
 def test_a_folder_of_others_is_only_used_with_a_word_from_the_user(data: Path) -> None:
     result = Path("m.tf")
     result.mkdir()
-    place.claim(result, overwrite=False)  # an empty one is nobody's
+    result_folder.claim(result, overwrite=False)  # an empty one is nobody's
     (result / "report.json").write_text('{"made_by": "somebody"}')
-    with pytest.raises(Mistake, match="--overwrite"):
-        place.claim(result, overwrite=False)
-    place.claim(result, overwrite=True)
+    with pytest.raises(UsageError, match="--overwrite"):
+        result_folder.claim(result, overwrite=False)
+    result_folder.claim(result, overwrite=True)
 
 
 def test_a_file_or_link_in_the_way_is_never_replaced(data: Path) -> None:
     Path("m.tf").write_text("")
     Path("link").symlink_to(data)
     for name in ("m.tf", "link"):
-        with pytest.raises(Mistake, match="--output"):
-            place.claim(Path(name), overwrite=True)
+        with pytest.raises(UsageError, match="--output"):
+            result_folder.claim(Path(name), overwrite=True)
 
 
 def test_nothing_outside_of_the_mounted_folder_is_taken(data: Path) -> None:
     Path("way-out").symlink_to(data.parent)
     for path in (data.parent / "m.onnx", Path("../m.onnx"), Path("way-out/m.onnx")):
-        with pytest.raises(Mistake, match="outside"):
-            place.inside(path, "model")
-    assert place.inside(data / "m.onnx", "model") == data / "m.onnx"
+        with pytest.raises(UsageError, match="outside"):
+            result_folder.inside(path, "model")
+    assert result_folder.inside(data / "m.onnx", "model") == data / "m.onnx"
 
 
 def test_the_folder_for_everything_in_between_goes_whatever_happens(data: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), place.scratch(Path("sub/m.tf")) as folder:
+    with pytest.raises(KeyboardInterrupt), result_folder.scratch(Path("sub/m.tf")) as folder:
         assert folder.is_absolute() and folder.parent == (data / "sub").resolve()
         (folder / "half").mkdir()
         raise KeyboardInterrupt
@@ -316,7 +315,7 @@ def test_the_folder_for_everything_in_between_goes_whatever_happens(data: Path) 
 
 
 def test_the_mounted_folder_itself_can_be_the_result(data: Path) -> None:
-    with place.scratch(data) as folder:
+    with result_folder.scratch(data) as folder:
         assert folder.parent == data.resolve()
 
 
@@ -365,7 +364,7 @@ def test_what_a_pass_left_is_taken_down(
 
 def test_a_pass_that_the_kernel_ended_for_memory_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter([4, 5])
-    monkeypatch.setattr(memory, "killed", lambda: next(counts))
+    monkeypatch.setattr(workers, "kills_for_memory", lambda: next(counts))
     (tmp_path / "worker.py").write_text("import os; os.kill(os.getpid(), 9)")
     record = Workers(tmp_path / "worker.py", tmp_path / "scratch").run("convert", sys.executable, {})
     found = speak(observed(record, memory_mb=200))
@@ -394,7 +393,7 @@ def test_the_kernels_word_about_memory_is_read_from_either_kind_of_group(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert (memory.killed(tmp_path), memory.limit_mb(tmp_path)) == (killed, limit)
+    assert (workers.kills_for_memory(tmp_path), workers.memory_limit_mb(tmp_path)) == (killed, limit)
 
 
 # The judgement
@@ -467,10 +466,10 @@ def test_without_a_reference_nothing_is_claimed_but_the_saved_model_is_still_che
     assert (found.finding.verdict, found.leg) == ("mismatch", "memory-reloaded")
 
 
-# What is told
+# The report
 
 
-def telling(judgement: Judgement, **changes: Any) -> Telling:
+def reported(judgement: Judgement, **changes: Any) -> ConversionReport:
     facts: dict[str, Any] = {
         "toolchain": TOOLCHAIN,
         "model": model(OPEN),
@@ -482,29 +481,30 @@ def telling(judgement: Judgement, **changes: Any) -> Telling:
         "kind": "saved-model",
         "seconds": 1.0,
     }
-    return Telling(**{**facts, **changes})
+    return ConversionReport(**{**facts, **changes})
 
 
 @pytest.mark.parametrize("verdict", [v for v in get_args(Verdict) if v not in ("timeout", "unsatisfiable")])
 def test_every_verdict_that_can_come_about_here_has_a_documented_exit_code(verdict: Verdict) -> None:
-    told = telling(Judgement(Finding(verdict, "converter", "run", "some-reason", "it was so")))
-    assert told.exit_code in EXIT_CODES
-    assert (told.exit_code == 0) == (verdict == "match")
-    assert told.text().startswith(f"m.onnx: {verdict}\n")
-    assert ("some-reason: it was so" in told.text()) == (verdict != "match")
-    assert json.loads(json.dumps(told.document([])))["exit_code"] == told.exit_code
+    report = reported(Judgement(Finding(verdict, "converter", "run", "some-reason", "it was so")))
+    assert report.exit_code in EXIT_CODES
+    assert (report.exit_code == 0) == (verdict == "match")
+    assert report.text().startswith(f"m.onnx: {verdict}\n")
+    assert ("some-reason: it was so" in report.text()) == (verdict != "match")
+    assert json.loads(json.dumps(report.document([])))["exit_code"] == report.exit_code
 
 
 def test_a_conversion_without_reference_is_a_success_that_says_what_it_is() -> None:
-    told = telling(Judgement(Finding("unavailable", "reference", None, NO_REFERENCE, "converted, not compared: none")))
-    assert told.exit_code == 0
-    assert told.text().startswith("m.onnx: converted, not compared\n")
-    assert "reference  none (none carried)" in told.text()
+    finding = Finding("unavailable", "reference", None, NO_REFERENCE, "converted, not compared: none")
+    report = reported(Judgement(finding))
+    assert report.exit_code == 0
+    assert report.text().startswith("m.onnx: converted, not compared\n")
+    assert "reference  none (none carried)" in report.text()
 
 
 def test_what_a_model_is_called_cannot_steer_a_terminal() -> None:
-    told = telling(Judgement(Finding("error", "converter", "run", "unrecognised", "\x1b[2Jgone\x07")))
-    assert "\x1b" not in told.text() and "\x07" not in told.text() and "gone" in told.text()
+    report = reported(Judgement(Finding("error", "converter", "run", "unrecognised", "\x1b[2Jgone\x07")))
+    assert "\x1b" not in report.text() and "\x07" not in report.text() and "gone" in report.text()
 
 
 # The image's name, the registry, the joint environment

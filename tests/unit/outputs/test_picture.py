@@ -26,9 +26,9 @@ from matrix.environments.engine import Engine
 from matrix.environments.locks.keep import LockFolders
 from matrix.execution.inputs import pack
 from matrix.outputs.picture import draw, panels, preprocess
-from matrix.outputs.picture.agreement import agreement, difference
 from matrix.outputs.picture.compose import compose, shade, summary
 from matrix.outputs.picture.draw import MARGIN, Panel, Sheet
+from matrix.outputs.picture.panels import agreement, difference
 from matrix.outputs.picture.preprocess import fit, read_image, to_tensor
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -105,7 +105,7 @@ def _truncated() -> bytes:
 
 
 def _declared(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that says it is that large."""
+    """Make a PNG of a few bytes that declares this size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
@@ -241,7 +241,7 @@ def plain(colour: tuple[int, int, int], high: int = 4, wide: int = 4) -> NDArray
 
 
 def ink(sheet: Image.Image, box: tuple[int, int, int, int]) -> int:
-    """How many pixels of a part are not paper."""
+    """Count the pixels of a part that are not paper."""
     return int((np.asarray(sheet.crop(box)) != 255).any(axis=-1).sum())
 
 
@@ -258,7 +258,7 @@ def test_panels_lie_on_a_grid() -> None:
 
 
 def test_texts_stay_in_their_places() -> None:
-    """Long ones are cut off: the margins and the gaps between panels stay empty, as do the panels themselves."""
+    """Long texts are cut off: margins and gaps between panels stay empty, and so do the panels."""
     long = "a text much longer than there is room for it " * 9
     panel = Panel(plain(GREEN), ((long, RED), (long, None), (long, BLUE), (long, None)), long)
     sheet = Sheet(long, [long, long], [(long, [panel] * 3)] * 2)
@@ -297,7 +297,7 @@ def test_the_picture_shows_what_was_computed() -> None:
 
 
 def test_a_picture_larger_than_its_image_shows_the_image_larger() -> None:
-    """Super-resolution: the image is what is shown, in the size of the output."""
+    """Super-resolution: the image is shown in the size of the output."""
     image = Image.new("RGB", (4, 4), (40, 40, 40))
     one = np.zeros((8, 8), np.float32)
     assert (
@@ -462,7 +462,7 @@ def test_what_cannot_be_is_said_before_anything_runs(project: Project, arguments
 
 
 def test_the_newest_run_is_not_one_for_a_picture(project: Project) -> None:
-    """Nobody who asks for the newest run means the one cell of which a picture was made."""
+    """The run of a picture is not the newest run that a user asks for."""
     assert project("run", "--tier", "full", "--only", f"cell={CELL}", "--format", "json")[0] == 0
     assert project.picture()[0] == 0
     for command in (("status",), ("judge", "--rtol", "1e-3")):

@@ -18,7 +18,7 @@ from matrix.judging.cells import Judge
 from matrix.outputs.interchange.folder import Folder, writing
 from matrix.outputs.interchange.incoming import Import, Taken
 from matrix.outputs.interchange.outgoing import Export, ExportSelection, Sent
-from matrix.outputs.interchange.privacy import Cleaner, Declared
+from matrix.outputs.privacy import ExportCleaner, Public
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Exit, JobKind, Obstacle
 from matrix.table import Config
@@ -122,17 +122,17 @@ class World:
     # -- taking it elsewhere
 
     @property
-    def cleaner(self) -> Cleaner:
-        return Cleaner(self.root / ".matrix", self.root, {run.id: run.uid for run in self.store.runs()})
+    def cleaner(self) -> ExportCleaner:
+        return ExportCleaner(self.root / ".matrix", self.root, {run.id: run.uid for run in self.store.runs()})
 
     def export(self, out: Path, *include: str, **wanted: Any) -> Path:
         self.sent(out, *include, **wanted)
         return out
 
     def sent(self, out: Path, *include: str, **wanted: Any) -> Sent:
-        declared = Declared(frozenset({*(model.id for model in self.config.models), *include}))
+        public = Public((model.id for model in self.config.models), include)
         with writing(out) as written:
-            return Export(self.store, self.config, declared, self.cleaner, ExportSelection(**wanted)).write(written)
+            return Export(self.store, self.config, public, self.cleaner, ExportSelection(**wanted)).write(written)
 
     def take_in(self, *folders: Path) -> Taken:
         return Import(self.store, self.cleaner).take_in([Folder(folder) for folder in folders])

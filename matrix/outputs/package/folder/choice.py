@@ -1,4 +1,4 @@
-"""What pick knows at its end, and the environments that follow from it."""
+"""The toolchain that `pick` chose, and the environments that follow from it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from matrix.planning.cells import Cell
 from matrix.store.records import RunRecord
 from matrix.table.ids import FILE
 
-# The roles in the order in which a model meets them.
+# The roles in the order in which a model passes through them.
 ROLES = ("exporter", "reference", "converter")
 
 TOGETHER = "environment"
 
 
 def _this_machine() -> str:
-    """pick hands over on the machine that it measured on."""
     return f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}"
 
 
 @dataclass(frozen=True)
 class PackagePart:
-    """One environment of the folder. `folder` is '' where it is the only one; `roles` are the parts it plays."""
+    """One environment of the folder, for `roles`; its `folder` is '' if it is the only one."""
 
     name: str
     folder: str
@@ -39,24 +38,31 @@ class PackagePart:
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of its files."""
+        """The start of its files' paths."""
         return f"{self.folder}/" if self.folder else ""
 
     @property
+    def places(self) -> list[str]:
+        """Where it may be, relative to the folder: as uv, pip's documentation and tox name it."""
+        return [f"{self.prefix}{place}" for place in (".venv", "venv", "env")] + [f".tox/{self.name}-python"]
+
+    @property
     def pip_only(self) -> bool:
-        """Whether it holds a build that no package index has, such as 2.13.0+cpu."""
+        """Whether it holds a build that is in no package index, such as 2.13.0+cpu."""
         return any("+" in version for version in self.lock.packages.values())
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A cell that was judged `match`, with all that a user needs to have it again.
+    """A cell that was judged `match`, with everything a user needs to reproduce it.
 
-    `result` speaks about `cell` itself, changes included. `exporter` is None for an .onnx file, and for a converter
-    that takes the torch module itself; where it is the same lock as `converter`, everything runs in one environment.
-    `reference` is needed where the file was altered or came as .onnx. `root` is the folder that the model's paths are
-    relative to, `run` the run in which it was measured, on `host` (system and C library in words); `tflite` says that
-    TensorFlow Lite was asked for and measured. `code` is the folder converter/, with the passes of the family.
+    `result` is that of `cell` itself, changes included. `exporter` is None for an .onnx file, and for a converter that
+    takes the torch module itself; if it is the same lock as `converter`, everything runs in one environment.
+    `reference` is needed if the file was altered or the model came as .onnx. The model's paths are relative to `root`;
+    it was measured in `run`, on `host` (system and C library in words). `tflite`: TensorFlow Lite was asked for and
+    measured. `code` is the folder converter/, with the passes of the family.
+
+    Raises UsageError for another verdict than `match`, ValueError for locks that do not fit the cell.
     """
 
     cell: Cell
@@ -73,27 +79,24 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.result.finding.verdict != "match":
-            raise UsageError(f"{self.cell.id} is no match but {self.result.finding.verdict}: nothing to hand over")
+            raise UsageError(f"{self.cell.id} is not a match but {self.result.finding.verdict}: no folder is written")
         if (self.exporter is not None) != self.cell.exporter.writes:
-            raise ValueError(
-                f"{self.cell.id}: an exporter's lock goes with a model that is exported, and with nothing else"
-            )
+            raise ValueError(f"{self.cell.id}: an exporter's lock is needed if a model is exported, and only then")
         if self.needs_reference and self.reference is None:
             raise ValueError(f"{self.cell.id}: the lock of the reference environment is missing")
 
     @property
     def needs_reference(self) -> bool:
-        """An alteration, or the look into an .onnx file, is made where it was measured."""
+        """Whether the file is altered or inspected, which is done in the reference environment."""
         return bool(self.cell.alterations) or self.cell.exporter.via == FILE
 
     @property
     def family(self) -> Family:
-        """The converter's."""
         return family_of(self.cell.converter)
 
     @cached_property
     def parts(self) -> tuple[PackagePart, ...]:
-        """The environments; roles of one lock share one of them."""
+        """The environments; roles with the same lock share one."""
         locks: dict[str, Lock | None] = {"exporter": self.exporter, "converter": self.converter}
         if self.needs_reference:
             locks["reference"] = self.reference
@@ -104,10 +107,10 @@ class Choice:
         if len(shared) == 1:
             ((lock, roles),) = shared.values()
             return (PackagePart(TOGETHER, "", tuple(roles), lock),)
-        # Named for its last role: where roles share one, the converter's is what the user came for.
+        # Named after its last role: of those that share one, the converter matters most to the user.
         return tuple(PackagePart(roles[-1], roles[-1], tuple(roles), lock) for lock, roles in shared.values())
 
     @property
     def native(self) -> PackagePart:
-        """The environment that the converter is in."""
+        """The environment of the converter."""
         return next(part for part in self.parts if "converter" in part.roles)

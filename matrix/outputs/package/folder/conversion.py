@@ -1,4 +1,4 @@
-"""The conversion as data: which pass runs where with which parameters, as it was measured."""
+"""The conversion as data: which pass runs in which environment with which parameters, as it was measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from packaging.version import Version
 
 from matrix.core.converter_code import ConverterCode
-from matrix.environments.worker_env import WORKER
+from matrix.environments.worker_client import WORKER
 from matrix.execution.declared_inputs import completed_inputs
 from matrix.execution.inputs import make_inputs
 from matrix.execution.job_types import CARRIED, JOB_TYPES
@@ -30,15 +30,15 @@ SCHEMA = 1
 
 _KEPT = Path(__file__).with_name("inside") / "tflite_kept.py"
 
-# What a user calls kinds of artifact; any other is a saved model.
+# Kinds of artifact in the user's words; any other is a saved model.
 _ARTIFACTS = {TFLITE: "TensorFlow Lite", "keras": "the Keras model"}
 
-# Of the passes that make TensorFlow Lite of another artifact this one has a sibling that keeps what it makes.
+# The pass that makes a TensorFlow Lite model; the one in _KEPT does the same and keeps the model.
 _TFLITE = "converter.stages.tflite"
 
 
 def _compared(made: Family) -> Iterator[tuple[str, str]]:
-    """The files of arrays that the passes leave, in the order of their comparison, and what each is of."""
+    """Yield the files of arrays that the passes leave, in the order of their comparison, and their sources in words."""
     if made.in_memory:
         yield MEMORY, f"{made.title_of(made.runtime)} in memory"
     for loads in made.loads:
@@ -47,50 +47,53 @@ def _compared(made: Family) -> Iterator[tuple[str, str]]:
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """`document` is conversion.json; `modules` are those that run, of `root`, the folder converter/; `inputs` is the
-    .npz of drawn inputs, None where the model has a file of its own. `keeps_tflite`: what keeps a TensorFlow Lite model
-    is there too."""
+    """`document` is conversion.json; `modules` are those of `root`, the folder converter/, that run; `inputs` is the
+    .npz of drawn inputs, None if the model has its own file."""
 
     document: dict[str, Any]
     modules: tuple[str, ...]
     root: Path
-    keeps_tflite: bool
     inputs: bytes | None
 
     def code(self) -> dict[str, bytes]:
-        """{place below toolkit/: content} of the files of converter/ that are needed."""
+        """Return {place below toolkit/: content} of the files of converter/ that are needed."""
         files = ConverterCode(self.root).closure(self.modules)
         made = {f"converter/{path.relative_to(self.root).as_posix()}": path.read_bytes() for path in files}
-        if self.keeps_tflite:
+        if _TFLITE in self.modules:
             made["converter/stages/tflite_kept.py"] = _KEPT.read_bytes()
         return made
 
 
 def make_conversion(choice: Choice) -> Conversion:
-    """Pure but for reading converter/ and, for its paths, where the user's files are."""
+    """Make the conversion of a choice. Raises OSError if converter/ cannot be read."""
     model = _placed(choice.cell.model, choice.root)
     made = choice.family
     steps: list[dict[str, Any]] = []
     modules = ["converter.worker"]
     factory = {"inputs.npz": "inputs.npz"} | {place: place for place in (SOURCE, CHECKPOINT)}
     numbers = {name: name for name in made.converts.leaves if name != MEMORY or made.in_memory}
+    trusted = _trusted(choice, model)
+    # In the order of forward(), if that was recorded.
+    names = [str(item["name"]) for item in choice.result.export.facts.get("given") or ()] or None
     if choice.cell.exporter.via == FILE:
         steps += _read_file(choice, model)
     elif choice.cell.exporter.writes:
-        params, imports = _export_params(choice, model)
+        written = choice.result.export.facts.get("ir_version")
+        ir = int(written) if isinstance(written, int) else None
+        params, imports = export_params(model, choice.cell.exporter, choice.cell.opset, ir, trusted, names)
         leaves = {"model.onnx": "model.onnx", "torch.npz": "expected.npz"}
         steps.append(_step("export", params, factory, leaves))
         modules += imports
     for change in choice.cell.alterations:
         file = {"model.onnx": "model.onnx"}
         steps.append(_step("alter", {"change": dict([change])}, file, file))
-    told = {"environ": dict(choice.cell.environ)} if choice.cell.environ else {}
+    own: dict[str, Any] = {"environ": dict(choice.cell.environ)} if choice.cell.environ else {}
     kind, given = "convert", {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
     if made.source == "torch":
-        params, imports = factory_params(model, _trusted(choice, model), _names(choice))
-        kind, given, told, numbers = "direct", factory, {**params, **told}, {**numbers, "torch.npz": "expected.npz"}
+        params, imports = factory_params(model, trusted, names)
+        kind, given, own, numbers = "direct", factory, {**params, **own}, {**numbers, "torch.npz": "expected.npz"}
         modules += imports
-    steps.append(_step(kind, told, given, {**numbers, CARRIED: made.runtime}, made.converts))
+    steps.append(_step(kind, own, given, {**numbers, CARRIED: made.runtime}, made.converts))
     saved = {CARRIED: made.runtime, "inputs.npz": "inputs.npz"}
     left = _left(choice)
     for loads in made.loads:
@@ -99,20 +102,20 @@ def make_conversion(choice: Choice) -> Conversion:
             continue
         if left is not None:
             if left.isdisjoint(loads.loads):
-                # The converter did not make this one of the model, so nothing of it was measured.
+                # The converter did not make this artifact, so it was not measured.
                 continue
             left |= {loads.makes}
         if loads.module == _TFLITE:
             leaves["model.tflite"] = "model.tflite"
             modules.append(loads.module)
             loads = replace(loads, module=f"{loads.module}_kept")
-        steps.append(_step(kind, told, saved, leaves, loads))
+        steps.append(_step(kind, own, saved, leaves, loads))
     modules += [step["module"] for step in steps]
     arrays = {name for step in steps for name in step["leaves"].values()}
     document = {
         "schema": SCHEMA,
         "cell": choice.cell.id,
-        "pythons": {role: _places(part.folder, part.name) for part in choice.parts for role in part.roles},
+        "pythons": {role: part.places for part in choice.parts for role in part.roles},
         "packages": {role: part.lock.packages for part in choice.parts for role in part.roles},
         "environ": dict(WORKER),
         "trusted": model.trust,
@@ -123,46 +126,31 @@ def make_conversion(choice: Choice) -> Conversion:
         "tolerances": dataclasses.asdict(choice.tolerances),
         "model_onnx_sha256": _sha256(choice),
     }
-    keeps_tflite = any(loads.module == _TFLITE for loads in made.loads)
-    return Conversion(document, tuple(modules), choice.code, keeps_tflite, _inputs(choice, model))
+    return Conversion(document, tuple(modules), choice.code, _inputs(choice, model))
 
 
 def _left(choice: Choice) -> set[str] | None:
-    """The kinds of artifact that the converter left, None where that is not on record."""
+    """Return the kinds of artifact that the converter left, None if that was not recorded."""
     passes = choice.result.convert.passes if choice.result.convert is not None else ()
     named = passes[0].facts.get("artifacts") if passes else None
     return set(named) if isinstance(named, list) else None
 
 
-def _export_params(choice: Choice, model: ModelSpec) -> tuple[dict[str, Any], list[str]]:
-    written = choice.result.export.facts.get("ir_version")
-    ir = int(written) if isinstance(written, int) else None
-    trusted, names = _trusted(choice, model), _names(choice)
-    return export_params(model, choice.cell.exporter, choice.cell.opset, ir, trusted, names)
-
-
-def _names(choice: Choice) -> list[str] | None:
-    """The inputs in the order of forward(), where they were seen."""
-    return [str(item["name"]) for item in choice.result.export.facts.get("given") or ()] or None
-
-
 def _trusted(choice: Choice, model: ModelSpec) -> bool:
-    """Whether the checkpoint may run code. As it was measured: in a cage torch < 2.6 was let load what may. A
-    handed-over folder is no cage, so there convert.py asks for the user's word."""
+    """Whether the checkpoint may run code, as in the measurement: there a sandbox lets torch < 2.6 load such files. The
+    folder is not one, so convert.py asks the user."""
     torch = choice.cell.exporter.torch or choice.converter.packages.get("torch", "0")
     return model.trust or (model.checkpoint is not None and Version(torch) < Version("2.6"))
 
 
 def _read_file(choice: Choice, model: ModelSpec) -> list[dict[str, Any]]:
-    """A user's .onnx file made one file, and what it computes where the user did not say."""
-    takes = {"model.onnx": "given.onnx", "beside": "beside"}
+    """Return the passes that inline a user's .onnx file and, without given outputs, run it."""
+    takes, leaves = {"model.onnx": "given.onnx", "beside": "beside"}, {"model.onnx": "model.onnx"}
     if model.reference is not None:
-        inspect = _step("inspect", {}, takes | {GIVEN: GIVEN}, {"model.onnx": "model.onnx"})
-        inspect["leaves"][GIVEN] = "expected.npz"
-        return [inspect]
+        return [_step("inspect", {}, takes | {GIVEN: GIVEN}, leaves | {GIVEN: "expected.npz"})]
     given = {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
     return [
-        _step("inspect", {}, takes, {"model.onnx": "model.onnx"}),
+        _step("inspect", {}, takes, leaves),
         _step("reference", {}, given, {"reference.npz": "expected.npz"}),
     ]
 
@@ -174,8 +162,8 @@ def _step(
     leaves: Mapping[str, str],
     work: Pass | None = None,
 ) -> dict[str, Any]:
-    """One pass of a job of this kind. `takes` and `leaves` map names in the pass's folders to names in the result. What
-    `takes` names and is not there is left out: a zoo model has no source."""
+    """Return one pass of a job of this kind. `takes` and `leaves` map names in the pass's folders to names in the
+    result; files of `takes` that do not exist are left out, such as the source of a zoo model."""
     known = JOB_TYPES[kind]
     work = work or known.passes[0]
     return {
@@ -188,14 +176,8 @@ def _step(
     }
 
 
-def _places(folder: str, name: str) -> list[str]:
-    """Where an environment is looked for, relative to the folder: as uv, pip's handbook and tox name it."""
-    prefix = f"{folder}/" if folder else ""
-    return [f"{prefix}{place}" for place in (".venv", "venv", "env")] + [f".tox/{name}-python"]
-
-
 def _user_files(model: ModelSpec, external: object) -> dict[str, dict[str, str]]:
-    """What of the user's convert.py takes: {option: {"default", "place", "about"}}."""
+    """Return the user's files that convert.py takes: {option: {"default", "place", "about"}}."""
     found: dict[str, dict[str, str]] = {}
 
     def add(option: str, path: str | None, place: str, about: str) -> None:
@@ -221,7 +203,7 @@ def _user_files(model: ModelSpec, external: object) -> dict[str, dict[str, str]]
 
 
 def _placed(model: ModelSpec, root: Path) -> ModelSpec:
-    """The model with its paths absolute."""
+    """Return the model with absolute paths."""
 
     def whole(place: str | None) -> str | None:
         return None if place is None else os.path.normpath(root.absolute() / place)
@@ -243,7 +225,6 @@ def _inputs(choice: Choice, model: ModelSpec) -> bytes | None:
 
 
 def _sha256(choice: Choice) -> str | None:
-    """Of the file that was converted, so that a user sees whether theirs is byte for byte the same: blobs are named
-    by it."""
+    """Return the hash of the file that was converted, which is the name of its blob."""
     last = choice.result.altered[-1] if choice.result.altered else choice.result.export
     return last.file("model.onnx")

@@ -1,4 +1,4 @@
-"""The folder written: everything is made first, so that a fault leaves no half of one."""
+"""Write the folder. All content is made first, so that an error leaves no incomplete folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from matrix.core.errors import UsageError
+from matrix.environments import worker_client
 from matrix.outputs.package.folder import installing
 from matrix.outputs.package.folder.choice import ROLES, Choice
 from matrix.outputs.package.folder.conversion import make_conversion
@@ -14,18 +15,19 @@ from matrix.outputs.package.folder.evidence import evidence
 
 _INSIDE = Path(__file__).with_name("inside")
 
-# By this file a folder is known to be ours.
+# A folder with this file was written here.
 _MARK = "EVIDENCE.md"
 
-# What a folder of an earlier hand-over may have and the new one may not.
+# Files that an earlier folder in the same place may have and the new one may not.
 _OF_A_PART = ("requirements.txt", ".python-version", "environment.yml")
 
 
 def files(choice: Choice) -> dict[str, bytes]:
-    """{place in the folder: content}; the same choice gives the same bytes."""
+    """Return {place in the folder: content}; the same choice gives the same bytes."""
     conversion = make_conversion(choice)
     made: dict[str, bytes] = {f"toolkit/{place}": content for place, content in conversion.code().items()}
     made["toolkit/compare_numbers.py"] = (_INSIDE / "compare_numbers.py").read_bytes()
+    made["toolkit/worker_client.py"] = Path(worker_client.__file__).read_bytes()
     made["convert.py"] = (_INSIDE / "convert.py").read_bytes()
     if conversion.inputs is not None:
         made["toolkit/given/inputs.npz"] = conversion.inputs
@@ -45,18 +47,20 @@ def files(choice: Choice) -> dict[str, bytes]:
 
 
 def write(folder: Path, choice: Choice) -> list[Path]:
-    """Write the folder; the paths written. A folder of an earlier hand-over is written anew, environments made in it
-    stay. Raises UsageError where it holds anything else, OSError as the disk says."""
+    """Write the folder and return the paths written. An earlier folder is replaced, but environments made in it stay.
+
+    Raises UsageError if it holds anything else, and OSError.
+    """
     content = files(choice)
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARK).is_file())):
-        raise UsageError(f"{folder} holds other files; name a new folder")
+        raise UsageError(f"{folder} holds other files; choose a new folder")
     if folder.exists():
         shutil.rmtree(folder / "toolkit", ignore_errors=True)
         for part in (folder, *(folder / role for role in ROLES)):
             for name in _OF_A_PART:
                 (part / name).unlink(missing_ok=True)
     written = []
-    # The mark comes last: by it the folder is known to be whole.
+    # The mark comes last: it shows that the folder is complete.
     for place, data in sorted(content.items(), key=lambda item: (item[0] == _MARK, item[0])):
         path = folder / place
         path.parent.mkdir(parents=True, exist_ok=True)

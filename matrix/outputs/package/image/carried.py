@@ -1,4 +1,4 @@
-"""What of this project goes into a take-away image: the program, the judging modules, and converter/."""
+"""The files of this project that go into a take-away image: the program, the judging modules, and converter/."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from matrix.judging import recognise
 
 _PACKAGE = Path(__file__).resolve().parents[3]
 
-# Their packages' own __init__.py stay behind: most of them import what the image does not have.
+# Without the __init__.py of their packages: most of those import what the image does not have.
 _MODULES = (
     "core/errors.py",
     "core/text.py",
     "core/files.py",
-    "environments/worker_env.py",
+    "environments/worker_client.py",
     "execution/inputs.py",
     "families/scheme.py",
     "store/records.py",
@@ -39,7 +39,7 @@ sys.exit(main(Path(__file__).parent))
 
 
 def write_program(folder: Path) -> None:
-    """Write everything but the toolchain's facts below `folder`; `folder/convert.py` starts it."""
+    """Write everything but the toolchain's facts below `folder`; `folder/convert.py` starts the program."""
     for name in _MODULES:
         _copy(_PACKAGE / name, folder / "matrix" / name)
     inside = Path(__file__).with_name("inside")

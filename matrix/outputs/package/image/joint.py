@@ -15,9 +15,9 @@ from matrix.table.model import Config, ConverterRow, ExporterRow
 
 
 def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow, build: str | None) -> Request:
-    """What is asked of the resolver: the pins of both rows. Python and date are left to it, each row chose its own.
+    """Return the request for an environment with the pins of both rows; the resolver chooses Python and date.
 
-    `build` is the project's build of torch. Raises UsageError where the rows pin one package to two versions.
+    `build` is the project's build of torch. Raises UsageError if the rows pin one package to two versions.
     """
     for package, version in exporter.pins.items():
         if converter.pins.get(package, version) != version:
@@ -28,7 +28,7 @@ def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow
     row = ConverterRow(id=joint_id(converter.id, exporter.id), pins={**converter.pins, **exporter.pins})
     request = make_request(config, row)
     if build in exporter.builds:
-        # As for the exporter's own row: the version is the index's, the build of it is found among the user's wheels.
+        # As for the exporter's own row: the index has the version, and the user's wheels its build.
         built = exporter.builds[str(build)]
         plain = {f"{package}=={exporter.pins[package]}": f"{package}=={built[package]}" for package in built}
         request = replace(
@@ -42,19 +42,21 @@ def joint_request(config: Config, converter: ConverterRow, exporter: ExporterRow
 def joint_lock(
     project: Project, converter: ConverterRow, exporter: str, tell: Callable[[str], None], allowed: bool = True
 ) -> Lock:
-    """The lock, resolved where it is missing or stale, and kept in the state folder.
+    """Return the lock, resolved if it is missing or stale, and kept in the state folder.
 
-    Raises UsageError for an exporter the table does not have, LockStale where resolving is not `allowed`, otherwise
-    what `resolve` raises.
+    Raises UsageError for an exporter that is not in the table, LockStale if resolving is not `allowed`, and from
+    resolving Indeterminate, ConfigError and ImpossiblePin.
     """
     known = {row.id: row for row in project.config.exporters}
     if exporter not in known:
-        raise UsageError(f"--with-exporter {exporter}: the table has no such row; it has: {', '.join(known)}")
+        raise UsageError(f"--with-exporter {exporter}: no such row in the table; it has: {', '.join(known)}")
     request = joint_request(project.config, converter, known[exporter], project.build)
     outdated = stale([request], project.locks)
     if not outdated:
         return project.locks[request.name]
     if not allowed:
-        raise LockStale(f"no current lock for {request.name}; without --locked it is resolved, and kept in --state")
+        raise LockStale(
+            f"no current lock for {request.name}; run without --locked to resolve it and keep it in --state"
+        )
     (made,) = refresh(outdated, project.folders, frozenset({request.name}), project.settings, tell)
     return made

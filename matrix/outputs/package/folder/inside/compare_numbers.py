@@ -1,4 +1,4 @@
-"""The numbers of a conversion, in an environment that has numpy.
+"""Compare the numbers of a conversion, in an environment that has numpy.
 
     numbers.py gather FILE.npz OUT.npz                      keys `name` or `case/name` become `case/name`
     numbers.py compare RULE.json RESULT.json EXPECTED.npz ACTUAL.npz...
@@ -14,7 +14,7 @@ import numpy
 
 
 def kind(array):
-    """The kind of number, as the rule names it. ValueError for what is none."""
+    """Return the kind of number, as the rule names it. Raises ValueError for anything else."""
     if array.dtype.kind in "iu":
         return "integer"
     if array.dtype.kind == "b":
@@ -23,7 +23,7 @@ def kind(array):
         return "bfloat16"
     name = {"complex64": "float32", "complex128": "float64"}.get(array.dtype.name, array.dtype.name)
     if name not in ("float16", "float32", "float64"):
-        raise ValueError("%s is no number that can be compared" % array.dtype)
+        raise ValueError("%s cannot be compared: it is not a number" % array.dtype)
     return name
 
 
@@ -36,14 +36,14 @@ def wide(array):
 
 def distance(expected, actual):
     if expected.dtype.kind in "iu":
-        # float64 has not room for every integer of 64 bits.
+        # float64 cannot hold every integer of 64 bits.
         larger, smaller = numpy.maximum(expected, actual).ravel(), numpy.minimum(expected, actual).ravel()
         return (larger.astype("uint64") - smaller.astype("uint64")).astype("float64")
     return numpy.abs(wide(expected) - wide(actual))
 
 
 def compare_arrays(key, expected, actual, rule):
-    """(sentence or None, largest distance, largest share of the tolerance) of one output."""
+    """Return (sentence or None, largest distance, largest share of the tolerance) of one output."""
     if expected.shape != actual.shape:
         return "%s has the shape %s, not %s" % (key, list(actual.shape), list(expected.shape)), 0.0, 0.0
     if expected.dtype != actual.dtype:
@@ -67,7 +67,8 @@ def compare_arrays(key, expected, actual, rule):
 
 
 def compare(expected, actual, rule):
-    """What RESULT.json says of one file. Frameworks do not agree on names: then position counts, within each case."""
+    """Return the entry of RESULT.json for one file. Frameworks do not agree on names: then position counts, within each
+    case."""
     result = {"wrong": None, "elements": 0, "max_abs": 0.0, "used": 0.0}
     if not expected or sorted(map(case_of, expected)) != sorted(map(case_of, actual)):
         result["wrong"] = "%d outputs, not %d" % (len(actual), len(expected))
@@ -88,7 +89,7 @@ def case_of(key):
 
 
 def read(path):
-    """{key: array}; the order of the file stays, from Python 3.6 on."""
+    """Return {key: array} in the order of the file."""
     with numpy.load(path, allow_pickle=False) as file:
         return {key: file[key] for key in file.files}
 

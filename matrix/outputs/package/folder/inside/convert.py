@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Convert the model to TensorFlow as it was measured, and compare the numbers.
 
-The conversion itself is described in toolkit/conversion.json; each of its passes runs in the environment it was
-measured in. Any Python from 3.6 on runs this file, with nothing but the standard library. It exits with 0 for a match
-and nothing else, with 1 for a conversion that failed or differs, with 2 for a mistake in how it was called.
+toolkit/conversion.json describes the conversion; each of its passes runs in the environment it was measured in. This
+file needs Python 3.6 or newer, and nothing but the standard library. It exits with 0 for a match only, with 1 if the
+conversion failed or its numbers differ, with 2 if an option or file has to be corrected first.
 """
 import argparse
 import hashlib
@@ -12,291 +12,259 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOOLKIT = os.path.join(HERE, "toolkit")
-REPORT, LOG, WORK, GIVEN = "report.json", "log.txt", "work", "given"
+HERE = Path(os.path.abspath(__file__)).parent
+TOOLKIT = HERE / "toolkit"
+sys.path.insert(0, str(TOOLKIT))
 
-# Made by tools, and never what a model is imported from.
+from worker_client import WorkerJob, worker_variables  # noqa: E402
+
+REPORT, LOG = "report.json", "log.txt"
+
+# Made by tools; no model is imported from them.
 LEFT_OUT = ("__pycache__", "node_modules")
 
-# What a pass may see of the surroundings.
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
 
-
-class Unusable(Exception):
-    """Said in one sentence; nothing was converted."""
+class WrongUsage(Exception):
+    """An option or a file that the user has to correct first; nothing was converted."""
 
 
 class Failed(Exception):
-    """A pass that did not come to its end."""
+    """A pass that failed or crashed, or numbers that cannot be compared."""
 
 
 def main():
-    with open(os.path.join(TOOLKIT, "conversion.json"), encoding="utf-8") as file:
-        conversion = json.load(file)
+    conversion = json.loads((TOOLKIT / "conversion.json").read_text(encoding="utf-8"))
     try:
         options = parse(conversion)
         pythons = {role: interpreter(role, conversion, options) for role in conversion["pythons"]}
-        check_files(conversion, options)
-        check_trust(conversion, options)
+        check(conversion, options)
         claim(options.output)
-        return convert(conversion, options, pythons)
-    except Unusable as mistake:
-        say(str(mistake))
+        return FolderConversion(conversion, options, pythons).convert()
+    except WrongUsage as error:
+        say(str(error))
         return 2
-    except OSError as problem:
-        say("%s: %s" % (problem.filename or "a file", problem.strerror or problem))
+    except OSError as error:
+        say("%s: %s" % (error.filename or "a file", error.strerror or error))
         return 1
     except KeyboardInterrupt:
         say("interrupted")
         return 130
 
 
-def convert(conversion, options, pythons):
-    output = options.output
-    document = {"cell": conversion["cell"], "match": False, "passes": [], "notes": []}
-    write_json(os.path.join(output, REPORT), document)
+class FolderConversion:
+    """The passes of `conversion`, in its Pythons by role; the user's files go through `given`, each pass has `work`."""
+
+    def __init__(self, conversion, options, pythons):
+        self.conversion, self.options, self.pythons = conversion, options, pythons
+        self.output = options.output
+        self.given, self.work = self.output / "given", self.output / "work"
+        self.log = None
+        self.document = {"cell": conversion["cell"], "match": False, "passes": [], "notes": []}
+
+    def convert(self):
+        document = self.document
+        self.write_report()
+        try:
+            with (self.output / LOG).open("wb") as self.log:
+                self.lay_out()
+                for step in self.conversion["steps"]:
+                    say("%s ..." % step["pass"])
+                    document["passes"].append(self.run(step))
+                self.note_another_file()
+                document["comparisons"] = self.compare()
+        except Failed as failed:
+            document["failure"] = str(failed)
+        finally:
+            for folder in (self.work, self.given):
+                shutil.rmtree(str(folder), ignore_errors=True)
+        document["sentence"] = self.conclude()
+        self.write_report()
+        for note in document["notes"]:
+            say("note: " + note)
+        print("%s (%s)" % (document["sentence"], self.output))
+        return 0 if document["match"] else 1
+
+    def write_report(self):
+        (self.output / REPORT).write_text(json.dumps(self.document, indent=1, sort_keys=True), encoding="utf-8")
+
+    def conclude(self):
+        """Return the result in one sentence, and set `match`."""
+        if "failure" in self.document:
+            return "NOT CONVERTED: %s; see %s" % (self.document["failure"], LOG)
+        compared = self.document["comparisons"]
+        for item in compared:
+            if item["wrong"]:
+                return "MISMATCH: %s: %s" % (item["what"], item["wrong"])
+        self.document["match"] = True
+        return "MATCH: %s computed what %s, %d numbers each, at most %.3g apart, %.1f %% of the tolerance" % (
+            " and ".join(item["what"] for item in compared),
+            {"what torch computed": "torch did", "the reference": "the reference did"}[self.conversion["expected"]],
+            compared[0]["elements"],
+            max(item["max_abs"] for item in compared),
+            100 * max(item["used"] for item in compared),
+        )
+
+    def run(self, step):
+        """Run one pass in its own process, and return what is worth keeping of its report. Raises Failed."""
+        name, python = step["pass"], self.pythons[step["role"]]
+        shutil.rmtree(str(self.work), ignore_errors=True)
+        job = WorkerJob(str(self.work))
+        for place, source in step["takes"].items():
+            copy([self.given / source, self.output / source], Path(job.given, place))
+        command = [python, str(TOOLKIT / "converter" / "worker.py"), step["module"]]
+        variables = self.begin(name, job.scratch)
+        status = started(python, job.run, command, step["params"], variables, self.log)
+        printed = Path(job.made, name + ".log")
+        if printed.exists():
+            self.log.write(printed.read_bytes())
+        report = job.report(name) or {}
+        error = report.get("error")
+        if error:
+            self.log.write(error["traceback"].encode("utf-8", "replace"))
+            stage = report["stages"][-1]["stage"]
+            raise Failed("%s failed at %s: %s: %s" % (name, stage, error["type"], first_line(error["message"])))
+        if status != 0 or not report.get("done"):
+            raise Failed("%s ended %s" % (name, "by signal %d" % -status if status < 0 else "with status %d" % status))
+        self.note_differing(step["role"], report["versions"])
+        for made, target in step["leaves"].items():
+            if Path(job.made, made).exists():
+                remove(self.output / target)
+                Path(job.made, made).rename(self.output / target)
+        return {"pass": name, "facts": report["facts"], "versions": report["versions"]}
+
+    def begin(self, name, scratch):
+        """Begin a part of the log, and return the environment variables of a process."""
+        self.log.write(("=== %s\n" % name).encode())
+        self.log.flush()
+        return worker_variables(**dict(self.conversion["environ"], TMPDIR=str(scratch)))
+
+    def call(self, name, folder, *words):
+        """Run compare_numbers.py, in a Python that has numpy, and return whether it succeeded. Raises Failed."""
+        python = self.pythons["converter"]
+        command = [python, str(TOOLKIT / "compare_numbers.py")] + [str(word) for word in words]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": self.log, "stderr": self.log}
+        variables = self.begin(name, folder)
+        return started(python, subprocess.call, command, env=variables, cwd=str(folder), **streams) == 0
+
+    def compare(self):
+        """Return the comparison of each file of outputs. Raises Failed."""
+        rule, result = self.work / "rule.json", self.work / "result.json"
+        rule.write_text(json.dumps(self.conversion["tolerances"]))
+        compared = self.conversion["compared"]
+        files = [self.output / name for name in ["expected.npz"] + [name for name, _ in compared]]
+        if not self.call("compare", self.output, "compare", rule, result, *files):
+            raise Failed("the numbers could not be compared")
+        return [dict(item, what=what) for item, (_, what) in zip(json.loads(result.read_text()), compared)]
+
+    def lay_out(self):
+        """Put the user's files and the drawn inputs where the passes look for them. Raises WrongUsage and Failed."""
+        copy([TOOLKIT / "given"], self.output)
+        for option, item in sorted(self.conversion["user"].items(), key=lambda pair: pair[0] != "source"):
+            path, target = getattr(self.options, option), self.given / item["place"]
+            if item["place"].endswith(".npz"):
+                self.given.mkdir(exist_ok=True)
+                if not self.call(option, self.given, "gather", path, target):
+                    raise WrongUsage("%s is not an .npz file of plain arrays, or cannot be read" % path)
+                copy([target], self.output / item["place"])
+            else:
+                copy([Path(path)], target)
+
+    def note_differing(self, role, installed):
+        """Note packages whose versions are not those measured."""
+        locked = self.conversion["packages"][role]
+        wrong = sorted(name for name in locked if installed.get(name) != locked[name])
+        words = ", ".join("%s %s, not %s" % (name, installed.get(name, "missing"), locked[name]) for name in wrong)
+        note = "the %s environment is not the one that was measured: %s" % (role, words)
+        if wrong and note not in self.document["notes"]:
+            self.document["notes"].append(note)
+
+    def note_another_file(self):
+        measured = self.conversion["model_onnx_sha256"]
+        if measured and hashlib.sha256((self.output / "model.onnx").read_bytes()).hexdigest() != measured:
+            note = "model.onnx is not byte for byte the one measured: other weights, or another machine"
+            self.document["notes"].append(note)
+
+
+def started(python, call, *arguments, **options):
+    """Return call(...), which starts `python`. Raises Failed if that cannot be started."""
     try:
-        with open(os.path.join(output, LOG), "wb") as log:
-            lay_out(conversion, options, pythons, log)
-            for step in conversion["steps"]:
-                say("%s ..." % step["pass"])
-                document["passes"].append(run(step, conversion, pythons[step["role"]], output, log, document["notes"]))
-            note_another_file(conversion, output, document["notes"])
-            document["comparisons"] = compare(conversion, pythons["converter"], output, log)
-    except Failed as failed:
-        document["failure"] = str(failed)
-    finally:
-        for name in (WORK, GIVEN):
-            shutil.rmtree(os.path.join(output, name), ignore_errors=True)
-    sentence = conclude(conversion, document)
-    document["sentence"] = sentence
-    write_json(os.path.join(output, REPORT), document)
-    for note in document["notes"]:
-        say("note: " + note)
-    print("%s (%s)" % (sentence, output))
-    return 0 if document["match"] else 1
-
-
-def conclude(conversion, document):
-    """One sentence; sets `match`."""
-    if "failure" in document:
-        return "NOT CONVERTED: %s; what was printed is in %s" % (document["failure"], LOG)
-    wrong = [item for item in document["comparisons"] if item["wrong"]]
-    if wrong:
-        return "MISMATCH: %s: %s" % (wrong[0]["what"], wrong[0]["wrong"])
-    document["match"] = True
-    farthest = max(item["max_abs"] for item in document["comparisons"])
-    used = max(item["used"] for item in document["comparisons"])
-    return "MATCH: %s computed what %s, %d numbers each, at most %.3g apart, %.1f %% of the tolerance" % (
-        " and ".join(item["what"] for item in document["comparisons"]),
-        {"what torch computed": "torch did", "the reference": "the reference did"}[conversion["expected"]],
-        document["comparisons"][0]["elements"],
-        farthest,
-        100 * used,
-    )
-
-
-def run(step, conversion, python, output, log, notes):
-    """One pass in a process of its own. Raises Failed. Returns what is worth keeping of its report."""
-    name = step["pass"]
-    inbox, outbox = os.path.join(output, WORK, "inbox"), os.path.join(output, WORK, "outbox")
-    shutil.rmtree(os.path.join(output, WORK), ignore_errors=True)
-    os.makedirs(os.path.join(inbox, "job"))
-    os.makedirs(outbox)
-    for place, source in step["takes"].items():
-        places = os.path.join(output, GIVEN, source), os.path.join(output, source)
-        copy(places, os.path.join(inbox, "job", place))
-    spec = {"schema": 1, "job": name, "folder": "job", "params": step["params"]}
-    write_json(os.path.join(inbox, "job.json"), spec)
-    open(os.path.join(inbox, "stop"), "w").close()
-    command = [python, os.path.join(TOOLKIT, "converter", "worker.py"), step["module"], "--inbox", inbox, "--outbox", outbox]
-    status = call(command, conversion, outbox, log, name)
-    folder = os.path.join(outbox, "job")
-    add_to(log, os.path.join(folder, name + ".log"))
-    report = read_json(os.path.join(folder, name + ".json")) or {}
-    error = report.get("error")
-    if error:
-        log.write(error["traceback"].encode("utf-8", "replace"))
-        stage = report["stages"][-1]["stage"]
-        raise Failed("%s failed at %s: %s: %s" % (name, stage, error["type"], first_line(error["message"])))
-    if status != 0 or not report.get("done"):
-        raise Failed("%s ended %s" % (name, "by signal %d" % -status if status < 0 else "with status %d" % status))
-    found = differing(step["role"], report["versions"], conversion["packages"][step["role"]])
-    notes.extend(note for note in found if note not in notes)
-    for made, target in step["leaves"].items():
-        move(os.path.join(folder, made), os.path.join(output, target))
-    return {"pass": name, "facts": report["facts"], "versions": report["versions"]}
-
-
-def call(command, conversion, folder, log, name):
-    """The exit status. What C code prints before or after the pass is in the log too."""
-    environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
-    environ.update(conversion["environ"], TMPDIR=folder)
-    log.write(("=== %s\n" % name).encode())
-    log.flush()
-    try:
-        return subprocess.call(command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    except OSError as problem:
-        raise Failed("%s did not start: %s" % (command[0], problem.strerror))
-
-
-def compare(conversion, python, output, log):
-    """What compare_numbers.py says of each file of outputs, in a Python that has numpy."""
-    rule = os.path.join(output, WORK, "rule.json")
-    result = os.path.join(output, WORK, "result.json")
-    write_json(rule, conversion["tolerances"])
-    names = [name for name, _ in conversion["compared"]]
-    files = [os.path.join(output, name) for name in ["expected.npz"] + names]
-    command = [python, os.path.join(TOOLKIT, "compare_numbers.py"), "compare", rule, result] + files
-    if call(command, conversion, output, log, "compare") != 0:
-        raise Failed("the numbers could not be compared")
-    return [dict(item, what=what) for item, (_, what) in zip(read_json(result), conversion["compared"])]
-
-
-def lay_out(conversion, options, pythons, log):
-    """Put what the user gave, or what was drawn, where the passes look for it."""
-    given = os.path.join(options.output, GIVEN)
-    if os.path.isdir(os.path.join(TOOLKIT, "given")):
-        for name in os.listdir(os.path.join(TOOLKIT, "given")):
-            shutil.copyfile(os.path.join(TOOLKIT, "given", name), os.path.join(options.output, name))
-    for option, item in sorted(conversion["user"].items(), key=lambda pair: pair[0] != "source"):
-        path = given_path(options, option)
-        target = os.path.join(given, item["place"])
-        if item["place"].endswith(".npz"):
-            os.makedirs(given, exist_ok=True)
-            command = [pythons["converter"], os.path.join(TOOLKIT, "compare_numbers.py"), "gather", path, target]
-            if call(command, conversion, given, log, option) != 0:
-                raise Unusable("%s is no .npz file of plain arrays, or could not be read" % path)
-            shutil.copyfile(target, os.path.join(options.output, item["place"]))
-        else:
-            copy([path], target)
-
-
-def given_path(options, option):
-    return getattr(options, option.replace("-", "_"))
-
-
-def check_files(conversion, options):
-    for option in conversion["user"]:
-        path = given_path(options, option)
-        if not os.path.exists(path):
-            raise Unusable("%s is not there; say where it is now: --%s" % (path, option))
+        return call(*arguments, **options)
+    except OSError as error:
+        raise Failed("%s did not start: %s" % (python, error.strerror))
 
 
 def copy(places, target):
-    """A file or a folder, from the first place where there is one; without any nothing is copied."""
-    source = next((path for path in places if os.path.exists(path)), None)
+    """Copy the file or folder at the first of these places that exists; copy nothing if none does."""
+    source = next((path for path in places if path.exists()), None)
     if source is None:
         return
-    if not os.path.isdir(source):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copyfile(source, target)
+    if not source.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(source), str(target))
         return
-    for place, folders, names in os.walk(source):
+    for place, folders, names in os.walk(str(source)):
         folders[:] = [name for name in folders if wanted(place, name)]
         for name in names:
             if not name.startswith(".") and not name.endswith(".pyc"):
-                path = os.path.join(place, name)
-                there = os.path.join(target, os.path.relpath(path, source))
-                os.makedirs(os.path.dirname(there), exist_ok=True)
-                shutil.copyfile(path, there)
+                copy([Path(place, name)], target / os.path.relpath(place, str(source)) / name)
 
 
 def wanted(place, name):
-    """Whether a folder of source is part of it: neither hidden, nor a cache, nor a virtual environment."""
+    """Whether a folder of source is neither hidden, nor a cache, nor a virtual environment."""
     hidden = name.startswith(".") or name in LEFT_OUT
-    return not hidden and not os.path.exists(os.path.join(place, name, "pyvenv.cfg"))
+    return not hidden and not Path(place, name, "pyvenv.cfg").exists()
 
 
-def differing(role, installed, locked):
-    """What an environment has that its requirements do not say."""
-    wrong = sorted(name for name in locked if installed.get(name) != locked[name])
-    if not wrong:
-        return []
-    said = ", ".join("%s %s, not %s" % (name, installed.get(name, "missing"), locked[name]) for name in wrong)
-    return ["the %s environment is not the one that was measured: %s" % (role, said)]
-
-
-def note_another_file(conversion, output, notes):
-    if conversion["model_onnx_sha256"] is None:
-        return
-    with open(os.path.join(output, "model.onnx"), "rb") as file:
-        same = hashlib.sha256(file.read()).hexdigest() == conversion["model_onnx_sha256"]
-    if not same:
-        notes.append("model.onnx is not byte for byte the one that was measured: other weights, or another machine")
-
-
-def check_trust(conversion, options):
+def check(conversion, options):
+    """Raise WrongUsage for a file that does not exist, or a checkpoint that may not be loaded."""
+    for option in conversion["user"]:
+        path = getattr(options, option)
+        if not os.path.exists(path):
+            raise WrongUsage("%s does not exist; say where it is now: --%s" % (path, option))
     for step in conversion["steps"]:
         checkpoint = step["params"].get("checkpoint") or {}
         if checkpoint.get("trusted") and not (options.trust_checkpoint or conversion["trusted"]):
-            raise Unusable(
+            raise WrongUsage(
                 "this torch cannot load a checkpoint without running code that may be in it; "
-                "if you know where the file comes from, say so: --trust-checkpoint"
+                "if you trust the file, use --trust-checkpoint"
             )
 
 
 def interpreter(role, conversion, options):
-    """The Python of an environment: as said, or where it usually lies."""
-    said = getattr(options, role + "_python")
-    if said is not None:
-        found = shutil.which(said)
+    """Return the Python of an environment: as given, or from its usual places. Raises WrongUsage."""
+    given = getattr(options, role + "_python")
+    if given is not None:
+        found = shutil.which(given)
         if found is None:
-            raise Unusable("--%s-python %s: there is no such program" % (role, said))
+            raise WrongUsage("--%s-python %s: no such program" % (role, given))
         return os.path.abspath(found)
-    places = [os.path.join(HERE, place, "bin", "python") for place in conversion["pythons"][role]]
+    places = conversion["pythons"][role]
     for place in places:
-        if os.path.exists(place):
-            return place
-    raise Unusable(
+        if (HERE / place / "bin" / "python").exists():
+            return str(HERE / place / "bin" / "python")
+    raise WrongUsage(
         "the %s environment is in none of %s; make it as EVIDENCE.md says, or name it: --%s-python PATH"
-        % (role, ", ".join(conversion["pythons"][role]), role)
+        % (role, ", ".join(places), role)
     )
 
 
 def claim(output):
-    """Raises Mistake where the folder holds what this program did not make."""
-    if os.path.isdir(output) and os.listdir(output) and not os.path.isfile(os.path.join(output, REPORT)):
-        raise Unusable("%s holds other files; name another folder: --output" % output)
-    if os.path.isdir(output):
-        for name in os.listdir(output):
-            remove(os.path.join(output, name))
-    os.makedirs(output, exist_ok=True)
+    """Make or empty the folder. Raises WrongUsage if it holds files that this program did not write."""
+    output.mkdir(parents=True, exist_ok=True)
+    there = list(output.iterdir())
+    if there and not (output / REPORT).is_file():
+        raise WrongUsage("%s holds other files; choose another folder: --output" % output)
+    for path in there:
+        remove(path)
 
 
 def remove(path):
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.remove(path)
-
-
-def move(source, target):
-    if os.path.exists(source):
-        remove(target)
-        os.rename(source, target)
-
-
-def add_to(log, path):
-    if os.path.exists(path):
-        with open(path, "rb") as file:
-            shutil.copyfileobj(file, log)
-
-
-def write_json(path, content):
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, sort_keys=True)
-
-
-def read_json(path):
-    """None where there is none, or only half of one."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError):
-        return None
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(str(path))
+    elif os.path.lexists(str(path)):
+        path.unlink()
 
 
 def first_line(text):
@@ -307,24 +275,20 @@ def first_line(text):
 def parse(conversion):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for option, item in sorted(conversion["user"].items()):
-        parser.add_argument(
-            "--" + option,
-            metavar="PATH",
-            type=os.path.abspath,
-            default=item["default"],
-            help=item["about"] + "; default: %(default)s",
-        )
+        words = item["about"] + "; default: %(default)s"
+        paths = {"metavar": "PATH", "type": os.path.abspath, "default": item["default"]}
+        parser.add_argument("--" + option, dest=option, help=words, **paths)
     for role, places in sorted(conversion["pythons"].items()):
-        parser.add_argument(
-            "--%s-python" % role, metavar="PATH", help="default: bin/python of the first of " + ", ".join(places)
-        )
-    parser.add_argument(
-        "--output", metavar="DIR", type=os.path.abspath, default=os.path.join(HERE, "converted"), help="%(default)s"
-    )
-    parser.add_argument(
-        "--trust-checkpoint", action="store_true", help="let a checkpoint run code, where torch knows no other way"
-    )
+        words = "default: bin/python of the first of " + ", ".join(places)
+        parser.add_argument("--%s-python" % role, metavar="PATH", help=words)
+    parser.add_argument("--output", metavar="DIR", type=absolute, default=HERE / "converted", help="%(default)s")
+    words = "let a checkpoint run code, if this torch has no other way"
+    parser.add_argument("--trust-checkpoint", action="store_true", help=words)
     return parser.parse_args()
+
+
+def absolute(text):
+    return Path(os.path.abspath(text))
 
 
 def say(text):

@@ -1,4 +1,4 @@
-"""converter/stages/tflite.py, pass by pass as it was measured, with the model itself kept: model.tflite."""
+"""The pass converter/stages/tflite.py as it was measured, which also keeps the model: model.tflite."""
 from converter.stages.tflite import framework, invoke, tflite
 
 __all__ = ["STAGES", "framework"]

@@ -1,10 +1,11 @@
-"""The driver's own judgement, drawn from what the passes in this image left."""
+"""The driver's own judgement of what the passes in this image left, and the reference it compares with."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from matrix.families.scheme import Scheme
 from matrix.judging.compare import compare_files
@@ -12,14 +13,35 @@ from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement, Leg, judge
 from matrix.judging.outcome import Outcome, outcome
 from matrix.judging.tolerance import Tolerances
-from matrix.outputs.package.image.inside.reference import Reference
-from matrix.store.records import Observation
+from matrix.store.records import Observation, PassRecord
 
 NO_REFERENCE = "no-reference"
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What the conversion is compared with: ONNX Runtime carried in the image, outputs that the user gave, or nothing;
+    then `observation` is None."""
+
+    kind: Literal["carried", "given", "none"]
+    words: str
+    observation: Observation | None
+
+    @classmethod
+    def carried(cls, version: str, record: PassRecord) -> Reference:
+        return cls("carried", f"ONNX Runtime {version}, carried in this image", _observed(record))
+
+    @classmethod
+    def given(cls, path: Path, stored: Path) -> Reference:
+        return cls("given", f"{path}, given", _repeated(str(stored)))
+
+    @classmethod
+    def none(cls, why: str) -> Reference:
+        return cls("none", f"none ({why})", None)
+
+
 def speak(observation: Observation) -> Outcome | None:
-    """What the observation says by itself; None for success."""
+    """Return the outcome that the observation shows by itself, None for success."""
     log = observation.passes[-1].log if observation.passes else ""
     return outcome(observation, Path(log).read_text(encoding="utf-8") if log else "")
 
@@ -27,30 +49,27 @@ def speak(observation: Observation) -> Outcome | None:
 def conclude(
     opset: int | None, convert: Observation, reference: Reference, tolerances: Tolerances, scheme: Scheme
 ) -> Judgement:
-    """The verdict on one conversion of a model that came as an .onnx file."""
-    compare = partial(_leg, tolerances)
-    if reference.observation is not None:
-        found = judge(opset or 0, None, reference.observation, convert, speak, compare, scheme)
-        if reference.kind == "given":
-            title = found.finding.title.replace("ONNX Runtime computes", "the given outputs say")
-            found = replace(found, finding=replace(found.finding, title=title))
+    """Judge one conversion of an .onnx file."""
+    # Compared with itself, only the leg to the saved model can fail.
+    against = reference.observation or _repeated(convert.file("memory.npz"))
+    found = judge(opset or 0, None, against, convert, speak, partial(_leg, tolerances), scheme)
+    if reference.kind == "given":
+        title = found.finding.title.replace("ONNX Runtime computes", "the given outputs say")
+        return replace(found, finding=replace(found.finding, title=title))
+    if reference.kind == "carried" or found.finding.verdict != "match":
         return found
-    # Held against itself, only the comparison with the saved model can fail.
-    files = {"reference.npz": convert.file("memory.npz"), "again.npz": convert.file("memory.npz")}
-    record = replace(convert.passes[0], result={"done": True}, files={k: v for k, v in files.items() if v})
-    itself = Observation("", "reference", "reference", "", "", 0.0, 0, (record,))
-    found = judge(opset or 0, None, itself, convert, speak, compare, scheme)
-    if found.finding.verdict != "match":
-        return found
-    return Judgement(
-        Finding(
-            "unavailable",
-            "reference",
-            None,
-            NO_REFERENCE,
-            "converted, not compared: there is no reference to compare with",
-        )
-    )
+    title = "converted, not compared: there is no reference to compare with"
+    return Judgement(Finding("unavailable", "reference", None, NO_REFERENCE, title))
+
+
+def _repeated(path: str | None) -> Observation:
+    """A reference run that gave these arrays twice."""
+    files = {"reference.npz": path, "again.npz": path} if path else {}
+    return _observed(PassRecord("reference", {"done": True}, None, None, True, 0.0, "", files))
+
+
+def _observed(record: PassRecord) -> Observation:
+    return Observation("", "reference", "reference", "reference", "", 0.0, 0, (record,))
 
 
 def _leg(tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:

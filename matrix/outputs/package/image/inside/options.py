@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from matrix.outputs.package.image.inside.mistake import Mistake
-from matrix.outputs.package.image.inside.telling import EXIT_CODES
+from matrix.core.errors import UsageError
+from matrix.outputs.package.image.inside.report import EXIT_CODES
 from matrix.outputs.package.image.inside.toolchain import Toolchain
 
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """`shapes` maps an input's name to its sizes; `output` None means beside the model."""
+    """`shapes` maps an input's name to its sizes; `output` None is beside the model."""
 
     model: Path
     inputs: Path | None
@@ -26,12 +26,12 @@ class ImageOptions:
 
 
 def parse(toolchain: Toolchain, arguments: list[str] | None = None) -> ImageOptions:
-    """Raises Mistake; leaves the program by itself for --help."""
+    """Parse the command line. Raises UsageError, and SystemExit for --help."""
     parser = _Parser(
         prog="IMAGE",
         usage='docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" IMAGE MODEL.onnx [OPTION ...]',
-        description=f"Convert an .onnx file to {toolchain.scheme.title} with {_words(toolchain)}, and say how it "
-        "matched.\n"
+        description=f"Convert an .onnx file to {toolchain.scheme.title} with {toolchain.words} (row {toolchain.row}) "
+        "and compare the numbers.\n"
         "Files are named relative to the mounted folder; the result goes beside the model, into MODEL.tf/.",
         epilog="exit codes:\n" + "\n".join(f"  {code:<4} {words}" for code, words in EXIT_CODES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -39,44 +39,33 @@ def parse(toolchain: Toolchain, arguments: list[str] | None = None) -> ImageOpti
     )
     parser.add_argument("model", metavar="MODEL.onnx", type=Path)
     parser.add_argument("--inputs", metavar="IN.npz", type=Path,
-                        help="feed these instead of made-up values: keys `<case>/<input name>`")  # fmt: skip
+                        help="feed these instead of drawn values: keys `<case>/<input name>`")  # fmt: skip
     parser.add_argument("--reference", metavar="OUT.npz", type=Path,
                         help="compare with these outputs for --inputs: keys `<case>/<output name>`; "
                              + _default(toolchain))  # fmt: skip
     parser.add_argument("--shape", metavar="NAME=1x3x224x224", action="append", default=[],
-                        help="the shape of an input that the file leaves open; repeatable")  # fmt: skip
+                        help="shape of an input that the file leaves open; repeatable")  # fmt: skip
     parser.add_argument("--output", metavar="DIR", type=Path, help="folder for the result; default: MODEL.tf")
     parser.add_argument("--overwrite", action="store_true",
-                        help="put the result among other files; those with the same names go")  # fmt: skip
+                        help="write into a folder with other files; those of the same names are replaced")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     found = parser.parse_args(arguments)
     if found.reference is not None and found.inputs is None:
-        raise Mistake("--reference needs --inputs too: the inputs that gave these outputs")
+        raise UsageError("--reference needs --inputs too: the inputs that gave these outputs")
     if found.inputs is not None and found.shape:
-        raise Mistake("--shape is for made-up values; with --inputs the arrays have their own shapes")
-    return ImageOptions(
-        model=found.model,
-        inputs=found.inputs,
-        reference=found.reference,
-        shapes=dict(map(_shape, found.shape)),
-        output=found.output,
-        overwrite=found.overwrite,
-        json=found.json,
-    )
+        raise UsageError("--shape cannot be combined with --inputs: the arrays have their own shapes")
+    options = vars(found)
+    return ImageOptions(shapes=dict(map(_shape, options.pop("shape"))), **options)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise Mistake(f"{message}; --help shows how it is used")
-
-
-def _words(toolchain: Toolchain) -> str:
-    return f"{toolchain.words} (row {toolchain.row})"
+        raise UsageError(f"{message}; see --help")
 
 
 def _default(toolchain: Toolchain) -> str:
     if toolchain.onnxruntime is None:
-        return "this image carries no reference, so without them nothing is compared"
+        return "this image carries no reference, without them nothing is compared"
     return f"default: ONNX Runtime {toolchain.onnxruntime}, carried in this image"
 
 
@@ -88,5 +77,5 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     except ValueError:
         shape = (0,)
     if not equals or not name or any(size < 1 for size in shape):
-        raise Mistake(f"--shape {text!r}: write the input's name and its sizes, such as NAME=1x3x224x224")
+        raise UsageError(f"--shape {text!r}: write the input's name and its sizes, such as NAME=1x3x224x224")
     return name, shape

@@ -1,4 +1,4 @@
-"""What this image is: facts the driver wrote into it."""
+"""The toolchain of this image, as the driver described it in a file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FILE = "toolchain.json"
 
 @dataclass(frozen=True)
 class Toolchain:
-    """`python` and `reference_python` are the interpreters to start, `onnxruntime` is None where the image has no
-    reference. `tolerances` holds the table's changes by kind of number: {"float32": [rtol, atol]}. `packages` are those
-    that name the row, by the names that are installed; `converts` is the module that converts, `compared` how what it
-    makes is compared, as data."""
+    """`python` and `reference_python` are the interpreters to start; `onnxruntime` is None if the image has no
+    reference. `tolerances` are the table's changes by kind of number: {"float32": [rtol, atol]}. `packages` name the
+    row, by the distributions installed; `converts` is the module that converts, `compared` the family's Scheme as
+    data."""
 
     row: str
     environment: str
@@ -33,7 +33,7 @@ class Toolchain:
     compared: dict[str, Any]
 
     def text(self) -> str:
-        """The content of the file."""
+        """Return the content of the file."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
@@ -51,5 +51,5 @@ class Toolchain:
 
     @property
     def words(self) -> str:
-        """`onnx-tf 1.10.0 and tensorflow-cpu 2.8.0`: the converter, and what runs its artifacts."""
+        """The converter and the runtime of its artifacts: `onnx-tf 1.10.0 and tensorflow-cpu 2.8.0`."""
         return " and ".join(f"{name} {self.versions[name]}" for name in (self.packages[0], self.packages[-1]))

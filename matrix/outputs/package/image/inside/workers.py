@@ -1,103 +1,74 @@
-"""A pass of converter/worker.py in one of the image's two interpreters, and what it left as a record.
+"""A pass of converter/worker.py in one of the image's two interpreters, recorded as the driver records one.
 
-As in the driver, the child's report, its exit and the kernel's word about memory are taken down separately.
+The child's report, its exit status and the kernel's count of processes ended for memory are recorded separately.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import shutil
-import signal
-import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matrix.core.files import tail
 from matrix.core.text import plain
-from matrix.environments.worker_env import WORKER
-from matrix.outputs.package.image.inside import memory
+from matrix.environments.worker_client import WORKER, WorkerJob, worker_variables
 from matrix.store.records import Exit, PassRecord
 
-JOB = "job"
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+_GROUP = Path("/sys/fs/cgroup")
+_UNLIMITED_MB = 2**40
 
 
 class Workers:
-    """Runs passes below `scratch`, each with an inbox and an outbox of its own."""
+    """Runs passes below `scratch`, each in a fresh process with its own folders; `jobs` are those run, by pass."""
 
     def __init__(self, worker: Path, scratch: Path) -> None:
         self._worker = worker
         self._scratch = scratch
+        self.jobs: dict[str, WorkerJob] = {}
 
     def run(self, module: str, python: str, files: Mapping[str, Path]) -> PassRecord:
-        """One pass, by its module of converter/, in a fresh process on `files`, name to path; they are copied, a folder
-        is moved."""
-        work = module.rpartition(".")[2]
-        root = self._scratch / work
-        inbox, outbox = root / "inbox", root / "outbox"
-        for folder in (inbox / JOB, outbox, root / "tmp"):
-            folder.mkdir(parents=True)
-        for name, path in files.items():
-            _hand_over(path, inbox / JOB / name)
-        spec = {"schema": 1, "job": JOB, "folder": JOB, "params": {}}
-        (inbox / f"{JOB}.json").write_text(json.dumps(spec), encoding="utf-8")
-        (inbox / "stop").touch()
-        kills = memory.killed()
+        """Run one pass, named by its module of converter/, on `files`, name to path: files are copied, folders moved.
+
+        Raises OSError.
+        """
+        name = module.rpartition(".")[2]
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        root = self._scratch / name
+        job = self.jobs[name] = WorkerJob(str(root))
+        for place, path in files.items():
+            _hand_over(path, Path(job.given) / place)
+        variables = worker_variables(
+            **WORKER,
+            # TensorFlow writes functions it has rewritten to a file first, and the root may be read-only.
+            TMPDIR=job.scratch,
+            HOME=job.scratch,
+            # The container's user may have no name, and there are packages that ask for it.
+            USER="user",
+            LOGNAME="user",
+        )
+        kills = kills_for_memory()
         started = time.monotonic()
-        status = self._call([python, str(self._worker), module], inbox, outbox, root)
+        with (root / "worker.log").open("wb") as printed:
+            status = job.run([python, str(self._worker), module], {}, variables, printed)
         seconds = time.monotonic() - started
-        made = outbox / JOB
-        released = (made / f"{work}.released").exists()
+        oom = kills_for_memory() > kills
+        made = Path(job.made)
         log = root / "log.txt"
-        log.write_text(plain(tail(made / f"{work}.log") + tail(root / "worker.log")), encoding="utf-8")
+        log.write_text(plain(tail(made / f"{name}.log") + tail(root / "worker.log")), encoding="utf-8")
+        released = job.released(name)
+        ended = Exit(signal=-status, oom=oom) if status < 0 else Exit(code=status, oom=oom)
         return PassRecord(
-            name=work,
-            result=_result(made / f"{work}.json"),
-            exit=None if released and status == 0 else _exit(status, memory.killed() > kills),
+            name=name,
+            result=job.report(name),
+            exit=None if released and status == 0 else ended,
             stopped=None,
             released=released,
             seconds=round(seconds, 3),
             log=str(log),
             files={path.name: str(path) for path in made.glob("*.npz")},
         )
-
-    def outbox(self, work: str) -> Path:
-        """What the job of a pass left."""
-        return self._scratch / work / "outbox" / JOB
-
-    def _call(self, command: list[str], inbox: Path, outbox: Path, root: Path) -> int:
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        env |= {
-            **WORKER,
-            # TensorFlow writes functions it has rewritten to a file first, and the root may be read-only.
-            "TMPDIR": str(root / "tmp"),
-            "HOME": str(root / "tmp"),
-            # The container's user may have no name, and there are packages that ask for it.
-            "USER": "user",
-            "LOGNAME": "user",
-        }
-        with (root / "worker.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command, "--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"],
-                env=env,
-                cwd=root / "tmp",
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            try:
-                return process.wait()
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                if process.stdin is not None:
-                    process.stdin.close()
 
 
 def _hand_over(source: Path, target: Path) -> None:
@@ -109,13 +80,29 @@ def _hand_over(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _exit(status: int, oom: bool) -> Exit:
-    return Exit(signal=-status, oom=oom) if status < 0 else Exit(code=status, oom=oom)
+def kills_for_memory(group: Path = _GROUP) -> int:
+    """Return how many processes of this container the kernel ended for memory so far, 0 where it does not say; read
+    from its control group, cgroup v2 or v1."""
+    for name in ("memory.events", "memory/memory.oom_control"):
+        for line in _text(group / name).splitlines():
+            key, _, value = line.partition(" ")
+            if key == "oom_kill" and value.strip().isdigit():
+                return int(value)
+    return 0
 
 
-def _result(path: Path) -> dict[str, Any] | None:
+def memory_limit_mb(group: Path = _GROUP) -> int:
+    """Return the container's memory limit in MiB, 0 for none."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        text = _text(group / name).strip()
+        if text.isdigit():
+            megabytes = int(text) // 2**20
+            return megabytes if megabytes < _UNLIMITED_MB else 0
+    return 0
+
+
+def _text(path: Path) -> str:
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.get("schema") == 1 else None
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,4 +1,4 @@
-"""The outcome as a report file, as text for a person, and as an exit code."""
+"""The outcome of a conversion as a report file, as text, and as an exit code."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from typing import Any
 
 from matrix.core.text import plain
 from matrix.judging.judge import REMARKS, Judgement
-from matrix.outputs.package.image.inside.judging import NO_REFERENCE
+from matrix.outputs.package.image.inside.judging import NO_REFERENCE, Reference
 from matrix.outputs.package.image.inside.model import Model
-from matrix.outputs.package.image.inside.place import LOG, MAKER
-from matrix.outputs.package.image.inside.reference import Reference
+from matrix.outputs.package.image.inside.result_folder import LOG, MAKER
 from matrix.outputs.package.image.inside.toolchain import Toolchain
 
 EXIT_CODES = {
-    0: "match; or converted, where there is no reference to compare with",
+    0: "match; or converted, if there is no reference to compare with",
     1: "a fault of this program",
-    2: "wrong usage: a file, an option or a folder that has to be mended first",
+    2: "wrong usage: a file, an option or a folder has to be corrected first",
     3: "mismatch: converted, but the numbers differ",
     4: "not converted: unsupported, error, crash or oom",
-    5: "converted, but the reference cannot run this file, or gives other numbers each time",
-    7: "disk, memory or permission trouble of this machine, which says nothing about the model",
+    5: "converted, but the reference cannot run this file, or its numbers change from run to run",
+    7: "a disk or memory fault of this machine, which says nothing about the model",
     130: "interrupted",
 }
 
 _CODES = {"match": 0, "mismatch": 3, "unsupported": 4, "error": 4, "crash": 4, "oom": 4, "unavailable": 5, "infra": 7}
-
 
 # The driver's words for a remedy name its own options.
 _REMEDIES = {"raise-memory-limit": "Give the container more memory: docker run --memory 4g, for example."}
 
 
 @dataclass(frozen=True)
-class Telling:
-    """Everything there is to tell about one conversion. `result` is the folder as the user names it, `kind` the kind
-    of artifact in it, if there is one."""
+class ConversionReport:
+    """The result of one conversion. `result` is the folder as the user names it, `kind` the kind of artifact in it,
+    None without one."""
 
     toolchain: Toolchain
     model: Model
@@ -57,19 +55,16 @@ class Telling:
 
     @property
     def headline(self) -> str:
-        """`match`, or what else it came to."""
+        """The verdict, or that nothing was compared."""
         return "converted, not compared" if self._not_compared else self.judgement.finding.verdict
 
     def document(self, files: list[str]) -> dict[str, Any]:
-        """What report.json holds."""
-        judgement = self.judgement
+        """Return the content of report.json."""
+        judgement, finding = self.judgement, self.judgement.finding
         return {
             "schema": 1,
             "made_by": MAKER,
-            "row": self.toolchain.row,
-            "environment": self.toolchain.environment,
-            "lock": self.toolchain.lock,
-            "versions": self.toolchain.versions,
+            **{key: getattr(self.toolchain, key) for key in ("row", "environment", "lock", "versions")},
             "model": {
                 "file": str(self.model.path),
                 "sha256": self.sha256,
@@ -79,16 +74,10 @@ class Telling:
             "inputs": self.inputs,
             "reference": {"kind": self.reference.kind, "words": self.reference.words},
             "headline": self.headline,
-            "verdict": judgement.finding.verdict,
-            "role": judgement.finding.role,
-            "stage": judgement.finding.stage,
-            "reason": judgement.finding.reason,
-            "title": judgement.finding.title,
+            **{key: getattr(finding, key) for key in ("verdict", "role", "stage", "reason", "title")},
             "cause": judgement.cause,
             "remedies": [{"id": r.id, "text": _REMEDIES.get(r.id, r.text)} for r in judgement.remedies],
-            "leg": judgement.leg,
-            "legs": judgement.legs,
-            "metrics": judgement.metrics,
+            **{key: getattr(judgement, key) for key in ("leg", "legs", "metrics")},
             "remarks": list(judgement.remarks),
             "artifact": self.kind,
             "files": files,
@@ -97,21 +86,20 @@ class Telling:
         }
 
     def text(self) -> str:
-        """For a person; nothing in it can steer a terminal, although names come from the model."""
+        """Return the report as lines without control characters, although names come from the model."""
         return plain("\n".join([f"{self.model.path}: {self.headline}", *self._lines()]))
 
     def _lines(self) -> Iterator[str]:
-        judgement, versions = self.judgement, self.toolchain.versions
+        judgement, finding, versions = self.judgement, self.judgement.finding, self.toolchain.versions
         yield _line("row", self.toolchain.row)
         shown = {name: versions[name] for name in (*self.toolchain.packages, "torch") if name in versions}
         yield _line("versions", ", ".join([f"Python {versions['python']}", *(f"{k} {v}" for k, v in shown.items())]))
         yield _line("model", f"opset {self.model.opset or 'unknown'}, IR version {self.model.ir_version}")
         yield _line("inputs", self.inputs)
         yield _line("reference", self.reference.words)
-        where = "/".join(part for part in (judgement.finding.role, judgement.finding.stage) if part)
-        if judgement.finding.verdict != "match" and not self._not_compared:
-            yield _line("where", where)
-            yield _line("reason", f"{judgement.finding.reason}: {judgement.finding.title}")
+        if finding.verdict != "match" and not self._not_compared:
+            yield _line("where", finding.where)
+            yield _line("reason", f"{finding.reason}: {finding.title}")
             for remedy in judgement.remedies:
                 yield _line("", f"→ {_REMEDIES.get(remedy.id, remedy.text)}")
         if (largest := judgement.metrics.get("max_abs")) is not None:

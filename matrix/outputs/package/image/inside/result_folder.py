@@ -1,4 +1,4 @@
-"""Where the result goes: a folder beside the model, and nothing of anybody else's is touched."""
+"""The folder of the result, beside the model; other people's files are never touched."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from matrix.outputs.package.image.inside.mistake import Mistake
+from matrix.core.errors import UsageError
 
 MAKER = "torch-tf-matrix"
 REPORT = "report.json"
 LOG = "log.txt"
 
-# All that is ever written into a result folder; the report comes last, it says that the rest is whole.
+# Everything ever written into a result folder. The report comes last: it shows that the rest is whole.
 MADE = ("model", "graph.pb", "names.json", "inputs.npz", "outputs.npz", "reference.npz", LOG, REPORT)
 
 
 def inside(path: Path, what: str) -> Path:
-    """`path` as given, if it lies below the working directory: anything else is gone with the container."""
+    """Return `path`. Raises UsageError if it is not below the working directory: anything else is lost with the
+    container."""
     here = Path.cwd().resolve()
     if not path.resolve().is_relative_to(here):
-        raise Mistake(
-            f"{what} {path} lies outside of {here}, the mounted folder, and this program sees nothing else; "
-            "start it in the folder of your model and name files relative to it"
+        raise UsageError(
+            f"{what} {path} is outside of {here}, the mounted folder, and cannot be used; "
+            "start in the folder of your model and name files relative to it"
         )
     return path
 
 
 def claim(folder: Path, overwrite: bool) -> None:
-    """Raises Mistake where the folder holds what this program did not make."""
+    """Raise UsageError if the folder holds files that this program did not write."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise Mistake(f"{folder} is in the way: it is no folder; name another one with --output")
+        raise UsageError(f"{folder} is not a folder; name another one with --output")
     if overwrite or not folder.exists() or not any(folder.iterdir()) or _ours(folder):
         return
-    raise Mistake(
-        f"{folder} holds files that this program did not make; name another folder with --output, or give --overwrite"
+    raise UsageError(
+        f"{folder} holds files that this program did not write; choose another folder with --output, or use --overwrite"
     )
 
 
@@ -52,7 +53,8 @@ def _ours(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """A folder for everything in between, beside the result: the rest of the container may be read-only."""
+    """Yield a temporary folder beside the result: the rest of the container may be read-only. Raises UsageError if
+    nothing can be written there."""
     here = Path.cwd().resolve()
     # The folder above the mounted one is lost with the container, if it can be written at all.
     parent = here if folder.resolve() == here else folder.parent.resolve()
@@ -60,10 +62,7 @@ def scratch(folder: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         made = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent)
     except OSError as error:
-        raise Mistake(
-            f"{parent} cannot be written by user {os.getuid()} ({error.strerror}); "
-            'run the container with --user "$(id -u):$(id -g)" on a folder of your own'
-        ) from error
+        raise UsageError(no_access(str(parent), error)) from error
     try:
         yield Path(made)
     finally:
@@ -71,7 +70,7 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def publish(staged: Path, folder: Path) -> None:
-    """Put what was made in the place of what was made before; other files in the folder stay."""
+    """Replace the files of an earlier result by those staged; other files in the folder stay."""
     folder.mkdir(exist_ok=True)
     for name in reversed(MADE):
         old = folder / name
@@ -82,3 +81,11 @@ def publish(staged: Path, folder: Path) -> None:
     for name in MADE:
         if (staged / name).exists():
             (staged / name).rename(folder / name)
+
+
+def no_access(path: str, error: OSError) -> str:
+    """Say that this user may not use a file or folder."""
+    return (
+        f"{path} cannot be read or written by user {os.getuid()} ({error.strerror}); "
+        'run the container with --user "$(id -u):$(id -g)" on a folder of your own'
+    )
