@@ -271,7 +271,7 @@ def as_markdown(figures: dict[str, dict[str, float]]) -> str:
 
 
 def _inputs(model: str) -> bytes:
-    from matrix.execution.inputs import make_inputs
+    from matrix.execution.drawn_inputs import make_inputs
 
     return next(make_inputs(spec) for spec in load_config(ROOT / "matrix.yml").models if spec.id == model)
 

@@ -24,8 +24,8 @@ from matrix.environments.engine import Engine
 from matrix.execution import graph
 from matrix.execution.disk_peak import DiskPeak
 from matrix.execution.graph import Graph, Graphs
+from matrix.execution.job_identity import JobMaker
 from matrix.execution.job_runner import JobCounts
-from matrix.execution.jobs import JobMaker
 from matrix.execution.run import Run
 from matrix.families import family_of
 from matrix.judging.cells import CellResult, Judge

@@ -33,7 +33,7 @@ def clean(everything: bool, keep: tuple[str, ...], **options: Any) -> None:
     """
     import datetime as dt
 
-    from matrix.app.retention import Keep, size, superfluous
+    from matrix.app.old_environments import Keep, size, superfluous
     from matrix.families.converter_folder import remove_unused
     from matrix.table.ids import NOW, EnvironmentName
 

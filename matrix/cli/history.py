@@ -31,10 +31,10 @@ def prune(keep: str, dry_run: bool, **options: Any) -> None:
     """
     import datetime as dt
 
-    from matrix.app.retention import Keep
+    from matrix.app.old_environments import Keep
     from matrix.cli.clean import remove_unused_files
+    from matrix.history.pruning import prune as prune_store
     from matrix.judging.cells import Judge
-    from matrix.outputs.interchange.pruning import prune as prune_store
 
     age = Keep.parse([keep]).age
     if age is None:

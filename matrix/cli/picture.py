@@ -55,7 +55,7 @@ def picture(cell: str, image: Path, out: Path | None, dye: str, channel: int, **
 
     from matrix.answers.use_cases import execute
     from matrix.core import files as durable
-    from matrix.execution.inputs import pack
+    from matrix.execution.drawn_inputs import pack
     from matrix.outputs.picture.compose import compose, summary
     from matrix.outputs.picture.draw import as_png
     from matrix.outputs.picture.one_cell import image_size, masks, with_image

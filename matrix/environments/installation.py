@@ -9,9 +9,9 @@ from packaging.version import Version
 from matrix.core.files import is_full
 from matrix.core.text import redact
 from matrix.environments.engine import BuildFailed
+from matrix.judging.known_failures import match
 from matrix.judging.outcome import UNRECOGNISED
-from matrix.judging.recognise import match
-from matrix.judging.signatures import ErrorText
+from matrix.judging.signature_file import ErrorText
 from matrix.packages.lock import Lock
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from matrix.execution.jobs import Job
+from matrix.execution.job_identity import Job
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
 from matrix.store.records import Observation

@@ -10,7 +10,7 @@ from typing import Literal
 from matrix.core.text import redact
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.execution.executor import Events, Executor
-from matrix.execution.jobs import Job, observed
+from matrix.execution.job_identity import Job, observed
 from matrix.judging.outcome import Outcome
 from matrix.packages.lock import Lock
 from matrix.store import Observation, Store

@@ -13,8 +13,8 @@ from matrix.core.files import is_full, remove_tree
 from matrix.environments.engine import BuildFailed, Engine, EngineFault, Environment, Worker
 from matrix.execution.builds import Builds
 from matrix.execution.executor import Events
+from matrix.execution.job_identity import Job, observed
 from matrix.execution.job_types import CARRIED
-from matrix.execution.jobs import Job, observed
 from matrix.execution.passes import Spool, collect, hand_over, watch
 from matrix.execution.slots import Slots
 from matrix.packages.lock import Lock

@@ -10,8 +10,8 @@ from pathlib import Path
 from matrix.environments.engine import Engine, Environment
 from matrix.execution.builds import Builds
 from matrix.execution.executor import Events
+from matrix.execution.job_identity import Job
 from matrix.execution.job_types import JOB_TYPES
-from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.packages.lock import Lock

@@ -19,7 +19,7 @@ from matrix.core import files as durable
 from matrix.core.files import link_or_copy, remove_tree, tail
 from matrix.core.text import plain, redact
 from matrix.environments.engine import Worker
-from matrix.execution.jobs import Job
+from matrix.execution.job_identity import Job
 from matrix.execution.worker_report import read_report
 from matrix.store.blobs import BlobStore
 from matrix.store.records import Exit, Pass, PassRecord

@@ -16,9 +16,9 @@ from matrix.core.errors import ConfigError
 from matrix.environments.engine import Engine
 from matrix.execution.executor import Events
 from matrix.execution.graph import Graph, JobNode, environments_after
+from matrix.execution.job_identity import Job, JobMaker, export_params, factory_params, observed
 from matrix.execution.job_runner import JobCounts, JobRunner
 from matrix.execution.job_types import FACTORY, FILE, INPUTS
-from matrix.execution.jobs import Job, JobMaker, export_params, factory_params, observed
 from matrix.execution.local import LocalExecutor
 from matrix.execution.user_files import UserFiles
 from matrix.judging.outcome import Outcome

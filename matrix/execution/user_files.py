@@ -14,8 +14,8 @@ from typing import Any
 from matrix.core.errors import ConfigError
 from matrix.core.files import is_full
 from matrix.core.text import redact
-from matrix.execution.declared_inputs import check_arrays, completed_inputs, refuse_beyond_limit
-from matrix.execution.inputs import make_inputs, pack
+from matrix.execution.drawn_inputs import make_inputs, pack
+from matrix.execution.model_inputs import check_arrays, completed_inputs, refuse_beyond_limit
 from matrix.judging.arrays import UnreadableArrays, read_cases
 from matrix.store.blobs import BlobStore
 from matrix.table.ids import ArrayKey

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from matrix.history.timelines import CellChange, History
+from matrix.history.regressions import CellChange, History
 from matrix.judging.cells import CellResult
 from matrix.store import CellRecord, Observation, Store
 from matrix.table.model import Role

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from matrix.core.gc import uncollected
-from matrix.history.timelines import Conclusion, History, Timeline
+from matrix.history.regressions import History
+from matrix.history.timelines import Conclusion, Timeline
 from matrix.judging.cells import CellResult, Judge
 from matrix.packages.lock import Lock
 from matrix.store import RunRecord, Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from matrix.history.causes import ChangeCause, explain_all
-from matrix.history.timelines import CellChange, History, Regression
+from matrix.history.regressions import CellChange, History, Regression
 from matrix.store import RunRecord, Store
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from matrix.judging.changes import Change
+from matrix.judging.remedy_changes import Change
 
 if TYPE_CHECKING:
     from matrix.table.model import Role, Stage

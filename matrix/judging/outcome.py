@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from matrix.judging.finding import Finding
+from matrix.judging.known_failures import match
 from matrix.judging.matching import ErrorText, Match, Remedy
-from matrix.judging.recognise import match
 
 if TYPE_CHECKING:
     from matrix.store.records import Exit, Observation, Obstacle, PassRecord

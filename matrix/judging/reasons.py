@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matrix.judging import signatures
+from matrix.judging import signature_file as signatures
 
 OWN = frozenset((
     # By compare.py.

@@ -20,7 +20,6 @@ from matrix.store.blobs import BlobStore, FolderBlobs
 from matrix.store.cell_history import CellHistory
 from matrix.store.cells import cell_columns, cell_record, of_run, remove_cells, shown
 from matrix.store.database import connect
-from matrix.store.pruning import Pruner, pruning
 from matrix.store.queries import chunked, newest, newest_run
 from matrix.store.records import (
     OBSERVATION_COLUMNS,
@@ -34,6 +33,7 @@ from matrix.store.records import (
     obstacle_from,
     passes_from,
 )
+from matrix.store.removal import Pruner, pruning
 from matrix.store.resolutions import Resolutions
 from matrix.store.runs import check_uid, close_killed, combined, part_to_json, parts_of, reopen, run_record, set_parts
 from matrix.store.schema import CellRow, ComparisonRow, DerivedRow, ObservationRow, RunRow

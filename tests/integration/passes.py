@@ -12,7 +12,7 @@ from typing import Any
 
 from tables import EXPORTER, OPSET, ROOT
 
-from matrix.execution.inputs import draw, pack
+from matrix.execution.drawn_inputs import draw, pack
 from matrix.table.model import ModelInput
 
 _PATIENCE_SECONDS = 240

@@ -12,7 +12,7 @@ import pytest
 from product import Finished, Project
 from tables import EXPORTER, TF1, TF2, small_model, write_table
 
-from matrix.execution.inputs import pack
+from matrix.execution.drawn_inputs import pack
 
 MODELS = """\
 from torch import nn

@@ -11,7 +11,7 @@ import pytest
 from product import Project
 from zoo_exports import MODELS, Export, run_zoo
 
-from matrix.execution.inputs import make_inputs
+from matrix.execution.drawn_inputs import make_inputs
 from matrix.judging.arrays import read_arrays
 from matrix.judging.compare import Comparison, compare
 

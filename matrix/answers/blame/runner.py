@@ -17,9 +17,9 @@ from matrix.core.errors import Indeterminate, Interrupted
 from matrix.environments.locks.live import LiveResolver
 from matrix.families import family_of
 from matrix.judging.cells import CellResult
-from matrix.judging.changes import facts
 from matrix.judging.judge import Judgement
 from matrix.judging.outcome import UNRECOGNISED
+from matrix.judging.remedy_changes import facts
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
 from matrix.planning.other_times import moved_cell, moved_row

@@ -10,7 +10,7 @@ from matrix.answers.prediction.experience import converter_release
 from matrix.answers.remedies.apply import Table
 from matrix.answers.remedies.trials import Trial, next_trial
 from matrix.judging.cells import CellResult
-from matrix.judging.changes import Change
+from matrix.judging.remedy_changes import Change
 from matrix.planning.cells import Cell
 
 # Remedies of failed cells are tried before toolchains of this class of likelihood or below.

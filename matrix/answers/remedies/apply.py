@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from matrix.families import family_of
 from matrix.families.registry import newest_opset, read_by
 from matrix.judging.cells import CellResult
-from matrix.judging.changes import Change, facts
+from matrix.judging.remedy_changes import Change, facts
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell, Step
 from matrix.table.exporters import Exporter, expand

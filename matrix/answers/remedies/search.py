@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from matrix.answers.remedies.apply import Table
 from matrix.answers.remedies.trials import Trial, next_trial
 from matrix.judging.cells import CellResult
-from matrix.judging.changes import Change
+from matrix.judging.remedy_changes import Change
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
 from matrix.table.ids import ArrayKey

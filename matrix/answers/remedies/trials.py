@@ -12,7 +12,7 @@ from itertools import combinations
 
 from matrix.answers.remedies.apply import Table, applied
 from matrix.judging.cells import CellResult
-from matrix.judging.changes import Change
+from matrix.judging.remedy_changes import Change
 from matrix.planning.cells import Cell
 
 MAX_CHANGES = 3

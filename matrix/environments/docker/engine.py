@@ -37,7 +37,8 @@ from matrix.environments.docker.builders import (
 from matrix.environments.docker.cage import CONVERTER, INBOX, OUTBOX, WRAPPER, job_user, restrictions
 from matrix.environments.docker.client import UNREACHABLE, Facts, buildkit_cli, connect, facts
 from matrix.environments.docker.container import Container
-from matrix.environments.docker.context import fill, shared_part
+from matrix.environments.docker.context import fill
+from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.installation import check_installed, install_failed, machine_fault

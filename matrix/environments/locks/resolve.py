@@ -14,8 +14,8 @@ from packaging.version import Version
 
 from matrix.core.errors import ConfigError, Indeterminate
 from matrix.environments.locks.request import ImpossiblePin, Request
-from matrix.judging.recognise import match
-from matrix.judging.signatures import ErrorText
+from matrix.judging.known_failures import match
+from matrix.judging.signature_file import ErrorText
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings, PackageUnknown, UploadDates
 from matrix.packages.lock import Lock

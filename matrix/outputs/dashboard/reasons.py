@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix.history import History
-from matrix.judging import recognise
+from matrix.judging import known_failures as recognise
 from matrix.judging.cells import CellResult
 from matrix.judging.matching import Signature
 from matrix.outputs.dashboard.changes import started

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from matrix.judging.known_failures import match_any
 from matrix.judging.matching import ErrorText, Remedy
 from matrix.judging.pasted import Pasted
-from matrix.judging.recognise import match_any
 
 SCHEMA = 1
 

@@ -14,10 +14,10 @@ from small import observation, passed, report
 
 from matrix.answers.remedies.apply import Table, applied
 from matrix.judging.cells import CellResult
-from matrix.judging.changes import Change
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
-from matrix.judging.signatures import Remedy
+from matrix.judging.remedy_changes import Change
+from matrix.judging.signature_file import Remedy
 from matrix.planning import Selection, make_plan
 from matrix.planning.cells import Cell
 from matrix.table.model import Role

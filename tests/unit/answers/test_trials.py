@@ -12,9 +12,9 @@ from test_apply import IR, KERAS, LEGACY, LOWER, OLD_PROTOBUF, RENAME, SIMPLIFY,
 from matrix.answers.remedies.apply import Table
 from matrix.answers.remedies.search import RemedySearch, to_locate
 from matrix.answers.remedies.trials import MAX_CHANGES, MAX_TRIALS, Trial, next_trial
-from matrix.judging.changes import Change
 from matrix.judging.judge import EXPORTER_LEG
-from matrix.judging.signatures import Remedy
+from matrix.judging.remedy_changes import Change
+from matrix.judging.signature_file import Remedy
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
 

@@ -9,7 +9,7 @@ import numpy as np
 import small
 from rows import every
 
-from matrix.execution.inputs import draw
+from matrix.execution.drawn_inputs import draw
 from matrix.table import ModelSpec, load_config
 
 ZOO = Path(__file__).parents[3] / "converter" / "zoo"

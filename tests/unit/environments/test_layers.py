@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import small
 
-from matrix.environments.docker.context import shared_part
+from matrix.environments.docker.layers import shared_part
 from matrix.packages.lock import Lock
 
 

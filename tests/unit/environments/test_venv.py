@@ -21,7 +21,7 @@ from matrix.core.errors import EngineUnavailable
 from matrix.environments.engine import BuildFailed, Environment
 from matrix.environments.venv import VenvEngine, read_stamp
 from matrix.execution.builds import Builds
-from matrix.execution.jobs import Job
+from matrix.execution.job_identity import Job
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.families.onnx_tf import OnnxTf

@@ -11,7 +11,7 @@ import small
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.execution.jobs import Job
+from matrix.execution.job_identity import Job
 from matrix.families.onnx_tf import OnnxTf
 from matrix.packages.lock import Lock
 from matrix.store.records import Exit, Observation, Obstacle, Pass, PassRecord

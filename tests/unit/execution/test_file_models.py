@@ -16,7 +16,7 @@ from test_cli import Project, project
 from test_remedied_views import TOO_NEW, given
 
 from matrix.core import errors
-from matrix.execution.inputs import pack
+from matrix.execution.drawn_inputs import pack
 from matrix.planning import Selection, make_plan
 from matrix.table.model import ModelSpec
 from matrix.table.selectors import Condition, from_text

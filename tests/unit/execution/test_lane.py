@@ -14,8 +14,8 @@ from fakes import ANSWER, GOOD, Deed, FakeEngine, Told, good
 
 from matrix.environments.engine import BuildFailed
 from matrix.execution.builds import Builds
+from matrix.execution.job_identity import Job
 from matrix.execution.job_types import JOB_TYPES
-from matrix.execution.jobs import Job
 from matrix.execution.lane import Lane
 from matrix.execution.slots import Slots
 from matrix.execution.worker_report import read_report

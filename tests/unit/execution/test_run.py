@@ -19,7 +19,7 @@ from matrix.core.paths import CONVERTER
 from matrix.environments.engine import BuildFailed
 from matrix.execution.builds import Builds
 from matrix.execution.graph import Graphs
-from matrix.execution.jobs import JobMaker
+from matrix.execution.job_identity import JobMaker
 from matrix.execution.run import Run
 from matrix.judging.cells import CellResult, Judge
 from matrix.judging.finding import Finding

@@ -42,9 +42,9 @@ from matrix.families import family_named, registry
 from matrix.families.converter_folder import converter_folder
 from matrix.families.registry import distributions, exclusive, heavy_packages, row_packages
 from matrix.judging.cells import CellResult
-from matrix.judging.changes import Change
 from matrix.judging.finding import Finding
 from matrix.judging.judge import LITE_ONLY, Judgement
+from matrix.judging.remedy_changes import Change
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.folder import Choice, write
 from matrix.outputs.terminal.pick import print_expected

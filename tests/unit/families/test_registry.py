@@ -15,7 +15,7 @@ from matrix.core.converter_code import ConverterCode
 from matrix.core.errors import ConfigError
 from matrix.core.paths import CONVERTER
 from matrix.execution.graph import Graphs
-from matrix.execution.jobs import JobMaker
+from matrix.execution.job_identity import JobMaker
 from matrix.families import KNOWN, Family, family_named, find_family, in_order, registry
 from matrix.families.converter_folder import converter_folder, remove_unused
 from matrix.families.onnx_tf import OnnxTf

@@ -14,7 +14,7 @@ from matrix.judging import judge as judging
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement, Leg, judge
 from matrix.judging.outcome import Outcome, outcome
-from matrix.judging.signatures import Remedy
+from matrix.judging.signature_file import Remedy
 from matrix.store import Observation
 from matrix.store.records import Exit, Obstacle
 from matrix.table.model import Verdict

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from rows import every
-from test_signatures import ELSEWHERE, Sample, _id, _samples
+from test_known_failures import ELSEWHERE, Sample, _id, _samples
 
 from matrix import cli
 from matrix.core import errors

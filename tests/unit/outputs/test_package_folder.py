@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from matrix.core.errors import UsageError
-from matrix.execution.inputs import make_inputs
+from matrix.execution.drawn_inputs import make_inputs
 from matrix.judging.arrays import read_cases
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding

@@ -19,11 +19,11 @@ import pytest
 from small import TABLE
 
 from matrix.core.errors import Indeterminate, UsageError
-from matrix.execution.inputs import draw, pack
+from matrix.execution.drawn_inputs import draw, pack
 from matrix.families.onnx_tf import OnnxTf
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
-from matrix.judging.recognise import load
+from matrix.judging.known_failures import load
 from matrix.judging.tolerance import Tolerances
 from matrix.outputs.package.image.carried import write_program
 from matrix.outputs.package.image.image import check_room, check_tag, default_tag, remote_name
@@ -96,7 +96,7 @@ def test_the_program_needs_nothing_that_the_image_does_not_have(program: Path) -
 
 
 def test_the_image_recognises_failures_by_the_same_entries(program: Path) -> None:
-    code = "from matrix.judging.recognise import load; print(repr(load()))"
+    code = "from matrix.judging.known_failures import load; print(repr(load()))"
     assert in_the_image(program, code) == repr(load())
 
 

@@ -24,7 +24,7 @@ from matrix.core import errors
 from matrix.core.errors import UsageError
 from matrix.environments.engine import Engine
 from matrix.environments.locks.keep import LockFolders
-from matrix.execution.inputs import pack
+from matrix.execution.drawn_inputs import pack
 from matrix.outputs.picture import draw, panels, preprocess
 from matrix.outputs.picture.compose import compose, shade, summary
 from matrix.outputs.picture.draw import MARGIN, Panel, Sheet

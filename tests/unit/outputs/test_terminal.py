@@ -22,7 +22,7 @@ from matrix.history.then_and_now import BothSides
 from matrix.judging.cells import CellResult
 from matrix.judging.finding import Finding
 from matrix.judging.judge import Judgement
-from matrix.judging.signatures import Remedy
+from matrix.judging.signature_file import Remedy
 from matrix.outputs.documents.junit import junit
 from matrix.outputs.documents.markdown import markdown
 from matrix.outputs.documents.run import document

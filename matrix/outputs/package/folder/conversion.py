@@ -13,10 +13,10 @@ from packaging.version import Version
 
 from matrix.core.converter_code import ConverterCode
 from matrix.environments.worker_client import WORKER
-from matrix.execution.declared_inputs import completed_inputs
-from matrix.execution.inputs import make_inputs
+from matrix.execution.drawn_inputs import make_inputs
+from matrix.execution.job_identity import export_params, factory_params
 from matrix.execution.job_types import CARRIED, JOB_TYPES
-from matrix.execution.jobs import export_params, factory_params
+from matrix.execution.model_inputs import completed_inputs
 from matrix.execution.user_files import CHECKPOINT, GIVEN, SOURCE, factory_place
 from matrix.families import Family
 from matrix.families.scheme import MEMORY

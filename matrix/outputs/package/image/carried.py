@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from matrix.core.paths import CONVERTER
-from matrix.judging import recognise
+from matrix.judging import known_failures as recognise
 
 _PACKAGE = Path(__file__).resolve().parents[3]
 
@@ -16,13 +16,13 @@ _MODULES = (
     "core/text.py",
     "core/files.py",
     "environments/worker_client.py",
-    "execution/inputs.py",
+    "execution/drawn_inputs.py",
     "families/scheme.py",
     "store/records.py",
     "table/ids.py",
     *(f"judging/{name}.py" for name in (
-        "arrays", "changes", "compare", "dynamic_range", "finding", "hints", "judge", "matching", "metrics", "outcome",
-        "recognise", "tensors", "tolerance",
+        "arrays", "compare", "dynamic_range", "finding", "hints", "judge", "known_failures", "matching", "metrics",
+        "outcome", "remedy_changes", "tensors", "tolerance",
     )),
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.core.errors import UsageError
-from matrix.execution.inputs import draw, pack
+from matrix.execution.drawn_inputs import draw, pack
 from matrix.judging.tensors import Array
 from matrix.outputs.package.image.inside import inputs, result_folder
 from matrix.outputs.package.image.inside.judging import Reference, conclude, speak

@@ -12,7 +12,7 @@ from matrix.history.timelines import Conclusion
 from matrix.judging.cells import Judge
 from matrix.packages.lock import Lock
 from matrix.store import RunRecord, Store
-from matrix.store.pruning import Duplicate
+from matrix.store.removal import Duplicate
 from matrix.store.runs import utc
 
 

@@ -23,7 +23,7 @@ def load() -> tuple[Signature, ...]:
     if CARRIED.is_file():
         return tuple(map(Signature.of, json.loads(CARRIED.read_text(encoding="utf-8"))))
     # Not above: a take-away image has neither pydantic nor YAML.
-    from matrix.judging import signatures
+    from matrix.judging import signature_file as signatures
 
     return signatures.parse(signatures.FILE.read_text(encoding="utf-8"))
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from transfer_world import NEW, OTHER, World
 
 from matrix.cli.history import history
+from matrix.history.pruning import Pruned, prune, superfluous
 from matrix.history.timelines import Conclusion, Timeline
 from matrix.judging.cells import Judge
 from matrix.judging.finding import Finding
-from matrix.outputs.interchange.pruning import Pruned, prune, superfluous
 
 LATER = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
 

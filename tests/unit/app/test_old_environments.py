@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from matrix.app.retention import Keep, size, superfluous
+from matrix.app.old_environments import Keep, size, superfluous
 from matrix.core.errors import UsageError
 from matrix.environments.engine import Stored
 

@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from matrix.judging.changes import NAMED, Change
 from matrix.judging.matching import ErrorText, Match, Remedy, Signature, SignatureVerdict, TextSource
+from matrix.judging.remedy_changes import NAMED, Change
 from matrix.table.model import Role, Stage
 
 __all__ = ["FILE", "ErrorText", "Match", "Remedy", "Signature", "SignatureError", "parse"]

@@ -12,7 +12,7 @@ import pytest
 from test_user_files import X, blobs, factory, file, materials, npz, write
 
 from matrix.core.errors import ConfigError
-from matrix.execution import declared_inputs as module
+from matrix.execution import model_inputs as module
 from matrix.execution.user_files import UserFiles
 from matrix.judging.arrays import read_arrays
 from matrix.store.blobs import FolderBlobs

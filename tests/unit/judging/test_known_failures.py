@@ -15,11 +15,13 @@ from packaging.utils import canonicalize_name
 from rows import every
 
 from matrix.families.onnx_tf import OnnxTf
-from matrix.judging import matching, recognise, signatures
-from matrix.judging.changes import Change, facts
+from matrix.judging import known_failures as recognise
+from matrix.judging import matching
+from matrix.judging import signature_file as signatures
+from matrix.judging.known_failures import load, match, match_any
 from matrix.judging.matching import first
-from matrix.judging.recognise import load, match, match_any
-from matrix.judging.signatures import ErrorText, SignatureError, parse
+from matrix.judging.remedy_changes import Change, facts
+from matrix.judging.signature_file import ErrorText, SignatureError, parse
 
 SAMPLES = Path(__file__).parents[1] / "data" / "failures.tsv"
 

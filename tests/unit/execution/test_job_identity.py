@@ -15,8 +15,8 @@ import pytest
 import small
 
 from matrix.core.converter_code import ConverterCode
-from matrix.execution.inputs import DRAWS, make_inputs
-from matrix.execution.jobs import Job, JobMaker, export_params
+from matrix.execution.drawn_inputs import DRAWS, make_inputs
+from matrix.execution.job_identity import Job, JobMaker, export_params
 from matrix.execution.user_files import UserFiles
 from matrix.families.onnx_tf import OnnxTf
 from matrix.store.blobs import FolderBlobs
