@@ -146,7 +146,7 @@ def test_nobody_is_disturbed_who_is_making_the_same(client: docker.DockerClient,
     root = client.images.get(names.debian_root(debian.codename()))
     other = client.containers.run(base, ["sleep", "600"], name=CONTAINER, detach=True, init=True)
     try:
-        with pytest.raises(Indeterminate, match="is being made already"):
+        with pytest.raises(Indeterminate, match="is already being made"):
             ImageMaker(client, tmp_path, print).base(tree, needed(tree), root, again=True)
         other.reload()
         assert other.status == "running"

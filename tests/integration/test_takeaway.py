@@ -167,7 +167,8 @@ def test_a_model_is_converted_and_compared(program: Program) -> None:
     found = report(program, "model")
     row = found["row"]
     assert done.out.startswith("model.onnx: match\n") and row in done.out
-    assert f"ONNX Runtime {read_locks(ROOT / 'envs')['reference'].packages['onnxruntime']}, included" in done.out
+    version = read_locks(ROOT / "envs")["reference"].packages["onnxruntime"]
+    assert f"ONNX Runtime {version}, carried in this image" in done.out
     assert (found["verdict"], found["exit_code"]) == ("match", 0)
     assert 0 < found["metrics"]["max_abs"] < 1e-4
     assert {path.name for path in (program.data / "model.tf").iterdir()} == EVERYTHING | {ARTIFACT[row]}
