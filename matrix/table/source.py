@@ -75,11 +75,14 @@ def parse_source(text: str, path: Path) -> TableSource:
 def _plain(node: yaml.Node, place: Place, source: TableSource, open_nodes: frozenset[int]) -> Any:
     here = (node.start_mark.line + 1, node.start_mark.column + 1)
     source.marks.setdefault(place, here)
-    source.spans[place] = (node.start_mark.index, node.end_mark.index)
+    # libyaml leaves a byte order mark out of its count.
+    marked = source.text.startswith("\ufeff")
+    begin, end = node.start_mark.index + marked, node.end_mark.index + marked
+    source.spans[place] = (begin, end)
     if isinstance(node, yaml.ScalarNode):
         if node.style in ("|", ">") and not node.value.endswith("\n\n"):
             # The parser counts blank lines after a block scalar as part of it; here they are not part of its value.
-            source.spans[place] = (node.start_mark.index, len(source.text[: node.end_mark.index].rstrip()))
+            source.spans[place] = (begin, len(source.text[:end].rstrip()))
         return node.value
     if id(node) in open_nodes:
         raise ConfigError(f"{source.path}:{here[0]}:{here[1]}: an alias that contains itself")
@@ -103,5 +106,5 @@ def _plain(node: yaml.Node, place: Place, source: TableSource, open_nodes: froze
             result[key] = _plain(value_node, last, source, open_nodes)
     if not node.flow_style:
         # The parser ends a block where the next token begins, after comments and blank lines.
-        source.spans[place] = (node.start_mark.index, source.spans[last][1])
+        source.spans[place] = (begin, source.spans[last][1])
     return result

@@ -61,7 +61,7 @@ def proposal(table: Path, row: Row, ranges: Ranges, why: str) -> TablePatch:
     """
     wanted = {package: spec for package, spec in ranges if package not in row.pins}
     if not wanted:
-        raise ConfigError(f"{table}: {row.id} pins every package that the cure names; change its pins by hand")
+        raise ConfigError(f"{table}: {row.id} pins every package that the fix names; change its pins by hand")
     source = read_source(table)
     config = Config.model_validate(source.data)
     place = next((place for place, known in rows_with_places(config) if known.id == row.id), None)
@@ -122,7 +122,7 @@ def _rule(config: Config, row: Row, add: dict[str, str], why: str) -> Companion:
         wrong = _wrong(config, rule)
         if applies(when, row.pins) and not wrong:
             return rule
-    raise ConfigError(f"no rule can cure {row.id}: {wrong}")
+    raise ConfigError(f"no rule can fix {row.id}: {wrong}")
 
 
 def _whens(row: Row) -> Iterator[dict[str, str]]:

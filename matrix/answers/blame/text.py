@@ -139,9 +139,9 @@ def remedy(report: BlameReport) -> str:
     """Return today's cure, or that none was found."""
     blame = report.blame
     if blame.cure is not None:
-        return f"cure for today: {ranges_text(blame.cure.ranges)}"
+        return f"fix for today: {ranges_text(blame.cure.ranges)}"
     runs = sum(attempt.measured is not None for attempt in blame.attempts)
-    found = f"no cure found in {_count(runs, 'run')}" if blame.attempts else "no cure was tried"
+    found = f"no fix found in {_count(runs, 'run')}" if blame.attempts else "no fix was tried"
     return f"{found} (cut short)" if blame.stopped else found
 
 
@@ -273,10 +273,10 @@ def _cure(report: BlameReport) -> Iterator[str]:
         for attempt in blame.attempts:
             yield _cut(f"  {ranges_text(attempt.ranges)}: {_outcome(attempt)}", WIDTH)
         return
-    yield f"cure for today: {ranges_text(blame.cure.ranges)}"
+    yield f"fix for today: {ranges_text(blame.cure.ranges)}"
     changes = blame.cure.changes
     yield f"changes to today's resolution: {_count(len(changes), 'package')}"
-    # Packages that the cure names first, then those that follow from it.
+    # Packages that the fix names first, then those that follow from it.
     named = {package for package, _ in blame.cure.ranges}
     shown = sorted(changes, key=lambda change: change.package not in named)[:_CHANGES]
     wide = max((len(change.package) for change in shown), default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +46,25 @@ def entries(history: History, changes: Changes) -> list[FeedEntry]:
     return sorted([*broke[:_NEWEST], *mended[:_NEWEST]], key=lambda entry: entry.updated, reverse=True)
 
 
-def context(name: str, base: str, generated: dt.datetime, found: list[FeedEntry]) -> dict[str, Any]:
-    """Return the context of the template. `base` is the site's address with a slash at its end, '' if unknown."""
+def context(
+    name: str, base: str, generated: dt.datetime, found: list[FeedEntry], clean: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return the context of the template. `base` is the site's address with a slash at its end, '' if unknown; it may
+    contain what `clean` takes out of texts."""
     return {
-        "title": name,
+        "title": clean(name),
         "id": f"urn:uuid:{uuid.uuid5(_NAMESPACE, base or name)}",
         "updated": _time(max((entry.updated for entry in found), default=generated)),
         "base": base,
-        "entries": [{**vars(entry), "updated": _time(entry.updated)} for entry in found],
+        "entries": [
+            {
+                **vars(entry),
+                "title": clean(entry.title),
+                "text": clean(entry.text),
+                "updated": _time(entry.updated),
+            }
+            for entry in found
+        ],
     }
 
 

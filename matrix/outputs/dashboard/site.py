@@ -214,7 +214,7 @@ class _Builder:
             "fields": families.fields(shown, _known(exporters, facts)),
         }
         generated = dt.datetime.fromisoformat(site["generated"])
-        news = cleaner.data(feed.context(wanted.title, wanted.base, generated, feed.entries(history, changes)))
+        news = feed.context(wanted.title, wanted.base, generated, feed.entries(history, changes), cleaner.text)
         _pages(folder, site, documents, found, coverage, listing, news)
         _badges(folder, documents)
         copy_assets(folder / "assets")

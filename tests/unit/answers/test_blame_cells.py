@@ -383,7 +383,7 @@ def test_the_time_is_for_all_and_the_runs_for_each(broken: TimeProject, hurry: C
         found = blaming.blame_all(shop, sides, NOW, Bounds(30, 150))
     assert [*found] == [OTHER, MOVED]
     assert found[MOVED] == "skipped: the time limit was reached"
-    assert found[OTHER].startswith("broken by protobuf 4.21.1") and "cure for today" not in found[OTHER]
+    assert found[OTHER].startswith("broken by protobuf 4.21.1") and "fix for today" not in found[OTHER]
 
 
 @contextlib.contextmanager
@@ -404,8 +404,8 @@ def test_one_cell_has_what_time_the_others_left(broken: TimeProject, hurry: Call
     with workshop_of(broken) as (shop, sides):
         found = blaming.blame_all(shop, sides, NOW, Bounds(30, 450))
     # Three conversions each beside those of the two days; the second of them has time for two.
-    assert "cure for today: protobuf<4" in found[OTHER]
-    assert found[MOVED].startswith("broken by protobuf 4.21.1") and "cure for today" not in found[MOVED]
+    assert "fix for today: protobuf<4" in found[OTHER]
+    assert found[MOVED].startswith("broken by protobuf 4.21.1") and "fix for today" not in found[MOVED]
 
 
 def test_the_runs_are_for_each_cell(broken: TimeProject) -> None:
@@ -451,7 +451,7 @@ def test_what_stays_as_it_was_is_not_looked_into(project: TimeProject) -> None:
 
 def test_the_bounds_of_the_command_line(broken: TimeProject) -> None:
     found = broken.now("--blame", "--blame-runs", "2", *ONE)
-    assert re.match(r"broken between 2022-02-16 and .*; no cure was tried", told(found)[MOVED])
+    assert re.match(r"broken between 2022-02-16 and .*; no fix was tried", told(found)[MOVED])
     assert {packages["protobuf"] for _, _, packages in broken.engine.worked if "protobuf" in packages} == {
         "3.19.4",
         "4.21.1",

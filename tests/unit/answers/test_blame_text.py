@@ -121,8 +121,8 @@ BETWEEN = "broken between 2022-05-20 and 2022-05-27"
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("broken", f"{BY}; cure for today: numpy<2 protobuf<4"),
-        ("not cured", f"{BY}; no cure found in 1 run"),
+        ("broken", f"{BY}; fix for today: numpy<2 protobuf<4"),
+        ("not cured", f"{BY}; no fix found in 1 run"),
         ("mended", "mended by protobuf 4.21.1, uploaded 2022-05-26 (before: numpy-too-new: compiled for numpy 1)"),
         (
             "never worked",
@@ -130,8 +130,8 @@ BETWEEN = "broken between 2022-05-20 and 2022-05-27"
         ),
         ("works", "works as of 2022-04-20 and as of 2026-12-01: nothing to blame"),
         ("indeterminate", "undetermined: infra in converter/build (network) as of 2026-12-01; run it again"),
-        ("undecided", f"{BETWEEN} by one or more of 2 packages (protobuf-too-new: too new); no cure was tried"),
-        ("stopped", f"{BETWEEN}: the search ended before the culprit was found; no cure was tried"),
+        ("undecided", f"{BETWEEN} by one or more of 2 packages (protobuf-too-new: too new); no fix was tried"),
+        ("stopped", f"{BETWEEN}: the search ended before the culprit was found; no fix was tried"),
     ],
 )
 def test_the_first_line_is_the_answer(name: str, line: str) -> None:
@@ -159,7 +159,7 @@ def test_what_a_broken_cell_is_told_with() -> None:
         "  with protobuf<4: error in converter/import (numpy-too-new): compiled for numpy 1",
         "      seen with numpy 2.3.5, uploaded 2026-10-01",
         "",
-        "cure for today: numpy<2 protobuf<4",
+        "fix for today: numpy<2 protobuf<4",
         "changes to today's resolution: 2 packages",
         "    numpy     2.3.5 → 1.26.4",
         "    protobuf  6.33.1 → 3.20.3",
@@ -171,7 +171,7 @@ def test_what_a_broken_cell_is_told_with() -> None:
 
 def test_what_was_tried_is_listed_where_nothing_cured() -> None:
     lines = text(story(NOT_CURED)).splitlines()
-    at = lines.index("no cure found in 1 run")
+    at = lines.index("no fix found in 1 run")
     assert lines[at + 1 : at + 3] == [
         "  protobuf<4: error in converter/import (numpy-too-new): compiled for numpy 1",
         "  onnx<1: no packages satisfy it",
@@ -219,7 +219,7 @@ def test_lines_fit_a_terminal_however_much_was_said() -> None:
     blame = replace(BROKEN, outcomes=outcomes, transitions=(replace(BROKE, measured=loud),))
     lines = text(story(blame)).splitlines()
     assert max(map(len, lines)) == 120
-    assert lines[0].endswith("; cure for today: numpy<2 protobuf<4")
+    assert lines[0].endswith("; fix for today: numpy<2 protobuf<4")
 
 
 @pytest.mark.parametrize("skipped", [0, 3])

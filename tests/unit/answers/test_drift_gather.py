@@ -183,7 +183,7 @@ def test_a_blame_that_was_cut_short_is_made_again(project: TimeProject) -> None:
         return str(cell["beside"]["blame"])
 
     assert told("--blame-runs", "2").endswith("(cut short)")
-    assert "cure for today: protobuf<4" in told()
+    assert "fix for today: protobuf<4" in told()
 
 
 def test_the_days_that_a_blame_tried_are_not_now(project: TimeProject) -> None:

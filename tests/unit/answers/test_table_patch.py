@@ -115,14 +115,14 @@ def test_a_rule_that_nobody_could_live_with_is_an_error(tmp_path: Path) -> None:
     text = small.changed(
         'add: {tensorflow-addons: "==0.16.1"}', 'add: {tensorflow-addons: "==0.16.1", protobuf: "==5.0"}'
     )
-    with pytest.raises(ConfigError, match=r"no rule can cure new: new requires protobuf 5\.0 by another rule"):
+    with pytest.raises(ConfigError, match=r"no rule can fix new: new requires protobuf 5\.0 by another rule"):
         propose(tmp_path, "new", text=text)
 
 
 def test_what_the_row_pins_is_left_out_and_alone_is_an_error(tmp_path: Path) -> None:
     made, _ = propose(tmp_path, "new", (("onnx", "<1.14"), ("protobuf", "<4")))
     assert '    add: {protobuf: "<4"}' in added(made)
-    with pytest.raises(ConfigError, match="pins every package that the cure names"):
+    with pytest.raises(ConfigError, match="pins every package that the fix names"):
         propose(tmp_path, "new", (("onnx", "<1.14"),))
 
 

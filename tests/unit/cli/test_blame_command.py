@@ -40,7 +40,7 @@ def test_the_answer_comes_first(broken: TimeProject) -> None:
     code, out, err = broken("blame", CELL, *BAD)
     first = out.splitlines()[0]
     assert code == 0 and first.startswith("broken by protobuf 4.21.1, uploaded 2022-05-27 (protobuf-too-new")
-    assert first.endswith("cure for today: protobuf<4")
+    assert first.endswith("fix for today: protobuf<4")
     assert f"{CELL}~2022-06-10+protobuf-below-4" in out
     assert "trying new as of 2022-06-10, protobuf<4" in err and "trying" not in out
 

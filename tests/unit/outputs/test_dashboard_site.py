@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -18,6 +19,7 @@ from synthetic_history import HOSTILE_LINE, Planted, plant, write_history
 
 from matrix.cli.dashboard import dashboard
 from matrix.core.errors import MatrixError, NothingSelected, UsageError
+from matrix.outputs.dashboard import feed
 from matrix.outputs.dashboard.shards import fnv1a
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -92,13 +94,22 @@ def shard_silent(site: Path) -> int:
 
 def test_the_feed_has_one_entry_for_each_thing_that_happened(planted: tuple[Path, Planted]) -> None:
     site, told = planted
-    feed = ElementTree.fromstring((site / "feed.xml").read_bytes())
-    titles = [entry.findtext(f"{ATOM}title") or "" for entry in feed.iter(f"{ATOM}entry")]
+    tree = ElementTree.fromstring((site / "feed.xml").read_bytes())
+    titles = [entry.findtext(f"{ATOM}title") or "" for entry in tree.iter(f"{ATOM}entry")]
     assert sorted(title.partition(":")[0] for title in titles) == ["broke", "mended"]
     assert any(told.row in title and "protobuf-too-new" in title for title in titles)
-    for place in (feed, *feed.iter(f"{ATOM}entry")):
+    for place in (tree, *tree.iter(f"{ATOM}entry")):
         assert (place.findtext(f"{ATOM}id") or "").startswith("urn:uuid:") and place.findtext(f"{ATOM}updated")
     assert told.infra not in (site / "feed.xml").read_text(encoding="utf-8")
+
+
+def test_only_texts_of_the_feed_are_cleaned() -> None:
+    """The checkout's folder may have the name that the site's address ends with."""
+    when = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    entry = feed.FeedEntry("urn:uuid:1", "in /proj", when, "below /proj/x", "cell.html#/proj")
+    found = feed.context("/proj", "https://me.example/proj/", when, [entry], lambda text: text.replace("/proj", "."))
+    assert (found["title"], found["base"]) == (".", "https://me.example/proj/")
+    assert [found["entries"][0][key] for key in ("title", "text", "link")] == ["in .", "below ./x", "cell.html#/proj"]
 
 
 def test_what_means_harm_is_shown_as_it_is_and_does_none(planted: tuple[Path, Planted]) -> None:

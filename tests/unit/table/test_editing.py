@@ -111,3 +111,11 @@ def test_a_difference_applies_whatever_else_python_takes_for_a_line_end(tmp_path
     subprocess.run(["patch", "-p1", "-s"], cwd=tmp_path, input=diff.encode(), check=True, capture_output=True)
     assert (tmp_path / "t").read_text(encoding="utf-8") == new
     assert difference(old, old, "t") == ""
+
+
+def test_a_byte_order_mark_moves_no_edit() -> None:
+    for mark in ("", "\ufeff"):
+        text = f"{mark}a:\n  - {{x: 1}}\nb: old\n"
+        read = source(text)
+        assert text[slice(*read.spans[("b",)])] == "old"
+        assert apply(text, replace_value(read, ("b",), "new")) == text.replace("old", "new")

@@ -197,7 +197,7 @@ def started(python, call, *arguments, **options):
 
 def copy(places, target):
     """Copy the file or folder at the first of these places that exists; copy nothing if none does."""
-    source = next((path for path in places if path.exists()), None)
+    source = next((path for path in places if os.path.exists(str(path))), None)
     if source is None:
         return
     if not source.is_dir():
@@ -214,7 +214,8 @@ def copy(places, target):
 def wanted(place, name):
     """Whether a folder of source is neither hidden, nor a cache, nor a virtual environment."""
     hidden = name.startswith(".") or name in LEFT_OUT
-    return not hidden and not Path(place, name, "pyvenv.cfg").exists()
+    # Path.exists raises for a folder that may not be entered.
+    return not hidden and not os.path.exists(os.path.join(place, name, "pyvenv.cfg"))
 
 
 def check(conversion, options):
