@@ -1,13 +1,15 @@
 """The result of a job, written after every step so that a worker that dies leaves a record of how far it got.
 
     {"schema": 1, "job": id, "pass": name,
-     "stages": [{"stage": "import", "status": "ok"|"running"|"failed", "seconds": 1.23, "shared": false}, ...],
+     "stages": [{"stage": "import", "status": "ok"|"running"|"failed", "seconds": 1.23, "cpu_seconds": 1.2,
+                 "shared": false}, ...],
      "error": null | {"type", "mro", "message", "traceback", "user"},
      "facts": {...}, "versions": {distribution: version}, "files": ["memory.npz", ...],
      "peak_rss_mb": 512.3, "disk_mb": 1234.5, "done": true}
 
-Stages after a failed one are absent. "shared" marks an import done by an earlier job of the same worker; "disk_mb" is
-the size of the installed packages, null if they could not be imported.
+Stages after a failed one are absent. "cpu_seconds" are those of all threads of the worker, without its children;
+"shared" marks an import done by an earlier job of the same worker; "disk_mb" is the size of the installed packages,
+null if they could not be imported.
 """
 
 import json
@@ -42,11 +44,11 @@ class Result:
 
     def attempt(self, stage, step, *arguments):
         """Call `step` as the named stage and return its value; if it raises, record the error and return None."""
-        entry = {"stage": stage, "status": "running", "seconds": None, "shared": False}
+        entry = {"stage": stage, "status": "running", "seconds": None, "cpu_seconds": None, "shared": False}
         self._content["stages"].append(entry)
         self._write()
         value = None
-        started = time.monotonic()
+        started, used = time.monotonic(), time.process_time()
         try:
             value = step(*arguments)
         except BaseException as problem:
@@ -56,13 +58,14 @@ class Result:
         else:
             entry["status"] = "ok"
         entry["seconds"] = round(time.monotonic() - started, 6)
+        entry["cpu_seconds"] = round(time.process_time() - used, 6)
         self._write()
         return value
 
     def repeat(self, stage, error):
         """Record a stage that an earlier job of this worker ran, with the same outcome."""
         self._content["stages"].append(
-            {"stage": stage, "status": "failed" if error else "ok", "seconds": 0, "shared": True}
+            {"stage": stage, "status": "failed" if error else "ok", "seconds": 0, "cpu_seconds": 0, "shared": True}
         )
         self._content["error"] = error
         self._write()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
+import resource
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from matrix.app.run_options import RunOptions
 from matrix.core.converter_code import ConverterCode
 from matrix.core.errors import Indeterminate, Interrupted
 from matrix.core.files import is_full
+from matrix.core.processes import available_cores
 from matrix.core.text import redact
 from matrix.environments.engine import Engine
 from matrix.execution import graph
@@ -77,7 +79,7 @@ class Runtime:
             uid=self.options.run_id,
             part=part,
         )
-        disk = self.engine.disk()
+        disk, before = self.engine.disk(), _processor_seconds()
         underway = RecordedRun(self, number, DiskPeak(disk) if disk else None)
         try:
             yield underway
@@ -90,7 +92,10 @@ class Runtime:
             if underway.mark is not None and underway.counts.run:
                 self.events.say(underway.mark.text())
             seen = len(underway.results()) if planned is None else None
-            self.store.end_run(number, underway.status, underway.counts.run, underway.counts.cached, seen)
+            counts = underway.counts
+            self.store.end_run(
+                number, underway.status, counts.run, counts.cached, seen, _spent(before, self.options.jobs, counts)
+            )
 
 
 @dataclass
@@ -207,6 +212,25 @@ async def _until_stopped(execute: Callable[[], Coroutine[Any, Any, None]], mark:
                 error = error.exceptions[0]
             raise error from group
     return True
+
+
+def _processor_seconds() -> tuple[float, float]:
+    """Return the processor seconds of the driver, and of those of its children that have ended: under docker, only the
+    builder's client."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
+
+
+def _spent(before: tuple[float, float], jobs: int, counts: JobCounts) -> dict[str, Any]:
+    """Return what a run took beside its jobs, as JSON-ready data: history/profile.py reads it."""
+    own, children = (now - then for now, then in zip(_processor_seconds(), before, strict=True))
+    return {
+        "cores": available_cores(),
+        "jobs": jobs,
+        "driver_cpu_seconds": round(own, 3),
+        "children_cpu_seconds": round(children, 3),
+        "builds": [[build.environment.lock.name, build.began, build.seconds] for build in counts.made],
+    }
 
 
 def _host(state: State) -> dict[str, str]:

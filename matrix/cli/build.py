@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from matrix.cli.options import engine_options, jobs_option, locked_option, selection_options, table_options
 from matrix.cli.steps import open_project, say
 from matrix.core.errors import Indeterminate
+from matrix.core.processes import available_cores
 
 if TYPE_CHECKING:
     from matrix.environments.engine import BuildFailed, Engine
@@ -35,7 +35,7 @@ def build(rows: tuple[str, ...], jobs: int | None, locked: bool, **options: Any)
         project.ensure_locks(rows, say, allowed=not locked)
         locks = [project.locks[name] for name in names if project.locks[name].outcome == "resolved"]
         engine.ready({lock.python for lock in locks})
-        failed = asyncio.run(_build_all(engine, locks, jobs or os.cpu_count() or 2))
+        failed = asyncio.run(_build_all(engine, locks, jobs or available_cores()))
     for failure in failed:
         say(f"{failure.kind}: {failure.text.strip()}")
     click.echo(f"{len(locks) - len(failed)} of {len(names)} environments are ready (engine {engine.name})")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from matrix.core.errors import UsageError
+from matrix.core.processes import available_cores
 
 if TYPE_CHECKING:
     from matrix.app.project import Project
@@ -71,7 +71,7 @@ def open_run(**options: Any) -> tuple[Project, RunOptions]:
     from matrix.app.run_options import RunOptions
 
     how = {item.name: options.pop(item.name) for item in fields(RunOptions) if item.name in options}
-    jobs = how.pop("jobs", None) or os.cpu_count() or 2
+    jobs = how.pop("jobs", None) or available_cores()
     return open_project(**options), RunOptions(jobs=jobs, command=f"python -m matrix {shlex.join(sys.argv[1:])}", **how)
 
 

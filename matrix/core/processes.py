@@ -1,4 +1,4 @@
-"""Child processes that are killed when the call that waits for them is cancelled."""
+"""Child processes that are killed when the call that waits for them is cancelled, and the processors they share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+
+def available_cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 async def run(

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 from matrix.environments.engine import BuildFailed, Engine, Environment
 from matrix.execution.executor import Events
 from matrix.packages.lock import Lock
+
+
+@dataclass(frozen=True)
+class Build:
+    """An environment that did not exist before, when its build began (seconds since 1970) and what it took."""
+
+    environment: Environment
+    began: float
+    seconds: float
 
 
 class Builds:
@@ -25,7 +35,7 @@ class Builds:
         limit: int,
         events: Events,
         places: int | None = None,
-        made: list[Environment] | None = None,
+        made: list[Build] | None = None,
     ) -> None:
         self._engine = engine
         self._made = [] if made is None else made
@@ -106,14 +116,14 @@ class Builds:
             await asyncio.wait([first])
 
     async def _prepare(self, lock: Lock) -> Environment:
-        started = time.monotonic()
+        began, started = time.time(), time.monotonic()
         self._events.building(lock.name)
         problem: str | None = "interrupted"
         try:
             environment = await self._engine.prepare(lock)
             problem = None
             if environment.new:
-                self._made.append(environment)
+                self._made.append(Build(environment, round(began, 3), round(time.monotonic() - started, 3)))
             return environment
         except BuildFailed as failure:
             problem = failure.reason

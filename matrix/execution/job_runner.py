@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from matrix.core.text import redact
-from matrix.environments.engine import BuildFailed, Environment
+from matrix.environments.engine import BuildFailed
+from matrix.execution.builds import Build
 from matrix.execution.executor import Events, Executor
 from matrix.execution.job_identity import Job, observed
 from matrix.judging.outcome import Outcome
@@ -20,11 +21,11 @@ from matrix.table.model import Limits
 
 @dataclass
 class JobCounts:
-    """Distinct jobs that were run, distinct jobs whose stored finding was used, and environments that were built."""
+    """Distinct jobs that were run, distinct jobs whose stored finding was used, and the builds of environments."""
 
     run: int = 0
     cached: int = 0
-    made: list[Environment] = field(default_factory=list)
+    made: list[Build] = field(default_factory=list)
 
 
 @dataclass

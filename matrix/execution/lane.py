@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -151,6 +152,7 @@ class Lane:
         if worker is None:
             worker = await self.engine.start(environment, work, spool.inbox, spool.outbox, self.limits)
             self._workers[work.name] = worker
+        began = round(time.time(), 3)
         try:
             hand_over(spool, job, work, self.blobs, carried)
             exit_status, stopped, seconds = await watch(worker, spool, job, work, self.limits)
@@ -161,7 +163,7 @@ class Lane:
                 if exit_status is None and ended is not None and ended.oom:
                     # A child of the worker ran out of memory, but the worker lived on.
                     exit_status = Exit(oom=True)
-            record = collect(spool, job, work, self.blobs, worker, exit_status, stopped, seconds)
+            record = collect(spool, job, work, self.blobs, worker, exit_status, stopped, began, seconds)
             if job.alone or exit_status is not None:
                 await self._discard(work.name)
             return record, self._keep_saved(spool, job), shared

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.environments.engine import Engine, Environment
-from matrix.execution.builds import Builds
+from matrix.environments.engine import Engine
+from matrix.execution.builds import Build, Builds
 from matrix.execution.executor import Events
 from matrix.execution.job_identity import Job
 from matrix.execution.job_types import JOB_TYPES
@@ -26,7 +26,7 @@ _AHEAD = 2
 @dataclass(eq=False)
 class LocalExecutor:
     """Runs jobs on this machine. `work` is a folder for what workers see; `evict` removes an environment after its last
-    job. `made` receives the environments that did not exist before. `expecting` tells whether jobs other than exports
+    job. `made` receives the builds of environments that did not exist before. `expecting` tells whether jobs other than exports
     may still come: workers are kept for those."""
 
     engine: Engine
@@ -36,7 +36,7 @@ class LocalExecutor:
     work: Path
     events: Events
     evict: bool = False
-    made: list[Environment] | None = None
+    made: list[Build] | None = None
     expecting: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:

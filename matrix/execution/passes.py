@@ -125,6 +125,7 @@ def collect(
     worker: Worker,
     exit_status: Exit | None,
     stopped: Literal["timeout", "memory"] | None,
+    began: float,
     seconds: float,
 ) -> PassRecord:
     """Move results and log from the outbox into the store."""
@@ -146,6 +147,7 @@ def collect(
         seconds=round(seconds, 3),
         log=blobs.put(redact(plain(log)).encode()),
         files=files,
+        began=began,
     )
 
 

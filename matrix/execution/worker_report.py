@@ -22,6 +22,7 @@ class _Stage(_Shape):
     stage: str
     status: Literal["running", "ok", "failed"]
     seconds: float | None
+    cpu_seconds: float | None = None
     shared: bool
 
 

@@ -72,7 +72,8 @@ class PassRecord:
 
     `result` is the worker's report (converter/results.py) or None; `exit` is None where the worker went on to the next
     job. `stopped` names the limit that ended it. `files` maps a file's name to its blob. `artifact` is the kind of
-    artifact that the pass loaded, if any.
+    artifact that the pass loaded, if any. `began` is when the worker was given the job (seconds since 1970; 0 in
+    records of older versions).
     """
 
     name: str
@@ -84,6 +85,7 @@ class PassRecord:
     log: str
     files: dict[str, str]
     artifact: str = ""
+    began: float = 0.0
 
     @property
     def facts(self) -> dict[str, Any]:

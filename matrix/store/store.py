@@ -113,20 +113,31 @@ class Store:
             self._running_parts[row.id] = begun.uid if row.parts is not None else None
             return row.id
 
-    def end_run(self, run: int, status: str, jobs_run: int, jobs_cached: int, planned: int | None = None) -> None:
+    def end_run(
+        self,
+        run: int,
+        status: str,
+        jobs_run: int,
+        jobs_cached: int,
+        planned: int | None = None,
+        spent: Mapping[str, Any] | None = None,
+    ) -> None:
         """Close a run, or the part of it that this driver opened. `planned` is the number of cells where only the end
-        of the run shows it."""
+        of the run shows it; `spent` is added to what is stored of the machine."""
         values: dict[str, Any] = {"status": status, "jobs_run": jobs_run, "jobs_cached": jobs_cached}
         if planned is not None:
             values["planned"] = planned
         values["ended"] = dt.datetime.now(dt.UTC)
         part = self._running_parts.get(run)
         with Session(self._engine) as session, session.begin():
-            if part is not None:
-                row = session.scalars(select(RunRow).where(RunRow.id == run)).one()
-                set_parts(row, [replace(one, **values) if one.uid == part else one for one in parts_of(row)])
-            else:
-                session.execute(update(RunRow).where(RunRow.id == run).values(**values))
+            row = session.scalars(select(RunRow).where(RunRow.id == run)).one()
+            ended = [
+                replace(one, **values, host={**one.host, **({"spent": spent} if spent else {})})
+                if part in (None, one.uid)
+                else one
+                for one in parts_of(row)
+            ]
+            set_parts(row, ended, split=part is not None)
 
     def close_left(self, state: str) -> None:
         """Close as `killed` what drivers of a state folder left open. The caller must hold the folder."""
