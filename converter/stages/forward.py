@@ -5,12 +5,15 @@ Params: {"factory": "package.module:name" or "file.py:name" (a file of source/),
          "seed": 0 (null: keep the weights the factory made),
          "checkpoint": null or {"key": null or "model", "trusted": false},
          "inputs": [names in the order of forward()], "outputs": [names] (empty: named by number)}
-Inputs: inputs.npz; for a user's model also source/ (modules) and checkpoint, if there are any.
+Inputs: inputs.npz; for a user's model also source/ (modules) and checkpoint, if there are any; torch.npz and
+torch-again.npz if a job of this environment computed them before, in which case only the first case is run again.
 Facts: "given" and "returned", [{"name", "shape", "dtype"}] of the last case; "stripped", a prefix removed from the
 checkpoint's names.
 """
 
+import os
 import random
+import shutil
 from types import SimpleNamespace
 
 import numpy
@@ -19,6 +22,9 @@ from converter import checkpoint, users
 from converter.arrays import read_cases, write_cases
 from converter.finite import check_finite
 from converter.weights import seed_weights
+
+
+OUTPUTS = ("torch.npz", "torch-again.npz")
 
 
 def framework():
@@ -53,23 +59,47 @@ def model(job, packages, _):
 
 def forward(job, packages, network):
     """Run every case; return the network, the cases, and the outputs of every case."""
-    torch = packages.torch
     cases = read_cases(job.given("inputs.npz"))
     once: list = []
     again: list = []
-    with torch.no_grad():
+    with packages.torch.no_grad():
         for case in cases:
             job.facts["given"] = _facts((name, case[name]) for name in job.params["inputs"])
-            for values in (once, again):
-                returned = users.tensors(network(*arguments(case, job, torch)), torch, type(network).forward)
-                names = _names(job.params["outputs"], len(returned))
-                # Copied, because the next call may reuse the memory.
-                values.append({name: numpy.array(tensor.detach().numpy()) for name, tensor in zip(names, returned)})
+            once.append(_outputs(job, packages.torch, network, case))
+            if len(once) == 1 and os.path.exists(job.given(OUTPUTS[0])):
+                known = read_cases(job.given(OUTPUTS[0]))
+                if _are_equal(once[0], known[0]):
+                    return network, cases, _taken_over(job, cases, known)
+            again.append(_outputs(job, packages.torch, network, case))
     job.facts["returned"] = _facts(once[-1].items())
     check_finite(once, lambda: ((name, tensor.float().numpy()) for name, tensor in network.state_dict().items()))
-    write_cases(job.made("torch.npz"), once)
-    write_cases(job.made("torch-again.npz"), again)
+    for name, values in zip(OUTPUTS, (once, again)):
+        write_cases(job.made(name), values)
     return network, cases, once
+
+
+def _outputs(job, torch, network, case):
+    returned = users.tensors(network(*arguments(case, job, torch)), torch, type(network).forward)
+    names = _names(job.params["outputs"], len(returned))
+    # Copied, because the next call may reuse the memory.
+    return {name: numpy.array(tensor.detach().numpy()) for name, tensor in zip(names, returned)}
+
+
+def _are_equal(one, two):
+    """Tell whether two outputs are of the same network."""
+    return list(one) == list(two) and all(
+        one[name].shape == two[name].shape and numpy.allclose(one[name], two[name], 1e-5, 1e-6, equal_nan=True)
+        for name in one
+    )
+
+
+def _taken_over(job, cases, known):
+    """Hand on the outputs that another job computed."""
+    for name in OUTPUTS:
+        shutil.copyfile(job.given(name), job.made(name))
+    job.facts["given"] = _facts((name, cases[-1][name]) for name in job.params["inputs"])
+    job.facts["returned"] = _facts(known[-1].items())
+    return known
 
 
 def arguments(case, job, torch):

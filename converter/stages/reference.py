@@ -1,9 +1,11 @@
 """Run an ONNX model with ONNX Runtime on the CPU, in the reference environment. Outputs: what the model means
 (reference.npz), computed twice (again.npz), because a model that is not deterministic cannot be judged.
 
-Inputs: model.onnx, inputs.npz. Params: {"threads": n} (absent: ONNX Runtime's choice).
+Inputs: model.onnx, inputs.npz. Params: {"threads": n} (absent: as the variable OMP_NUM_THREADS says, which ONNX Runtime
+itself ignores; without that, one for each core).
 """
 
+import os
 from types import SimpleNamespace
 
 from converter import graph
@@ -28,8 +30,7 @@ def load(job, packages, _):
         graph_outputs=facts["graph_outputs"],
     )
     options = packages.onnxruntime.SessionOptions()
-    if job.params.get("threads"):
-        options.intra_op_num_threads = job.params["threads"]
+    options.intra_op_num_threads = int(job.params.get("threads") or os.environ.get("OMP_NUM_THREADS") or 0)
     return packages.onnxruntime.InferenceSession(
         job.given("model.onnx"), sess_options=options, providers=["CPUExecutionProvider"]
     )

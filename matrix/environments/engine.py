@@ -121,8 +121,10 @@ class Engine(Protocol):
         """Build the environment, unless a complete one exists. Raises BuildFailed."""
         ...
 
-    async def start(self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits) -> Worker:
-        """Start a worker on an inbox and an outbox. Raises EngineFault."""
+    async def start(
+        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits, threads: int
+    ) -> Worker:
+        """Start a worker on an inbox and an outbox; its frameworks use so many threads. Raises EngineFault."""
         ...
 
     def stored(self) -> list[Stored]:

@@ -26,7 +26,7 @@ from matrix.core.errors import EngineUnavailable
 from matrix.core.files import tail, write_bytes
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
 from matrix.environments.installation import check_installed, install_failed, machine_fault
-from matrix.environments.worker_client import WORKER, worker_variables
+from matrix.environments.worker_client import WORKER, thread_variables, worker_variables
 from matrix.packages import interpreters, uv
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock
@@ -165,7 +165,7 @@ class VenvEngine:
             raise install_failed(lock, outcome.text)
 
     async def start(
-        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits
+        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits, threads: int
     ) -> VenvWorker:
         # TensorFlow leaves a file for every function it traces; here they are removed with the worker's folder.
         scratch = outbox.with_name("tmp")
@@ -178,7 +178,9 @@ class VenvEngine:
                     *(str(Path(environment.place) / "bin" / "python"), str(self._worker), work.module),
                     *("--inbox", str(inbox), "--outbox", str(outbox), "--lifeline"),
                 ],
-                env=worker_variables(**WORKER, VIRTUAL_ENV=environment.place, TMPDIR=str(scratch)),
+                env=worker_variables(
+                    **{**WORKER, **thread_variables(threads), "VIRTUAL_ENV": environment.place, "TMPDIR": str(scratch)}
+                ),
                 cwd=outbox,
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -19,6 +19,12 @@ WORKER = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 
+# How many threads a framework starts: OpenMP (torch), its linear algebra, and TensorFlow within and between operators.
+_THREADS = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
+
 # What a worker outside of a container sees of its caller's variables. PYTHONDONTWRITEBYTECODE is left out on purpose:
 # without .pyc files, importing TensorFlow takes three times as long.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
@@ -27,6 +33,11 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "
 def worker_variables(**own: str) -> "dict[str, str]":
     """Return the environment variables to start a worker with: those passed on, then `own`."""
     return {**{name: os.environ[name] for name in _PASSED_ON if name in os.environ}, **own}
+
+
+def thread_variables(threads: int) -> "dict[str, str]":
+    """Return the environment variables that give each framework so many threads."""
+    return dict.fromkeys(_THREADS, str(threads))
 
 
 class WorkerJob:

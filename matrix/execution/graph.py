@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix.execution.job_types import JOB_TYPES, SOURCES, JobType
+from matrix.execution.job_types import JOB_TYPES, JobType
 from matrix.families import Family, family_of
 from matrix.planning.cells import Cell
 from matrix.planning.plan import Plan
@@ -42,13 +42,13 @@ class JobNode:
     @property
     def is_source(self) -> bool:
         """Whether the cells that share it begin with it."""
-        return self.kind in SOURCES
+        return self.type.is_source
 
 
 @dataclass(frozen=True)
 class Graph:
     """The jobs of one cell by their part in its record; without a `cell`, only the source was asked for. `alter` are in
-    order."""
+    order. A `forward` job may come before the source, an export."""
 
     source: JobNode
     cell: Cell | None = None
@@ -56,9 +56,14 @@ class Graph:
     further: Mapping[str, JobNode] = field(default_factory=dict)
 
     @property
+    def sources(self) -> tuple[JobNode, ...]:
+        """The source and the forward job before it, in order."""
+        return (self.source,) if self.source.before is None else (self.source.before, self.source)
+
+    @property
     def nodes(self) -> Iterator[JobNode]:
         """All nodes, each after those it waits for."""
-        yield self.source
+        yield from self.sources
         yield from self.alter
         yield from self.further.values()
 
@@ -103,22 +108,29 @@ class Graphs:
         return Graph(self._source(cell), cell)
 
     def _source(self, cell: Cell) -> JobNode:
-        kind = "export" if cell.exporter.writes else "inspect" if cell.model.onnx is not None else "forward"
-        alone = kind == "inspect" or is_users(cell.model)
-        return self._node(kind, self._plan.exporter_environment(cell), cell, None, alone=alone)
+        name = self._plan.exporter_environment(cell)
+        if cell.exporter.writes:
+            # A user's code may hold another network whenever it is called: its export runs the model itself.
+            alone = is_users(cell.model)
+            return self._node("export", name, cell, None if alone else self._node("forward", name, cell), alone=alone)
+        if cell.model.onnx is not None:
+            return self._node("inspect", name, cell, alone=True)
+        return self._node("forward", name, cell, alone=is_users(cell.model))
 
     def _node(
         self,
         kind: str,
         environment: str,
         cell: Cell,
-        before: JobNode | None,
+        before: JobNode | None = None,
         params: Mapping[str, Any] = _NOTHING,
         family: Family | None = None,
         alone: bool = False,
     ) -> JobNode:
-        # A source differs by model, exporter and opset; a later job by the one before it.
-        of = (cell.model.id, cell.exporter.id, cell.opset) if before is None else ()
+        # Of one model, only exports differ by exporter and opset; a later job differs by the one before it.
+        of = {"export": (cell.model.id, cell.exporter.id, cell.opset), "forward": (cell.model.id,)}.get(
+            kind, (cell.model.id,) if before is None else ()
+        )
         key = (kind, environment, before, repr(params), *of)
         if key not in self._known:
             self._known[key] = JobNode(
@@ -133,11 +145,13 @@ def coverage(rows: Mapping[str, Family]) -> list[Graph]:
 
 
 def environments_after(graphs: Iterable[Graph]) -> dict[JobNode, dict[str, None]]:
-    """Return by source the environments of the jobs after it, in the order in which they are reached."""
+    """Return by source, and by the job before it, the environments of the jobs after it, in the order in which they
+    are reached."""
     found: dict[JobNode, dict[str, None]] = {}
     for graph in graphs:
-        names = found.setdefault(graph.source, {})
-        names |= dict.fromkeys(node.environment for node in graph.nodes if node is not graph.source)
+        later = dict.fromkeys(node.environment for node in graph.nodes if node not in graph.sources)
+        for source in graph.sources:
+            found.setdefault(source, {}).update(later)
     return found
 
 

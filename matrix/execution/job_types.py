@@ -23,6 +23,7 @@ class Take:
 # The inputs of the model; the files that its factory needs; the user's .onnx file and the files beside it.
 INPUTS, FACTORY, FILE = Take("inputs.npz"), Take("source"), Take("given")
 _MODEL = Take("model.onnx", "model.onnx")
+_OUTPUTS = Take("torch.npz", "torch.npz"), Take("torch-again.npz", "torch-again.npz")
 
 _PRIORITIES: Mapping[Role, int] = {"exporter": 0, "reference": 1, "converter": 2}
 
@@ -30,13 +31,15 @@ _PRIORITIES: Mapping[Role, int] = {"exporter": 0, "reference": 1, "converter": 2
 @dataclass(frozen=True)
 class JobType:
     """A type of job. Each of its `passes` is the work of one worker; () where the converter's family defines them.
-    `takes` are the files it is given; one job of a type in `after` must have ended well before it."""
+    `takes` are the files it is given, those of the job before it only where there is one; one job of a type in `after`
+    must have ended well before it. `is_source`: cells begin with it."""
 
     kind: str
     role: Role
     passes: tuple[Pass, ...] = ()
     takes: tuple[Take, ...] = ()
     after: tuple[str, ...] = ()
+    is_source: bool = False
 
     @property
     def priority(self) -> int:
@@ -48,11 +51,16 @@ def _stage(name: str, *leaves: str) -> tuple[Pass, ...]:
     return (Pass(f"converter.stages.{name}", leaves),)
 
 
+_NUMBERS = ("torch.npz", "torch-again.npz")
 _READING = ("export", "inspect", "alter")
 _TABLE = (
-    JobType("export", "exporter", _stage("export", "torch.npz", "torch-again.npz", "model.onnx"), (INPUTS, FACTORY)),
-    JobType("forward", "exporter", _stage("forward", "torch.npz", "torch-again.npz"), (INPUTS, FACTORY)),
-    JobType("inspect", "reference", _stage("inspect", "model.onnx", "given.npz"), (FILE,)),
+    JobType("forward", "exporter", _stage("forward", *_NUMBERS), (INPUTS, FACTORY), is_source=True),
+    # A user's export runs the model itself; others take what `forward` computed once for all of them.
+    JobType(
+        *("export", "exporter", _stage("export", *_NUMBERS, "model.onnx"), (INPUTS, FACTORY, *_OUTPUTS), ("forward",)),
+        is_source=True,
+    ),
+    JobType("inspect", "reference", _stage("inspect", "model.onnx", "given.npz"), (FILE,), is_source=True),
     JobType("alter", "reference", _stage("alter", "model.onnx"), (_MODEL,), _READING),
     JobType("reference", "reference", _stage("reference", "reference.npz", "again.npz"), (_MODEL, INPUTS), _READING),
     JobType("expose", "reference", _stage("expose", "exposed.onnx", "exposed.npz"), (_MODEL, INPUTS), _READING),
@@ -64,10 +72,6 @@ _TABLE = (
 )
 
 JOB_TYPES: Mapping[str, JobType] = {one.kind: one for one in _TABLE}
-
-# The types with which a cell begins.
-SOURCES = frozenset(one.kind for one in _TABLE if not one.after and one.kind not in ("coverage", "direct"))
-
 
 def modules(passes: Iterable[Pass]) -> tuple[str, ...]:
     """Return the modules of converter/ that run in these passes, the worker's own first."""

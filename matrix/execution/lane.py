@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 0.2
 
 @dataclass(eq=False)
 class Lane:
-    """The jobs of one environment. `expecting` tells whether more may come: then idle workers are kept a while, because
+    """The jobs of one environment. Frameworks use so many `threads`. `expecting` tells whether more may come: then idle workers are kept a while, because
     importing a framework again takes seconds."""
 
     lock: Lock
@@ -39,6 +39,7 @@ class Lane:
     root: Path
     blobs: BlobStore
     limits: Limits
+    threads: int
     events: Events
     expecting: Callable[[], bool]
     _queue: deque[tuple[Job, asyncio.Future[Observation]]] = field(default_factory=deque, init=False)
@@ -150,7 +151,7 @@ class Lane:
             worker = None
         shared = worker is not None
         if worker is None:
-            worker = await self.engine.start(environment, work, spool.inbox, spool.outbox, self.limits)
+            worker = await self.engine.start(environment, work, spool.inbox, spool.outbox, self.limits, self.threads)
             self._workers[work.name] = worker
         began = round(time.time(), 3)
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix.core.processes import available_cores
 from matrix.environments.engine import Engine
 from matrix.execution.builds import Build, Builds
 from matrix.execution.executor import Events
@@ -81,6 +82,7 @@ class LocalExecutor:
                 self.work / lock.name,
                 self.blobs,
                 self.limits,
+                max(1, available_cores() // self.capacity),
                 self.events,
                 expecting=lambda: priority > 0 and self.expecting(),
             )

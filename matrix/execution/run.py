@@ -178,8 +178,8 @@ class Run:
         files: dict[str, str] = {}
         for take in node.type.takes:
             if take.of:
-                assert before is not None
-                files[take.file] = str(before.file(take.of))
+                if before is not None:
+                    files[take.file] = str(before.file(take.of))
                 continue
             assert node.model is not None
             if take == INPUTS:
@@ -243,6 +243,7 @@ class Run:
 
     def _decide(self, graph: Graph, cell: Cell, seen: Mapping[JobNode, Observation | None]) -> None:
         numbers = {node: one.id for node, one in seen.items() if one is not None and one.id is not None}
+        source, first = numbers.get(graph.source), numbers[graph.sources[0]]
         further = {part: numbers.get(node) for part, node in graph.further.items()}
         # A model that was only read decides no cell: it is kept like a search, under its own base.
         only_read, read = not graph.further, cell.read_id
@@ -254,7 +255,8 @@ class Run:
                 torch=cell.exporter.torch,
                 opset=cell.opset,
                 converter="" if only_read else cell.converter.id,
-                export=numbers[graph.source],
+                # Where the model itself could not be run, nothing was exported.
+                export=first if source is None else source,
                 reference=further.get("reference"),
                 convert=further.get("convert"),
                 base=str(read) if only_read else cell.base,
@@ -262,6 +264,7 @@ class Run:
                 alter=tuple(numbers[node] for node in graph.alter if node in numbers),
                 expose=further.get("expose"),
                 trace=further.get("trace"),
+                forward=first if source not in (None, first) else None,
             )
         )
         if not only_read:

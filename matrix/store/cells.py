@@ -28,19 +28,22 @@ def cell_record(row: CellRow | Row[Any]) -> CellRecord:
         alter=tuple(further.get("alter", [])),
         expose=further.get("expose"),
         trace=further.get("trace"),
+        forward=further.get("forward"),
     )
 
 
 def cell_columns(run: int, record: CellRecord) -> dict[str, Any]:
     """Return the column values of a record of a run."""
-    further = {
-        "changes": [list(change) for change in record.changes],
-        "alter": list(record.alter),
-        "expose": record.expose,
-        "trace": record.trace,
-    }
+    further: dict[str, Any] = {"forward": record.forward} if record.forward is not None else {}
+    if record.base:
+        further |= {
+            "changes": [list(change) for change in record.changes],
+            "alter": list(record.alter),
+            "expose": record.expose,
+            "trace": record.trace,
+        }
     columns = zip(_COLUMNS, _values(record), strict=True)
-    return {"run": run, **dict(columns), "further": further if record.base else None}
+    return {"run": run, **dict(columns), "further": further or None}
 
 
 def shown(condition: ColumnElement[bool]) -> Subquery:

@@ -205,7 +205,7 @@ def obstacle_from(payload: Mapping[str, Any]) -> Obstacle | None:
 @dataclass(frozen=True)
 class CellRecord:
     """One cell of one run, and the observations it is judged by. `export` is that of an exporter, or of the inspection
-    of an .onnx file.
+    of an .onnx file; `forward` ran the model for several exports, which took its outputs.
 
     A search for a cell adds a record whose `base` is that cell, with `changes` (kind and text) and the observations of
     alterations of the file, or with the observations of the search for the diverging node.
@@ -225,6 +225,7 @@ class CellRecord:
     alter: tuple[int, ...] = ()
     expose: int | None = None
     trace: int | None = None
+    forward: int | None = None
 
     @property
     def cell_id(self) -> CellId:
@@ -234,7 +235,7 @@ class CellRecord:
     @property
     def observations(self) -> list[int]:
         """The ids of all its observations."""
-        numbers = (self.export, *self.alter, self.reference, self.convert, self.expose, self.trace)
+        numbers = (self.forward, self.export, *self.alter, self.reference, self.convert, self.expose, self.trace)
         return [number for number in numbers if number is not None]
 
 

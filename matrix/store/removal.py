@@ -80,11 +80,11 @@ class Pruner:
 
     def _named(self) -> set[int]:
         named: set[int] = set()
-        query = select(CellRow.export, CellRow.reference, CellRow.convert, CellRow.base, CellRow.further)
-        for export, reference, convert, base, further in self._connection.execute(query):
+        query = select(CellRow.export, CellRow.reference, CellRow.convert, CellRow.further)
+        for export, reference, convert, further in self._connection.execute(query):
             named |= {export, reference, convert}
-            if base is not None and further is not None:
-                named |= {*further.get("alter", ()), further.get("expose"), further.get("trace")}
+            if further is not None:
+                named |= {*further.get("alter", ()), *map(further.get, ("expose", "trace", "forward"))}
         return named - {None}
 
 

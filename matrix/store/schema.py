@@ -83,7 +83,7 @@ class CellRow(Base):
     reference: Mapped[int | None] = mapped_column(ForeignKey("observation.id"))
     convert: Mapped[int | None] = mapped_column(ForeignKey("observation.id"))
     base: Mapped[str | None] = mapped_column(String(500))
-    # Set only for records of a search: changes, alter, expose, trace.
+    # Beside the observation `forward`, set only for records of a search: changes, alter, expose, trace.
     further: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 

@@ -7,16 +7,15 @@ saved/ holds graph.pb (a frozen graph, onnx-tf up to 1.6) or model/ (a SavedMode
 where "tensor" is a name in the frozen graph; null for a SavedModel, whose signature has different names.
 """
 
-import importlib
 import json
 import os
-import sys
 from types import SimpleNamespace
 
 import numpy
 
 from converter import graph
 from converter.arrays import in_order, read_cases, write_cases
+from converter.families.onnx_tf import fresh, session
 
 SAVED = "saved"
 
@@ -27,8 +26,8 @@ def framework():
     import tensorflow  # isort: skip
     import onnx
     import onnx.checker
-    import onnx_tf.backend  # noqa: F401
 
+    fresh.backend()
     return SimpleNamespace(tensorflow=tensorflow, onnx=onnx)
 
 
@@ -45,19 +44,13 @@ def check(job, packages, model):
 
 
 def convert(job, packages, model):
-    return model, _fresh_backend().prepare(model, device="CPU")
-
-
-def _fresh_backend():
-    """Import onnx-tf anew for every job (20 ms): its classes keep state (from 1.7 on, one recurrent cell for all models
-    of a process), so a worker's second model could fail although it succeeds alone."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "onnx_tf"]:
-        del sys.modules[name]
-    return importlib.import_module("onnx_tf.backend")
+    return model, fresh.backend().prepare(model, device="CPU")
 
 
 def run(job, packages, converted):
     model, representation = converted
+    if getattr(representation, "tf_module", None) is None:
+        session.keep()
     cases = []
     for case in read_cases(job.given("inputs.npz")):
         fed = in_order(case, graph.inputs(model))

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy
 
 from converter.arrays import in_order, read_cases, write_cases
+from converter.families.onnx_tf import session
 from converter.signatures import match
 from converter.watch import Watch
 
@@ -45,9 +46,9 @@ def _frozen_graph(folder, names, cases, tensorflow, watch):
     placeholders = [item["tensor"] for item in names["inputs"]]
     fetched = [output["tensor"] for output in names["outputs"]]
     outputs = []
-    with v1.Session(graph=graph) as session:
+    with session.opened(v1, graph=graph) as running:
         for case in cases:
-            values = watch.call(session.run, fetched, dict(zip(placeholders, in_order(case, inputs))))
+            values = watch.call(running.run, fetched, dict(zip(placeholders, in_order(case, inputs))))
             outputs.append({item["onnx"]: numpy.asarray(value) for item, value in zip(names["outputs"], values)})
     return outputs
 

@@ -42,7 +42,7 @@ from matrix.environments.docker.layers import shared_part
 from matrix.environments.docker.room import Room
 from matrix.environments.engine import BuildFailed, EngineFault, Environment, Stored, identity
 from matrix.environments.installation import check_installed, install_failed, machine_fault
-from matrix.environments.worker_client import WORKER
+from matrix.environments.worker_client import WORKER, thread_variables
 from matrix.families.registry import row_packages
 from matrix.packages.index import IndexSettings
 from matrix.packages.lock import Lock, read_locks
@@ -286,7 +286,9 @@ class DockerEngine:
         finally:
             _quietly(self.client.api.remove_container, container["Id"], v=True, force=True)
 
-    async def start(self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits) -> Container:
+    async def start(
+        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits, threads: int
+    ) -> Container:
         copied = await asyncio.to_thread(self._copied)
         cage = restrictions(self.facts, limits, inbox, outbox, copied / "converter", copied / "job.sh")
         options: dict[str, Any] = {
@@ -300,6 +302,7 @@ class DockerEngine:
             "working_dir": OUTBOX,
             "environment": {
                 **WORKER,
+                **thread_variables(threads),
                 "HOME": "/tmp",
                 "PYTHONDONTWRITEBYTECODE": "1",
             },

@@ -40,6 +40,16 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class SpentDocument(Document):
+    """What a part of a run took beside its jobs; `builds` are lists of an environment, its begin and its seconds."""
+
+    cores: Count
+    jobs: Count
+    driver_cpu_seconds: FiniteFloat
+    children_cpu_seconds: FiniteFloat
+    builds: list[Annotated[list[Short | FiniteFloat], Field(min_length=3, max_length=3)]]
+
+
 class PartDocument(Document):
     uid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     started: Moment
@@ -51,7 +61,7 @@ class PartDocument(Document):
     planned: Count
     jobs_run: Count
     jobs_cached: Count
-    host: dict[Short, str | int | float | bool | None]
+    host: dict[Short, str | int | float | bool | SpentDocument | None]
     whole: Count | None
     shard: Annotated[str, StringConstraints(pattern=r"^\d{1,5}/\d{1,5}$")] | None
     partition: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,64}$")] | None
@@ -99,6 +109,7 @@ class DecidedDocument(Document):
     export: Hash
     reference: Hash | None
     convert: Hash | None
+    forward: Hash | None = None
 
 
 class Searched(DecidedDocument):
@@ -148,6 +159,7 @@ class PassDocument(Document):
     log: Blob
     files: dict[Short, Hash]
     artifact: Short = ""
+    began: FiniteFloat = 0.0
 
 
 class ObstacleDocument(Document):

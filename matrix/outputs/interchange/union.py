@@ -32,7 +32,7 @@ def run(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 def observations_of(cell: Mapping[str, Any]) -> set[str]:
     """Return the hashes of all observations that a line of cells.jsonl names."""
     records = [*cell["searched"], *([cell["decided"]] if cell["decided"] else [])]
-    named = {record[name] for record in records for name in ("export", "reference", "convert")}
+    named = {record.get(name) for record in records for name in ("export", "reference", "convert", "forward")}
     named |= {name for record in cell["searched"] for name in (*record["alter"], record["expose"], record["trace"])}
     return named - {None}
 

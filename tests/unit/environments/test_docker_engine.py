@@ -51,7 +51,7 @@ class Vanishing(DockerEngine):
 def start(engine: Vanishing, tmp_path: Path) -> Any:
     lock = small.locks(small.config(tmp_path))["old"]
     environment = Environment("id", lock, "env:1", lock.python, {})
-    return asyncio.run(engine.start(environment, OnnxTf().converts, tmp_path / "in", tmp_path / "out", Limits()))
+    return asyncio.run(engine.start(environment, OnnxTf().converts, tmp_path / "in", tmp_path / "out", Limits(), 1))
 
 
 def test_an_image_that_somebody_removed_is_built_again(tmp_path: Path) -> None:

@@ -340,7 +340,7 @@ def test_a_worker_does_not_outlive_a_driver_that_is_gone(workshop: Path) -> None
     made = Standing(workshop / "envs", SETTINGS, workshop / "converter")
     environment = Environment("id", LOCK, workshop / "env", "3.8.18", {})
     limits = Limits(seconds=60, memory_mb=500)
-    worker = asyncio.run(made.start(environment, OnnxTf().converts, workshop / "inbox", outbox, limits))
+    worker = asyncio.run(made.start(environment, OnnxTf().converts, workshop / "inbox", outbox, limits, 1))
     assert within(10, lambda: worker.resident_mb() > 1) and worker.exited() is None
     assert worker._process.stdin is not None
     worker._process.stdin.close()  # what the kernel does for a driver that was killed
@@ -358,7 +358,7 @@ def test_a_worker_sees_little_of_the_drivers_surroundings(workshop: Path, monkey
     environment = Environment("id", LOCK, workshop / "env", "3.8.18", {})
 
     async def look() -> dict[str, str]:
-        worker = await made.start(environment, OnnxTf().converts, workshop / "inbox", workshop, Limits())
+        worker = await made.start(environment, OnnxTf().converts, workshop / "inbox", workshop, Limits(), 1)
         place = Path(f"/proc/{worker._process.pid}/environ")
         try:
             # Between fork and exec a process has none.

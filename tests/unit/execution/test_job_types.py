@@ -9,7 +9,7 @@ import pytest
 import small
 
 from matrix.execution.graph import Graphs, environments_after
-from matrix.execution.job_types import JOB_TYPES, SOURCES
+from matrix.execution.job_types import JOB_TYPES
 from matrix.planning import Plan, Selection, make_plan
 from matrix.planning.cells import Cell
 from matrix.table import Config

@@ -55,7 +55,7 @@ class Bench:
     def run(self, use: Callable[[Lane], Awaitable[Any]], limits: Limits = LIMITS) -> Any:
         async def main() -> Any:
             builds = Builds(self.engine, 2, self.told)
-            lane = Lane(self.lock, self.engine, builds, Slots(2), 0, self.root / "work", self.blobs, limits, self.told,
+            lane = Lane(self.lock, self.engine, builds, Slots(2), 0, self.root / "work", self.blobs, limits, 1, self.told,
                         lambda: self.expecting)  # fmt: skip
             try:
                 return await asyncio.wait_for(use(lane), 10)

@@ -210,7 +210,7 @@ class FakeEngine:
         return Environment(self.identify(lock), lock, str(self.root / lock.name), f"{lock.python}.9", {"onnx": "1.5.0"})
 
     async def start(
-        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits
+        self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits, threads: int
     ) -> FakeWorker:
         if self.start_fault is not None:
             raise self.start_fault

@@ -128,8 +128,10 @@ class AgingEngine(FakeEngine):
         self.there.add(made.id)
         return replace(made, installed=dict(lock.packages), new=new)
 
-    async def start(self, environment: Environment, work: str, inbox: Path, outbox: Path, limits: Limits) -> FakeWorker:
-        worker = await super().start(environment, work, inbox, outbox, limits)
+    async def start(
+        self, environment: Environment, work: str, inbox: Path, outbox: Path, limits: Limits, threads: int
+    ) -> FakeWorker:
+        worker = await super().start(environment, work, inbox, outbox, limits, threads)
         worker.engine = _Within(self, environment.lock)  # type: ignore[assignment]
         return worker
 
