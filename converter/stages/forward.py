@@ -23,7 +23,6 @@ from converter.arrays import read_cases, write_cases
 from converter.finite import check_finite
 from converter.weights import seed_weights
 
-
 OUTPUTS = ("torch.npz", "torch-again.npz")
 
 

@@ -17,6 +17,7 @@ from matrix import __version__
 from matrix.app.progress import PlainProgress, progress
 from matrix.app.project import Project
 from matrix.app.run_options import RunOptions
+from matrix.app.sharding import measured
 from matrix.core.converter_code import ConverterCode
 from matrix.core.errors import Indeterminate, Interrupted
 from matrix.core.files import is_full
@@ -162,6 +163,7 @@ class RecordedRun:
             speak=runtime.judge.speak,
             again=options.again,
             evict=options.evict,
+            costs=lambda: measured(runtime.store, [graph.cell for graph in graphs if graph.cell is not None]),
             counts=self.counts,
         )
         self.done = asyncio.run(_until_stopped(run.execute, self.mark))

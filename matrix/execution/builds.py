@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from matrix.environments.engine import BuildFailed, Engine, Environment
 from matrix.execution.executor import Events
+from matrix.execution.slots import Priority, Slots
 from matrix.packages.lock import Lock
 
 
@@ -21,8 +23,8 @@ class Build:
 
 
 class Builds:
-    """Builds environments in the order in which they are wanted, `limit` at once. `made` receives those that did not
-    exist before.
+    """Builds environments by their `priority`, among equals in the order in which they are wanted, `limit` at once.
+    `made` receives those that did not exist before.
 
     With `places`, at most that many converter environments exist at once: the next one waits until one is evicted.
     Exporters and the reference need no place: converters wait for them, never the other way round, so that they cannot
@@ -36,10 +38,12 @@ class Builds:
         events: Events,
         places: int | None = None,
         made: list[Build] | None = None,
+        priority: Callable[[Lock], Priority] = lambda _: (),
     ) -> None:
         self._engine = engine
         self._made = [] if made is None else made
-        self._limit = asyncio.Semaphore(limit)
+        self._slots = Slots(limit)
+        self._priority = priority
         self._events = events
         self._places = asyncio.Semaphore(places) if places else None
         self._placed: set[str] = set()
@@ -98,7 +102,7 @@ class Builds:
         try:
             await self._wait_for_shared_layers(lock)
             await self._take_place(lock)
-            async with self._limit:
+            async with self._slots.hold(self._priority(lock)):
                 self._begun.add(lock.digest)
                 environment = await self._prepare(lock)
         except BaseException:

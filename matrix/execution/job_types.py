@@ -25,8 +25,6 @@ INPUTS, FACTORY, FILE = Take("inputs.npz"), Take("source"), Take("given")
 _MODEL = Take("model.onnx", "model.onnx")
 _OUTPUTS = Take("torch.npz", "torch.npz"), Take("torch-again.npz", "torch-again.npz")
 
-_PRIORITIES: Mapping[Role, int] = {"exporter": 0, "reference": 1, "converter": 2}
-
 
 @dataclass(frozen=True)
 class JobType:
@@ -40,11 +38,6 @@ class JobType:
     takes: tuple[Take, ...] = ()
     after: tuple[str, ...] = ()
     is_source: bool = False
-
-    @property
-    def priority(self) -> int:
-        """What goes first where slots are few: exports feed everything else, and jobs of the reference are short."""
-        return _PRIORITIES[self.role]
 
 
 def _stage(name: str, *leaves: str) -> tuple[Pass, ...]:
@@ -72,6 +65,7 @@ _TABLE = (
 )
 
 JOB_TYPES: Mapping[str, JobType] = {one.kind: one for one in _TABLE}
+
 
 def modules(passes: Iterable[Pass]) -> tuple[str, ...]:
     """Return the modules of converter/ that run in these passes, the worker's own first."""

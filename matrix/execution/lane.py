@@ -17,7 +17,7 @@ from matrix.execution.executor import Events
 from matrix.execution.job_identity import Job, observed
 from matrix.execution.job_types import CARRIED
 from matrix.execution.passes import Spool, collect, hand_over, watch
-from matrix.execution.slots import Slots
+from matrix.execution.slots import Priority, Slots
 from matrix.packages.lock import Lock
 from matrix.store.blobs import BlobStore
 from matrix.store.records import Exit, Observation, Obstacle, Pass, PassRecord
@@ -28,14 +28,14 @@ _PATIENCE_SECONDS = 0.2
 
 @dataclass(eq=False)
 class Lane:
-    """The jobs of one environment. Frameworks use so many `threads`. `expecting` tells whether more may come: then idle workers are kept a while, because
-    importing a framework again takes seconds."""
+    """The jobs of one environment. `threads` are those of each framework. `expecting` tells whether more jobs may come:
+    then idle workers are kept a while, because importing a framework again takes seconds."""
 
     lock: Lock
     engine: Engine
     builds: Builds
     slots: Slots
-    priority: int
+    priority: Priority
     root: Path
     blobs: BlobStore
     limits: Limits

@@ -12,13 +12,14 @@ from matrix.environments.engine import Engine
 from matrix.execution.builds import Build, Builds
 from matrix.execution.executor import Events
 from matrix.execution.job_identity import Job
-from matrix.execution.job_types import JOB_TYPES
 from matrix.execution.lane import Lane
-from matrix.execution.slots import Slots
+from matrix.execution.slots import Priority, Slots
 from matrix.packages.lock import Lock
 from matrix.store.blobs import BlobStore
 from matrix.store.records import Observation
-from matrix.table.model import Limits
+from matrix.table.model import Limits, Role
+
+_ORDER: tuple[Role, ...] = ("exporter", "reference", "converter")
 
 # Converter environments built ahead where disk space is short: enough that no slot waits for a build.
 _AHEAD = 2
@@ -27,8 +28,9 @@ _AHEAD = 2
 @dataclass(eq=False)
 class LocalExecutor:
     """Runs jobs on this machine. `work` is a folder for what workers see; `evict` removes an environment after its last
-    job. `made` receives the builds of environments that did not exist before. `expecting` tells whether jobs other than exports
-    may still come: workers are kept for those."""
+    job. `made` receives the builds of environments that did not exist before. `expecting` tells whether more jobs may
+    come: workers are kept for those. `busy` tells for how many seconds an environment will be: where few can
+    be built or used at once, the longest goes first."""
 
     engine: Engine
     blobs: BlobStore
@@ -39,11 +41,12 @@ class LocalExecutor:
     evict: bool = False
     made: list[Build] | None = None
     expecting: Callable[[], bool] = lambda: False
+    busy: Callable[[str], float] = lambda _: 0.0
 
     def __post_init__(self) -> None:
         self._slots = Slots(self.capacity)
         places = self.capacity + _AHEAD if self.evict else None
-        self._builds = Builds(self.engine, max(1, self.capacity), self.events, places, self.made)
+        self._builds = Builds(self.engine, max(1, self.capacity), self.events, places, self.made, self._priority)
         self._lanes: dict[str, Lane] = {}
 
     @property
@@ -59,7 +62,7 @@ class LocalExecutor:
 
     async def observe(self, lock: Lock, job: Job) -> Observation:
         self._builds.want(lock)
-        return await self._lane(lock, JOB_TYPES[job.kind].priority).observe(job)
+        return await self._lane(lock).observe(job)
 
     async def leave(self, lock: Lock) -> None:
         if self.evict:
@@ -71,19 +74,23 @@ class LocalExecutor:
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
         await self._builds.close()
 
-    def _lane(self, lock: Lock, priority: int) -> Lane:
+    def _priority(self, lock: Lock) -> Priority:
+        """Exports feed everything else, and jobs of the reference are short."""
+        return _ORDER.index(lock.role), -self.busy(lock.name)
+
+    def _lane(self, lock: Lock) -> Lane:
         if lock.name not in self._lanes:
             self._lanes[lock.name] = Lane(
                 lock,
                 self.engine,
                 self._builds,
                 self._slots,
-                priority,
+                self._priority(lock),
                 self.work / lock.name,
                 self.blobs,
                 self.limits,
                 max(1, available_cores() // self.capacity),
                 self.events,
-                expecting=lambda: priority > 0 and self.expecting(),
+                self.expecting,
             )
         return self._lanes[lock.name]

@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from packaging.version import Version
 from matrix.core.errors import ConfigError
 from matrix.environments.engine import Engine
 from matrix.execution.executor import Events
+from matrix.execution.expected import busy_seconds
 from matrix.execution.graph import Graph, JobNode, environments_after
 from matrix.execution.job_identity import Job, JobMaker, export_params, factory_params, observed
 from matrix.execution.job_runner import JobCounts, JobRunner
@@ -24,6 +26,7 @@ from matrix.execution.user_files import UserFiles
 from matrix.judging.outcome import Outcome
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
+from matrix.planning.shards import Costs
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Obstacle
 from matrix.table.model import Config, Limits
@@ -38,8 +41,8 @@ _FLUSH_SECONDS = 0.5
 @dataclass
 class Run:
     """Executes graphs. `speak` returns the outcome of an observation; `again` repeats jobs whose finding is stored;
-    `evict` removes an environment after its last job. `found` collects the observations of jobs without a cell, by
-    environment."""
+    `evict` removes an environment after its last job; `costs` reads what jobs took before, if any has to run. `found`
+    collects the observations of jobs without a cell, by environment."""
 
     id: int
     config: Config
@@ -56,6 +59,7 @@ class Run:
     speak: Callable[[Observation], Outcome | None]
     again: bool = False
     evict: bool = False
+    costs: Callable[[], Costs] = Costs
     counts: JobCounts = field(default_factory=JobCounts)
     found: dict[str, Observation] = field(default_factory=dict)
 
@@ -70,6 +74,7 @@ class Run:
             self.evict,
             self.counts.made,
             expecting=lambda: self._unsettled > 0,
+            busy=lambda name: self._busy.get(name, 0.0),
         )
         self._runner = JobRunner(
             run=self.id,
@@ -90,6 +95,10 @@ class Run:
         nodes = dict.fromkeys(node for graph in self.graphs for node in graph.nodes)
         self._pending = Counter(self.locks[node.environment].digest for node in nodes)
         self._unsettled = sum(node.is_source for node in nodes)
+
+    @cached_property
+    def _busy(self) -> dict[str, float]:
+        return busy_seconds(self.graphs, self.costs(), self.locks)
 
     async def execute(self) -> None:
         """Run to the end. Cancelling ends all workers; observations made until then are stored."""

@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 
+Priority = tuple[float, ...]
+
 
 class Slots:
-    """A fixed number of slots. The waiter with the lowest priority number goes first, among equals the earliest."""
+    """A fixed number of slots. The waiter with the lowest priority goes first, among equals the earliest."""
 
     def __init__(self, size: int) -> None:
         self._free = size
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._order = count()
 
     @property
@@ -23,7 +25,7 @@ class Slots:
         return any(not future.done() for _, _, future in self._waiting)
 
     @asynccontextmanager
-    async def hold(self, priority: int) -> AsyncIterator[None]:
+    async def hold(self, priority: Priority) -> AsyncIterator[None]:
         """Hold a slot inside the block."""
         await self._take(priority)
         try:
@@ -31,7 +33,7 @@ class Slots:
         finally:
             self._give()
 
-    async def _take(self, priority: int) -> None:
+    async def _take(self, priority: Priority) -> None:
         if self._free and not self.wanted:
             self._free -= 1
             return

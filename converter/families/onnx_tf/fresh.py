@@ -9,14 +9,14 @@ import importlib
 import sys
 from importlib.machinery import PathFinder, SourceFileLoader
 
+_codes: dict = {}
+
 
 class _Reading(SourceFileLoader):
-    read: dict = {}
-
     def get_code(self, fullname):
-        if fullname not in self.read:
-            self.read[fullname] = super().get_code(fullname)
-        return self.read[fullname]
+        if fullname not in _codes:
+            _codes[fullname] = super().get_code(fullname)
+        return _codes[fullname]
 
 
 class _Finder:

@@ -3,6 +3,7 @@ prepares the graph anew in each, which takes several times longer than running i
 
 import os
 import sys
+from typing import Any
 
 
 def opened(v1, **options):
@@ -17,7 +18,7 @@ def opened(v1, **options):
 
 def keep():
     """Let the imported onnx_tf run everything in one session. It must be a fresh import, used for one model."""
-    module = sys.modules["onnx_tf.backend_rep"]
+    module: Any = sys.modules["onnx_tf.backend_rep"]
     compat = getattr(module.tf, "compat", None)
     v1 = getattr(compat, "v1", None)  # exists from 1.13 on
     kept = _Kept(v1 or module.tf)

@@ -148,7 +148,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_a_run_prints_one_object(project: Project) -> None:
     found = project.json("run", "--tier", "known")
-    assert found["jobs"] == {"run": 14, "cached": 0} and found["run"] == 1
+    assert found["jobs"] == {"run": 16, "cached": 0} and found["run"] == 1
     assert [cell["verdict"] for cell in found["cells"]] == ["match"] * 6
     # In the plan's order, whatever was ready first.
     planned = project("plan", "--tier", "known", "--format", "cells")[1].split()
@@ -368,11 +368,11 @@ def test_status_and_show(project: Project) -> None:
     project.json("run", "--tier", "known", "--only", "opset=9")
     _, out, _ = project("status")
     assert re.search(
-        r"^run 2 .* known  fake  complete: 1 match; 1 of 1 cells, jobs 0 run, 3 cached\n    .* run .*--only opset=9",
+        r"^run 2 .* known  fake  complete: 1 match; 1 of 1 cells, jobs 0 run, 4 cached\n    .* run .*--only opset=9",
         out,
         re.MULTILINE,
     )
-    assert project.json("status", "--run", "1")["jobs"] == {"run": 14, "cached": 0}
+    assert project.json("status", "--run", "1")["jobs"] == {"run": 16, "cached": 0}
     assert project.json("status")["run"] == 2
     assert project("status", "--run", "9")[0] == errors.UsageError.exit_code
 
@@ -524,7 +524,7 @@ def test_called_from_elsewhere_the_checkouts_table_is_used(
     monkeypatch.setattr(paths, "TABLE", project.root / "matrix.yml")
     monkeypatch.chdir(elsewhere)
     code, out, err = project("run", "--tier", "known")
-    assert code == 0 and "0 run, 14 cached" in out and str(project.root / ".matrix") in err
+    assert code == 0 and "0 run, 16 cached" in out and str(project.root / ".matrix") in err
     assert not list(elsewhere.iterdir())
     assert project("run", "--table", "matrix.yml")[0] == 0, "said or not, it is the same"
     assert project("run", "--table", "other.yml")[0] == errors.ConfigError.exit_code

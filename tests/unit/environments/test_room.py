@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 import small
 
-from matrix.environments.docker.room import FLOOR_MEGABYTES, Room, megabytes
+from matrix.environments.docker.room import FLOOR_MEGABYTES, Room
 from matrix.environments.engine import BuildFailed
+from matrix.environments.sizes import megabytes
 from matrix.packages.lock import Lock, read_locks
 
 TORCH = small.lock("torch", body=f"torch==1.2.0 \\\n    {small.HASH}\nsix==1.16.0 \\\n    {small.HASH}\n")

@@ -268,7 +268,7 @@ def observe(workshop: Path, *deeds: str, limits: Limits) -> tuple[list[Observati
         made = Standing(workshop / "envs", SETTINGS, workshop / "converter")
         told = Told()
         builds = Builds(made, 1, told)
-        lane = Lane(LOCK, made, builds, Slots(1), 0, workshop / "work", blobs, limits, told, lambda: False)
+        lane = Lane(LOCK, made, builds, Slots(1), (), workshop / "work", blobs, limits, 1, told, lambda: False)
         passes = (OnnxTf().converts, *OnnxTf().loads[:1])
         jobs = [Job(f"{deed:-<24}x", "convert", {"do": deed}, {}, passes, family="onnx-tf") for deed in deeds]
         try:

@@ -31,7 +31,7 @@ def cell(table: Config) -> Cell:
 
 def test_every_kind_can_be_reached() -> None:
     """Every kind of job that may come before another leaves the files that the other takes."""
-    assert {"export", "forward", "inspect"} == SOURCES
+    assert {kind.kind for kind in JOB_TYPES.values() if kind.is_source} == {"export", "forward", "inspect"}
     for kind in JOB_TYPES.values():
         wanted = {take.of for take in kind.takes if take.of}
         assert bool(kind.after) == bool(wanted)
@@ -48,6 +48,22 @@ def test_cells_share_what_they_have_in_common(table: Config) -> None:
     assert one.further["convert"] is not two.further["convert"]
     after = environments_after([one, two])
     assert list(after[one.source]) == ["reference", "old", "new"]
+    assert one.source.before is not None and after[one.source.before] == after[one.source]
+
+
+def test_exports_of_a_model_by_one_environment_share_what_it_computes(table: Config) -> None:
+    asked = plan(table, "exporter=torch-1.12.1", "model=net")
+    graphs = Graphs(table, asked)
+    exports = {graphs.of(cell).source for cell in asked.cells}
+    assert len(exports) > 1 and len({export.before for export in exports}) == 1
+
+
+def test_a_users_export_runs_the_model_itself(table: Config) -> None:
+    """Its code may make another network whenever it is called."""
+    asked = cell(table)
+    theirs = replace(asked, model=asked.model.model_copy(update={"factory": "mine.py:build"}))
+    source = Graphs(table, plan(table)).of(theirs).source
+    assert source.before is None and source.alone
 
 
 def test_alterations_come_one_after_the_other(table: Config) -> None:
@@ -62,9 +78,9 @@ def test_alterations_come_one_after_the_other(table: Config) -> None:
 def test_a_search_for_the_node_exposes_before_it_traces(table: Config) -> None:
     graph = Graphs(table, plan(table)).of(replace(cell(table), locate=2))
     assert graph.further["trace"].before is graph.further["expose"]
-    assert [node.kind for node in graph.nodes] == ["export", "reference", "convert", "expose", "trace"]
+    assert [node.kind for node in graph.nodes] == ["forward", "export", "reference", "convert", "expose", "trace"]
 
 
-def test_what_is_only_read_is_one_job(table: Config) -> None:
+def test_what_is_only_read_is_exported(table: Config) -> None:
     graph = Graphs(table, plan(table)).read(cell(table))
-    assert [node.kind for node in graph.nodes] == ["export"]
+    assert [node.kind for node in graph.nodes] == ["forward", "export"]

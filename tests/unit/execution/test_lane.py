@@ -55,8 +55,8 @@ class Bench:
     def run(self, use: Callable[[Lane], Awaitable[Any]], limits: Limits = LIMITS) -> Any:
         async def main() -> Any:
             builds = Builds(self.engine, 2, self.told)
-            lane = Lane(self.lock, self.engine, builds, Slots(2), 0, self.root / "work", self.blobs, limits, 1, self.told,
-                        lambda: self.expecting)  # fmt: skip
+            lane = Lane(self.lock, self.engine, builds, Slots(2), (), self.root / "work", self.blobs, limits, 1,
+                        self.told, lambda: self.expecting)  # fmt: skip
             try:
                 return await asyncio.wait_for(use(lane), 10)
             finally:

@@ -109,10 +109,10 @@ def test_every_cell_is_decided_and_every_distinct_job_runs_once(world: World) ->
     run, results = world.run(plan)
     assert results.keys() == {cell.id for cell in plan.cells}
     assert verdicts(results) == {"match": len(plan.cells)}
-    # Four exports, a reference of each, six conversions (two exports go to one converter, two to both).
-    assert counts(run) == (4 + 4 + 6, 0)
+    # The model by two exporters, four exports, a reference of each, six conversions: two exports go to both converters.
+    assert counts(run) == (2 + 4 + 4 + 6, 0)
     passes = Counter(work for work, _, _ in world.engine.seen)
-    assert passes == {"export": 4, "reference": 4, "convert": 6, "reload": 6}
+    assert passes == {"forward": 2, "export": 4, "reference": 4, "convert": 6, "reload": 6}
     assert sorted(world.engine.prepared) == ["new", "old", "reference", "torch-1.12.1", "torch-1.2.0"]
     assert len(world.told.of("decided")) == len(plan.cells) and world.told.of("planned") == [(len(plan.cells),)]
     assert not any(result.cached for result in results.values())
@@ -122,7 +122,7 @@ def test_nothing_changed_so_nothing_runs(world: World) -> None:
     world.run(world.plan())
     world.engine = FakeEngine(world.root)
     run, results = world.run(world.plan())
-    assert counts(run) == (0, 14)
+    assert counts(run) == (0, 16)
     assert world.engine.prepared == [] and world.engine.workers == []
     assert all(result.cached for result in results.values()) and verdicts(results) == {"match": 6}
 
@@ -130,7 +130,7 @@ def test_nothing_changed_so_nothing_runs(world: World) -> None:
 def test_again_runs_what_is_known(world: World) -> None:
     world.run(world.plan())
     run, results = world.run(world.plan(), again=True)
-    assert counts(run) == (14, 0)
+    assert counts(run) == (16, 0)
     assert not any(result.cached for result in results.values())
 
 
@@ -139,7 +139,7 @@ def test_another_lock_of_one_row_runs_only_that_rows_jobs(world: World) -> None:
     world.locks["new"] = replace(world.locks["new"], body=world.locks["new"].body + "extra==1\n")
     world.engine = FakeEngine(world.root)
     run, results = world.run(world.plan())
-    assert counts(run) == (2, 12)
+    assert counts(run) == (2, 14)
     assert world.engine.prepared == ["new"]
     assert {name for name, result in results.items() if not result.cached} == {
         "net/torch-1.12.1@7/new",
@@ -156,17 +156,18 @@ def test_equal_exports_are_converted_once(world: World) -> None:
 
     world.engine.script = script
     run, results = world.run(world.plan())
-    assert counts(run) == (4 + 1 + 2, 0)
+    assert counts(run) == (2 + 4 + 1 + 2, 0)
     assert len(results) == 6
 
 
 def test_an_export_that_fails_decides_all_its_cells_and_nothing_is_built_for_them(world: World) -> None:
     def script(work: str, spec: Mapping[str, Any]) -> Deed:
-        return Deed(small.report("import", "model", "forward", "export", error=small.raised("no")))
+        failed = Deed(small.report("import", "model", "forward", "export", error=small.raised("no")))
+        return failed if work == "export" else good(work, spec)
 
     world.engine.script = script
     run, results = world.run(world.plan())
-    assert counts(run) == (4, 0)
+    assert counts(run) == (2 + 4, 0)
     assert {(r.finding.verdict, r.finding.role, r.finding.stage) for r in results.values()} == {
         ("error", "exporter", "export")
     }
@@ -174,10 +175,28 @@ def test_an_export_that_fails_decides_all_its_cells_and_nothing_is_built_for_the
     assert all(r.python for r in results.values())  # the converter's, from its lock
 
 
+def test_a_model_that_fails_is_exported_by_no_opset(world: World) -> None:
+    world.engine.script = lambda work, spec: Deed(small.report("import", "model", error=small.raised("no")))
+    run, results = world.run(world.plan())
+    assert counts(run) == (2, 0)
+    assert {(r.finding.role, r.finding.stage, r.export.kind) for r in results.values()} == {
+        ("exporter", "model", "forward")
+    }
+    assert all(r.record.forward is None for r in results.values())
+
+
+def test_exports_are_given_what_the_model_computed(world: World) -> None:
+    _, results = world.run(world.plan())
+    given = {tuple(given) for work, _, given in world.engine.seen if work == "export"}
+    assert given == {("inputs.npz", "torch-again.npz", "torch.npz")}
+    records = [result.record for result in results.values()]
+    assert len({record.forward for record in records}) == 2 and len({record.export for record in records}) == 4
+
+
 def test_no_worker_of_the_converters_is_started_for_a_failed_export(world: World) -> None:
     world.engine.script = lambda work, spec: Deed(None)
     world.run(world.plan())
-    assert {worker.work for worker in world.engine.workers} == {"export"}
+    assert {worker.work for worker in world.engine.workers} == {"forward"}
 
 
 @pytest.mark.parametrize(
@@ -195,12 +214,12 @@ def test_what_says_nothing_is_tried_again(world: World, exit_status: Exit, verdi
     assert verdicts(results) == {verdict: 1}
     run, results = world.run(plan)
     assert verdicts(results) == {verdict: 1}
-    assert counts(run) == (1 - cached, 2 + cached)
+    assert counts(run) == (1 - cached, 3 + cached)
     # Once it goes well, that is the finding.
     if not cached:
         world.engine.script = good
         assert verdicts(world.run(plan)[1]) == {"match": 1}
-        assert counts(world.run(plan)[0]) == (0, 3)
+        assert counts(world.run(plan)[0]) == (0, 4)
 
 
 def test_a_time_out_holds_until_there_is_more_time(world: World) -> None:
@@ -212,11 +231,11 @@ def test_a_time_out_holds_until_there_is_more_time(world: World) -> None:
     world.engine.script = script
     plan = world.plan("known", "opset=9")
     assert verdicts(world.run(plan)[1]) == {"timeout": 1}
-    assert counts(world.run(plan)[0]) == (0, 3)
-    assert counts(world.run(plan, Limits(seconds=0.1, memory_mb=1000))[0]) == (0, 3)
+    assert counts(world.run(plan)[0]) == (0, 4)
+    assert counts(world.run(plan, Limits(seconds=0.1, memory_mb=1000))[0]) == (0, 4)
     world.engine.script = good
     run, results = world.run(plan, Limits(seconds=0.5, memory_mb=1000))
-    assert counts(run) == (1, 2) and verdicts(results) == {"match": 1}
+    assert counts(run) == (1, 3) and verdicts(results) == {"match": 1}
 
 
 def test_a_row_without_solution_is_a_finding_and_no_job(world: World) -> None:
@@ -228,9 +247,9 @@ def test_a_row_without_solution_is_a_finding_and_no_job(world: World) -> None:
         "converter",
         "lock",
     )
-    assert counts(run) == (2, 0) and "old" not in world.engine.prepared
+    assert counts(run) == (3, 0) and "old" not in world.engine.prepared
     again, results = world.run(world.plan("known", "opset=9"))
-    assert counts(again) == (0, 2) and verdicts(results) == {"unsatisfiable": 1}
+    assert counts(again) == (0, 3) and verdicts(results) == {"unsatisfiable": 1}
 
 
 @pytest.mark.parametrize(("kind", "verdict"), [("infra", "infra"), ("unavailable", "unavailable"), ("error", "error")])
@@ -325,10 +344,10 @@ def test_what_had_finished_when_it_was_stopped_is_stored_and_the_rest_follows(wo
     assert all(worker.killed for worker in world.engine.workers)
     assert not list((world.root / "work").glob("*"))
     done = run.counts.run
-    assert 0 < done < 14
+    assert 0 < done < 16
     world.engine = FakeEngine(world.root)
     after, results = world.run(plan)
-    assert counts(after) == (14 - done, done)
+    assert counts(after) == (16 - done, done)
     assert verdicts(results) == {"match": 6}
 
 

@@ -37,7 +37,7 @@ from matrix.cli.coverage import chosen
 from matrix.core.errors import ConfigError, UsageError
 from matrix.core.paths import CONVERTER
 from matrix.environments.docker.context import shared_part
-from matrix.environments.docker.room import megabytes
+from matrix.environments.sizes import megabytes
 from matrix.families import family_named, registry
 from matrix.families.converter_folder import converter_folder
 from matrix.families.registry import distributions, exclusive, heavy_packages, row_packages

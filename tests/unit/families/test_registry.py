@@ -118,7 +118,7 @@ def test_a_torch_module_needs_no_exporter_and_no_opset(tmp_path: Path, toys: Non
     ]
     # The other family of files goes the usual way.
     text = next(cell for cell in plan.cells if cell.converter.id == "text")
-    assert [node.kind for node in Graphs(table, plan).of(text).nodes] == ["export", "reference", "convert"]
+    assert [node.kind for node in Graphs(table, plan).of(text).nodes] == ["forward", "export", "reference", "convert"]
 
 
 def test_code_from_outside_lies_beside_ours_and_changes_nothing_of_it(tmp_path: Path, toys: None) -> None:

@@ -146,7 +146,7 @@ def report(
     job: str = "j",
 ) -> dict[str, Any]:
     """A result file of a worker (converter/results.py) that went through these stages."""
-    noted = [{"stage": name, "status": "ok", "seconds": 0.1, "shared": False} for name in stages]
+    noted = [{"stage": name, "status": "ok", "seconds": 0.1, "cpu_seconds": 0.1, "shared": False} for name in stages]
     if noted and (error or not done):
         noted[-1]["status"] = "failed" if error else "running"
     return {
