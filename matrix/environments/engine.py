@@ -127,6 +127,10 @@ class Engine(Protocol):
         """Start a worker on an inbox and an outbox; its frameworks use so many threads. Raises EngineFault."""
         ...
 
+    def leave(self, environment: Environment) -> None:
+        """Prepare the next build of an environment that was built just now, after its last job."""
+        ...
+
     def stored(self) -> list[Stored]:
         """Return every environment of ours that this engine has. Raises EngineUnavailable."""
         ...

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from packaging.utils import canonicalize_name
 
 from matrix.core.errors import EngineUnavailable
 from matrix.core.files import tail, write_bytes
+from matrix.environments.bytecode import BytecodeCache
 from matrix.environments.engine import BuildFailed, Environment, Stored, identity
 from matrix.environments.installation import check_installed, install_failed, machine_fault
 from matrix.environments.worker_client import WORKER, thread_variables, worker_variables
@@ -42,6 +44,9 @@ _DATA_HEADROOM_MB = 4096
 
 _STAMP, _STAMP_SCHEMA = "matrix-stamp.json", 1
 
+# Below uv's cache, so that emptying that empties it too.
+_BYTECODE = "torch-tf-matrix-bytecode"
+
 # In the name of an environment that is being built; the next driver removes what a killed one left.
 _UNFINISHED = ".unfinished-"
 
@@ -58,6 +63,11 @@ class VenvEngine:
         self._root = root
         self._settings = settings
         self._worker = converter / "worker.py"
+        self._bytecode = BytecodeCache(lambda: self._uv_cache / _BYTECODE)
+
+    @cached_property
+    def _uv_cache(self) -> Path:
+        return uv.cache_folder(self._settings)
 
     def check(self) -> None:
         """Raise EngineUnavailable where no environment could be built."""
@@ -126,6 +136,7 @@ class VenvEngine:
             with tempfile.TemporaryDirectory(dir=self._root, prefix=f"{folder.name}{_UNFINISHED}") as scratch:
                 attempt = Path(scratch) / "env"
                 installed = await self._install(lock, interpreter, attempt)
+                await asyncio.to_thread(self._bytecode.restore, folder.name, _packages(attempt, lock))
                 stamp = {
                     "id": name,
                     "environment": lock.name,
@@ -154,7 +165,7 @@ class VenvEngine:
             *("--exclude-newer", f"{lock.as_of.isoformat()}T00:00:00Z"),
             lock=lock,
         )
-        installed = installed_in(attempt / "lib" / f"python{lock.python}" / "site-packages")
+        installed = installed_in(_packages(attempt, lock))
         check_installed(lock, installed)
         return installed
 
@@ -193,6 +204,10 @@ class VenvEngine:
             resource.prlimit(process.pid, resource.RLIMIT_DATA, (ceiling, ceiling))
             resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
         return VenvWorker(process, printed)
+
+    def leave(self, environment: Environment) -> None:
+        folder = Path(environment.place)
+        self._bytecode.keep(folder.name, _packages(folder, environment.lock))
 
     def stored(self) -> list[Stored]:
         found = []
@@ -242,6 +257,10 @@ class VenvWorker:
             await asyncio.sleep(_KILL_POLL_SECONDS)
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def _packages(folder: Path, lock: Lock) -> Path:
+    return folder / "lib" / f"python{lock.python}" / "site-packages"
 
 
 def read_stamp(folder: Path) -> dict[str, Any] | None:

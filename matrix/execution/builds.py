@@ -79,12 +79,17 @@ class Builds:
             await self._drop(lock, task.result())
 
     async def close(self) -> None:
-        """Cancel all builds."""
+        """Cancel all builds. No job may be running."""
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for built in ended:
+            if isinstance(built, Environment) and built.new and built.lock.digest not in self._unwanted:
+                await asyncio.to_thread(self._engine.leave, built)
 
     async def _drop(self, lock: Lock, environment: Environment) -> None:
+        if environment.new:
+            await asyncio.to_thread(self._engine.leave, environment)
         await asyncio.to_thread(self._engine.remove, [environment.place])
         self._give_place(lock)
 

@@ -56,6 +56,11 @@ def binary() -> str:
     return os.fsdecode(find_uv_bin())
 
 
+def cache_folder(settings: IndexSettings) -> Path:
+    """Return the folder of uv's cache. Raises OSError."""
+    return Path(call(["cache", "dir"], settings).out.strip() or os.devnull)
+
+
 def variables(settings: IndexSettings) -> dict[str, str]:
     """Return the environment variables of a uv call: the user's, without those that would affect a resolution."""
     env = {

@@ -357,6 +357,8 @@ class DockerEngine:
                 self._is_copied = True
             return place
 
+    def leave(self, environment: Environment) -> None: ...
+
     @_answering()
     def stored(self) -> list[Stored]:
         found = []

@@ -165,6 +165,7 @@ class FakeEngine:
         self.recovered = 0
         self.shared: dict[str, str] = {}
         self.removed: list[str] = []
+        self.left: list[str] = []
         self.readied: set[str] = set()
         self.building = 0
         self.most_at_once = 0
@@ -184,6 +185,9 @@ class FakeEngine:
 
     def stored(self) -> list[Stored]:
         return []
+
+    def leave(self, environment: Environment) -> None:
+        self.left.append(environment.lock.name)
 
     def remove(self, places: Iterable[str]) -> None:
         self.removed.extend(places)
