@@ -221,7 +221,10 @@ def picture(points: Sequence[Point]) -> str:
                 "labelFontSize": 13, "titleFontSize": 13, "titleFontWeight": "normal", "labelColor": _INK,
                 "titleColor": _INK, "gridColor": _GRID, "tickColor": _GRID, "domainColor": _GRID,
             },
-            "legend": {"labelFontSize": 13, "labelColor": _INK, "orient": "bottom", "title": None, "symbolSize": 90},
+            "legend": {
+                "labelFontSize": 13, "labelColor": _INK, "orient": "bottom", "title": None, "symbolSize": 90,
+                "symbolStrokeWidth": 0,
+            },
             "title": {"fontSize": 14, "fontWeight": "normal", "color": _INK, "anchor": "start"},
         },
         "hconcat": [
@@ -262,7 +265,7 @@ def _panel(title: str, key: str, points: Sequence[Point]) -> dict[str, Any]:
         return {"field": "measure", "type": "nominal", "scale": scale}
 
     x_axis = {"title": key, "values": counts, "format": ",d", "grid": False}
-    y_axis = {"title": "seconds", "values": [tick for tick in _ROUND if first <= tick <= last], "format": "~g"}
+    y_axis = {"title": "seconds", "values": [tick for tick in _ROUND if first <= tick <= last], "format": ",~g"}
     return {
         "title": title,
         "width": 300,
