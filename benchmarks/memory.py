@@ -3,8 +3,8 @@
     python benchmarks/memory.py [--plan CELLS] [--observations N,N] [--cells N,N] [--out FILE.json]
 
 plan    `python -m matrix plan --tier full` on matrix.yml itself, and on the table of plan_100k.py.
-status  `python -m matrix status --run 1 --format json` on a synthetic store of so many observations, which judges all
-        cells (tests/synthetic_history.py). Arrays are not stored: what comparing them gave is.
+status  `python -m matrix status --run 1 --format json` on a synthetic store of so many observations or more, which
+        judges all cells (tests/synthetic_history.py). Arrays are not stored: what comparing them gave is.
 run     A run of so many cells over four rows of growth.py's table on an engine without environments, whose workers
         answer at once: when it was planned, and after 25, 50, 75 and 100 % of the cells were decided.
 
@@ -157,12 +157,12 @@ def plan(table: str) -> Figures:
 
 
 def make_history(state: str, observations: str) -> Figures:
-    """Write the history of one night with about so many observations; return how many there are."""
+    """Write the history of one night with at least so many observations; return how many there are."""
     from sqlalchemy import create_engine, text
     from synthetic_history import write_history
 
-    # Beside a conversion for each cell there are the exports and references that several cells share.
-    write_history(Path(state), max(100, int(observations) * 9 // 10), 1)
+    # One for nearly every cell, and the exports and references that several cells share.
+    write_history(Path(state), max(100, int(observations)), 1)
     with create_engine(f"sqlite:///{state}/matrix.db").connect() as connection:
         return {
             f"{table}s": connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
