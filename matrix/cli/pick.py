@@ -74,10 +74,12 @@ def _with_ranges(command: click.Command) -> click.Command:
               help="Also required; tflite: convert the model to TensorFlow Lite too, run and compare it.")  # fmt: skip
 @click.option("--single-environment", "single", is_flag=True, help="torch and TensorFlow in one environment.")
 @click.option("--plain", is_flag=True, help="Only toolchains that convert the file as it is, without a remedy.")
-@click.option("--prefer", type=click.Choice(["newest", "smallest", "fastest", "most-accurate"]), default="newest",
+@click.option("--prefer", type=click.Choice(["newest", "smallest", "fastest", "most-accurate", "fastest-answer"]),
+              default="newest",
               show_default=True,
               help="Which likely toolchains to try first: those with the newest TensorFlow; the least disk for both "
-                   "environments; the shortest inference time; the widest margin to the tolerance.")  # fmt: skip
+                   "environments; the shortest inference time; the widest margin to the tolerance; the least to "
+                   "download before there is an answer.")  # fmt: skip
 @click.option("--prove", type=click.IntRange(1), default=1, show_default=True,
               help="Number of toolchains to verify; the preferred comes first.")  # fmt: skip
 @click.option("--max-runs", type=click.IntRange(1), default=12, show_default=True, help="Most conversions to try.")
@@ -128,7 +130,8 @@ def pick(
         return
     from matrix.answers.pick.ranking import PickRequest
 
-    wanted = PickRequest(model, constraints, prefer, prove, max_runs, single, not plain, needs)  # type: ignore[arg-type]
+    built = _built(project) if prefer == "fastest-answer" else ()
+    wanted = PickRequest(model, constraints, prefer, prove, max_runs, single, not plain, needs, built)  # type: ignore[arg-type]
     if not offline:
         _prove(project, running, wanted, out, format_)
     elif needs or single:
@@ -138,6 +141,12 @@ def pick(
         )
     else:
         _from_evidence(project, running.store, wanted, format_)
+
+
+def _built(project: Project) -> set[str]:
+    """Return the names of the environments that this machine has. Raises EngineUnavailable."""
+    engine, _ = project.engine()
+    return {stored.environment for stored in engine.stored() if stored.whole}
 
 
 def _model(project: Project) -> ModelSpec | None:

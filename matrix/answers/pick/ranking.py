@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, zip_longest
 from statistics import median
@@ -23,7 +23,7 @@ from matrix.table.model import ModelSpec
 if TYPE_CHECKING:
     from matrix.app.project import Project
 
-Preference = Literal["newest", "smallest", "fastest", "most-accurate"]
+Preference = Literal["newest", "smallest", "fastest", "most-accurate", "fastest-answer"]
 Key = tuple[float, ...]
 
 # The bounds between the classes of likelihood. A preference decides within a class only: it must not outweigh a
@@ -36,7 +36,8 @@ _HOPEFUL = 3
 
 @dataclass(frozen=True)
 class PickRequest:
-    """The request of a user. `needs` is a kind of artifact that has to work too."""
+    """The request of a user. `needs` is a kind of artifact that has to work too; `built` are the environments that this
+    machine has."""
 
     model: ModelSpec
     constraints: tuple[Constraint, ...] = ()
@@ -46,6 +47,7 @@ class PickRequest:
     single: bool = False
     remedy: bool = True
     needs: str | None = None
+    built: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ Ranker = Callable[[Sequence[Constraint]], list[Ranked]]
 def ranker(project: Project, wanted: PickRequest, evidence: Evidence) -> Ranker:
     """Return the ranker of a request, for the rows that the project has now."""
     predictor = Predictor(project.config, evidence, locks=project.locks)
-    prefer = preferred(wanted.prefer, evidence.entries)
+    prefer = preferred(wanted.prefer, evidence.entries, wanted.built)
     candidates = Candidates(project.offered, project.locks, project.build, wanted.needs)
     return lambda constraints: rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)
 
@@ -85,14 +87,17 @@ def rank(cells: Iterable[Cell], predict: Callable[[Cell], Prediction], prefer: C
     return sorted(ranked, key=lambda item: (item.likelihood, *prefer(item.cell), -item.prediction.probability))
 
 
-def preferred(preference: Preference, entries: Sequence[Entry]) -> Callable[[Cell], Key]:
+def preferred(preference: Preference, entries: Sequence[Entry], built: Collection[str] = ()) -> Callable[[Cell], Key]:
     """Return the sort key of a preference, from measurements of environments with any model. Cells without measurements
-    come last."""
+    come last. For the fastest answer, what is `built` already has no size."""
     if preference == "newest":
         return _newest
-    if preference == "smallest":
+    if preference in ("smallest", "fastest-answer"):
         sizes = {entry.converter: entry.converter_mb for entry in entries if entry.converter_mb is not None}
         sizes |= {entry.exporter: entry.exporter_mb for entry in entries if entry.exporter_mb is not None}
+
+        if preference == "fastest-answer":
+            sizes |= dict.fromkeys(built, 0.0)
 
         def megabytes(cell: Cell) -> float:
             sides = [cell.converter.id, *([cell.exporter.id] if cell.exporter.writes else [])]
