@@ -105,7 +105,12 @@ def notes(found: Profile) -> Iterator[str]:
             "`history prune` or left out of an export"
         )
     if found.unusable:
-        yield f"{counted(found.unusable, 'pass')} of unknown duration left out"
+        which = (
+            "1 pass of unknown duration is"
+            if found.unusable == 1
+            else f"{found.unusable} passes of unknown duration are"
+        )
+        yield f"{which} left out"
 
 
 def _row(row: TimeRow, found: Profile) -> dict[str, Any]:

@@ -25,13 +25,14 @@ def print_profile(found: Profile, console: Console | None = None) -> None:
     """Print to standard output."""
     console = open_console(console=console)
     run = found.run
+    passes = "1 pass" if len(found.passes) == 1 else f"{len(found.passes)} passes"
     console.print(
         Text(f"run {run.id}  {utc(run.started):%Y-%m-%d %H:%M}  {run.tier}  {run.engine}  {run.status}", style="bold")
     )
     console.print(
         Text(
             f"{found.wall:.1f} s on {_count(found.cores, 'core')} with {_count(found.slots, 'slot')}: "
-            f"{counted(found.jobs, 'job')} run in {len(found.passes)} passes, {run.jobs_cached} cached"
+            f"{counted(found.jobs, 'job')} run in {passes}, {run.jobs_cached} cached"
         )
     )
     console.print()
