@@ -63,6 +63,7 @@ class CommandGroup(click.Group):
         "status": "Show past runs, or the table of one.",
         "show": "Show one cell: stage, reason, remedy, log, versions, how to reproduce it.",
         "compare": "Compare two runs: what differs, what broke between them, and why.",
+        "profile": "Show where the time of a run went: stages, environments, critical path.",
         "dashboard": "Build the static site: matrix, cells, rows, reasons, trends, changes, badges.",
         "export": "Write runs to plain files, for another machine or a data branch.",
         "import": "Add runs that another machine exported to the history.",

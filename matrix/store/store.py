@@ -218,6 +218,12 @@ class Store:
                     found[row.id] = _observation(row)
         return found
 
+    def made_by(self, run: int) -> list[Observation]:
+        """Return the observations that a run made itself, in the order in which they were stored."""
+        query = select(*ObservationRow.__table__.columns).where(ObservationRow.run == run).order_by(ObservationRow.id)
+        with self._engine.connect() as connection:
+            return [_observation(row) for row in connection.execute(query)]
+
     def blobs_named(self) -> set[str]:
         """Return the names of all blobs that observations refer to."""
         named: set[str] = set()

@@ -69,6 +69,13 @@ def test_many_observations_at_once(store: Store) -> None:
     assert store.observations([]) == {}
 
 
+def test_what_a_run_observed_itself(store: Store) -> None:
+    first, second = begin(store), begin(store)
+    for run, job in ((first, "a"), (second, "b"), (first, "c")):
+        store.add(run, observation(job=job), True, None)
+    assert [[one.job for one in store.made_by(run)] for run in (first, second, 99)] == [["a", "c"], ["b"], []]
+
+
 def test_the_newest_finding_of_a_job(store: Store) -> None:
     add(store, observation(python="3.8.1"))
     add(store, observation(python="3.8.2"))
