@@ -28,8 +28,8 @@ _PATIENCE_SECONDS = 0.2
 
 @dataclass(eq=False)
 class Lane:
-    """The jobs of one environment. The `cores` are shared out between the slots. `expecting` tells whether more jobs may
-    come: then idle workers are kept a while, because importing a framework again takes seconds."""
+    """The jobs of one environment. The `cores` are shared out between the slots. `expecting` tells whether more jobs
+    may come: then idle workers are kept a while, because importing a framework again takes seconds."""
 
     lock: Lock
     engine: Engine
