@@ -1,10 +1,11 @@
 """Compile an environment's sources ahead of time, the same bytes on every build.
 
-    PYTHON compile.py ROOT CACHE
+    PYTHON compile.py ROOT CACHE [--base]
 
 Without .pyc files importing TensorFlow takes two to three times as long, and a read-only image can never make them.
-Only sources without a .pyc are looked at: a layer must not rewrite what the layers below it hold. What was compiled is
-kept in the folder CACHE, because that takes longer than all the rest of a build whose packages are at hand.
+Only sources without a .pyc are looked at: a layer must not rewrite what the layers below it hold. With --base the sources
+themselves are in a layer below, and stay as they are. What was compiled is kept in the folder CACHE, because that takes
+longer than all the rest of a build whose packages are at hand.
 """
 import hashlib
 import os
@@ -35,13 +36,14 @@ def uncompiled(root):
     return found
 
 
-def settle(path, cache):
+def settle(path, cache, base):
     """Give a source its .pyc, out of the cache or into it."""
-    os.utime(path, (EPOCH, EPOCH))
+    if not base:
+        os.utime(path, (EPOCH, EPOCH))
     with open(path, "rb") as file:
         source = file.read()
-    # The path is part of what is compiled: tracebacks show it.
-    words = (sys.version.encode(), os.fsencode(path), source)
+    # The path is part of what is compiled: tracebacks show it. So is the time of change, up to Python 3.6.
+    words = (sys.version.encode(), os.fsencode(path), source, str(int(os.path.getmtime(path))).encode())
     name = hashlib.sha256(b"\0".join(hashlib.sha256(word).digest() for word in words)).hexdigest()
     kept = os.path.join(cache, name[:2], name)
     target = os.path.join(
@@ -76,17 +78,20 @@ def compiled(path, target):
 
 
 def main():
+    base = sys.argv[-1] == "--base"
     if sys.argv[1:2] == ["--part"]:
         for path in sys.stdin.buffer.read().split(b"\0"):
-            settle(os.fsdecode(path), sys.argv[2])
+            settle(os.fsdecode(path), sys.argv[2], base)
         return
-    root, cache = sys.argv[1:]
+    root, cache = sys.argv[1:3]
     paths = uncompiled(root)
     parts = [part for part in (paths[start::PARTS] for start in range(PARTS)) if part]
     env = dict(os.environ, PYTHONHASHSEED="0")
     workers = []
     for part in parts:
-        worker = subprocess.Popen([sys.executable, __file__, "--part", cache], stdin=subprocess.PIPE, env=env)
+        worker = subprocess.Popen(
+            [sys.executable, __file__, "--part", cache] + ["--base"] * base, stdin=subprocess.PIPE, env=env
+        )
         worker.stdin.write(b"\0".join(map(os.fsencode, part)))
         worker.stdin.close()
         workers.append(worker)

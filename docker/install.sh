@@ -23,16 +23,17 @@ export UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
 # One for each Python: a wheel that was built from source by another one has other metadata.
 export UV_CACHE_DIR="$here/cache/uv-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
-# compile_below PATH_NAME: purelib or stdlib, as Python's sysconfig calls it
+# compile_below PATH_NAME [OPTION]: purelib or stdlib, as Python's sysconfig calls it
 compile_below() {
     place=$(/opt/env/bin/python -c "import sysconfig; print(sysconfig.get_path('$1'))")
-    /opt/env/bin/python "$here/compile.py" "$place" "$here/cache/pyc"
+    shift
+    /opt/env/bin/python "$here/compile.py" "$place" "$here/cache/pyc" "$@"
 }
 
 if [ -z "$lock" ]; then
     "$here/uv" --no-config venv --quiet --no-project --python "$(command -v python3)" /opt/env
     # A job can never store the .pyc files of Python's own library either.
-    compile_below stdlib
+    compile_below stdlib --base
     exit 0
 fi
 [ -s "$lock" ] || exit 0

@@ -28,8 +28,8 @@ _PATIENCE_SECONDS = 0.2
 
 @dataclass(eq=False)
 class Lane:
-    """The jobs of one environment. `threads` are those of each framework. `expecting` tells whether more jobs may come:
-    then idle workers are kept a while, because importing a framework again takes seconds."""
+    """The jobs of one environment. The `cores` are shared out between the slots. `expecting` tells whether more jobs
+    may come: then idle workers are kept a while, because importing a framework again takes seconds."""
 
     lock: Lock
     engine: Engine
@@ -39,7 +39,7 @@ class Lane:
     root: Path
     blobs: BlobStore
     limits: Limits
-    threads: int
+    cores: int
     events: Events
     expecting: Callable[[], bool]
     _queue: deque[tuple[Job, asyncio.Future[Observation]]] = field(default_factory=deque, init=False)
@@ -151,7 +151,9 @@ class Lane:
             worker = None
         shared = worker is not None
         if worker is None:
-            worker = await self.engine.start(environment, work, spool.inbox, spool.outbox, self.limits, self.threads)
+            worker = await self.engine.start(
+                environment, work, spool.inbox, spool.outbox, self.limits, self._threads(job)
+            )
             self._workers[work.name] = worker
         began = round(time.time(), 3)
         try:
@@ -174,6 +176,11 @@ class Lane:
             raise
         finally:
             spool.empty()
+
+    def _threads(self, job: Job) -> int:
+        """Return the threads for each framework of a new worker. One that stays will run beside others; one for a
+        single job runs beside those that are there now."""
+        return max(1, self.cores // (self.slots.demand if job.alone else self.slots.size))
 
     def _keep_saved(self, spool: Spool, job: Job) -> Path | None:
         """Move the saved artifact out of the outbox for the next pass."""

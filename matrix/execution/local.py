@@ -89,7 +89,7 @@ class LocalExecutor:
                 self.work / lock.name,
                 self.blobs,
                 self.limits,
-                max(1, available_cores() // self.capacity),
+                available_cores(),
                 self.events,
                 self.expecting,
             )

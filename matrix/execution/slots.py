@@ -15,6 +15,7 @@ class Slots:
     """A fixed number of slots. The waiter with the lowest priority goes first, among equals the earliest."""
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self._free = size
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._order = count()
@@ -23,6 +24,12 @@ class Slots:
     def wanted(self) -> bool:
         """Whether there are waiters."""
         return any(not future.done() for _, _, future in self._waiting)
+
+    @property
+    def demand(self) -> int:
+        """How many are held or waited for, at most all."""
+        waiting = sum(not future.done() for _, _, future in self._waiting)
+        return min(self.size, self.size - self._free + waiting)
 
     @asynccontextmanager
     async def hold(self, priority: Priority) -> AsyncIterator[None]:

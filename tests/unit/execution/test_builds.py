@@ -32,11 +32,11 @@ class Crowd:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.gates: dict[str, asyncio.Event] = {}
 
-    async def send(self, name: str, priority: int) -> None:
+    async def send(self, name: str, priority: float) -> None:
         self.gates[name] = asyncio.Event()
 
         async def work() -> None:
-            async with self.slots.hold(priority):
+            async with self.slots.hold((priority,)):
                 self.entered.append(name)
                 await self.gates[name].wait()
 
@@ -98,6 +98,54 @@ def test_as_many_as_there_are_places() -> None:
         return [*before, "-", *after]
 
     assert ended(main()) == ["a", "b", "-", "a", "b", "c"]
+
+
+def test_demand_is_what_is_held_or_waited_for_up_to_all() -> None:
+    async def main() -> list[int]:
+        crowd = Crowd(2)
+        found = [crowd.slots.demand]
+        for name in "abc":
+            await crowd.send(name, 0)
+            found.append(crowd.slots.demand)
+        for name in "abc":
+            await crowd.leave(name)
+            found.append(crowd.slots.demand)
+        await crowd.end()
+        return found
+
+    assert ended(main()) == [0, 1, 2, 2, 2, 1, 0]
+
+
+def test_what_takes_longest_is_built_first(tmp_path: Path) -> None:
+    locks = [small.lock(name, body=f"{name}==1 \\\n    {small.HASH}\n") for name in ("short", "middle", "long")]
+    seconds = {"short": 1.0, "middle": 2.0, "long": 3.0}
+
+    async def main() -> list[str]:
+        engine = FakeEngine(tmp_path)
+        builds = Builds(engine, 1, Told(), priority=lambda lock: (-seconds[lock.name],))
+        tasks = [builds.want(lock) for lock in locks]
+        await asyncio.gather(*tasks)
+        return engine.prepared
+
+    # The first is begun before the others are known.
+    assert ended(main()) in (["long", "middle", "short"], ["short", "long", "middle"])
+
+
+def test_an_environment_is_left_once_and_only_if_it_was_built(tmp_path: Path) -> None:
+    built, there, dropped = (small.lock(name, body=f"{name}==1 \\\n    {small.HASH}\n") for name in ("b", "t", "d"))
+
+    async def main() -> list[str]:
+        engine = FakeEngine(tmp_path)
+        engine.old = {"t"}
+        builds = Builds(engine, 2, Told())
+        for lock in (built, there, dropped):
+            await builds.get(lock)
+        await builds.evict(dropped)
+        assert engine.left == ["d"]
+        await builds.close()
+        return engine.left
+
+    assert ended(main()) == ["d", "b"]
 
 
 def test_a_slot_survives_a_cancelled_waiter() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Bench:
     def run(self, use: Callable[[Lane], Awaitable[Any]], limits: Limits = LIMITS) -> Any:
         async def main() -> Any:
             builds = Builds(self.engine, 2, self.told)
-            lane = Lane(self.lock, self.engine, builds, Slots(2), (), self.root / "work", self.blobs, limits, 1,
+            lane = Lane(self.lock, self.engine, builds, Slots(2), (), self.root / "work", self.blobs, limits, 6,
                         self.told, lambda: self.expecting)  # fmt: skip
             try:
                 return await asyncio.wait_for(use(lane), 10)
@@ -122,6 +123,13 @@ def test_what_became_of_a_job_is_taken_down_and_the_next_is_unharmed(tmp_path: P
     convert_workers = [worker for worker in bench.engine.workers if worker.work == "convert"]
     assert len(convert_workers) == (1 if exit_status is None else 2)
     assert all(worker.killed for worker in bench.engine.workers)
+
+
+def test_cores_are_shared_out(tmp_path: Path) -> None:
+    """A worker that stays shares them with every slot; one for a single job, with what runs when it starts."""
+    bench = Bench(tmp_path)
+    bench.observe(bench.job("stays"), replace(bench.job("single"), alone=True))
+    assert bench.engine.threads == [3, 3, 6, 6]
 
 
 def test_the_log_of_a_dead_worker_has_its_last_words(tmp_path: Path) -> None:

@@ -166,6 +166,9 @@ class FakeEngine:
         self.shared: dict[str, str] = {}
         self.removed: list[str] = []
         self.left: list[str] = []
+        self.old: set[str] = set()
+        """Environments that exist."""
+        self.threads: list[int] = []
         self.readied: set[str] = set()
         self.building = 0
         self.most_at_once = 0
@@ -211,13 +214,15 @@ class FakeEngine:
         self.building -= 1
         if lock.name in self.broken:
             raise self.broken[lock.name]
-        return Environment(self.identify(lock), lock, str(self.root / lock.name), f"{lock.python}.9", {"onnx": "1.5.0"})
+        place, python, installed = str(self.root / lock.name), f"{lock.python}.9", {"onnx": "1.5.0"}
+        return Environment(self.identify(lock), lock, place, python, installed, lock.name not in self.old)
 
     async def start(
         self, environment: Environment, work: Pass, inbox: Path, outbox: Path, limits: Limits, threads: int
     ) -> FakeWorker:
         if self.start_fault is not None:
             raise self.start_fault
+        self.threads.append(threads)
         worker = FakeWorker(self, work.name, inbox, outbox)
         self.workers.append(worker)
         return worker
