@@ -64,9 +64,10 @@ class FakeUv:
 
 
 @pytest.fixture
-def fake_uv(monkeypatch: pytest.MonkeyPatch) -> FakeUv:
+def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeUv:
     fake = FakeUv()
     monkeypatch.setattr(uv, "call_async", fake)
+    monkeypatch.setattr(uv, "cache_folder", lambda _: tmp_path / "uv")
     monkeypatch.setattr(interpreters, "installed", lambda: {"3.8": Interpreter(Path("/usr/bin/python3.8"), "3.8.18")})
     return fake
 
@@ -87,6 +88,22 @@ def test_an_environment_is_built_from_its_lock_alone_and_stamped(tmp_path: Path,
     (install,) = [call for call in fake_uv.calls if call[:2] == ("pip", "install")]
     assert {"--no-deps", "--require-hashes"} <= set(install)
     assert install[install.index("--exclude-newer") + 1] == "2022-02-16T00:00:00Z"
+
+
+def test_what_its_workers_compiled_is_there_when_it_is_built_again(tmp_path: Path, fake_uv: FakeUv) -> None:
+    first = prepare(tmp_path)
+    name = Path("lib/python3.8/site-packages/onnx/__pycache__/checker.cpython-38.pyc")
+    (first.place / name).parent.mkdir(parents=True)
+    (first.place / name).write_bytes(b"compiled")
+    engine(tmp_path).leave(first)
+    engine(tmp_path).remove([first.place])
+    again = prepare(tmp_path)
+    assert (again.place / name).read_bytes() == b"compiled"
+    # Another environment gets nothing of it.
+    fake_uv.installs["six"] = "1.16.0"
+    body = f"onnx==1.5.0 \\\n    {small.HASH}\nsix==1.16.0 \\\n    {small.HASH}\n"
+    other = prepare(tmp_path, small.lock("env", body=body))
+    assert other.id != first.id and not (other.place / name).exists()
 
 
 def test_one_that_stands_is_taken(tmp_path: Path, fake_uv: FakeUv) -> None:
