@@ -3,9 +3,9 @@
     PYTHON compile.py ROOT CACHE [--base]
 
 Without .pyc files importing TensorFlow takes two to three times as long, and a read-only image can never make them.
-Only sources without a .pyc are looked at: a layer must not rewrite what the layers below it hold. With --base the sources
-themselves are in a layer below, and stay as they are. What was compiled is kept in the folder CACHE, because that takes
-longer than all the rest of a build whose packages are at hand.
+Only sources without a .pyc are looked at: a layer must not rewrite what the layers below it hold. With --base the
+sources themselves are in a layer below, and stay as they are. What was compiled is kept in the folder CACHE, because
+that takes longer than all the rest of a build whose packages are at hand.
 """
 import hashlib
 import os
