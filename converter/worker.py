@@ -60,8 +60,9 @@ class Framework:
             # The stage module is included: it imports numpy, which may be missing or broken.
             self.stages = importlib.import_module(self.module)
             self.packages = self.stages.framework()
-            if hasattr(gc, "freeze"):  # from Python 3.7 on
-                gc.freeze()
+            freeze = getattr(gc, "freeze", None)  # exists from Python 3.7 on
+            if freeze is not None:
+                freeze()
         finally:
             gc.enable()
             gc.set_threshold(20000)
