@@ -24,7 +24,7 @@ from matrix.core.errors import Interrupted, NothingProven, UsageError
 if TYPE_CHECKING:
     from matrix.answers.pick.choose import Picked
     from matrix.answers.pick.constraints import Constraint
-    from matrix.answers.pick.ranking import PickRequest
+    from matrix.answers.pick.ranking import PickRequest, Preference
     from matrix.app.project import Project
     from matrix.app.run_options import RunOptions
     from matrix.store.records import RunRecord
@@ -92,7 +92,7 @@ def pick(
     needs: str | None,
     single: bool,
     plain: bool,
-    prefer: str,
+    prefer: Preference,
     prove: int,
     max_runs: int,
     offline: bool,
@@ -131,7 +131,7 @@ def pick(
     from matrix.answers.pick.ranking import PickRequest
 
     built = _built(project) if prefer == "fastest-answer" else ()
-    wanted = PickRequest(model, constraints, prefer, prove, max_runs, single, not plain, needs, built)  # type: ignore[arg-type]
+    wanted = PickRequest(model, constraints, prefer, prove, max_runs, single, not plain, needs, built)
     if not offline:
         _prove(project, running, wanted, out, format_)
     elif needs or single:
@@ -239,7 +239,7 @@ def _from_evidence(project: Project, store: str | None, wanted: PickRequest, for
 
 
 def _over_the_zoo(
-    project: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: str, format_: str
+    project: Project, store: str | None, constraints: tuple[Constraint, ...], prefer: Preference, format_: str
 ) -> None:
     """Print the toolchains that converted most models. Raises NothingProven if there is no evidence."""
     from matrix.answers.evidence.stored import look_up
@@ -250,7 +250,7 @@ def _over_the_zoo(
     evidence = look_up(project, store)
     models = frozenset(model.id for model in project.stated.models)
     cells = Candidates(project.config, project.locks, project.build).cells(project.stated.models[0], constraints)
-    key = preferred(prefer, evidence.entries)  # type: ignore[arg-type]
+    key = preferred(prefer, evidence.entries)
     found = overall(cells, evidence.entries, key, models)
     if not found:
         raise NothingProven(

@@ -12,12 +12,21 @@ _SECRET_QUERY = re.compile(r"([?&](?:token|key|password|secret|sig|signature)=)[
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
+# What XML 1.0 cannot hold.
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
 def redact(text: str) -> str:
     """Return `text` without credentials, and with `~` for the home folder."""
     text = _CREDENTIALS.sub(r"\1***@", text)
     text = _SECRET_QUERY.sub(r"\1***", text)
     home = str(Path.home())
     return text.replace(home, "~") if len(home) > 1 else text
+
+
+def for_xml(text: str) -> str:
+    """Return `text` without the characters that XML cannot hold, not even escaped."""
+    return _NOT_XML.sub("", text)
 
 
 def plain(text: str) -> str:

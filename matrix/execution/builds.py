@@ -84,14 +84,17 @@ class Builds:
             task.cancel()
         ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for built in ended:
-            if isinstance(built, Environment) and built.new and built.lock.digest not in self._unwanted:
-                await asyncio.to_thread(self._engine.leave, built)
+            if isinstance(built, Environment) and built.lock.digest not in self._unwanted:
+                await self._leave(built)
 
     async def _drop(self, lock: Lock, environment: Environment) -> None:
-        if environment.new:
-            await asyncio.to_thread(self._engine.leave, environment)
+        await self._leave(environment)
         await asyncio.to_thread(self._engine.remove, [environment.place])
         self._give_place(lock)
+
+    async def _leave(self, environment: Environment) -> None:
+        if environment.new:
+            await asyncio.to_thread(self._engine.leave, environment)
 
     async def _take_place(self, lock: Lock) -> None:
         if self._places is not None and lock.role == "converter":

@@ -23,7 +23,9 @@ class Take:
 # The inputs of the model; the files that its factory needs; the user's .onnx file and the files beside it.
 INPUTS, FACTORY, FILE = Take("inputs.npz"), Take("source"), Take("given")
 _MODEL = Take("model.onnx", "model.onnx")
-_OUTPUTS = Take("torch.npz", "torch.npz"), Take("torch-again.npz", "torch-again.npz")
+# The outputs of the model itself, computed twice.
+_NUMBERS = ("torch.npz", "torch-again.npz")
+_OUTPUTS = tuple(Take(name, name) for name in _NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,6 @@ def _stage(name: str, *leaves: str) -> tuple[Pass, ...]:
     return (Pass(f"converter.stages.{name}", leaves),)
 
 
-_NUMBERS = ("torch.npz", "torch-again.npz")
 _READING = ("export", "inspect", "alter")
 _TABLE = (
     JobType("forward", "exporter", _stage("forward", *_NUMBERS), (INPUTS, FACTORY), is_source=True),

@@ -52,7 +52,7 @@ class PartSpent:
 
 
 @dataclass(frozen=True)
-class Profile:
+class RunProfile:
     """Where the time of a run went. `wall` are the seconds it took; `jobs` is the number of jobs that ran, `unusable`
     the number of their passes whose duration is unknown."""
 
@@ -200,7 +200,7 @@ class Profile:
         return sum(known) if known and len(known) == len(values) else None
 
 
-def profile(run: RunRecord, observations: Iterable[Observation], cells: Iterable[CellRecord]) -> Profile:
+def profile(run: RunRecord, observations: Iterable[Observation], cells: Iterable[CellRecord]) -> RunProfile:
     """Return the profile of a run from what it observed itself and the cells it decided."""
     observations = [one for one in observations if one.passes]
     start = utc(run.started).timestamp()
@@ -212,7 +212,7 @@ def profile(run: RunRecord, observations: Iterable[Observation], cells: Iterable
     passes = [span for one in observations for span in pass_spans(one, window, cores)]
     passes.sort(key=lambda span: (span.began, span.ended))
     builds = [span for part in parts for span in part.builds or ()]
-    return Profile(
+    return RunProfile(
         run=run,
         wall=window.seconds,
         parts=parts,

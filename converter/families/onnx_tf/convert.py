@@ -99,8 +99,7 @@ def save(job, packages, converted):
 def _tensors_of(names, representation, path, tensorflow):
     """Return {ONNX name: tensor name in the frozen graph}. onnx-tf 1.5 and 1.6 rename output nodes while writing the
     file, so names are checked against the file."""
-    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 exists from 1.13 on
-    proto = v1.GraphDef()
+    proto = session.v1_of(tensorflow).GraphDef()
     with open(path, "rb") as file:
         proto.ParseFromString(file.read())
     nodes = {node.name for node in proto.node}

@@ -35,7 +35,7 @@ def reload(job, packages, _):
 
 
 def _frozen_graph(folder, names, cases, tensorflow, watch):
-    v1 = getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)  # compat.v1 exists from 1.13 on
+    v1 = session.v1_of(tensorflow)
     proto = v1.GraphDef()
     with open(os.path.join(folder, "graph.pb"), "rb") as file:
         proto.ParseFromString(file.read())

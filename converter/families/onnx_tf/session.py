@@ -6,9 +6,14 @@ import sys
 from typing import Any
 
 
+def v1_of(tensorflow):
+    """Return the API of TensorFlow 1: compat.v1, which exists from 1.13 on, else tensorflow itself."""
+    return getattr(getattr(tensorflow, "compat", tensorflow), "v1", tensorflow)
+
+
 def opened(v1, **options):
     """Return a session with as many threads as the environment variables say, which TensorFlow itself reads from 1.14
-    on. `v1` is tensorflow, or tensorflow.compat.v1 where it exists."""
+    on. `v1` is the API of TensorFlow 1."""
     threads = {
         "intra_op_parallelism_threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0),
         "inter_op_parallelism_threads": int(os.environ.get("TF_NUM_INTEROP_THREADS") or 0),
@@ -19,10 +24,10 @@ def opened(v1, **options):
 def keep():
     """Let the imported onnx_tf run everything in one session. It must be a fresh import, used for one model."""
     module: Any = sys.modules["onnx_tf.backend_rep"]
-    compat = getattr(module.tf, "compat", None)
-    v1 = getattr(compat, "v1", None)  # exists from 1.13 on
-    kept = _Kept(v1 or module.tf)
-    module.tf = _Instead(module.tf, Session=kept, compat=_Instead(compat, v1=_Instead(v1, Session=kept)))
+    v1 = v1_of(module.tf)
+    kept = _Kept(v1)
+    compat = _Instead(getattr(module.tf, "compat", None), v1=_Instead(v1, Session=kept))
+    module.tf = _Instead(module.tf, Session=kept, compat=compat)
 
 
 class _Kept:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +17,7 @@ from xml.sax.saxutils import escape
 from matrix.answers.blame.report import BlameReport, Standing, days, ranges_text, standing, suspects
 from matrix.answers.blame.text import answer, joined, remedy
 from matrix.answers.blame.types import Resolved
+from matrix.core.text import for_xml
 
 # Pixels: the plot and its margins, marks, rows of text with the widest that a bold letter is in a common font, and
 # where texts may begin and end and the cure is, from the plot's left side.
@@ -43,9 +43,6 @@ _GLYPHS: dict[Standing, str] = {
     "bad": "M-.36 -.36L.36 .36M.36 -.36L-.36 .36",
     "unknown": "M-.27 -.28A.27 .27 0 1 1 0 .03L0 .17M0 .47L0 .475",
 }
-
-# Characters that XML 1.0 cannot hold.
-_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Values = Sequence[Mapping[str, Any]]
 
@@ -105,7 +102,7 @@ def picture(report: BlameReport) -> str:
     }
     dark = "".join(f'[fill="{one}"]{{fill:{two}}}[stroke="{one}"]{{stroke:{two}}}' for one, two in _DARK.items())
     head = (
-        f"<title>{escape(_clean(answer(report)))}</title><desc>{escape(_clean(report.cell))}</desc><style>"
+        f"<title>{escape(for_xml(answer(report)))}</title><desc>{escape(for_xml(report.cell))}</desc><style>"
         f"text{{paint-order:stroke;stroke-width:6px;stroke-linejoin:round;stroke:{_PAPER}}}"
         f"@media (prefers-color-scheme:dark){{text{{stroke:{_DARK[_PAPER]}}}{dark}}}</style>"
     )
@@ -153,7 +150,7 @@ def _timeline(report: BlameReport) -> Iterator[dict[str, Any]]:
         end = {"x2": {"value": _CURED}, "y2": {"datum": 1}}
         now = [{"x": _time(blame.now.recipe.as_of), "y": 0}]
         yield _layer(now, "rule", end, color=_GREEN, strokeWidth=2.5, strokeDash=[7, 6])
-        cured = {"y": 1, "standing": "good", "said": f"cured: {_clean(ranges_text(blame.cure.ranges))}"}
+        cured = {"y": 1, "standing": "good", "said": f"cured: {for_xml(ranges_text(blame.cure.ranges))}"}
         yield from _marks([cured], _DISC, {"x": {"value": _CURED}})
     yield from _marks([mark for mark in marks if not mark["large"]], _DOT)
     for mark in marks:
@@ -223,7 +220,7 @@ def _names(report: BlameReport) -> Iterator[_Name]:
 def _name(name: str, x: float, level: float | None = None, day: str = "") -> _Name:
     """Cut the name to what fits, and put it beside its line if there is room, else at the right end."""
     most = (_END - _START) // _LETTER - len(day)
-    text = _clean(name if len(name) <= most else f"{name[: most - 1]}…") + day
+    text = for_xml(name if len(name) <= most else f"{name[: most - 1]}…") + day
     length = len(text) * _LETTER
     if x + length <= _END:
         return _Name(text, x, level, x, x + length)
@@ -266,7 +263,3 @@ def _span(report: BlameReport) -> int:
 
 def _time(day: dt.date) -> int:
     return (day - dt.date(1970, 1, 1)).days * 86_400_000
-
-
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("", text)

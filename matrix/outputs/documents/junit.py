@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from matrix.core.text import for_xml
 from matrix.history.report import RunReport
 from matrix.judging.cells import CellResult
 from matrix.outputs.wording import words
-
-# What XML 1.0 cannot carry, as found in logs.
-_FORBIDDEN = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: None, 0xFFFF: None}
 
 
 def junit(report: RunReport, stated: frozenset[str]) -> str:
@@ -29,7 +27,7 @@ def junit(report: RunReport, stated: frozenset[str]) -> str:
         complaints = report.complaints.get(result.record.cell, ())
         if finding.indeterminate:
             skipped += 1
-            ElementTree.SubElement(case, "skipped", message=_clean(f"{finding.verdict}: {finding.title}"))
+            ElementTree.SubElement(case, "skipped", message=for_xml(f"{finding.verdict}: {finding.title}"))
         elif complaints:
             failures += 1
             _problem(case, "failure", "unexpected", "; ".join(complaints), result)
@@ -49,12 +47,8 @@ def junit(report: RunReport, stated: frozenset[str]) -> str:
 
 
 def _problem(case: ElementTree.Element, kind: str, name: str, message: str, result: CellResult) -> None:
-    problem = ElementTree.SubElement(case, kind, type=name, message=_clean(message))
+    problem = ElementTree.SubElement(case, kind, type=name, message=for_xml(message))
     found = f"\nmatches with: {words.changes(result.remedied)}" if result.remedied else ""
     remedies = found + "".join(f"\n- {remedy.text}" for remedy in result.judgement.remedies)
     apart = f"\nartifacts: {differing}" if (differing := words.artifacts(result)) else ""
-    problem.text = _clean(f"{words.where(result)}: {result.finding.title}{apart}{remedies}")
-
-
-def _clean(text: str) -> str:
-    return text.translate(_FORBIDDEN)
+    problem.text = for_xml(f"{words.where(result)}: {result.finding.title}{apart}{remedies}")

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from matrix.history.profile import Known, Profile, TimeRow
+from matrix.history.profile import Known, RunProfile, TimeRow
 from matrix.outputs.wording.words import counted
 from matrix.store.runs import utc
 
 SCHEMA = 1
 
 
-def document(found: Profile) -> dict[str, Any]:
+def document(found: RunProfile) -> dict[str, Any]:
     """Return the profile as JSON-ready data."""
     run = found.run
     return {
@@ -71,7 +71,7 @@ def document(found: Profile) -> dict[str, Any]:
     }
 
 
-def notes(found: Profile) -> Iterator[str]:
+def notes(found: RunProfile) -> Iterator[str]:
     """Yield what the stored run does not tell, and what follows from that."""
     run, passes = found.run, len(found.passes)
     if run.ended is None:
@@ -113,7 +113,7 @@ def notes(found: Profile) -> Iterator[str]:
         yield f"{which} left out"
 
 
-def _row(row: TimeRow, found: Profile) -> dict[str, Any]:
+def _row(row: TimeRow, found: RunProfile) -> dict[str, Any]:
     return {
         "name": row.name,
         "count": row.count,

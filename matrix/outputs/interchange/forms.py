@@ -100,7 +100,7 @@ def cell_records(form: Mapping[str, Any], number: Mapping[str, int]) -> Iterator
     """Yield the records of a line; `number` has the number of an observation for its hash."""
 
     def common(item: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: item[key] for key in _COPIED} | {key: number.get(str(item.get(key))) for key in _OBSERVED}
+        return {key: item[key] for key in _COPIED} | {key: number.get(item.get(key, "")) for key in _OBSERVED}
 
     if form["decided"] is not None:
         yield CellRecord(cell=form["cell"], **common(form["decided"]))

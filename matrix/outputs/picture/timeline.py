@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from matrix.history.profile import Profile
+from matrix.core.text import for_xml
+from matrix.history.profile import RunProfile
 from matrix.history.spans import BUILD, Span
 
 # Colours by stage; any other stage is OTHER.
@@ -37,10 +38,8 @@ _MOST_ROWS = 128
 # A pass may seem to begin before the one before it has ended: times are rounded.
 _CLOCK_SECONDS = 0.05
 
-# Characters that XML 1.0 cannot hold, and those that change the direction of the text after them.
-_FORBIDDEN = re.compile(
-    r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]"
-)
+# Characters that change the direction of the text after them.
+_DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class _Bar:
     title: str
 
 
-def timeline(found: Profile) -> str:
+def timeline(found: RunProfile) -> str:
     """Return the timeline as SVG."""
     slots = _rows(found.passes)
     builds = _rows(found.builds)
@@ -144,7 +143,7 @@ def _row(name: str, top: int, height: int, bars: Iterable[_Bar], scale: float) -
     yield "</g>"
 
 
-def _head(found: Profile, height: int) -> Iterator[str]:
+def _head(found: RunProfile, height: int) -> Iterator[str]:
     run = found.run
     wide = _LEFT + _WIDTH + _RIGHT
     title = f"run {run.id}: {run.tier}, {run.engine}, {run.status}"
@@ -195,4 +194,4 @@ def _style(stage: str) -> str:
 
 
 def _said(text: str) -> str:
-    return escape(_FORBIDDEN.sub("", text))
+    return escape(for_xml(_DIRECTION.sub("", text)))

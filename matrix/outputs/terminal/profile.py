@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.history.critical_path import PathStep
-from matrix.history.profile import Known, Profile, TimeRow
+from matrix.history.profile import Known, RunProfile, TimeRow
 from matrix.outputs.documents.profile import notes
 from matrix.outputs.terminal.console import grid, open_console
 from matrix.outputs.wording.words import counted
@@ -21,7 +21,7 @@ _ROWS, _STEPS = 30, 15
 _UNKNOWN = "unknown"
 
 
-def print_profile(found: Profile, console: Console | None = None) -> None:
+def print_profile(found: RunProfile, console: Console | None = None) -> None:
     """Print to standard output."""
     console = open_console(console=console)
     run = found.run
@@ -57,7 +57,7 @@ def print_profile(found: Profile, console: Console | None = None) -> None:
         console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
 
 
-def _processors(found: Profile) -> Table:
+def _processors(found: RunProfile) -> Table:
     available = found.core_seconds
     table = grid(("processor seconds", "seconds", "share"), numbers=("seconds", "share"))
     for name, seconds, unknown in (
@@ -71,7 +71,7 @@ def _processors(found: Profile) -> Table:
     return table
 
 
-def _elapsed(found: Profile) -> Table:
+def _elapsed(found: RunProfile) -> Table:
     table = grid(("elapsed seconds, of all slots together", "seconds"), numbers=("seconds",))
     builds = f"builds of {counted(len(found.builds), 'environment')}" if found.builds_known else "builds"
     for name, known in (
@@ -84,7 +84,7 @@ def _elapsed(found: Profile) -> Table:
     return table
 
 
-def _print_rows(console: Console, heading: str, rows: Sequence[TimeRow], found: Profile) -> None:
+def _print_rows(console: Console, heading: str, rows: Sequence[TimeRow], found: RunProfile) -> None:
     table = grid(
         (heading, "count", "seconds", "processor", "share"), numbers=("count", "seconds", "processor", "share")
     )
@@ -96,7 +96,7 @@ def _print_rows(console: Console, heading: str, rows: Sequence[TimeRow], found: 
         console.print(f"… and {len(rows) - _ROWS} more; --format json lists all")
 
 
-def _print_path(console: Console, found: Profile) -> None:
+def _print_path(console: Console, found: RunProfile) -> None:
     longest = sorted(found.path, key=lambda step: -(step.seconds + step.waited))[:_STEPS]
     console.print(
         f"critical path: {found.path_seconds:.1f} s in {counted(len(found.path), 'step')}; none of them ran for "

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small import cell_record, observation
 
 from matrix.history.critical_path import PathStep, critical_path, jobs_before
-from matrix.history.profile import OUTSIDE, Known, Profile, profile
+from matrix.history.profile import OUTSIDE, Known, RunProfile, profile
 from matrix.history.spans import BUILD, Span, StageTime, Window, amount, build_spans, pass_spans
 from matrix.store import Observation, PassRecord
 from matrix.store.records import JobKind, RunPart, RunRecord
@@ -110,14 +110,14 @@ CELLS = (
 
 
 @pytest.fixture
-def small_run() -> Profile:
+def small_run() -> RunProfile:
     return profile(run(), JOBS, CELLS)
 
 
 # --- a small run, computed by hand -----------------------------------------------------------------------------------
 
 
-def test_sums(small_run: Profile) -> None:
+def test_sums(small_run: RunProfile) -> None:
     assert (small_run.wall, small_run.cores, small_run.slots) == (100, 2, 2)
     assert (small_run.jobs, len(small_run.passes), small_run.unusable) == (4, 5, 0)
     assert small_run.pass_seconds == 20 + 5 + 40 + 8 + 12
@@ -132,7 +132,7 @@ def test_sums(small_run: Profile) -> None:
     assert small_run.waited == Known(6 + 2 + 2 + 3 + 5, 0)
 
 
-def test_tables(small_run: Profile) -> None:
+def test_tables(small_run: RunProfile) -> None:
     assert [(row.name, row.count, row.seconds, row.cpu.seconds) for row in small_run.by_stage] == [
         ("convert/run", 2, 38, 37),
         ("export/export", 1, 14, 10),
@@ -152,12 +152,12 @@ def test_tables(small_run: Profile) -> None:
     assert small_run.share(small_run.by_kind[0]) == pytest.approx(60 / 85)
 
 
-def test_passes_at_once(small_run: Profile) -> None:
+def test_passes_at_once(small_run: RunProfile) -> None:
     # None before 10 and after 90; two from 30 to 35.
     assert small_run.at_once == (20, 75, 5)
 
 
-def test_critical_path(small_run: Profile) -> None:
+def test_critical_path(small_run: RunProfile) -> None:
     assert small_run.path == (
         PathStep(BUILD, "torch", 1, 1, 9, 1),
         PathStep("export", "torch", 1, 10, 20, 0),

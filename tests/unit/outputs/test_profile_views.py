@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from small import cell_record, observation
 
-from matrix.history.profile import Profile, profile
+from matrix.history.profile import RunProfile, profile
 from matrix.outputs.documents.profile import document, notes
 from matrix.outputs.picture.timeline import COLOURS, timeline
 from matrix.outputs.terminal.profile import print_profile
@@ -53,11 +53,11 @@ def job(number: int, began: float, seconds: float, *stages: dict[str, Any], envi
     return observation("convert", record, environment=environment, id=number, created=created)
 
 
-def made(*jobs: Observation, **changes: Any) -> Profile:
+def made(*jobs: Observation, **changes: Any) -> RunProfile:
     return profile(run(**changes), jobs or (job(1, 10, 40, stage("import", 8, 7.5), stage("run", 30, 20)),), [])
 
 
-def printed(found: Profile) -> str:
+def printed(found: RunProfile) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as said:
         print_profile(found)
     return said.getvalue()
