@@ -2,7 +2,7 @@
 
 Inputs: model.onnx; beside/<location>, the files with its external data (if some are missing, the job leaves facts only,
 and "external" lists what the model needs); given.npz if the user has expected outputs, copied to the outputs
-(given.npz) if it fits the model.
+(given.npz) if it fits the model. The file is also left in saved/, for the next pass.
 Facts: those of converter/graph.py; "external" [location]; "inputs" and "outputs" [{"name", "shape": [size, label or
 null] or null if not declared, "dtype": name or null}]; "initializers_mb"; "nan_weights" [name]; "checker": null or the
 complaint of onnx.checker, which also rejects many models that work.
@@ -21,6 +21,7 @@ from converter.order import check_order
 
 BESIDE = "beside"
 GIVEN = "given.npz"
+CARRIED = "saved"
 
 
 class NoOnnxModel(ValueError):
@@ -77,6 +78,7 @@ def check(job, packages, model):
             file.write(model.SerializeToString())
     else:
         shutil.copyfile(job.given("model.onnx"), path)
+    _carry(path, job.made(CARRIED))
     job.facts["nan_weights"] = [
         tensor.name for tensor in model.graph.initializer if has_nan(_array(tensor, packages.onnx))
     ]
@@ -84,6 +86,15 @@ def check(job, packages, model):
     if os.path.exists(job.given(GIVEN)):
         _compare(read_cases(job.given(GIVEN)), job.facts["graph_outputs"])
         shutil.copyfile(job.given(GIVEN), job.made(GIVEN))
+
+
+def _carry(path, folder):
+    os.makedirs(folder)
+    place = os.path.join(folder, "model.onnx")
+    try:
+        os.link(path, place)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, place)
 
 
 def _compare(cases, names):

@@ -46,10 +46,15 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
     def job_started(self, kind: str, environment: str) -> None: ...
 
     def job_ended(self, observation: Observation, cached: bool) -> None:
+        self._say_choice(observation)
         if cached:
             return
         seconds = sum(record.seconds for record in observation.passes)
         self.say(f"{self._clock()} {describe(observation, self._speak)} {seconds:.1f} s")
+
+    def _say_choice(self, observation: Observation) -> None:
+        if chosen := choice(observation):
+            self.say(chosen)
 
     def cell_decided(self, cell: Cell) -> None:
         self._decided += 1
@@ -108,6 +113,7 @@ class LiveProgress(PlainProgress):
         self._show(f"{kind} in {environment}")
 
     def job_ended(self, observation: Observation, cached: bool) -> None:
+        self._say_choice(observation)
         self._jobs += not cached
         found = self._speak(observation)
         self._counts[found.finding.verdict if found else "ok"] += 1
@@ -148,6 +154,20 @@ def describe(observation: Observation, speak: Speak) -> str:
     found = speak(observation)
     text = f"{observation.kind} in {observation.environment}: "
     return text + (f"{found.finding.verdict} in {found.finding.stage}: {found.finding.reason}" if found else "ok")
+
+
+def choice(observation: Observation) -> str:
+    """Return what was chosen for the sizes that an .onnx file leaves open, in a line; '' where it leaves none."""
+    sizes, chosen = observation.facts.get("sizes"), observation.facts.get("chosen")
+    if not isinstance(sizes, dict) or not sizes or not isinstance(chosen, list):
+        return ""
+    named = ", ".join(f"{label} {size}" for label, size in sizes.items())
+    options = " ".join(
+        f"--input {item.get('name')}={'x'.join(map(str, item.get('shape') or ()))}:{item.get('dtype')}"
+        for item in chosen
+        if isinstance(item, dict)
+    )
+    return f"sizes chosen for open axes: {named}; for others: {options}"
 
 
 def progress(speak: Speak) -> PlainProgress:

@@ -6,24 +6,22 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matrix.table.ids import ArrayKey
 
-if TYPE_CHECKING:
-    from matrix.table.model import ModelSpec
-
 DRAWS = 3
 
-# The case whose dynamic axes are twice as long.
+# The case in which axes that may vary have another size.
 _LONGER = 1
 
 
 class InputTensor(Protocol):
-    """An input to draw. `range` is half-open, in the tensor's unit; `dynamic` names the axes whose size may vary."""
+    """An input to draw: its shape, and the one of the second draw; the half-open ranges of the values of each, in the
+    tensor's unit."""
 
     @property
     def name(self) -> str: ...
@@ -34,19 +32,21 @@ class InputTensor(Protocol):
     @property
     def range(self) -> tuple[float, float]: ...
     @property
-    def dynamic(self) -> Mapping[int, str]: ...
+    def longer(self) -> tuple[int, ...]: ...
+    @property
+    def longer_range(self) -> tuple[float, float]: ...
 
 
-def make_inputs(model: ModelSpec) -> bytes:
-    """Draw the inputs of a model as an .npz. The same spec gives the same bytes on every machine."""
-    return pack(draw(model.inputs, model.seed or 0))
+def make_inputs(inputs: Sequence[InputTensor], seed: int | None) -> bytes:
+    """Draw inputs as an .npz. The same arguments give the same bytes on every machine."""
+    return pack(draw(inputs, seed or 0))
 
 
 def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.generic]]:
     """Draw arrays with keys `<case>/<input name>`: three uniform draws, all at the lower bound, a ramp over the range.
 
-    In the second draw dynamic axes are twice as long, which reveals a size that is fixed in the converted model. Keys
-    are in the order of cases, within a case in that of `inputs`.
+    The second draw has other sizes, where they may vary, which reveals a size that is fixed in the converted model.
+    Keys are in the order of cases, within a case in that of `inputs`.
     """
     return {
         str(ArrayKey(str(case), item.name)): _values(item, seed, case) for case in range(DRAWS + 2) for item in inputs
@@ -54,12 +54,8 @@ def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.gener
 
 
 def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:
-    low, high = item.range
-    shape = tuple(
-        # Twice: it is divisible by whatever the original size is divisible by.
-        size * 2 if case == _LONGER and axis in item.dynamic else size
-        for axis, size in enumerate(item.shape)
-    )
+    low, high = item.longer_range if case == _LONGER else item.range
+    shape = item.longer if case == _LONGER else item.shape
     size = int(np.prod(shape))
     if case < DRAWS:
         # numpy guarantees that RandomState's stream never changes; not so for default_rng.

@@ -54,7 +54,11 @@ _TABLE = (
         *("export", "exporter", _stage("export", *_NUMBERS, "model.onnx"), (INPUTS, FACTORY, *_OUTPUTS), ("forward",)),
         is_source=True,
     ),
-    JobType("inspect", "reference", _stage("inspect", "model.onnx", "given.npz"), (FILE,), is_source=True),
+    # The second pass chooses inputs for what the file leaves open.
+    JobType(
+        *("inspect", "reference", (*_stage("inspect", "model.onnx", "given.npz"), *_stage("choose")), (FILE,)),
+        is_source=True,
+    ),
     JobType("alter", "reference", _stage("alter", "model.onnx"), (_MODEL,), _READING),
     JobType("reference", "reference", _stage("reference", "reference.npz", "again.npz"), (_MODEL, INPUTS), _READING),
     JobType("expose", "reference", _stage("expose", "exposed.onnx", "exposed.npz"), (_MODEL, INPUTS), _READING),

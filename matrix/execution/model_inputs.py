@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from matrix.core.errors import ConfigError
@@ -24,11 +26,43 @@ _MOST_ELEMENTS = 2**26
 _UNNAMED = re.compile(r"input(_\d+)?")
 
 
-def completed_inputs(model: ModelSpec, stated: Iterable[Mapping[str, Any]]) -> Iterator[ModelInput]:
-    """Yield the inputs of a model: those that its file declares, unless the user states them.
+@dataclass(frozen=True)
+class ChosenInput:
+    """An input whose sizes and values were chosen, because its file leaves them open."""
+
+    name: str
+    shape: tuple[int, ...]
+    longer: tuple[int, ...]
+    dtype: str
+    range: tuple[float, float]
+    longer_range: tuple[float, float]
+
+
+def stated_inputs(model: ModelSpec) -> list[dict[str, Any]] | None:
+    """Return the inputs that a user states of an .onnx file, as the job that chooses the others is told; None where all
+    are given as arrays."""
+    if model.inputs_file is not None:
+        return None
+    return [
+        {
+            "name": item.name,
+            "shape": list(item.shape),
+            "longer": list(item.longer),
+            "dtype": item.dtype,
+            "range": list(item.range),
+        }
+        for item in model.inputs
+    ]
+
+
+def completed_inputs(
+    model: ModelSpec, stated: Iterable[Mapping[str, Any]], chosen: Iterable[Mapping[str, Any]] = ()
+) -> Iterator[ModelInput | ChosenInput]:
+    """Yield the inputs of a model: those that its file declares as they were `chosen`, unless the user states them.
 
     Raises ConfigError where both do not fit, or where numbers cannot be drawn for an input.
     """
+    ready = {item.name: item for item in _chosen(model, chosen)}
     own = {item.name: item for item in model.inputs}
     declared = {str(item["name"]): item for item in _understood(model, stated)}
     if not declared:
@@ -42,8 +76,24 @@ def completed_inputs(model: ModelSpec, stated: Iterable[Mapping[str, Any]]) -> I
         if name in own:
             _check(model, f"input {name}", own[name].dtype, own[name].shape, item)
             yield own[name]
+        elif name in ready:
+            yield ready[name]
         else:
             yield _drawable(model, name, item)
+
+
+def _chosen(model: ModelSpec, stated: object) -> Iterator[ChosenInput]:
+    for item in _understood(model, stated):
+        try:
+            shape, longer = (tuple(int(size) for size in item[name]) for name in ("shape", "longer"))
+            low, high, longer_low, longer_high = (float(x) for name in ("range", "longer_range") for x in item[name])
+            sound = len(shape) == len(longer) and min((0, *shape, *longer)) >= 0 and math.isfinite(low + high)
+            dtype = np.dtype(str(item["dtype"]))
+        except (KeyError, TypeError, ValueError):
+            sound = False
+        if not sound or dtype.kind not in "fiub":
+            raise ConfigError(f"model {model.id!r}: the reference environment's choice of inputs is malformed")
+        yield ChosenInput(str(item["name"]), shape, longer, dtype.name, (low, high), (longer_low, longer_high))
 
 
 def _drawable(model: ModelSpec, name: str, item: Mapping[str, Any]) -> ModelInput:
@@ -54,9 +104,10 @@ def _drawable(model: ModelSpec, name: str, item: Mapping[str, Any]) -> ModelInpu
     shape = [1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(stated)]
     if not all(isinstance(size, int) and size > 0 for size in shape):
         sizes = "x".join(str(size) if isinstance(size, int) else "?" for size in shape)
+        example = "x".join(str(size) if isinstance(size, int) and size > 0 else "16" for size in shape)
         raise ConfigError(
             f"model {model.id!r}: its file does not fix the size of input {name!r} ({sizes}); state it, for example "
-            f"--input {name}=1x3x224x224"
+            f"--input {name}={example}"
         )
     try:
         return ModelInput.model_validate({"name": name, "shape": tuple(shape), "dtype": dtype})
@@ -103,9 +154,9 @@ def _check(model: ModelSpec, what: str, dtype: str, shape: Sequence[int], stated
         raise ConfigError(f"model {model.id!r}: {what} is {'x'.join(map(str, shape))}; the model takes {sizes}")
 
 
-def refuse_beyond_limit(model: ModelSpec, inputs: Sequence[ModelInput]) -> None:
+def refuse_beyond_limit(model: ModelSpec, inputs: Sequence[ModelInput | ChosenInput]) -> None:
     """Check the size of the inputs. Raises ConfigError where drawing them would take too much memory."""
-    asked = sum(math.prod(item.shape) * 2 ** len(item.dynamic) for item in inputs)
+    asked = sum(max(math.prod(item.shape), math.prod(item.longer)) for item in inputs)
     if asked > _MOST_ELEMENTS:
         raise ConfigError(
             f"model {model.id!r}: {asked} numbers would have to be drawn for input "

@@ -22,6 +22,7 @@ from matrix.execution.job_identity import Job, JobMaker, export_params, factory_
 from matrix.execution.job_runner import JobCounts, JobRunner
 from matrix.execution.job_types import FACTORY, FILE, INPUTS
 from matrix.execution.local import LocalExecutor
+from matrix.execution.model_inputs import stated_inputs
 from matrix.execution.user_files import UserFiles
 from matrix.judging.outcome import Outcome
 from matrix.packages.lock import Lock
@@ -152,7 +153,8 @@ class Run:
             if node.is_source and self.speak(seen) is None:
                 # Later jobs get inputs of these; where they cannot be made, the error belongs to the source.
                 assert node.model is not None
-                self._files.inputs(node.model, seen.facts.get("inputs") or ())
+                facts = seen.facts
+                self._files.inputs(node.model, facts.get("inputs") or (), facts.get("chosen") or ())
             return seen
         except ConfigError as error:
             # A bad input of one model must not end the run for the others.
@@ -201,6 +203,9 @@ class Run:
 
     def _told(self, node: JobNode) -> tuple[Mapping[str, Any], Sequence[str]]:
         """Return the parameters of a job, and the modules of converter/ that it imports because of them."""
+        if node.kind == "inspect":
+            assert node.model is not None
+            return {"inputs": stated_inputs(node.model)}, ()
         if FACTORY not in node.type.takes:
             return node.params, ()
         assert node.model is not None and node.exporter is not None

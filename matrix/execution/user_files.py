@@ -43,18 +43,21 @@ class UserFiles:
         self._names: dict[str, list[str]] = {}
         self._files: dict[str, dict[str, str]] = {}
 
-    def inputs(self, model: ModelSpec, stated: Iterable[Mapping[str, Any]] = ()) -> str:
-        """Return the blob of a model's inputs; `stated` are those that its .onnx file declares: name, shape, dtype.
-        Raises ConfigError where they do not fit, cannot be drawn or cannot be read."""
+    def inputs(
+        self, model: ModelSpec, stated: Iterable[Mapping[str, Any]] = (), chosen: Iterable[Mapping[str, Any]] = ()
+    ) -> str:
+        """Return the blob of a model's inputs. `stated` are those that its .onnx file declares: name, shape, dtype;
+        `chosen` those that were chosen for it. Raises ConfigError where they do not fit, cannot be drawn or cannot be
+        read."""
         if model.id not in self._inputs:
             if model.inputs_file is not None:
                 arrays = self._arrays(model, "inputs_file", model.inputs_file)
                 check_arrays(model, arrays, stated)
                 content = pack(arrays)
             else:
-                completed = tuple(completed_inputs(model, stated))
+                completed = tuple(completed_inputs(model, stated, chosen))
                 refuse_beyond_limit(model, completed)
-                content = make_inputs(model.model_copy(update={"inputs": completed}))
+                content = make_inputs(completed, model.seed)
             self._inputs[model.id] = self._blobs.put(content)
         return self._inputs[model.id]
 

@@ -179,6 +179,16 @@ class ModelInput(Strict):
     range: tuple[FiniteFloat, FiniteFloat] = (-1.0, 1.0)
     dynamic: dict[int, Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]] = {}
 
+    @property
+    def longer(self) -> tuple[int, ...]:
+        """The shape with dynamic axes twice as long: divisible by whatever the original size is divisible by."""
+        return tuple(size * 2 if axis in self.dynamic else size for axis, size in enumerate(self.shape))
+
+    @property
+    def longer_range(self) -> tuple[float, float]:
+        """The range of values of the longer shape."""
+        return self.range
+
     @model_validator(mode="before")
     @classmethod
     def _usual_range(cls, data: Any) -> Any:

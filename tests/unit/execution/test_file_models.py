@@ -56,7 +56,7 @@ def test_a_file_is_looked_into_once_and_then_run_and_converted(own: Project) -> 
     found = own.json(*RUN, "--tier", "full")
     assert [cell["cell"] for cell in found["cells"]] == ["mine/file/old", "mine/file/new"]
     assert {(cell["verdict"], cell["opset_written"], cell["torch"]) for cell in found["cells"]} == {("match", 9, "")}
-    assert passes(own) == {"inspect": 1, "reference": 1, "convert": 2, "reload": 2}
+    assert passes(own) == {"inspect": 1, "choose": 1, "reference": 1, "convert": 2, "reload": 2}
     assert sorted(own.engine.prepared) == ["new", "old", "reference"]
     assert found["jobs"] == {"run": 4, "cached": 0}
     # Without the user's reference outputs, ONNX Runtime is not compared with anything.

@@ -153,7 +153,7 @@ def test_two_environments_convert_a_model_of_the_zoo(choice: Choice) -> None:
     assert "toolkit/converter/zoo/gestures.py" in made
     assert "toolkit/converter/zoo/unet.py" not in made
     assert "toolkit/converter/stages/alter.py" not in made
-    assert made["toolkit/given/inputs.npz"] == make_inputs(choice.cell.model)
+    assert made["toolkit/given/inputs.npz"] == make_inputs(choice.cell.model.inputs, choice.cell.model.seed)
     assert conversion(choice)["user"] == {}
     assert conversion(choice)["tolerances"]["float32"] == {"rtol": 2e-3, "atol": 3e-5}
     assert conversion(choice)["model_onnx_sha256"] == ONNX

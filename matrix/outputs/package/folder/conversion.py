@@ -219,9 +219,8 @@ def _placed(model: ModelSpec, root: Path) -> ModelSpec:
 def _inputs(choice: Choice, model: ModelSpec) -> bytes | None:
     if model.inputs_file is not None:
         return None
-    stated = choice.result.export.facts.get("inputs")
-    completed = completed_inputs(model, stated if isinstance(stated, list) else ())
-    return make_inputs(model.model_copy(update={"inputs": tuple(completed)}))
+    facts = choice.result.export.facts
+    return make_inputs(tuple(completed_inputs(model, facts.get("inputs") or (), facts.get("chosen") or ())), model.seed)
 
 
 def _sha256(choice: Choice) -> str | None:

@@ -31,8 +31,12 @@ class Fed:
         return (0, 2) if self.dtype in _INTEGERS else (-1, 1)
 
     @property
-    def dynamic(self) -> dict[int, str]:
-        return {}
+    def longer(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def longer_range(self) -> tuple[float, float]:
+        return self.range
 
 
 def read_given(path: Path, option: str) -> dict[str, Array]:
