@@ -68,8 +68,7 @@ class Structure:
     def is_shape(self, name):
         """Whether an integer input is used as sizes, not as values: as the shape of Reshape, Expand or the like."""
         return any(
-            (node.op_type in ("Reshape", "Expand", "Tile", "Resize") and place > 0)
-            or node.op_type == "ConstantOfShape"
+            (node.op_type in ("Reshape", "Expand", "Tile", "Resize") and place > 0) or node.op_type == "ConstantOfShape"
             for node, place in self._reached(name)
         )
 

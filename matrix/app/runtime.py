@@ -9,6 +9,7 @@ import resource
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,6 +33,7 @@ from matrix.execution.job_runner import JobCounts
 from matrix.execution.run import Run
 from matrix.families import family_of
 from matrix.judging.cells import CellResult, Judge
+from matrix.packages.packaged import fetch
 from matrix.planning import Plan
 from matrix.planning.cells import Cell
 from matrix.store import Observation, Store
@@ -161,6 +163,7 @@ class RecordedRun:
             work=project.state.work / str(self.number),
             events=runtime.events,
             speak=runtime.judge.speak,
+            fetch=partial(fetch, folder=project.state.packages, settings=project.settings),
             again=options.again,
             evict=options.evict,
             costs=lambda: measured(runtime.store, [graph.cell for graph in graphs if graph.cell is not None]),

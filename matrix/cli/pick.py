@@ -19,7 +19,7 @@ from matrix.cli.options import (
     torch_build_option,
 )
 from matrix.cli.steps import INTERRUPTED, open_run, print_as
-from matrix.core.errors import Interrupted, NothingProven, UsageError
+from matrix.core.errors import Interrupted, ModelUnusable, NothingProven, UsageError
 
 if TYPE_CHECKING:
     from matrix.answers.pick.choose import Picked
@@ -164,7 +164,8 @@ def _model(project: Project) -> ModelSpec | None:
 
 
 def _prove(project: Project, running: RunOptions, wanted: PickRequest, out: Path | None, format_: str) -> None:
-    """Verify toolchains and write the best. Raises Interrupted, and NothingProven if none fulfils the constraints."""
+    """Verify toolchains and write the best. Raises Interrupted, ModelUnusable, and NothingProven if none fulfils the
+    constraints."""
     from matrix.answers.use_cases import choose_toolchain
     from matrix.outputs.terminal.pick import document, print_picked
 
@@ -173,6 +174,8 @@ def _prove(project: Project, running: RunOptions, wanted: PickRequest, out: Path
     picked, run = choose_toolchain(project, running, wanted)
     if picked.stopped:
         raise Interrupted(INTERRUPTED)
+    if picked.unusable:
+        raise ModelUnusable(f"model {wanted.model.id}: {picked.unusable}")
     written = str(folder) if picked.proofs else None
     if picked.proofs:
         _write(project, picked, run, folder, running.tflite)

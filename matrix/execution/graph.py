@@ -113,7 +113,7 @@ class Graphs:
             # A user's code may hold another network whenever it is called: its export runs the model itself.
             alone = is_users(cell.model)
             return self._node("export", name, cell, None if alone else self._node("forward", name, cell), alone=alone)
-        if cell.model.onnx is not None:
+        if cell.model.is_file:
             return self._node("inspect", name, cell, alone=True)
         return self._node("forward", name, cell, alone=is_users(cell.model))
 

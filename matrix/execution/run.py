@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from packaging.version import Version
 
-from matrix.core.errors import ConfigError
+from matrix.core.errors import ConfigError, Indeterminate
 from matrix.environments.engine import Engine
 from matrix.execution.executor import Events
 from matrix.execution.expected import busy_seconds
@@ -30,7 +30,7 @@ from matrix.planning.cells import Cell
 from matrix.planning.shards import Costs
 from matrix.store import CellRecord, Observation, Store
 from matrix.store.records import Obstacle
-from matrix.table.model import Config, Limits
+from matrix.table.model import Config, Limits, Packaged
 
 # The first release of torch that loads checkpoints without running their code; before, `weights_only` could be bypassed
 # (CVE-2025-32434).
@@ -39,11 +39,16 @@ _LOADS_SAFELY = Version("2.6")
 _FLUSH_SECONDS = 0.5
 
 
+def no_packages(package: Packaged) -> Path:
+    """Refuse to fetch the file of a package. Raises Indeterminate."""
+    raise Indeterminate(f"{package.name} {package.version}: nothing is fetched here")
+
+
 @dataclass
 class Run:
     """Executes graphs. `speak` returns the outcome of an observation; `again` repeats jobs whose finding is stored;
-    `evict` removes an environment after its last job; `costs` reads what jobs took before, if any has to run. `found`
-    collects the observations of jobs without a cell, by environment."""
+    `fetch` returns the file of a package; `evict` removes an environment after its last job; `costs` reads what jobs
+    took before, if any has to run. `found` collects the observations of jobs without a cell, by environment."""
 
     id: int
     config: Config
@@ -58,6 +63,7 @@ class Run:
     work: Path
     events: Events
     speak: Callable[[Observation], Outcome | None]
+    fetch: Callable[[Packaged], Path] = no_packages
     again: bool = False
     evict: bool = False
     costs: Callable[[], Costs] = Costs
@@ -88,7 +94,7 @@ class Run:
             again=self.again,
             counts=self.counts,
         )
-        self._files = UserFiles(self.table.parent, self.store.blobs)
+        self._files = UserFiles(self.table.parent, self.store.blobs, self.fetch)
         self._ir_versions = _oldest_ir(self.config)
         self._tasks: dict[JobNode, asyncio.Task[Observation | None]] = {}
         self._after = environments_after(self.graphs)
@@ -159,6 +165,8 @@ class Run:
         except ConfigError as error:
             # A bad input of one model must not end the run for the others.
             return self._unusable(node, str(error))
+        except Indeterminate as error:
+            return self._unusable(node, str(error), "infra", "package-not-fetched")
 
     async def _inspect(self, node: JobNode) -> Observation:
         """Inspect a user's .onnx file; again with its external data, where it names some."""
@@ -240,12 +248,14 @@ class Run:
         stated = node.exporter.torch if node.exporter.writes else ""
         return stated or self.locks[node.environment].packages.get("torch", "0")
 
-    def _unusable(self, node: JobNode, why: str) -> Observation:
+    def _unusable(
+        self, node: JobNode, why: str, kind: Literal["error", "infra"] = "error", reason: str = "model-unusable"
+    ) -> Observation:
         """Store the observation of a job that cannot be made, for a reason that the user has to remove."""
         assert node.model is not None
         name = hashlib.sha256(f"{node.model.id}\0{why}".encode()).hexdigest()
         job = Job(name, node.kind, {}, {}, family=node.family.name if node.family is not None else "")
-        obstacle = Obstacle("model", "error", "model-unusable", why)
+        obstacle = Obstacle("model", kind, reason, why)
         return self._runner.keep(observed(job, self.locks[node.environment], self.limits, obstacle=obstacle))
 
     async def _no_longer_needed(self, node: JobNode) -> None:

@@ -7,7 +7,7 @@ environment.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,7 +19,7 @@ from matrix.execution.model_inputs import check_arrays, completed_inputs, refuse
 from matrix.judging.arrays import UnreadableArrays, read_cases
 from matrix.store.blobs import BlobStore
 from matrix.table.ids import ArrayKey
-from matrix.table.model import ModelSpec
+from matrix.table.model import ModelSpec, Packaged
 
 # The subfolder of a job's folder from which a factory's modules are imported.
 SOURCE = "source"
@@ -34,10 +34,11 @@ _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 
 
 class UserFiles:
-    """The files of models, whose paths are relative to `folder`."""
+    """The files of models, whose paths are relative to `folder`. `fetch` returns the file of a package."""
 
-    def __init__(self, folder: Path, blobs: BlobStore) -> None:
+    def __init__(self, folder: Path, blobs: BlobStore, fetch: Callable[[Packaged], Path]) -> None:
         self._folder = folder
+        self._fetch = fetch
         self._blobs = blobs
         self._inputs: dict[str, str] = {}
         self._names: dict[str, list[str]] = {}
@@ -95,10 +96,9 @@ class UserFiles:
 
     def onnx(self, model: ModelSpec) -> dict[str, str]:
         """Return {file in the job's folder: blob} of an .onnx model: the file, and reference outputs where given.
-        Raises ConfigError where one cannot be read."""
-        assert model.onnx is not None
+        Raises ConfigError where one cannot be read, and Indeterminate where the index does not answer."""
         if model.id not in self._files:
-            files = {"model.onnx": self._put(model, "onnx", self._folder / model.onnx)}
+            files = {"model.onnx": self._put(model, "onnx", self._file(model))}
             if model.reference is not None:
                 files[GIVEN] = self._blobs.put(pack(self._arrays(model, "reference", model.reference)))
             self._files[model.id] = files
@@ -107,17 +107,20 @@ class UserFiles:
     def beside(self, model: ModelSpec, names: Iterable[str]) -> dict[str, str]:
         """Return {file in the job's folder: blob} of the external data that an .onnx file names. The names are
         untrusted. Raises ConfigError for one outside the file's folder, or that cannot be read."""
-        assert model.onnx is not None
-        folder = (self._folder / model.onnx).resolve().parent
+        file = self._file(model)
+        folder = file.resolve().parent
         files = {}
         for name in names:
             place, path = PurePosixPath(name), folder / name
             # A path with ".." could lead out of a job's folder even if it leads back into this one.
             outside = "\0" in name or place.is_absolute() or ".." in place.parts
             if outside or not path.resolve().is_relative_to(folder):
-                raise ConfigError(f"{_said(model, 'onnx', model.onnx)} names external data outside its folder: {name}")
+                raise ConfigError(f"{_said(model, 'onnx', file)} names external data outside its folder: {name}")
             files[f"beside/{name}"] = self._put(model, "external data", path)
         return files
+
+    def _file(self, model: ModelSpec) -> Path:
+        return self._fetch(model.package) if model.package is not None else self._folder / str(model.onnx)
 
     def _put(self, model: ModelSpec, what: str, path: Path) -> str:
         try:

@@ -91,7 +91,11 @@ class _Table:
         models = [
             m
             for m in self.config.models
-            if (tier.models is None or m.id in tier.models or m.id in self.given) and self.on_model({"model": m.id})
+            if (
+                m.id in self.given
+                or (m.id in tier.models if tier.models is not None else (m.package is not None) == tier.packaged)
+            )
+            and self.on_model({"model": m.id})
         ]
         stated = [selectors.from_mapping(mapping) for mapping in tier.cells or ()]
         asked = [c for selector in (self.wanted, *stated) for c in selector.conditions if c.key == "converter"]
@@ -174,7 +178,7 @@ class _Table:
         on_exporter = self.on_exporter({**exporter.subject, "opset": str(opset)})
         python = self._python(converter)
         for model in models:
-            if model.onnx is not None:
+            if model.is_file:
                 # It is the same file with every exporter, and so the same cell.
                 cell = Cell(model, self.file, 0, converter, python)
             elif on_exporter and _writes(exporter, opset, model):

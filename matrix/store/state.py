@@ -47,6 +47,11 @@ class State:
         return self.root / "code"
 
     @property
+    def packages(self) -> Path:
+        """The files of packages of the index that are models of the table."""
+        return self.root / "packages"
+
+    @property
     def mark(self) -> str:
         """A hash that identifies this folder without revealing its path."""
         return hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]

@@ -189,7 +189,7 @@ def _companions(config: Config) -> Iterator[Problem]:
 
 def _models(config: Config) -> Iterator[Problem]:
     for i, model in enumerate(config.models):
-        if model.factory is not None and not model.inputs and model.inputs_file is None:
+        if not model.is_file and not model.inputs and model.inputs_file is None:
             yield ("models", i), f"{model.id} needs at least one input, or an `inputs_file`"
         for j, item in enumerate(model.inputs):
             if any(size < 1 for size in item.shape):

@@ -223,8 +223,19 @@ class Builder(Strict):
     opsets: tuple[int, int]
 
 
+class Packaged(Strict):
+    """An .onnx file that a package of the index carries: the release, and the path of the file in its wheel."""
+
+    name: PackageName
+    version: PinnedVersion
+    file: Annotated[str, Field(pattern=r"^[^/].*\.onnx$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    licence: str
+
+
 class ModelSpec(Strict):
-    """A model: a torch factory, `package.module:function` or `path/to/file.py:function`, or an .onnx file.
+    """A model: a torch factory, `package.module:function` or `path/to/file.py:function`, or an .onnx file, which may be
+    part of a `package` of the index. Models of packages join only tiers that ask for them.
 
     Paths are relative to the table. `source` is a folder that the factory's modules are imported from. `checkpoint` is
     loaded into the factory's module, its entry `checkpoint_key` if the weights are one of several; `trust` lets it run
@@ -236,6 +247,7 @@ class ModelSpec(Strict):
     id: Identifier
     factory: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")] | None = None
     onnx: str | None = None
+    package: Packaged | None = None
     arguments: dict[str, str | int | float | bool | None] = {}
     checkpoint: str | None = None
     checkpoint_key: str | None = None
@@ -252,17 +264,22 @@ class ModelSpec(Strict):
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelSpec:
-        if (self.factory is None) == (self.onnx is None):
-            raise ValueError("a model has either `factory` or `onnx`")
-        if self.onnx is not None and (wrong := self._said_of_a_factory):
+        if sum(source is not None for source in (self.factory, self.onnx, self.package)) != 1:
+            raise ValueError("a model has either `factory` or `onnx` or `package`")
+        if self.is_file and (wrong := self._said_of_a_factory):
             raise ValueError(f"an .onnx file takes no {', '.join(wrong)}")
         if self.checkpoint is None and self.checkpoint_key is not None:
             raise ValueError("`checkpoint_key` needs a `checkpoint`")
         if self.checkpoint is not None and self.seed is not None:
             raise ValueError("`seed` would replace the weights of the checkpoint")
-        if self.reference is not None and (self.onnx is None or self.inputs_file is None):
+        if self.reference is not None and not (self.is_file and self.inputs_file is not None):
             raise ValueError("`reference` goes with an .onnx file and the `inputs_file` it was computed from")
         return self
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is an .onnx file."""
+        return self.factory is None
 
     @property
     def _said_of_a_factory(self) -> list[str]:
@@ -282,7 +299,7 @@ CellSelector = dict[str, SelectorValue | tuple[SelectorValue, ...]]
 
 class Tier(Strict):
     """A named part of the table: either `cells`, selectors over the full table, or a `rule` with bounds. `bare`
-    includes rows without companions.
+    includes rows without companions. `packaged`: its models are those of packages of the index, and no others.
     """
 
     about: str
@@ -291,6 +308,7 @@ class Tier(Strict):
     converters: tuple[Identifier, ...] | None = None
     models: tuple[Identifier, ...] | None = None
     bare: bool = False
+    packaged: bool = False
 
     @model_validator(mode="after")
     def _one_of(self) -> Tier:

@@ -57,7 +57,7 @@ class Candidates:
         if family.source == "torch":
             asked = direct(self.config) if model.factory is not None else None
             return [replace(asked, torch=converter.pins.get("torch", ""))] if asked is not None else []
-        if model.onnx is not None:
+        if model.is_file:
             return [from_file(self.config)]
         # Only the zoo has builders: a user's own model cannot be exported by one.
         return [exporter for exporter in expand(self.config) if exporter.via != "builder"]

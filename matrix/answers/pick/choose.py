@@ -36,8 +36,8 @@ _RELAXED_TRIES = 3
 class Picked:
     """The outcome of a search. `ranked` are the candidates as predicted before anything ran, `results` are of the cells
     that ran. `given_up` are constraints that the `proofs` do not satisfy, because nothing satisfied all. `made` maps
-    derived rows to why they cannot be installed, or ''. `asked` counts the cells asked for. `stopped`: a signal ended
-    the search."""
+    derived rows to why they cannot be installed, or ''. `asked` counts the cells asked for. `unusable` says why the
+    model's file fits no toolchain, '' where it may. `stopped`: a signal ended the search."""
 
     ranked: list[Ranked] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
@@ -45,6 +45,7 @@ class Picked:
     given_up: tuple[Constraint, ...] = ()
     made: dict[str, str] = field(default_factory=dict)
     asked: int = 0
+    unusable: str = ""
     stopped: bool = False
 
     @property
@@ -69,7 +70,7 @@ class _Picking:
     def picked_by(self, evidence: Evidence) -> Picked:
         picked, wanted = self._picked, self._wanted
         evidence = self._with_model(evidence)
-        if picked.stopped:
+        if picked.stopped or picked.unusable:
             return picked
         picked.ranked = ranker(self._project, wanted, evidence)(wanted.constraints)
         known = {item.cell.id for item in picked.ranked}
@@ -138,9 +139,24 @@ class _Picking:
                 self._picked.stopped = True
                 break
             store = run.runtime.store
+            if model.is_file and (found := self._reading(cell)) is not None:
+                # No toolchain is to blame, and none would do.
+                self._picked.unusable = found
+                break
             written = profiles_read(store, store.cells(run.number))
             evidence = replace(evidence, profiles={**evidence.profiles, **written})
         return evidence
+
+    def _reading(self, cell: Cell) -> str | None:
+        """Return why the model's file could not be read or run, None where it could."""
+        runtime, read = self._run.runtime, str(replace(cell.read_id, search="read"))
+        numbers = [item.export for item in runtime.store.cells(self._run.number) if item.cell == read]
+        observations = runtime.store.observations(numbers).values()
+        outcomes = [found for seen in observations if (found := runtime.judge.speak(seen)) is not None]
+        if not outcomes or outcomes[-1].finding.verdict == "infra":
+            return None
+        finding = outcomes[-1].finding
+        return f"{finding.title}{f' ({finding.said})' if finding.said and finding.said not in finding.title else ''}"
 
     def _try(self, ranked: Sequence[Ranked], given_up: tuple[Constraint, ...] = ()) -> None:
         """Convert with one candidate after the other, and add the outcome to `picked`."""

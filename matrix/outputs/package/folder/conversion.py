@@ -193,6 +193,8 @@ def _user_files(model: ModelSpec, external: object) -> dict[str, dict[str, str]]
             add("factory", file, f"{SOURCE}/{place}", "the file with the function that makes the model")
     add("checkpoint", model.checkpoint, CHECKPOINT, "the file with the weights")
     add("onnx", model.onnx, "given.onnx", "the .onnx file")
+    if (of := model.package) is not None:
+        add("onnx", of.file, "given.onnx", f"the .onnx file, part of the package {of.name}=={of.version}")
     if model.onnx is not None and isinstance(external, Iterable):
         for number, location in enumerate(map(str, external)):
             path = str(Path(model.onnx).parent / location)
