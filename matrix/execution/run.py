@@ -23,7 +23,7 @@ from matrix.execution.job_runner import JobCounts, JobRunner
 from matrix.execution.job_types import FACTORY, FILE, INPUTS
 from matrix.execution.local import LocalExecutor
 from matrix.execution.model_inputs import stated_inputs
-from matrix.execution.user_files import UserFiles
+from matrix.execution.user_files import UserFiles, no_packages
 from matrix.judging.outcome import Outcome
 from matrix.packages.lock import Lock
 from matrix.planning.cells import Cell
@@ -37,11 +37,6 @@ from matrix.table.model import Config, Limits, Packaged
 _LOADS_SAFELY = Version("2.6")
 
 _FLUSH_SECONDS = 0.5
-
-
-def no_packages(package: Packaged) -> Path:
-    """Refuse to fetch the file of a package. Raises Indeterminate."""
-    raise Indeterminate(f"{package.name} {package.version}: nothing is fetched here")
 
 
 @dataclass

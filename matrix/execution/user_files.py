@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from matrix.core.errors import ConfigError
+from matrix.core.errors import ConfigError, Indeterminate
 from matrix.core.files import is_full
 from matrix.core.text import redact
 from matrix.execution.drawn_inputs import make_inputs, pack
@@ -33,10 +33,15 @@ _MOST_BYTES = 2**30
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 
 
+def no_packages(package: Packaged) -> Path:
+    """Refuse to fetch the file of a package. Raises Indeterminate."""
+    raise Indeterminate(f"{package.name} {package.version}: nothing is fetched here")
+
+
 class UserFiles:
     """The files of models, whose paths are relative to `folder`. `fetch` returns the file of a package."""
 
-    def __init__(self, folder: Path, blobs: BlobStore, fetch: Callable[[Packaged], Path]) -> None:
+    def __init__(self, folder: Path, blobs: BlobStore, fetch: Callable[[Packaged], Path] = no_packages) -> None:
         self._folder = folder
         self._fetch = fetch
         self._blobs = blobs

@@ -14,7 +14,7 @@ from matrix.table import ModelSpec, load_config
 
 ZOO = Path(__file__).parents[3] / "converter" / "zoo"
 MODULES = sorted(path for path in ZOO.glob("*.py") if path.name != "__init__.py")
-MODELS = {model.id: model for model in load_config(small.TABLE).models}
+MODELS = {model.id: model for model in load_config(small.TABLE).models if model.package is None}
 
 
 def place(model: ModelSpec) -> tuple[str, str]:
