@@ -273,7 +273,9 @@ def as_markdown(figures: dict[str, dict[str, float]]) -> str:
 def _inputs(model: str) -> bytes:
     from matrix.execution.drawn_inputs import make_inputs
 
-    return next(make_inputs(spec) for spec in load_config(ROOT / "matrix.yml").models if spec.id == model)
+    return next(
+        make_inputs(spec.inputs, spec.seed) for spec in load_config(ROOT / "matrix.yml").models if spec.id == model
+    )
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         self._cells = 0
         self._decided = 0
         self._started = time.monotonic()
+        self._said: set[str] = set()
 
     def __exit__(self, *_: object) -> None: ...
 
@@ -53,7 +54,9 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         self.say(f"{self._clock()} {describe(observation, self._speak)} {seconds:.1f} s")
 
     def _say_choice(self, observation: Observation) -> None:
-        if chosen := choice(observation):
+        # A search runs several plans with the same file.
+        if (chosen := choice(observation)) and chosen not in self._said:
+            self._said.add(chosen)
             self.say(chosen)
 
     def cell_decided(self, cell: Cell) -> None:

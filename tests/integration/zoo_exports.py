@@ -18,7 +18,7 @@ from matrix.table import load_config
 from matrix.table.exporters import expand
 
 CONFIG = load_config(ROOT / "matrix.yml")
-MODELS = {model.id: model for model in CONFIG.models}
+MODELS = {model.id: model for model in CONFIG.models if model.package is None}
 CURRENT = next(item.id for item in expand(CONFIG) if item.current and item.via == "torchscript")
 
 # The newest opset that the TensorFlow 2 converter of the smoke tier supports, except for some operators.
