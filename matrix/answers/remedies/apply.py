@@ -105,7 +105,8 @@ def _lower_ir(cell: Cell, ir: int | None, wanted: str, table: Table) -> tuple[Ce
 
 def _export_at(cell: Cell, written: int | None, spec: str, newest: int) -> tuple[Cell, str] | None:
     if not cell.exporter.writes:
-        return None
+        # A user's file cannot be exported again: it is translated.
+        return _convert_to(cell, written, spec, newest)
     able = cell.exporter.writable
     if cell.exporter.via == "builder" and cell.model.builder is not None:
         able = range(cell.model.builder.opsets[0], cell.model.builder.opsets[1] + 1)
