@@ -94,8 +94,8 @@ class _Lowering:
         defs = self.onnx.defs
         try:
             schema = defs.get_schema(node.op_type, max_inclusive_version=self.target)
-        except Exception:
-            raise CannotLower("%s does not exist in opset %d" % (node.op_type, self.target))
+        except Exception as problem:
+            raise CannotLower("%s does not exist in opset %d" % (node.op_type, self.target)) from problem
         extra = [item.name for item in node.attribute if item.name not in schema.attributes]
         if extra:
             raise CannotLower("%s of opset %d has no %s" % (node.op_type, self.target, ", ".join(extra)))
@@ -167,6 +167,7 @@ def _reduce(work, node):
         work.set(node, "axes", [int(axis) for axis in axes.reshape(-1)])
     elif noop:
         return [work.node("Identity", [node.input[0]], list(node.output))]
+    return None
 
 
 def _drop_default(**defaults):
@@ -355,7 +356,7 @@ def _resize_inputs(work, node):
             work.constants[name] = numpy.zeros(0, "float32")
             node.input[place] = name
             nodes.append(constant)
-    return nodes + [node] if nodes else None
+    return [*nodes, node] if nodes else None
 
 
 def _resize_plain(work, node):

@@ -57,7 +57,7 @@ def groups(inputs, unit):
         fresh = [axis for axis, label in enumerate(labels) if label is not None and label not in known]
         known.update(labels)
         spatial = _spatial(shape)
-        picture = [axis for axis in fresh if axis in spatial and not _PAST.search(labels[axis])]
+        picture = [axis for axis in fresh if axis in spatial and not _PAST.search(str(labels[axis]))]
         for axis in fresh:
             if axis in picture:
                 continue
