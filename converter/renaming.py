@@ -11,6 +11,7 @@ import re
 from converter import graph
 
 _INNER = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*\Z")
+_CHARACTERS = re.compile(r"[A-Za-z0-9_./-]*\Z")
 _OUTER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
@@ -32,6 +33,14 @@ def rename(model):
         if name in changes:
             write(changes[name])
     return len(changes)
+
+
+def unfit(model):
+    """Return how many names no converter takes as they are: with characters that TensorFlow has no use for, such as
+    colons, and names of inputs and outputs that are no identifiers. A leading "/" is a matter of the converter."""
+    outer = set(graph.inputs(model) + graph.outputs(model))
+    names = {name for _, name in _names(model.graph) if name}
+    return sum(not (_fits(name, True) if name in outer else _CHARACTERS.match(name)) for name in names)
 
 
 def _fits(name, outer):

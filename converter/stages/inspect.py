@@ -3,7 +3,7 @@
 Inputs: model.onnx; beside/<location>, the files with its external data (if some are missing, the job leaves facts only,
 and "external" lists what the model needs); given.npz if the user has expected outputs, copied to the outputs
 (given.npz) if it fits the model. The file is also left in saved/, for the next pass.
-Facts: those of converter/graph.py; "external" [location]; "inputs" and "outputs" [{"name", "shape": [size, label or
+Facts: those of converter/graph.py; "external" [location]; "unfit_names", how many names no converter takes; "inputs" and "outputs" [{"name", "shape": [size, label or
 null] or null if not declared, "dtype": name or null}]; "initializers_mb"; "nan_weights" [name]; "checker": null or the
 complaint of onnx.checker, which also rejects many models that work.
 """
@@ -18,6 +18,7 @@ from converter.doubtful import disguise
 from converter.finite import has_nan
 from converter.graph import describe, signature
 from converter.order import check_order
+from converter.renaming import unfit
 
 BESIDE = "beside"
 GIVEN = "given.npz"
@@ -64,7 +65,7 @@ def check(job, packages, model):
     for where, tensor in tensors.stored(model):
         tensors.measure(where, tensor)
     check_order(model)
-    job.facts.update(describe(model), external=external.locations(model))
+    job.facts.update(describe(model), external=external.locations(model), unfit_names=unfit(model))
     job.facts.update(signature(model))
     total = sum(tensors.size(where, tensor) for where, tensor in tensors.stored(model))
     job.facts["initializers_mb"] = round(total / tensors.MEGABYTE, 3)

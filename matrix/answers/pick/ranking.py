@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 from matrix.answers.evidence import Entry, Evidence
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.constraints import Constraint
-from matrix.answers.prediction import Prediction, Predictor
+from matrix.answers.prediction import Eased, Prediction, Predictor
 from matrix.families import family_of
 from matrix.planning.cells import Cell
 from matrix.table.model import ModelSpec
@@ -52,21 +52,33 @@ class PickRequest:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate and its prediction."""
+    """A candidate and its prediction; `eased` where a translation of its .onnx file makes a match more likely."""
 
     cell: Cell
     prediction: Prediction
+    eased: Eased | None = None
+
+    @property
+    def probability(self) -> float:
+        """The probability that it matches, translated if need be."""
+        eased = self.eased.prediction.probability if self.eased is not None else 0.0
+        return max(self.prediction.probability, eased)
 
     @property
     def likelihood(self) -> int:
         """The class of its probability: 0 is the best."""
-        return sum(self.prediction.probability < bound for bound in _LIKELY)
+        return sum(self.probability < bound for bound in _LIKELY)
 
     def less(self, share: float) -> Ranked:
         """Return the candidate with this share of its probability."""
         if share == 1:
             return self
-        return replace(self, prediction=replace(self.prediction, probability=self.prediction.probability * share))
+        eased = replace(self.eased, prediction=_less(self.eased.prediction, share)) if self.eased is not None else None
+        return replace(self, prediction=_less(self.prediction, share), eased=eased)
+
+
+def _less(prediction: Prediction, share: float) -> Prediction:
+    return replace(prediction, probability=prediction.probability * share)
 
 
 Ranker = Callable[[Sequence[Constraint]], list[Ranked]]
@@ -78,13 +90,24 @@ def ranker(project: Project, wanted: PickRequest, evidence: Evidence) -> Ranker:
     predictor = Predictor(project.config, evidence, locks=project.locks)
     prefer = preferred(wanted.prefer, evidence.entries, wanted.built)
     candidates = Candidates(project.offered, project.locks, project.build, wanted.needs)
-    return lambda constraints: rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer)
+    # Only a user's file is translated: for others there are exports at every opset.
+    eased = predictor.eased if wanted.model.is_file and wanted.remedy else _not_eased
+    return lambda constraints: rank(candidates.cells(wanted.model, constraints), predictor.predict, prefer, eased)
 
 
-def rank(cells: Iterable[Cell], predict: Callable[[Cell], Prediction], prefer: Callable[[Cell], Key]) -> list[Ranked]:
+def _not_eased(cell: Cell) -> Eased | None:
+    return None
+
+
+def rank(
+    cells: Iterable[Cell],
+    predict: Callable[[Cell], Prediction],
+    prefer: Callable[[Cell], Key],
+    eased: Callable[[Cell], Eased | None] = _not_eased,
+) -> list[Ranked]:
     """Sort candidates, best first. `prefer` gives better ones a smaller key."""
-    ranked = [Ranked(cell, predict(cell)) for cell in cells]
-    return sorted(ranked, key=lambda item: (item.likelihood, *prefer(item.cell), -item.prediction.probability))
+    ranked = [Ranked(cell, predict(cell), eased(cell)) for cell in cells]
+    return sorted(ranked, key=lambda item: (item.likelihood, *prefer(item.cell), -item.probability))
 
 
 def preferred(preference: Preference, entries: Sequence[Entry], built: Collection[str] = ()) -> Callable[[Cell], Key]:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from matrix.answers.pick.ranking import Ranked
 from matrix.answers.prediction.experience import converter_release
-from matrix.answers.remedies.apply import Table
+from matrix.answers.remedies.apply import Table, applied
 from matrix.answers.remedies.trials import Trial, next_trial
+from matrix.families import family_of
 from matrix.judging.cells import CellResult
 from matrix.judging.remedy_changes import Change
 from matrix.planning.cells import Cell
+
+# Stages that do not depend on the file.
+_BEFORE = ("lock", "build", "import")
 
 # Remedies of failed cells are tried before toolchains of this class of likelihood or below.
 _HOPEFUL = 2
 
 # The share of its probability that a toolchain keeps after a failure of the same release of its converter: with the
-# same file, and with another.
-_SAME_FILE, _SAME_CONVERTER = 0.5, 0.7
+# same file, and with another; and after the same failure of two releases.
+_SAME_FILE, _SAME_CONVERTER, _ALL_RELEASES = 0.5, 0.7, 0.1
+
+# Less likely toolchains are tried only while nothing is known but predictions: so many conversions.
+_WORTH, _BLIND_TRIES = 0.05, 2
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,8 @@ class Picks:
         if len(self.proven(results)) >= self.prove or len(self._asked) >= self.limit:
             return ()
         open_ = self._open(results)
-        trial = None
-        if self.remedy and (not open_ or open_[0].likelihood >= _HOPEFUL):
+        trial = self._eased(results) if self.remedy else None
+        if trial is None and self.remedy and (not open_ or open_[0].likelihood >= _HOPEFUL):
             trial = self._trial(results)
         if trial is None:
             if not open_:
@@ -80,12 +87,29 @@ class Picks:
         failed = [
             (self._asked[result.record.cell][0], result)
             for result in results
-            if result.record.cell in self._asked and not result.finding.indeterminate and not result.finding.good
+            if result.record.cell in self._asked and _failed(result)
         ]
         tried = {item.cell.id for item in self._candidates.values()}
         rest = [item.less(_doubt(item.cell, failed)) for item in self.ranked if item.cell.id not in tried]
+        least = 0.0 if len(self._asked) < _BLIND_TRIES else _WORTH
         # The sort is stable: within a class of likelihood the order of the user's preference stays.
-        return sorted((item for item in rest if item.prediction.probability > 0), key=lambda item: item.likelihood)
+        return sorted((item for item in rest if item.probability > least), key=lambda item: item.likelihood)
+
+    def _eased(self, results: Sequence[CellResult]) -> tuple[Cell, tuple[Change, ...]] | None:
+        """Return a candidate that failed as it is, with all that its .onnx file is known to need."""
+        for result in results:
+            item = self._candidates.get(result.record.cell)
+            if item is None or result.tried or not _failed(result) or result.finding.stage in _BEFORE:
+                continue
+            cell, changes = item.cell, list[Change]()
+            for change in _needed(item, result, self.table):
+                changed = applied(cell, change, result, self.table)
+                if changed is not None:
+                    cell = changed
+                    changes.append(change)
+            if changes and cell.id not in self._asked:
+                return cell, tuple(changes)
+        return None
 
     def _trial(self, results: Sequence[CellResult]) -> tuple[Cell, tuple[Change, ...]] | None:
         for result in results:
@@ -100,9 +124,26 @@ class Picks:
         return None
 
 
+def _failed(result: CellResult) -> bool:
+    return not result.finding.indeterminate and not result.finding.good
+
+
+def _needed(item: Ranked, result: CellResult, table: Table) -> Iterator[Change]:
+    """Yield the changes that a user's .onnx file needs for a converter, by what is written in it."""
+    if item.cell.exporter.writes or family_of(item.cell.converter).source != "onnx":
+        return
+    said = result.export.facts
+    if item.eased is not None:
+        yield Change("ir_version", "table")
+        yield Change("convert_opset", f"<={item.eased.opset}")
+    if said.get("unfit_names"):
+        yield Change("rename", True)
+
+
 def _doubt(cell: Cell, failed: Sequence[tuple[Cell, CellResult]]) -> float:
     """Return the share of its probability that a cell keeps after these failures of the same model, from 0 to 1."""
     left = 1.0
+    causes: dict[tuple[str | None, str], set[object]] = {}
     for other, result in failed:
         finding = result.finding
         same_file = (cell.exporter.id, cell.opset) == (other.exporter.id, other.opset)
@@ -115,12 +156,22 @@ def _doubt(cell: Cell, failed: Sequence[tuple[Cell, CellResult]]) -> float:
             else:
                 # The outputs of a torch module are computed in the environment of a row, whatever torch converts it.
                 alike = cell.exporter.row == other.exporter.row
-        elif finding.stage in ("lock", "build", "import"):
+        elif finding.stage in _BEFORE:
             alike = cell.converter.id == other.converter.id
         else:
-            alike = False
-            if converter_release(cell.converter) == converter_release(other.converter):
+            # What its last trial died of: changes may have removed the first cause.
+            last = (result.tried[-1] if result.tried else result).finding
+            cause = (last.reason, last.title)
+            releases = causes.setdefault(cause, set())
+            release = converter_release(other.converter)
+            same = converter_release(cell.converter) == release
+            # The converter's own word does not depend on the packages beside it; of anything else, two are proof.
+            alike = same and same_file and (last.verdict == "unsupported" or release in releases)
+            if same:
                 left *= _SAME_FILE if same_file else _SAME_CONVERTER
+            elif same_file and releases - {release}:
+                left *= _ALL_RELEASES
+            releases.add(release)
         if alike:
             return 0.0
     return left

@@ -10,7 +10,7 @@ import numpy as np
 from packaging.version import Version
 
 from matrix.answers.evidence import Entry, Evidence, Profile
-from matrix.answers.operators import Coverage, History
+from matrix.answers.operators import Coverage, History, Use, since
 from matrix.answers.operators.coverage import OF_NAMES
 from matrix.answers.prediction.features import Feature, Reader, shapes
 from matrix.answers.prediction.frequencies import CountedTrial, Failure, FeatureIndex, Frequencies, smoothed, suspects
@@ -117,6 +117,10 @@ class Experience:
             known = reads is not None and version_of(row, reads, self._locks) is not None
             self._releases[row.id] = read_by(self._config, row, self._locks) if known else None
         return self._releases[row.id]
+
+    def knows(self, use: Use, opset: int) -> bool:
+        """Whether an opset has the operator of a use; True for one that no ONNX release defines."""
+        return use.operator not in self._history or since(self._history, use.operator, opset) is not None
 
     def broken(self, row: ConverterRow) -> Failure | None:
         """Return why its environment cannot be built or imported, from cells of the row or of the nearest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from matrix.answers.evidence import Entry, Evidence, Profile
@@ -18,6 +18,15 @@ from matrix.table.model import Config, ConverterRow
 
 # Nothing is certain: an observation may be of a bad day, a rule may have an exception.
 _SURE, _NEVER = 0.99, 0.01
+
+# Operators that converter/lowering.py spells with older ones.
+_SPELLED = frozenset({"Gelu", "GreaterOrEqual", "HardSwish", "LayerNormalization", "LessOrEqual", "Mish"})
+
+# The opsets that a file may be translated to.
+_OPSETS = range(9, 64)
+
+# A translation may fail, or compute something else.
+_TRANSLATED = 0.9
 
 # Features with a lower probability are named as blockers.
 _BLOCKS = 0.6
@@ -49,11 +58,20 @@ class Prediction:
     basis: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Eased:
+    """The opset to translate an .onnx file to, where that makes a match more likely, and the prediction then."""
+
+    opset: int
+    prediction: Prediction
+
+
 @dataclass
 class _Draft:
     """A prediction in the making: its probability is the product of those of independent causes of failure."""
 
     probability: float = 1.0
+    never: bool = False
     blockers: list[Blocker] = field(default_factory=list)
     basis: list[str] = field(default_factory=list)
 
@@ -64,7 +82,10 @@ class _Draft:
 
     def prediction(self) -> Prediction:
         blockers = sorted(self.blockers, key=lambda blocker: blocker.probability)
-        return Prediction(min(max(self.probability, _NEVER), _SURE), tuple(blockers), tuple(self.basis))
+        least = 0.0 if self.never else _NEVER
+        return Prediction(
+            min(max(self.probability * (not self.never), least), _SURE), tuple(blockers), tuple(self.basis)
+        )
 
 
 class Predictor:
@@ -104,6 +125,29 @@ class Predictor:
             self._add_features(row, profile, draft)
         return draft.prediction()
 
+    def eased(self, cell: Cell) -> Eased | None:
+        """Return the opset to translate the .onnx file of a cell to, None where as it is it is as likely to match, or
+        nothing is known of it."""
+        profile, _ = self._exports.profile(cell.model.id, cell.exporter.id, cell.opset)
+        row, release = cell.converter, self._experience.release(cell.converter)
+        written = profile.opset_written if profile is not None else None
+        if profile is None or written is None or release is None or self._experience.broken(row) is not None:
+            return None
+        best: Eased | None = None
+        for opset in reversed([number for number in _OPSETS if number <= min(written, release.opset)]):
+            uses = [use for use in profile.uses if use.operator not in _SPELLED or self._experience.knows(use, opset)]
+            if not all(self._experience.knows(use, opset) for use in uses):
+                break
+            draft = _Draft()
+            lower = min(profile.ir_version or release.ir, release.ir)
+            self._add_features(row, replace(profile, opset_written=opset, ir_version=lower, uses=tuple(uses)), draft)
+            draft.basis.append(f"the file translated to opset {opset}")
+            draft.probability *= _TRANSLATED if opset < written else 1.0
+            if best is None or draft.probability > best.prediction.probability:
+                best = Eased(opset, draft.prediction())
+        plain = self.predict(cell).probability
+        return best if best is not None and best.prediction.probability > plain else None
+
     def _add_module(self, row: ConverterRow, draft: _Draft) -> None:
         draft.probability, failure, basis = self._experience.of_module(row)
         draft.basis.append(basis)
@@ -133,6 +177,8 @@ class Predictor:
         """Whether no past cell shows that its environment cannot be built or imported."""
         if (failure := self._experience.broken(row)) is None:
             return True
+        # Its own environment was seen to fail whatever the file: no conversion is worth a try.
+        draft.never = failure.of == row.id
         text = f"the environment of {failure.of} does not work: {failure.finding.said}"
         draft.fails(failure.reason, text, "its environment")
         return False

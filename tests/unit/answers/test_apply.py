@@ -216,10 +216,12 @@ def test_surroundings_are_set_for_the_converter_and_packages_not_for_the_referen
     assert made(cell(table), IR, table, role="reference") is not None
 
 
-def test_of_a_file_neither_opset_nor_exporter_can_be_another(table: Table, tmp_path: Path) -> None:
+def test_a_file_is_translated_where_it_cannot_be_exported_again(table: Table, tmp_path: Path) -> None:
     from matrix.table.exporters import from_file
 
     of = replace(cell(table), exporter=from_file(table.config), opset=0)
-    assert made(of, LOWER, table) is None and made(of, SCRIPT, table) is None
+    translated = made(of, LOWER, table)
+    assert translated is not None and translated[0].alterations == (("opset", 15),)
+    assert made(of, SCRIPT, table) is None
     found = made(of, TRANSLATE, table)
     assert found is not None and found[0].id == "net/file/new+version_converter-18-15"
