@@ -7,85 +7,37 @@ checked by running both.
 
 import numpy
 
-_OWN = ("", "ai.onnx")
-
-
-class CannotLower(Exception):
-    """An operator, or the way it is used, has no counterpart in the older opset; the message names it."""
+from converter.rewriting import OWN, CannotRewrite, Rewriting, prepared
 
 
 def lower(onnx, model, target):
-    """Return the model at an older opset. Raises CannotLower."""
-    if getattr(model, "functions", None):
-        model = onnx.inliner.inline_local_functions(model)
-    model = _inferred(onnx, model)
+    """Return the model at an older opset. Raises CannotRewrite."""
+    model = prepared(onnx, model)
     work = _Lowering(onnx, model, target)
     work.graph(model.graph)
     for item in model.opset_import:
-        if item.domain in _OWN:
+        if item.domain in OWN:
             item.version = target
     return model
 
 
-def _inferred(onnx, model):
-    """Return the model with the ranks that can be inferred; some changes depend on them."""
-    try:
-        return onnx.shape_inference.infer_shapes(model)
-    except Exception:
-        return model
-
-
-class _Lowering:
+class _Lowering(Rewriting):
     def __init__(self, onnx, model, target):
-        self.onnx = onnx
+        super().__init__(onnx, model)
         self.target = target
-        self.written = next(item.version for item in model.opset_import if item.domain in _OWN)
-        self.constants = {}
-        self.ranks = {}
-        self.count = 0
 
-    def graph(self, graph):
-        for tensor in graph.initializer:
-            self.constants[tensor.name] = self.onnx.numpy_helper.to_array(tensor)
-        for value in list(graph.input) + list(graph.value_info) + list(graph.output):
-            if value.type.HasField("tensor_type") and value.type.tensor_type.HasField("shape"):
-                self.ranks[value.name] = len(value.type.tensor_type.shape.dim)
-        made = []
-        for node in graph.node:
-            if node.op_type == "Constant" and node.domain in _OWN:
-                self._constant(node)
-            for attribute in node.attribute:
-                for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                    self.graph(inner)
-            made.extend(self.lowered(node))
-        del graph.node[:]
-        graph.node.extend(made)
+    def constant(self, node, value):
+        if self.target < 12 and not any(item.name == "value" for item in node.attribute):
+            del node.attribute[:]
+            node.attribute.append(self.onnx.helper.make_attribute("value", self.onnx.numpy_helper.from_array(value)))
 
-    def _constant(self, node):
-        for attribute in node.attribute:
-            if attribute.name == "value":
-                self.constants[node.output[0]] = self.onnx.numpy_helper.to_array(attribute.t)
-            elif attribute.name in ("value_float", "value_int", "value_floats", "value_ints"):
-                value = self.onnx.helper.get_attribute_value(attribute)
-                kind = "float32" if "float" in attribute.name else "int64"
-                array = numpy.asarray(value, kind)
-                self.constants[node.output[0]] = array
-                if self.target < 12:
-                    del node.attribute[:]
-                    tensor = self.onnx.numpy_helper.from_array(array)
-                    node.attribute.append(self.onnx.helper.make_attribute("value", tensor))
-                break
-
-    def lowered(self, node):
-        """Return the nodes to put in the place of a node."""
-        if node.domain not in _OWN:
-            return [node]
+    def replaced(self, node):
         changes = [change for below, change in _CHANGES.get(node.op_type, ()) if self.target < below <= self.written]
         for change in changes:
             nodes = change(self, node)
             if nodes is not None:
                 # What was put in its place may be too new as well.
-                return [found for one in nodes for found in self.lowered(one)]
+                return [found for one in nodes for found in self.replaced(one)]
         self._check(node)
         return [node]
 
@@ -95,55 +47,14 @@ class _Lowering:
         try:
             schema = defs.get_schema(node.op_type, max_inclusive_version=self.target)
         except Exception as problem:
-            raise CannotLower("%s does not exist in opset %d" % (node.op_type, self.target)) from problem
+            raise CannotRewrite("%s does not exist in opset %d" % (node.op_type, self.target)) from problem
         extra = [item.name for item in node.attribute if item.name not in schema.attributes]
         if extra:
-            raise CannotLower("%s of opset %d has no %s" % (node.op_type, self.target, ", ".join(extra)))
+            raise CannotRewrite("%s of opset %d has no %s" % (node.op_type, self.target, ", ".join(extra)))
         if len(node.input) > schema.max_input:
-            raise CannotLower("%s of opset %d takes %d inputs at most" % (node.op_type, self.target, schema.max_input))
-
-    # What the changes use.
-
-    def given(self, node, place):
-        """Return a constant input as an array, None where there is none. Raises CannotLower where it is computed."""
-        if len(node.input) <= place or not node.input[place]:
-            return None
-        if node.input[place] not in self.constants:
-            raise CannotLower("%s takes a computed %s" % (node.op_type, node.input[place]))
-        return self.constants[node.input[place]]
-
-    def attribute(self, node, name, otherwise=None):
-        for item in node.attribute:
-            if item.name == name:
-                return self.onnx.helper.get_attribute_value(item)
-        return otherwise
-
-    def drop(self, node, *names):
-        kept = [item for item in node.attribute if item.name not in names]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-
-    def set(self, node, name, value):
-        self.drop(node, name)
-        node.attribute.append(self.onnx.helper.make_attribute(name, value))
-
-    def name(self, node):
-        self.count += 1
-        return "%s_lowered_%d" % (node.output[0] or node.op_type, self.count)
-
-    def node(self, operator, inputs, outputs, **attributes):
-        return self.onnx.helper.make_node(operator, inputs, outputs, **attributes)
-
-    def number(self, node, value, like="float32"):
-        """Return (node, name) of a constant scalar."""
-        name = self.name(node)
-        tensor = self.onnx.numpy_helper.from_array(numpy.asarray(value, like))
-        return self.node("Constant", [], [name], value=tensor), name
-
-    def rank(self, name):
-        if name not in self.ranks:
-            raise CannotLower("the rank of %s is not known" % name)
-        return self.ranks[name]
+            raise CannotRewrite(
+                "%s of opset %d takes %d inputs at most" % (node.op_type, self.target, schema.max_input)
+            )
 
 
 def _input_to_attribute(place, attribute):
@@ -178,7 +89,7 @@ def _drop_default(**defaults):
             found = work.attribute(node, name)
             found = found.decode() if isinstance(found, bytes) else found
             if found is not None and found != value:
-                raise CannotLower("%s with %s=%s" % (node.op_type, name, found))
+                raise CannotRewrite("%s with %s=%s" % (node.op_type, name, found))
             work.drop(node, name)
 
     return change
@@ -192,22 +103,23 @@ def _bounds(work, node):
     del node.input[1:]
 
 
-def _pads(work, node):
+def _pad_all_axes(work, node):
     if len(node.input) > 3 and node.input[3]:
-        raise CannotLower("Pad with axes")
-    if work.target < 11:
-        pads, value = work.given(node, 1), work.given(node, 2)
-        del node.input[1:]
-        work.set(node, "pads", [int(pad) for pad in pads.reshape(-1)])
-        if value is not None:
-            work.set(node, "value", float(value.reshape(-1)[0]))
-    else:
-        del node.input[3:]
+        raise CannotRewrite("Pad with axes")
+    del node.input[3:]
+
+
+def _pads(work, node):
+    pads, value = work.given(node, 1), work.given(node, 2)
+    del node.input[1:]
+    work.set(node, "pads", [int(pad) for pad in pads.reshape(-1)])
+    if value is not None:
+        work.set(node, "value", float(value.reshape(-1)[0]))
 
 
 def _dropout(work, node):
     if work.given(node, 2) is not None and bool(work.given(node, 2)):
-        raise CannotLower("Dropout that trains")
+        raise CannotRewrite("Dropout that trains")
     ratio = work.given(node, 1)
     del node.input[1:]
     work.drop(node, "seed")
@@ -218,7 +130,7 @@ def _dropout(work, node):
 def _slice(work, node):
     steps = work.given(node, 4)
     if steps is not None and any(step != 1 for step in steps.reshape(-1)):
-        raise CannotLower("Slice with steps")
+        raise CannotRewrite("Slice with steps")
     for place, name in ((1, "starts"), (2, "ends"), (3, "axes")):
         values = work.given(node, place)
         if values is not None:
@@ -279,7 +191,7 @@ def _gelu(work, node):
     kind = work.attribute(node, "approximate", b"none")
     x = node.input[0]
     if kind not in (b"none", "none"):
-        raise CannotLower("Gelu with approximate=tanh")
+        raise CannotRewrite("Gelu with approximate=tanh")
     root, root_name = work.number(node, 0.7071067811865476)
     one, one_name = work.number(node, 1.0)
     half, half_name = work.number(node, 0.5)
@@ -307,7 +219,7 @@ def _layer_norm(work, node):
         work.ranks[name] = rank
     epsilon, epsilon_name = work.number(node, work.attribute(node, "epsilon", 1e-5))
     if len([name for name in node.output if name]) > 1:
-        raise CannotLower("LayerNormalization whose mean is used")
+        raise CannotRewrite("LayerNormalization whose mean is used")
     scaled = work.name(node) if bias else node.output[0]
     nodes = [
         epsilon,
@@ -362,11 +274,11 @@ def _resize_inputs(work, node):
 def _resize_plain(work, node):
     """Before opset 11 there are only scales, and pixels begin at their corner."""
     if len(node.input) > 3 and node.input[3]:
-        raise CannotLower("Resize to sizes")
+        raise CannotRewrite("Resize to sizes")
     mode = work.attribute(node, "coordinate_transformation_mode", b"half_pixel")
     nearest = work.attribute(node, "nearest_mode", b"round_prefer_floor")
     if mode != b"asymmetric" or (work.attribute(node, "mode", b"nearest") == b"nearest" and nearest != b"floor"):
-        raise CannotLower("Resize with coordinate_transformation_mode=%s" % mode.decode())
+        raise CannotRewrite("Resize with coordinate_transformation_mode=%s" % mode.decode())
     work.drop(node, "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a", "exclude_outside")
     work.drop(node, "extrapolation_value")
     scales = node.input[2]
@@ -376,7 +288,7 @@ def _resize_plain(work, node):
 
 def _pool(work, node):
     if any(dilation != 1 for dilation in work.attribute(node, "dilations", [1])):
-        raise CannotLower("%s with dilations" % node.op_type)
+        raise CannotRewrite("%s with dilations" % node.op_type)
     work.drop(node, "dilations")
     return _drop_default(ceil_mode=0)(work, node)
 
@@ -417,7 +329,7 @@ _CHANGES = {
     "LogSoftmax": ((13, _softmax),),
     "MaxPool": ((10, _pool),),
     "Mish": ((18, _mish),),
-    "Pad": ((18, _pads), (11, _pads)),
+    "Pad": ((18, _pad_all_axes), (11, _pads)),
     "RNN": ((14, _drop_default(layout=0)),),
     "ReduceL1": _REDUCTIONS,
     "ReduceL2": _REDUCTIONS,

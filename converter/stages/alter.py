@@ -1,10 +1,12 @@
 """Rewrite an ONNX model without changing its meaning, in the reference environment, whose onnx is newer than any model
 it is given.
 
-Input: model.onnx. Output: model.onnx. Params: {"change": one of
+Inputs: model.onnx, inputs.npz. Output: model.onnx. Params: {"change": one of
     {"ir_version": n}    lower or raise the format's version; the operators stay
     {"opset": n}         onnx.version_converter; where that fails on the way down, converter/lowering.py
     {"simplify": true}   onnxsim: fold constants, remove redundancy; needs that package in the environment
+    {"fix": true}        open axes fixed to the sizes of the first case of inputs.npz, then as {"simplify": true}
+    {"spell": true}      see converter/spelling.py
     {"rename": true}     see converter/renaming.py}
 The reference job checks whether the meaning was preserved.
 """
@@ -12,8 +14,10 @@ The reference job checks whether the meaning was preserved.
 from types import SimpleNamespace
 
 from converter import graph
+from converter.arrays import in_order, read_cases
 from converter.lowering import lower
 from converter.renaming import rename
+from converter.spelling import spell
 
 
 def framework():
@@ -107,11 +111,37 @@ def _simplify(job, packages, model, _):
     return simpler
 
 
+def _fix(job, packages, model, _):
+    job.facts["nodes_before"] = len(model.graph.node)
+    import onnxsim
+
+    names = graph.inputs(model)
+    case = read_cases(job.given("inputs.npz"))[0]
+    shapes = {name: list(array.shape) for name, array in zip(names, in_order(case, names))}
+    simpler, good = onnxsim.simplify(model, overwrite_input_shapes=shapes)
+    if not good:
+        raise ChangeFailed("onnxsim computed other numbers with the model of fixed sizes than with the given one")
+    job.facts["fixed"] = shapes
+    return simpler
+
+
+def _spell(job, packages, model, _):
+    model, job.facts["spelled"] = spell(packages.onnx, model)
+    return model
+
+
 def _rename(job, packages, model, _):
     job.facts["renamed"] = rename(model)
     return model
 
 
-_CHANGES = {"ir_version": _ir_version, "opset": _opset, "simplify": _simplify, "rename": _rename}
+_CHANGES = {
+    "ir_version": _ir_version,
+    "opset": _opset,
+    "simplify": _simplify,
+    "fix": _fix,
+    "spell": _spell,
+    "rename": _rename,
+}
 
 STAGES = (load, alter)

@@ -3,9 +3,10 @@
 Inputs: model.onnx; beside/<location>, the files with its external data (if some are missing, the job leaves facts only,
 and "external" lists what the model needs); given.npz if the user has expected outputs, copied to the outputs
 (given.npz) if it fits the model. The file is also left in saved/, for the next pass.
-Facts: those of converter/graph.py; "external" [location]; "unfit_names", how many names no converter takes; "inputs" and "outputs" [{"name", "shape": [size, label or
-null] or null if not declared, "dtype": name or null}]; "initializers_mb"; "nan_weights" [name]; "checker": null or the
-complaint of onnx.checker, which also rejects many models that work.
+Facts: those of converter/graph.py; "external" [location]; "unfit_names", how many names no converter takes; "inputs"
+and "outputs" [{"name", "shape": [size, label or null] or null if not declared, "dtype": name or null}];
+"initializers_mb"; "nan_weights" [name]; "checker": null or the complaint of onnx.checker, which also rejects many
+models that work.
 """
 
 import os

@@ -44,6 +44,12 @@ class JobNode:
         """Whether the cells that share it begin with it."""
         return self.type.is_source
 
+    @property
+    def of_one_size(self) -> bool:
+        """Whether the file it takes was changed to one that takes inputs of one size only."""
+        before = self.before
+        return before is not None and ("fix" in before.params.get("change", ()) or before.of_one_size)
+
 
 @dataclass(frozen=True)
 class Graph:

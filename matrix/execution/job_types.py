@@ -59,7 +59,7 @@ _TABLE = (
         *("inspect", "reference", (*_stage("inspect", "model.onnx", "given.npz"), *_stage("choose")), (FILE,)),
         is_source=True,
     ),
-    JobType("alter", "reference", _stage("alter", "model.onnx"), (_MODEL,), _READING),
+    JobType("alter", "reference", _stage("alter", "model.onnx"), (_MODEL, INPUTS), _READING),
     JobType("reference", "reference", _stage("reference", "reference.npz", "again.npz"), (_MODEL, INPUTS), _READING),
     JobType("expose", "reference", _stage("expose", "exposed.onnx", "exposed.npz"), (_MODEL, INPUTS), _READING),
     JobType("convert", "converter", (), (_MODEL, INPUTS), _READING),

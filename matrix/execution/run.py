@@ -197,7 +197,9 @@ class Run:
                 continue
             assert node.model is not None
             if take == INPUTS:
-                files[take.file] = self._files.inputs(node.model)
+                files[take.file] = (
+                    self._files.of_first_size(node.model) if node.of_one_size else self._files.inputs(node.model)
+                )
             elif take == FACTORY:
                 files |= self._files.of_factory(node.model)
             elif take == FILE:

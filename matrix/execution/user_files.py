@@ -46,6 +46,7 @@ class UserFiles:
         self._fetch = fetch
         self._blobs = blobs
         self._inputs: dict[str, str] = {}
+        self._first_size: dict[str, str] = {}
         self._names: dict[str, list[str]] = {}
         self._files: dict[str, dict[str, str]] = {}
 
@@ -66,6 +67,19 @@ class UserFiles:
                 content = make_inputs(completed, model.seed)
             self._inputs[model.id] = self._blobs.put(content)
         return self._inputs[model.id]
+
+    def of_first_size(self, model: ModelSpec) -> str:
+        """Return the blob of those cases of a model's inputs whose shapes are the first one's."""
+        whole = self.inputs(model)
+        if whole not in self._first_size:
+            cases: dict[str, dict[str, Any]] = {}
+            for key, array in read_cases(self._blobs.local(whole)).items():
+                cases.setdefault(ArrayKey.parse(key).case, {})[key] = array
+            shapes = {case: [array.shape for array in arrays.values()] for case, arrays in cases.items()}
+            first = next(iter(shapes.values()))
+            kept = {key: array for case, one in cases.items() if shapes[case] == first for key, array in one.items()}
+            self._first_size[whole] = self._blobs.put(pack(kept))
+        return self._first_size[whole]
 
     def names(self, model: ModelSpec) -> list[str]:
         """Return the names of the inputs in the order of forward(): as stated, or as in the file of inputs. Raises

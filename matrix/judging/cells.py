@@ -215,8 +215,8 @@ class Judge:
         measured = convert.family if convert is not None else ""
         return family_named(measured or self._families.get(_stem(record), FIRST_FAMILY))
 
-    def _leg(self, tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:
-        return self.comparisons.leg(Asked(one, two, by_position, tolerances))
+    def _leg(self, tolerances: Tolerances, one: str, two: str, by_position: bool, shared: bool = False) -> Leg:
+        return self.comparisons.leg(Asked(one, two, by_position, tolerances, shared))
 
     def _asked(self, record: CellRecord, observations: Observations) -> Iterator[Asked]:
         """Yield the comparisons that judging a record may ask for."""
@@ -228,7 +228,7 @@ class Judge:
         if "again.npz" in blobs and "reference.npz" in blobs:
             yield Asked(blobs["reference.npz"], blobs["again.npz"], False, tolerances)
         for way in ways_of(self._family(record, convert).scheme, blobs.keys()):
-            yield Asked(blobs[way.one], blobs[way.two], way.by_position, tolerances)
+            yield Asked(blobs[way.one], blobs[way.two], way.by_position, tolerances, way.shared)
 
 
 def _seen(number: int | None, observations: Observations) -> Observation | None:

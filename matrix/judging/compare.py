@@ -92,12 +92,15 @@ def compare(reference: Arrays, actual: Arrays, tolerances: Tolerances | None = N
     return Comparison(failure.reason, failure.where, failure.detail, metrics, per_output, explained)
 
 
-def compare_files(one: Path, two: Path, by_position: bool, tolerances: Tolerances) -> Leg:
+def compare_files(one: Path, two: Path, by_position: bool, tolerances: Tolerances, shared: bool = False) -> Leg:
     """Compare two .npz files with keys `<case>/<tensor name>`; `one` is the reference. `by_position`: the names may
-    differ. A file that is missing or unreadable is a reason, not an exception."""
+    differ; `shared`: only the cases that `two` has, at least one. A file that is missing or unreadable is a reason, not
+    an exception."""
     try:
         reference = read_arrays(one)
         actual = read_arrays(two)
+        if shared and (cases := _by_case(actual)):
+            reference = {key: array for key, array in reference.items() if ArrayKey.parse(key).case in cases}
         if by_position:
             actual = align(reference, actual)
         found = compare(reference, actual, tolerances)

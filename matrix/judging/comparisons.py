@@ -17,12 +17,13 @@ from matrix.store import Store
 
 class Asked(NamedTuple):
     """A comparison to make: two blobs, the first being the reference, whether outputs go by position instead of name,
-    and the tolerances."""
+    the tolerances, and whether only the cases that the second has are compared."""
 
     one: str
     two: str
     by_position: bool
     tolerances: Tolerances
+    shared: bool = False
 
 
 class Comparisons:
@@ -73,7 +74,7 @@ class Comparisons:
         if key in self._kept:
             return leg_of(self._kept.pop(key))
         one, two = self._store.blobs.local(asked.one), self._store.blobs.local(asked.two)
-        leg = compare_files(one, two, asked.by_position, asked.tolerances)
+        leg = compare_files(one, two, asked.by_position, asked.tolerances, asked.shared)
         if leg.reason != ARRAYS_MISSING:
             self._fresh[key] = leg_value(leg)
             return leg
@@ -111,7 +112,8 @@ def _key(asked: Asked) -> str:
 
 def _stated(asked: Asked) -> str:
     by_position = "true" if asked.by_position else "false"
-    return f'"{asked.one}", "{asked.two}", {by_position}, {_tolerances(asked.tolerances)}'
+    shared = ', "shared"' if asked.shared else ""
+    return f'"{asked.one}", "{asked.two}", {by_position}, {_tolerances(asked.tolerances)}{shared}'
 
 
 def _hash(stated: str) -> str:

@@ -93,8 +93,8 @@ class Leg:
 
 class Way(NamedTuple):
     """Two files of arrays to compare on a leg, the reference first, and whether outputs go by position. `role` and
-    `words` say what a mismatch means; `main` marks the leg whose metrics are the cell's, `artifact` one that ends at
-    that artifact."""
+    `words` say what a mismatch means; `shared`: only the cases that the second has are compared; `main` marks the leg
+    whose metrics are the cell's, `artifact` one that ends at that artifact."""
 
     leg: str
     one: str
@@ -104,6 +104,7 @@ class Way(NamedTuple):
     words: str
     main: bool = False
     artifact: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ class Judgement:
 # The outcome of an observation, None for success; and that of one of its passes, by name.
 Speak = Callable[[Observation], Outcome | None]
 SpeakOfPass = Callable[[Observation, str], Outcome | None]
-# (reference blob, actual blob, aligned by position rather than by name) -> Leg
-Compare = Callable[[str, str, bool], Leg]
+# (reference blob, actual blob, aligned by position rather than by name, only cases that the second has) -> Leg
+Compare = Callable[[str, str, bool, bool], Leg]
 
 
 def judge(
@@ -192,7 +193,7 @@ class _Case:
         return observation if observation is not None and self.speak(observation) is None else None
 
     def leg(self, way: Way) -> Leg:
-        return self.compare(self.blobs[way.one], self.blobs[way.two], way.by_position)
+        return self.compare(self.blobs[way.one], self.blobs[way.two], way.by_position, way.shared)
 
     def judged(self) -> Judgement:
         if self.export is not None:
@@ -260,7 +261,7 @@ class _Case:
         once, again = export.file("torch.npz"), export.file("torch-again.npz")
         if once is None or again is None:
             return None
-        repeated = self.compare(once, again, False)
+        repeated = self.compare(once, again, False, False)
         if repeated.reason is None or repeated.reason in _UNCOMPARED:
             return None
         program, hint = "torch", " (dropout left on, or random numbers in forward)"
@@ -297,7 +298,7 @@ class _Case:
             title = f"{', '.join(missing)} was not kept"
             return self._judgement(Finding("infra", None, "compare", ARRAYS_MISSING, title))
         if self.good_reference is not None:
-            repeated = self.compare(self.blobs["reference.npz"], self.blobs["again.npz"], False)
+            repeated = self.compare(self.blobs["reference.npz"], self.blobs["again.npz"], False, False)
             if repeated.reason is not None:
                 legs = {REPEAT: repeated.metrics}
                 return self._not_deterministic("reference", "run", "ONNX Runtime", "", legs)
@@ -418,7 +419,8 @@ def ways_of(scheme: Scheme, names: Iterable[str]) -> Iterator[Way]:
         if "original.npz" in there:
             # By position: the change may have been to the names.
             words = "the changed file does not compute what it did before: the change is not a remedy"
-            yield Way(ALTERED_LEG, "original.npz", start, True, "reference", words)
+            # A file whose sizes were fixed is not run with others.
+            yield Way(ALTERED_LEG, "original.npz", start, True, "reference", words, shared=True)
     words = _MEANINGS.get(start, "").format(scheme.title)
     if scheme.in_memory and start and MEMORY in there:
         leg = f"{_ORIGINS[start]}-{scheme.runtime}"

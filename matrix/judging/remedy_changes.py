@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-ChangeKind = Literal["ir_version", "opset", "convert_opset", "via", "simplify", "rename", "environ", "add"]
+ChangeKind = Literal[
+    "ir_version", "opset", "convert_opset", "via", "simplify", "fix", "spell", "rename", "environ", "add"
+]
 ChangeValue = bool | str | tuple[tuple[str, str], ...]
 
 NAMED = {
@@ -24,6 +26,8 @@ _WORDS = {
     "convert_opset": "onnx.version_converter to opset {}",
     "via": "export by way of {}",
     "simplify": "the file simplified by onnxsim",
+    "fix": "open axes fixed to the sizes tried, simplified by onnxsim",
+    "spell": "operators spelled with plainer ones",
     "rename": "valid names for tensors and nodes",
 }
 
@@ -72,7 +76,8 @@ class Change:
     - `opset`: a specifier ("<13"), export again at an opset that fits it;
     - `convert_opset`: the same, but the file is translated by onnx.version_converter;
     - `via`: "torchscript", export again by that exporter;
-    - `simplify`, `rename`: True, pass the file through onnxsim, or give tensors and nodes valid names;
+    - `simplify`, `fix`, `spell`, `rename`: True, pass the file through onnxsim, fix the sizes of its open axes and
+      pass it through onnxsim, spell operators with plainer ones, or give tensors and nodes valid names;
     - `environ`: (variable, text) pairs for the process of the converter;
     - `add`: (package, specifier) pairs for the environment, an empty specifier meaning any version.
 
@@ -189,7 +194,7 @@ def _checked(kind: str, value: Any) -> ChangeValue:
             return value
         case "via", "torchscript":
             return "torchscript"
-        case (("simplify" | "rename"), True):
+        case (("simplify" | "fix" | "spell" | "rename"), True):
             return True
         case (("opset" | "convert_opset"), str()) if _fits(_OPSETS, value):
             return value

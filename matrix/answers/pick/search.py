@@ -9,10 +9,12 @@ from matrix.answers.pick.ranking import Ranked
 from matrix.answers.prediction.experience import converter_release
 from matrix.answers.remedies.apply import Table, applied
 from matrix.answers.remedies.trials import Trial, next_trial
-from matrix.families import family_of
 from matrix.judging.cells import CellResult
 from matrix.judging.remedy_changes import Change
 from matrix.planning.cells import Cell
+
+# Operators that converter/spelling.py spells with others, in the ways of them that converters lack.
+_SPELLED = frozenset({"GRU", "STFT"})
 
 # Stages that do not depend on the file.
 _BEFORE = ("lock", "build", "import")
@@ -99,16 +101,18 @@ class Picks:
         """Return a candidate that failed as it is, with all that its .onnx file is known to need."""
         for result in results:
             item = self._candidates.get(result.record.cell)
-            if item is None or result.tried or not _failed(result) or result.finding.stage in _BEFORE:
+            if item is None or not _failed(result) or result.finding.stage in _BEFORE or item.cell.exporter.writes:
                 continue
-            cell, changes = item.cell, list[Change]()
-            for change in _needed(item, result, self.table):
-                changed = applied(cell, change, result, self.table)
-                if changed is not None:
-                    cell = changed
-                    changes.append(change)
-            if changes and cell.id not in self._asked:
-                return cell, tuple(changes)
+            # Constants are folded only where the rest was not enough: it may take sizes from the user's hands.
+            for fold in (False, True):
+                cell, changes = item.cell, list[Change]()
+                for change in _needed(item, result, fold):
+                    changed = applied(cell, change, result, self.table)
+                    if changed is not None:
+                        cell = changed
+                        changes.append(change)
+                if changes and cell.id not in self._asked:
+                    return cell, tuple(changes)
         return None
 
     def _trial(self, results: Sequence[CellResult]) -> tuple[Cell, tuple[Change, ...]] | None:
@@ -128,15 +132,20 @@ def _failed(result: CellResult) -> bool:
     return not result.finding.indeterminate and not result.finding.good
 
 
-def _needed(item: Ranked, result: CellResult, table: Table) -> Iterator[Change]:
-    """Yield the changes that a user's .onnx file needs for a converter, by what is written in it."""
-    if item.cell.exporter.writes or family_of(item.cell.converter).source != "onnx":
-        return
-    said = result.export.facts
+def _needed(item: Ranked, result: CellResult, fold: bool) -> Iterator[Change]:
+    """Yield the changes that a user's .onnx file needs for a converter, by what is written in it; with `fold`, those
+    that compute beforehand what can be, too."""
+    facts = result.export.facts
+    operators = facts.get("operators")
+    if fold:
+        yield Change("fix" if facts.get("sizes") else "simplify", True)
+    if fold or (isinstance(operators, dict) and not _SPELLED.isdisjoint(operators)):
+        # Before it is translated: older opsets do not have what is spelled.
+        yield Change("spell", True)
     if item.eased is not None:
         yield Change("ir_version", "table")
         yield Change("convert_opset", f"<={item.eased.opset}")
-    if said.get("unfit_names"):
+    if facts.get("unfit_names"):
         yield Change("rename", True)
 
 

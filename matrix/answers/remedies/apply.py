@@ -75,6 +75,10 @@ def applied(cell: Cell, change: Change, result: CellResult, table: Table, role: 
             made = _by_torchscript(cell, newest, table)
         case "simplify":
             made = _altered(cell, "simplify", True, "onnxsim")
+        case "fix" if not cell.exporter.writes:
+            made = _altered(cell, "fix", True, "axes fixed")
+        case "spell":
+            made = _altered(cell, "spell", True, "plainer operators")
         case "rename":
             made = _altered(cell, "rename", True, "valid names")
         case "environ" if place == "converter":

@@ -86,7 +86,7 @@ def make_conversion(choice: Choice) -> Conversion:
         modules += imports
     for change in choice.cell.alterations:
         file = {"model.onnx": "model.onnx"}
-        steps.append(_step("alter", {"change": dict([change])}, file, file))
+        steps.append(_step("alter", {"change": dict([change])}, file | {"inputs.npz": "inputs.npz"}, file))
     own: dict[str, Any] = {"environ": dict(choice.cell.environ)} if choice.cell.environ else {}
     kind, given = "convert", {"model.onnx": "model.onnx", "inputs.npz": "inputs.npz"}
     if made.source == "torch":

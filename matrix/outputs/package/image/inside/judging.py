@@ -72,5 +72,5 @@ def _observed(record: PassRecord) -> Observation:
     return Observation("", "reference", "reference", "reference", "", 0.0, 0, (record,))
 
 
-def _leg(tolerances: Tolerances, one: str, two: str, by_position: bool) -> Leg:
-    return compare_files(Path(one), Path(two), by_position, tolerances)
+def _leg(tolerances: Tolerances, one: str, two: str, by_position: bool, shared: bool) -> Leg:
+    return compare_files(Path(one), Path(two), by_position, tolerances, shared)

@@ -1,0 +1,246 @@
+"""Spell operators of an ONNX model that converters lack, or get wrong, with others that they have. Used in the
+reference environment.
+
+The definitions are those of the ONNX operator schemas. Whether the result computes the same is checked by running both.
+"""
+
+import numpy
+
+from converter.rewriting import CannotRewrite, Rewriting, prepared
+
+# What stands for the end of an axis.
+_END = 2**31 - 1
+
+
+def spell(onnx, model):
+    """Return the model with plainer operators, and how many nodes were replaced. What cannot be spelled otherwise stays
+    as it is."""
+    work = _Spelling(onnx, prepared(onnx, model))
+    work.graph(work.model.graph)
+    return work.model, work.changed
+
+
+class _Spelling(Rewriting):
+    def __init__(self, onnx, model):
+        super().__init__(onnx, model)
+        self.model = model
+        self.changed = 0
+
+    def replaced(self, node):
+        change = _CHANGES.get(node.op_type)
+        try:
+            nodes = change(self, node) if change is not None else None
+        except CannotRewrite:
+            nodes = None
+        if nodes is None:
+            return [node]
+        self.changed += 1
+        return nodes
+
+    def array(self, node, value):
+        """Return (node, name) of a constant array."""
+        value = numpy.asarray(value)
+        return self.number(node, value, value.dtype)
+
+    def with_axes(self, node, operator, given, made, axes):
+        """Return the nodes of a Squeeze or Unsqueeze, whose axes are an attribute before opset 13."""
+        if self.written < 13:
+            return [self.node(operator, [given], [made], axes=axes)]
+        constant, name = self.array(node, numpy.asarray(axes, "int64"))
+        return [constant, self.node(operator, [given, name], [made])]
+
+
+def _gru(work, node):
+    """A GRU that applies the reset gate after the product with the recurrence weights, as a Scan over time."""
+    if not work.attribute(node, "linear_before_reset", 0):
+        return None
+    wanted = {"activations": None, "activation_alpha": None, "activation_beta": None, "clip": None, "layout": 0}
+    if any(work.attribute(node, name, value) != value for name, value in wanted.items()):
+        raise CannotRewrite("GRU with activations of its own")
+    if len(node.input) > 4 and node.input[4]:
+        raise CannotRewrite("GRU with lengths")
+    weights, recurrence, bias = (work.given(node, place) for place in (1, 2, 3))
+    size = recurrence.shape[2]
+    if bias is None:
+        bias = numpy.zeros((weights.shape[0], 6 * size), weights.dtype)
+    ways = {b"forward": [0], b"reverse": [1], b"bidirectional": [0, 1]}[work.attribute(node, "direction", b"forward")]
+    start = node.input[5] if len(node.input) > 5 else ""
+    nodes, sequences, ends = [], [], []
+    for number, backwards in enumerate(ways):
+        made, sequence, end = _one_way(
+            work, node, weights[number], recurrence[number], bias[number], start, number, backwards
+        )
+        nodes.extend(made)
+        sequences.append(sequence)
+        ends.append(end)
+    for place, names, axis in ((0, sequences, 1), (1, ends, 0)):
+        if len(node.output) > place and node.output[place]:
+            nodes.extend(_stacked(work, node, names, node.output[place], axis))
+    return nodes
+
+
+def _stacked(work, node, names, result, axis):
+    """Return the nodes that make one tensor of those of each direction, along a new axis."""
+    if len(names) == 1:
+        return work.with_axes(node, "Unsqueeze", names[0], result, [axis])
+    nodes, parts = [], []
+    for name in names:
+        parts.append(work.name(node))
+        nodes.extend(work.with_axes(node, "Unsqueeze", name, parts[-1], [axis]))
+    return [*nodes, work.node("Concat", parts, [result], axis=axis)]
+
+
+def _one_way(work, node, weights, recurrence, bias, start, number, backwards):
+    """Return (nodes, name of the states of all steps, name of the last state) of one direction of a GRU."""
+    size, kind = recurrence.shape[1], weights.dtype
+    nodes, steps = [], []
+    gates = [slice(gate * size, (gate + 1) * size) for gate in range(3)]
+    for gate, place in enumerate(gates):
+        # The recurrence's bias of the hidden gate is multiplied by the reset gate: it stays inside.
+        shift = bias[place] + (bias[3 * size + gate * size : 3 * size + (gate + 1) * size] if gate < 2 else 0)
+        matrix, matrix_name = work.array(node, numpy.ascontiguousarray(weights[place].T))
+        added, added_name = work.array(node, shift.astype(kind))
+        product, total = work.name(node), work.name(node)
+        nodes += [
+            matrix,
+            added,
+            work.node("MatMul", [node.input[0], matrix_name], [product]),
+            work.node("Add", [product, added_name], [total]),
+        ]
+        steps.append(total)
+    state = work.name(node)
+    if start:
+        index, index_name = work.array(node, numpy.asarray(number, "int64"))
+        nodes += [index, work.node("Gather", [start, index_name], [state], axis=0)]
+    else:
+        # Zeros of the batch's size: what the first step adds, times nothing.
+        index, index_name = work.array(node, numpy.asarray(0, "int64"))
+        nothing, nothing_name = work.array(node, numpy.zeros(size, kind))
+        first = work.name(node)
+        nodes += [
+            index,
+            nothing,
+            work.node("Gather", [steps[0], index_name], [first], axis=0),
+            work.node("Mul", [first, nothing_name], [state]),
+        ]
+    hidden = bias[5 * size :].astype(kind)
+    body = _step(work, node, [recurrence[place] for place in gates], hidden)
+    last, states = work.name(node), work.name(node)
+    nodes.append(
+        work.node(
+            "Scan",
+            [state, *steps],
+            [last, states],
+            body=body,
+            num_scan_inputs=3,
+            scan_input_directions=[backwards] * 3,
+            scan_output_directions=[backwards],
+        )
+    )
+    return nodes, states, last
+
+
+def _step(work, node, recurrence, hidden):
+    """Return the graph of one step of a GRU: from the state and the inputs of its three gates to the next state."""
+    name = work.name(node)
+    kind = work.onnx.helper.np_dtype_to_tensor_dtype(recurrence[0].dtype)
+
+    def value(of):
+        return work.onnx.helper.make_tensor_value_info("%s_%s" % (name, of), kind, [None, recurrence[0].shape[0]])
+
+    def named(*texts):
+        return ["%s_%s" % (name, text) for text in texts]
+
+    nodes = []
+    for gate, matrix in zip("zrn", recurrence):
+        constant = work.onnx.numpy_helper.from_array(numpy.ascontiguousarray(matrix.T))
+        nodes.append(work.node("Constant", [], named("R" + gate), value=constant))
+        nodes.append(work.node("MatMul", named("h", "R" + gate), named("h" + gate)))
+    nodes += [
+        work.node("Constant", [], named("b"), value=work.onnx.numpy_helper.from_array(hidden)),
+        work.node("Add", named("xz", "hz"), named("sz")),
+        work.node("Sigmoid", named("sz"), named("z")),
+        work.node("Add", named("xr", "hr"), named("sr")),
+        work.node("Sigmoid", named("sr"), named("r")),
+        work.node("Add", named("hn", "b"), named("shifted")),
+        work.node("Mul", named("r", "shifted"), named("reset")),
+        work.node("Add", named("xn", "reset"), named("sn")),
+        work.node("Tanh", named("sn"), named("n")),
+        work.node("Sub", named("h", "n"), named("away")),
+        work.node("Mul", named("z", "away"), named("kept")),
+        work.node("Add", named("n", "kept"), named("next")),
+        work.node("Identity", named("next"), named("y")),
+    ]
+    inputs = [value(of) for of in ("h", "xz", "xr", "xn")]
+    return work.onnx.helper.make_graph(nodes, name, inputs, [value("next"), value("y")])
+
+
+def _stft(work, node):
+    """The short-time Fourier transform of a real signal as a convolution with cosines and sines."""
+    step, window, length = (work.given(node, place) for place in (1, 2, 3))
+    if step is None or (window is None and length is None):
+        raise CannotRewrite("STFT without a length")
+    size = int(length.reshape(-1)[0]) if length is not None else len(window)
+    one_sided = work.attribute(node, "onesided", 1)
+    rank = work.ranks.get(node.input[0], 3)
+    kind = window.dtype if window is not None else numpy.dtype("float32")
+    window = numpy.ones(size) if window is None else window.astype("float64").reshape(-1)
+    bins = size // 2 + 1 if one_sided else size
+    angles = -2 * numpy.pi * numpy.arange(bins)[:, None] * numpy.arange(size)[None, :] / size
+    # A bin's real and imaginary parts are neighbours: they become the last axis.
+    waves = numpy.stack([numpy.cos(angles), numpy.sin(angles)], 1).reshape(2 * bins, 1, size) * window
+    kernel, kernel_name = work.array(node, waves.astype("float32"))
+    signal, spectrum, turned, result = (work.name(node) for _ in range(4))
+    shape, shape_name = work.array(node, numpy.asarray([0, 0, bins, 2], "int64"))
+    wide = kind == numpy.dtype("float64")
+    given, nodes = node.input[0], [kernel, shape]
+    if rank == 3:
+        flat = work.name(node)
+        nodes += work.with_axes(node, "Squeeze", given, flat, [2])
+        given = flat
+    if wide:
+        narrow = work.name(node)
+        nodes.append(work.node("Cast", [given], [narrow], to=1))
+        given = narrow
+    nodes += work.with_axes(node, "Unsqueeze", given, signal, [1])
+    nodes += [
+        work.node("Conv", [signal, kernel_name], [spectrum], strides=[int(step.reshape(-1)[0])]),
+        work.node("Transpose", [spectrum], [turned], perm=[0, 2, 1]),
+        work.node("Reshape", [turned, shape_name], [result if wide else node.output[0]]),
+    ]
+    if wide:
+        nodes.append(work.node("Cast", [result], [node.output[0]], to=11))
+    return nodes
+
+
+def _pad(work, node):
+    """Padding by a negative amount is slicing."""
+    pads = work.given(node, 1) if work.written >= 11 else work.attribute(node, "pads")
+    if pads is None or (len(node.input) > 3 and node.input[3]):
+        return None
+    pads = [int(pad) for pad in numpy.asarray(pads).reshape(-1)]
+    if min([0, *pads]) >= 0 or work.written < 10:
+        return None
+    half = len(pads) // 2
+    cut, nodes = work.name(node), []
+    inputs = [node.input[0]]
+    bounds = ([max(-pad, 0) for pad in pads[:half]], [pad if pad < 0 else _END for pad in pads[half:]], range(half))
+    for values in bounds:
+        constant, name = work.array(node, numpy.asarray(list(values), "int64"))
+        nodes.append(constant)
+        inputs.append(name)
+    nodes.append(work.node("Slice", inputs, [cut]))
+    left = [max(pad, 0) for pad in pads]
+    if not any(left):
+        return [*nodes, work.node("Identity", [cut], list(node.output))]
+    node.input[0] = cut
+    if work.written < 11:
+        work.set(node, "pads", left)
+    else:
+        constant, name = work.array(node, numpy.asarray(left, "int64"))
+        nodes.append(constant)
+        node.input[1] = name
+    return [*nodes, node]
+
+
+_CHANGES = {"GRU": _gru, "Pad": _pad, "STFT": _stft}
