@@ -32,6 +32,8 @@ class _Lowering(Rewriting):
             node.attribute.append(self.onnx.helper.make_attribute("value", self.onnx.numpy_helper.from_array(value)))
 
     def replaced(self, node):
+        if node.domain not in OWN:
+            return [node]
         changes = [change for below, change in _CHANGES.get(node.op_type, ()) if self.target < below <= self.written]
         for change in changes:
             nodes = change(self, node)
@@ -165,9 +167,10 @@ def _softmax(work, node):
 
 def _reshape(work, node):
     shape = work.constants.get(node.input[1])
-    if shape is not None and 0 not in shape:
-        work.drop(node, "allowzero")  # it says what a 0 means
-    return _drop_default(allowzero=0)(work, node)
+    if work.attribute(node, "allowzero", 0) and shape is not None and 0 in shape:
+        raise CannotRewrite("Reshape with allowzero=1")
+    # It says what a 0 means; a computed shape that holds one shows when both files are run.
+    work.drop(node, "allowzero")
 
 
 def _hard_swish(work, node):
@@ -188,10 +191,13 @@ def _mish(work, node):
 
 
 def _gelu(work, node):
-    kind = work.attribute(node, "approximate", b"none")
-    x = node.input[0]
-    if kind not in (b"none", "none"):
+    if work.attribute(node, "approximate", b"none") not in (b"none", "none"):
         raise CannotRewrite("Gelu with approximate=tanh")
+    return gelu(work, node, node.input[0])
+
+
+def gelu(work, node, x):
+    """Return the nodes that compute x * (1 + erf(x / sqrt(2))) / 2 as the output of a node."""
     root, root_name = work.number(node, 0.7071067811865476)
     one, one_name = work.number(node, 1.0)
     half, half_name = work.number(node, 0.5)

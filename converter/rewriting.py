@@ -20,8 +20,8 @@ def prepared(onnx, model):
 
 
 class Rewriting:
-    """Goes through the graphs of a model. A subclass says in `replaced` which nodes to put in the place of a node of
-    ONNX's own, or raises CannotRewrite."""
+    """Goes through the graphs of a model. A subclass says in `replaced` which nodes to put in the place of a node, or
+    raises CannotRewrite."""
 
     def __init__(self, onnx, model):
         self.onnx = onnx
@@ -38,8 +38,7 @@ class Rewriting:
                 self.ranks[value.name] = len(value.type.tensor_type.shape.dim)
         made: list = []
         for node in graph.node:
-            own = node.domain in OWN
-            if own and node.op_type == "Constant":
+            if node.op_type == "Constant" and node.domain in OWN:
                 value = _value(self.onnx, node)
                 if value is not None:
                     self.constants[node.output[0]] = value
@@ -47,7 +46,7 @@ class Rewriting:
             for attribute in node.attribute:
                 for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
                     self.graph(inner)
-            made.extend(self.replaced(node) if own else [node])
+            made.extend(self.replaced(node))
         del graph.node[:]
         graph.node.extend(made)
 

@@ -145,14 +145,7 @@ REFUSED = {
         ),
         11,
     ),
-    "allowzero": (
-        model(
-            14,
-            [helper.make_node("Shape", ["x"], ["n"]), helper.make_node("Reshape", ["x", "n"], ["y"], allowzero=1)],
-            {"x": (1,)},
-        ),
-        13,
-    ),
+    "allowzero": (one("Reshape", 14, (0, 6), {"s": INT([0, 3])}, allowzero=1), 13),
 }
 
 

@@ -14,7 +14,11 @@ from matrix.judging.remedy_changes import Change
 from matrix.planning.cells import Cell
 
 # Operators that converter/spelling.py spells with others, in the ways of them that converters lack.
-_SPELLED = frozenset({"GRU", "STFT"})
+_SPELLED = frozenset((
+    "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "GRU", "MatMulInteger", "QLinearConv", "QLinearMatMul",
+    "QuantizeLinear", "STFT", "com.microsoft.BiasGelu", "com.microsoft.FusedConv", "com.microsoft.Gelu",
+    "com.microsoft.QLinearAdd", "com.microsoft.QLinearMul",
+))  # fmt: skip
 
 # Stages that do not depend on the file.
 _BEFORE = ("lock", "build", "import")

@@ -206,7 +206,7 @@ def judged(
         "memory-reloaded": legs.get("reload", SAME),
     }
 
-    def compare(one: str, two: str, by_position: bool) -> Leg:
+    def compare(one: str, two: str, by_position: bool, shared: bool) -> Leg:
         # torch's outputs have no names of their own, all others do.
         assert by_position is (one == "torch")
         return named[PAIRS[one, two]]

@@ -81,7 +81,7 @@ def judged(
     opset: int = 9,
     original: Observation | None = None,
 ) -> Judgement:
-    def compare(one: str, two: str, by_position: bool) -> Leg:
+    def compare(one: str, two: str, by_position: bool, shared: bool) -> Leg:
         assert by_position is (one in BY_POSITION and two != "torch2")
         name = NAMED[one, two]
         return (legs or {}).get(name, Leg(None, "", {"max_abs": float(len(name))}))
