@@ -181,7 +181,8 @@ def _prove(project: Project, running: RunOptions, wanted: PickRequest, out: Path
         _write(project, picked, run, folder, running.tflite)
     print_as(format_, picked, wanted, written, json=document, table=print_picked)
     if not picked.proofs or picked.given_up:
-        raise NothingProven(f"no toolchain{_asked(wanted.constraints)} could convert {wanted.model.id}")
+        why = f": {cause}" if not picked.proofs and (cause := picked.cause) else ""
+        raise NothingProven(f"no toolchain{_asked(wanted.constraints)} could convert {wanted.model.id}{why}")
 
 
 def _asked(constraints: tuple[Constraint, ...]) -> str:

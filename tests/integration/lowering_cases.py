@@ -1,4 +1,4 @@
-"""Lower one operator at a time, inside the reference environment, and run both files: prints {case: what differs}."""
+"""Lower or spell one operator at a time, inside the reference environment, and run both files: prints what differs."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from converter.lowering import lower
 from converter.rewriting import CannotRewrite
+from converter.spelling import spell
 
 onnxruntime.set_default_logger_severity(4)
 INT = numpy.int64
@@ -149,6 +150,81 @@ REFUSED = {
 }
 
 
+RANDOM = numpy.random.RandomState(1)
+
+
+def drawn(*shape):
+    return RANDOM.uniform(-1, 1, shape).astype("f")
+
+
+def gru(opset, direction, start):
+    ways = 2 if direction == "bidirectional" else 1
+    weights = {"W": drawn(ways, 15, 4), "R": drawn(ways, 15, 5), "B": drawn(ways, 30)}
+    names = ["x", *weights, *(["", "h"] if start else [])]
+    node = helper.make_node("GRU", names, ["y", "z"], hidden_size=5, linear_before_reset=1, direction=direction)
+    inputs = {"x": (7, 2, 4), **({"h": (ways, 2, 5)} if start else {})}
+    return model(opset, [node], inputs, weights, ("y", "z"))
+
+
+def quantised(fused):
+    """A convolution between quantised tensors, as one operator or between conversions."""
+    tensors = {
+        **{"xs": numpy.float32(0.02), "xz": numpy.uint8(120)},
+        **{"w": RANDOM.randint(-90, 90, (4, 3, 2, 2)).astype("int8"), "ws": drawn(4) ** 2 + numpy.float32(0.01)},
+        **{"wz": numpy.zeros(4, "int8"), "ys": numpy.float32(0.3), "yz": numpy.uint8(100)},
+        "b": RANDOM.randint(-500, 500, 4).astype("int32"),
+    }
+    before = helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["q"])
+    after = helper.make_node("DequantizeLinear", ["r", "ys", "yz"], ["y"])
+    if fused:
+        inner = [helper.make_node("QLinearConv", ["q", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], ["r"])]
+    else:
+        inner = [
+            helper.make_node("DequantizeLinear", ["q", "xs", "xz"], ["one"]),
+            helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["two"], axis=0),
+            helper.make_node("Conv", ["one", "two"], ["c"]),
+            helper.make_node("QuantizeLinear", ["c", "ys", "yz"], ["r"]),
+        ]
+    return model(13, [before, *inner, after], {"x": (1, 3, 5, 6)}, tensors)
+
+
+def dynamically():
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        helper.make_node("MatMulInteger", ["q", "w", "z"], ["i"]),
+        helper.make_node("Cast", ["i"], ["r"], to=1),
+        helper.make_node("Mul", ["r", "s"], ["y"]),
+    ]
+    return model(13, nodes, {"x": (3, 8)}, {"w": RANDOM.randint(-90, 90, (8, 5)).astype("int8")})
+
+
+def transformed(kind):
+    nodes = [
+        helper.make_node("Cast", ["x"], ["d"], to=11 if kind == "float64" else 1),
+        helper.make_node("STFT", ["d", "s", "w"], ["f"]),
+        helper.make_node("Cast", ["f"], ["y"], to=1),
+    ]
+    return model(17, nodes, {"x": (2, 64, 1)}, {"s": INT(8), "w": numpy.hanning(16).astype(kind)})
+
+
+# {name: model}
+SPELLED = {
+    **{
+        f"GRU {opset} {way} {start}": gru(opset, way, start)
+        for opset in (9, 14)
+        for way in ("forward", "reverse", "bidirectional")
+        for start in (False, True)
+    },
+    "negative padding": one("Pad", 13, (4, 6), {"p": INT([-1, 2, 0, -3])}),
+    "negative padding only": one("Pad", 11, (4, 6), {"p": INT([0, -2, -1, 0])}),
+    "quantised convolution": quantised(True),
+    "convolution between conversions": quantised(False),
+    "quantised by range": dynamically(),
+    "spectrum": transformed("float32"),
+    "spectrum of doubles": transformed("float64"),
+}
+
+
 def outputs(file):
     session = onnxruntime.InferenceSession(file.SerializeToString(), providers=["CPUExecutionProvider"])
     state = numpy.random.RandomState(0)
@@ -170,6 +246,20 @@ def problem(file, target):
     return None
 
 
+def misspelled(file):
+    spelled, count = spell(onnx, onnx.ModelProto.FromString(file.SerializeToString()))
+    onnx.checker.check_model(spelled)
+    if not count:
+        return "nothing was spelled otherwise"
+    expected, found = outputs(file), outputs(spelled)
+    if not all(
+        numpy.allclose(one, two, 1e-4, 1e-4) and one.shape == two.shape
+        for one, two in zip(expected, found, strict=True)
+    ):
+        return "computes something else"
+    return None
+
+
 def told(file, target):
     try:
         lower(onnx, file, target)
@@ -182,6 +272,11 @@ found = {}
 for name, (file, target) in CASES.items():
     try:
         found[name] = problem(file, target)
+    except Exception as error:
+        found[name] = f"{type(error).__name__}: {error}"
+for name, file in SPELLED.items():
+    try:
+        found[name] = misspelled(file)
     except Exception as error:
         found[name] = f"{type(error).__name__}: {error}"
 json.dump({"wrong": {name: said for name, said in found.items() if said}, "cases": len(found),

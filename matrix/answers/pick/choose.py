@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
@@ -53,6 +54,17 @@ class Picked:
         """The number of cells that were really converted, now or in the past."""
         tried = [trial for result in self.results for trial in (result, *result.tried)]
         return sum(trial.convert is not None and bool(trial.convert.passes) for trial in tried)
+
+    @property
+    def cause(self) -> str:
+        """What stood in the way: the commonest of the causes that each toolchain failed of; where none was
+        tried, what is expected of the best. '' where nothing is known."""
+        ended = [(result.tried[-1] if result.tried else result).finding for result in self.results]
+        causes = Counter(found.title for found in ended if not found.good and not found.indeterminate)
+        if causes:
+            title, count = causes.most_common(1)[0]
+            return f"{title}{f' ({count} of {causes.total()} toolchains tried)' if causes.total() > 1 else ''}"
+        return next((blocker.text for item in self.ranked for blocker in item.prediction.blockers), "")
 
 
 def pick(project: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence) -> Picked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,17 +47,19 @@ def outcome(
     role: Any = "converter",
     written: int | None = 18,
     ir: int | None = 10,
+    facts: Mapping[str, Any] | None = None,
+    reason: str = "a-reason",
     **more: Any,
 ) -> CellResult:
     """A result of a cell, whose reason has remedies with these changes."""
     remedies = tuple(Remedy(change.id, f"do {change.words}", change) for change in changes)
-    facts = {"opset_written": written, "ir_version": ir}
+    facts = {"opset_written": written, "ir_version": ir, **(facts or {})}
     return CellResult(
         record=small.cell_record(of.id, base=of.base),
         export=observation("export", passed("export", report(*GOOD["export"], facts=facts)), id=1),
         reference=None,
         convert=None,
-        judgement=Judgement(Finding(verdict, role, "check", "a-reason"), remedies=remedies, **more),
+        judgement=Judgement(Finding(verdict, role, "check", reason), remedies=remedies, **more),
         versions={},
         distributions={},
         python="3.8",

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import small
@@ -23,7 +23,7 @@ from matrix.answers.pick.constraints import Constraint, read_constraint
 from matrix.answers.pick.derived_rows import derived_rows
 from matrix.answers.pick.ranking import PickRequest, Ranked, overall, preferred, rank, relaxations
 from matrix.answers.pick.search import Picks
-from matrix.answers.prediction import Prediction
+from matrix.answers.prediction import Eased, Prediction
 from matrix.answers.remedies.apply import Table
 from matrix.app.project import Project
 from matrix.cli import pick as picking
@@ -34,6 +34,7 @@ from matrix.judging.finding import Finding
 from matrix.packages.index import IndexSettings
 from matrix.planning.cells import Cell
 from matrix.store.state import State
+from matrix.table.exporters import from_file
 from matrix.table.model import Config
 
 ONNX_TF = OnnxTf()
@@ -304,6 +305,83 @@ def test_an_export_that_failed_is_not_tried_again(candidates: Candidates) -> Non
     picks.next([])
     failed = replace(outcome(first, "error", role="exporter"), record=small.cell_record(first.id))
     assert picks.next([failed]) == ()
+
+
+# --- an .onnx file of the user's
+
+
+class FileSearch(ScriptedSearch):
+    """A search for a file that leaves sizes open, with a candidate for each of `releases` of the converter."""
+
+    FACTS: ClassVar = {"unfit_names": 2, "sizes": {"n": 1}, "operators": {"GRU": 1}}
+
+    def __init__(self, candidates: Candidates, chances: Sequence[tuple[float, float]], releases: Sequence[str]) -> None:
+        super().__init__(candidates, [])
+        row = next(row for row in candidates.config.converters if row.id == "new")
+        rows = [
+            row.model_copy(update={"id": f"row{number}", "pins": {**row.pins, "onnx-tf": release}})
+            for number, release in enumerate(releases)
+        ]
+        config = candidates.config.model_copy(update={"converters": (*candidates.config.converters, *rows)})
+        file = from_file(config)
+        self.cells = tuple(Cell(config.models[0], file, 0, one, "3.9") for one in rows)
+        ranked = [
+            Ranked(cell, predicted(plain), Eased(9, predicted(eased)) if eased else None)
+            for cell, (plain, eased) in zip(self.cells, chances, strict=True)
+        ]
+        self.picks = Picks(ranked, Table(config, candidates.locks))
+
+    def failed(self, verdict: Any = "error", reason: str = "a-reason") -> str | None:
+        return self.result(verdict, facts=self.FACTS, reason=reason).next()
+
+    @property
+    def changes(self) -> list[str]:
+        assert self.asked is not None
+        return [kind for kind, _ in self.asked.alterations]
+
+
+def test_a_file_is_changed_at_once_as_what_is_written_in_it_demands(candidates: Candidates) -> None:
+    search = FileSearch(candidates, [(0.1, 0.9)], ["1.10.0"])
+    assert search.next() == search.cells[0].id
+    search.failed()
+    assert search.changes[0] == "spell" and {"opset", "rename"} <= {*search.changes} and "fix" not in search.changes
+    search.failed(reason="another")
+    # Only then its sizes are fixed: that is taken out of the user's hands.
+    assert search.changes[0] == "fix"
+
+
+def test_a_file_that_may_be_translated_is_as_likely_as_its_translation(candidates: Candidates) -> None:
+    search = FileSearch(candidates, [(0.5, 0.0), (0.1, 0.95)], ["1.9.0", "1.10.0"])
+    assert search.next() == search.cells[1].id
+
+
+def test_what_the_converter_itself_refuses_strikes_out_its_release(candidates: Candidates) -> None:
+    search = FileSearch(candidates, [(0.9, 0), (0.9, 0), (0.5, 0)], ["1.10.0", "1.10.0", "1.9.0"])
+    search.next()
+    # With the names made valid, and folded; then the other release.
+    asked = [search.failed("unsupported") for _ in range(3)]
+    assert asked[-1] == search.cells[2].id
+
+
+def test_what_two_rows_of_a_release_die_of_strikes_out_the_third(candidates: Candidates) -> None:
+    search = FileSearch(candidates, [(0.9, 0)] * 3 + [(0.3, 0)], ["1.10.0"] * 3 + ["1.9.0"])
+    asked = [search.next()]
+    while (name := search.failed()) is not None and len(asked) < 12:
+        asked.append(name)
+    bases = list(dict.fromkeys(str(name).split("+")[0] for name in asked))
+    assert search.cells[1].id in bases and search.cells[2].id not in bases and search.cells[3].id in bases
+
+
+def test_hopeless_candidates_are_not_all_tried(candidates: Candidates) -> None:
+    search = FileSearch(candidates, [(0.01, 0)] * 6, [f"1.{number}.0" for number in range(6)])
+    asked = [search.next()]
+    while (name := search.failed("unsupported")) is not None and len(asked) < 12:
+        asked.append(name)
+    assert len({str(name).split("+")[0] for name in asked}) == 1
+
+
+def test_an_environment_that_never_works_is_not_tried(candidates: Candidates) -> None:
+    assert FileSearch(candidates, [(0.0, 0)], ["1.10.0"]).next() is None
 
 
 # --- derived rows and relaxations
