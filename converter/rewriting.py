@@ -28,6 +28,7 @@ class Rewriting:
         self.written = next(item.version for item in model.opset_import if item.domain in OWN)
         self.constants = {}
         self.ranks = {}
+        self.sizes = {}
         self.count = 0
 
     def graph(self, graph):
@@ -35,7 +36,9 @@ class Rewriting:
             self.constants[tensor.name] = self.onnx.numpy_helper.to_array(tensor)
         for value in list(graph.input) + list(graph.value_info) + list(graph.output):
             if value.type.HasField("tensor_type") and value.type.tensor_type.HasField("shape"):
-                self.ranks[value.name] = len(value.type.tensor_type.shape.dim)
+                extents = value.type.tensor_type.shape.dim
+                self.ranks[value.name] = len(extents)
+                self.sizes[value.name] = [item.dim_value if item.HasField("dim_value") else None for item in extents]
         made: list = []
         for node in graph.node:
             if node.op_type == "Constant" and node.domain in OWN:

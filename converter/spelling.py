@@ -125,7 +125,9 @@ def _one_way(work, node, weights, recurrence, bias, start, number, backwards):
             work.node("Mul", [first, nothing_name], [state]),
         ]
     hidden = bias[5 * size :].astype(kind)
-    body = _step(work, node, [recurrence[place] for place in gates], hidden)
+    # onnx-tf makes room for the states of all steps by the shape that is written here.
+    batch = work.sizes.get(node.input[0], [None] * 3)[1]
+    body = _step(work, node, [recurrence[place] for place in gates], hidden, batch)
     last, states = work.name(node), work.name(node)
     nodes.append(
         work.node(
@@ -141,13 +143,13 @@ def _one_way(work, node, weights, recurrence, bias, start, number, backwards):
     return nodes, states, last
 
 
-def _step(work, node, recurrence, hidden):
+def _step(work, node, recurrence, hidden, batch):
     """Return the graph of one step of a GRU: from the state and the inputs of its three gates to the next state."""
     name = work.name(node)
     kind = work.onnx.helper.np_dtype_to_tensor_dtype(recurrence[0].dtype)
 
     def value(of):
-        return work.onnx.helper.make_tensor_value_info("%s_%s" % (name, of), kind, [None, recurrence[0].shape[0]])
+        return work.onnx.helper.make_tensor_value_info("%s_%s" % (name, of), kind, [batch, recurrence[0].shape[0]])
 
     def named(*texts):
         return ["%s_%s" % (name, text) for text in texts]
