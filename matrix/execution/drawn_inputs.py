@@ -6,6 +6,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,9 +38,29 @@ class InputTensor(Protocol):
     def longer_range(self) -> tuple[float, float]: ...
 
 
-def make_inputs(inputs: Sequence[InputTensor], seed: int | None) -> bytes:
-    """Draw inputs as an .npz. The same arguments give the same bytes on every machine."""
-    return pack(draw(inputs, seed or 0))
+def make_inputs(inputs: Sequence[InputTensor], seed: int | None, of_file: bool = False) -> bytes:
+    """Draw inputs as an .npz. The same arguments give the same bytes on every machine. `of_file`: other sizes come last
+    in a case of their own, so that those before it can be had without it."""
+    return pack(draw_for_file(inputs, seed or 0) if of_file else draw(inputs, seed or 0))
+
+
+def draw_for_file(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.generic]]:
+    """Draw as `draw` does, but all of one size; with another size where there is one, a sixth case."""
+    first = [_Fixed(item) for item in inputs]
+    if all(item.longer == item.shape for item in inputs):
+        return draw(first, seed)
+    last = str(DRAWS + 2)
+    longer = {str(ArrayKey(last, item.name)): _values(item, seed, _LONGER) for item in inputs}
+    return {**draw(first, seed), **longer}
+
+
+class _Fixed:
+    """An input of one size."""
+
+    def __init__(self, item: InputTensor) -> None:
+        self.name, self.dtype = item.name, item.dtype
+        self.shape = self.longer = item.shape
+        self.range = self.longer_range = item.range
 
 
 def draw(inputs: Sequence[InputTensor], seed: int) -> dict[str, NDArray[np.generic]]:
@@ -71,6 +92,16 @@ def _values(item: InputTensor, seed: int, case: int) -> NDArray[np.generic]:
     if item.dtype.startswith(("int", "uint")):
         values = np.floor(values)
     return values.astype(item.dtype).reshape(shape)
+
+
+def of_first_size(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the cases at the beginning that have the shapes of the first."""
+    cases: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in arrays.items():
+        cases.setdefault(ArrayKey.parse(key).case, {})[key] = array
+    shapes = [[array.shape for array in one.values()] for one in cases.values()]
+    alike = len(list(takewhile(lambda shape: shape == shapes[0], shapes)))
+    return {key: array for one in list(cases.values())[:alike] for key, array in one.items()}
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:

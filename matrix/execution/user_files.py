@@ -14,7 +14,7 @@ from typing import Any
 from matrix.core.errors import ConfigError, Indeterminate
 from matrix.core.files import is_full
 from matrix.core.text import redact
-from matrix.execution.drawn_inputs import make_inputs, pack
+from matrix.execution.drawn_inputs import make_inputs, of_first_size, pack
 from matrix.execution.model_inputs import check_arrays, completed_inputs, refuse_beyond_limit
 from matrix.judging.arrays import UnreadableArrays, read_cases
 from matrix.store.blobs import BlobStore
@@ -64,21 +64,15 @@ class UserFiles:
             else:
                 completed = tuple(completed_inputs(model, stated, chosen))
                 refuse_beyond_limit(model, completed)
-                content = make_inputs(completed, model.seed)
+                content = make_inputs(completed, model.seed, model.is_file)
             self._inputs[model.id] = self._blobs.put(content)
         return self._inputs[model.id]
 
     def of_first_size(self, model: ModelSpec) -> str:
-        """Return the blob of those cases of a model's inputs whose shapes are the first one's."""
+        """Return the blob of the cases at the beginning of a model's inputs that have the shapes of the first."""
         whole = self.inputs(model)
         if whole not in self._first_size:
-            cases: dict[str, dict[str, Any]] = {}
-            for key, array in read_cases(self._blobs.local(whole)).items():
-                cases.setdefault(ArrayKey.parse(key).case, {})[key] = array
-            shapes = {case: [array.shape for array in arrays.values()] for case, arrays in cases.items()}
-            first = next(iter(shapes.values()))
-            kept = {key: array for case, one in cases.items() if shapes[case] == first for key, array in one.items()}
-            self._first_size[whole] = self._blobs.put(pack(kept))
+            self._first_size[whole] = self._blobs.put(pack(of_first_size(read_cases(self._blobs.local(whole)))))
         return self._first_size[whole]
 
     def names(self, model: ModelSpec) -> list[str]:

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from matrix.core.converter_code import ConverterCode
 from matrix.environments.worker_client import WORKER
-from matrix.execution.drawn_inputs import make_inputs
+from matrix.execution.drawn_inputs import draw_for_file, make_inputs, of_first_size, pack
 from matrix.execution.job_identity import export_params, factory_params
 from matrix.execution.job_types import CARRIED, JOB_TYPES
 from matrix.execution.model_inputs import completed_inputs
@@ -222,7 +222,11 @@ def _inputs(choice: Choice, model: ModelSpec) -> bytes | None:
     if model.inputs_file is not None:
         return None
     facts = choice.result.export.facts
-    return make_inputs(tuple(completed_inputs(model, facts.get("inputs") or (), facts.get("chosen") or ())), model.seed)
+    completed = completed_inputs(model, facts.get("inputs") or (), facts.get("chosen") or ())
+    inputs = tuple(completed)
+    if "fix" in dict(choice.cell.alterations):
+        return pack(of_first_size(draw_for_file(inputs, model.seed or 0)))
+    return make_inputs(inputs, model.seed, model.is_file)
 
 
 def _sha256(choice: Choice) -> str | None:
