@@ -217,33 +217,74 @@ def _stft(work, node):
 
 
 def _pad(work, node):
-    """Padding by a negative amount is slicing."""
-    pads = work.given(node, 1) if work.written >= 11 else work.attribute(node, "pads")
+    """Padding by a negative amount is slicing; by more than one, of which onnx-tf makes an invalid shape (it builds the
+    slice beside the padding, whatever the sign), it is concatenation."""
+    pads = work.given(node, 1) if work.written >= 11 else None
     if pads is None or (len(node.input) > 3 and node.input[3]):
         return None
-    pads = [int(pad) for pad in numpy.asarray(pads).reshape(-1)]
-    if min([0, *pads]) >= 0 or work.written < 10:
-        return None
+    pads = [int(pad) for pad in pads.reshape(-1)]
     half = len(pads) // 2
-    cut, nodes = work.name(node), []
-    inputs = [node.input[0]]
-    bounds = ([max(-pad, 0) for pad in pads[:half]], [pad if pad < 0 else _END for pad in pads[half:]], range(half))
-    for values in bounds:
-        constant, name = work.array(node, numpy.asarray(list(values), "int64"))
-        nodes.append(constant)
-        inputs.append(name)
-    nodes.append(work.node("Slice", inputs, [cut]))
-    left = [max(pad, 0) for pad in pads]
-    if not any(left):
-        return [*nodes, work.node("Identity", [cut], list(node.output))]
-    node.input[0] = cut
-    if work.written < 11:
-        work.set(node, "pads", left)
-    else:
-        constant, name = work.array(node, numpy.asarray(left, "int64"))
-        nodes.append(constant)
-        node.input[1] = name
-    return [*nodes, node]
+    if min([0, *pads]) >= 0 and max([0, *pads]) <= 1:
+        return None
+    mode = work.attribute(node, "mode", b"constant").decode()
+    nodes, current = [], node.input[0]
+    if min(pads) < 0:
+        cut, inputs = work.name(node), [current]
+        bounds = ([max(-pad, 0) for pad in pads[:half]], [pad if pad < 0 else _END for pad in pads[half:]], range(half))
+        for values in bounds:
+            constant, name = work.array(node, numpy.asarray(list(values), "int64"))
+            nodes.append(constant)
+            inputs.append(name)
+        nodes.append(work.node("Slice", inputs, [cut]))
+        current = cut
+    for axis in range(half):
+        before, after = max(pads[axis], 0), max(pads[axis + half], 0)
+        if before or after:
+            made, current = _padded(work, node, current, axis, before, after, mode)
+            nodes.extend(made)
+    return [*nodes, work.node("Identity", [current], list(node.output))]
+
+
+def _padded(work, node, given, axis, before, after, mode):
+    """Return (nodes, name) of a tensor padded along one axis."""
+    indices = {
+        "constant": ([0] * before, [0] * after),
+        "edge": ([0] * before, [-1] * after),
+        "reflect": (list(range(before, 0, -1)), [-2 - place for place in range(after)]),
+    }
+    if mode not in indices:
+        raise CannotRewrite("Pad that wraps around")
+    nodes, parts = [], []
+    for places, first in zip(indices[mode], (True, False)):
+        if places:
+            index, index_name = work.array(node, numpy.asarray(places, "int64"))
+            part = work.name(node)
+            nodes += [index, work.node("Gather", [given, index_name], [part], axis=axis)]
+            if mode == "constant":
+                made, part = _filled(work, node, part)
+                nodes.extend(made)
+            parts.append(part)
+        if first:
+            parts.append(given)
+    joined = work.name(node)
+    return [*nodes, work.node("Concat", parts, [joined], axis=axis)], joined
+
+
+def _filled(work, node, like):
+    """Return (nodes, name) of a tensor of the shape of another, all of the value that a Pad pads with."""
+    value = work.given(node, 2)
+    value = numpy.zeros((), "float32") if value is None else value.reshape(())
+    if value.dtype.kind != "f":
+        raise CannotRewrite("Pad of integers")
+    nothing, nothing_name = work.array(node, numpy.zeros((), value.dtype))
+    fill, fill_name = work.array(node, value)
+    flat, made = work.name(node), work.name(node)
+    return [
+        nothing,
+        fill,
+        work.node("Mul", [like, nothing_name], [flat]),
+        work.node("Add", [flat, fill_name], [made]),
+    ], made
 
 
 def _bounds(kind):
