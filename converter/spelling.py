@@ -287,6 +287,45 @@ def _filled(work, node, like):
     ], made
 
 
+def _slice(work, node):
+    """Axes in ascending order and counted from the front: onnx-tf takes no others."""
+    if work.written < 10 or len(node.input) < 4:
+        return None
+    given = [work.given(node, place) for place in range(1, len(node.input))]
+    axes = given[2]
+    if axes is None:
+        return None
+    axes = [int(axis) for axis in axes.reshape(-1)]
+    if min(axes) < 0:
+        axes = [axis % work.rank(node.input[0]) for axis in axes]
+    order = sorted(range(len(axes)), key=lambda place: axes[place])
+    wanted = [axes[place] for place in order]
+    if wanted == [int(axis) for axis in given[2].reshape(-1)]:
+        return None
+    nodes, inputs = [], [node.input[0]]
+    for number, values in enumerate(given):
+        if values is None:
+            inputs.append("")
+            continue
+        values = wanted if number == 2 else [int(values.reshape(-1)[place]) for place in order]
+        constant, name = work.array(node, numpy.asarray(values, "int64"))
+        nodes.append(constant)
+        inputs.append(name)
+    return [*nodes, work.node("Slice", inputs, list(node.output))]
+
+
+def _range(work, node):
+    """Bounds without axes: ONNX Runtime takes bounds of one element too, and files have them."""
+    nodes, inputs = [], []
+    for given in node.input:
+        if work.ranks.get(given, len(work.constants[given].shape) if given in work.constants else 0):
+            scalar = work.name(node)
+            nodes.append(work.node("Squeeze", [given], [scalar]))
+            given = scalar
+        inputs.append(given)
+    return [*nodes, work.node("Range", inputs, list(node.output))] if nodes else None
+
+
 def _bounds(kind):
     return {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}[str(kind)]
 
@@ -540,5 +579,7 @@ _CHANGES = {
     "QLinearConv": _of_quantised("Conv", 0),
     "QLinearMatMul": _of_quantised("MatMul", -1),
     "QuantizeLinear": _quantize,
+    "Range": _range,
     "STFT": _stft,
+    "Slice": _slice,
 }

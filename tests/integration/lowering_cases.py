@@ -220,6 +220,19 @@ SPELLED = {
     "wide padding": one("Pad", 13, (2, 3, 5), {"p": INT([0, 3, 0, 0, 2, 4]), "v": numpy.float32(7)}),
     "wide padding by reflection": one("Pad", 13, (2, 5, 6), {"p": INT([0, 3, 0, 0, 2, 4])}, mode="reflect"),
     "wide padding of edges": one("Pad", 11, (2, 5), {"p": INT([0, 3, 0, 2])}, mode="edge"),
+    "slice of axes in any order": one(
+        *("Slice", 13, (4, 5, 6), {"s": INT([1, -4, 0]), "e": INT([3, 2**31 - 1, -1]), "a": INT([2, 0, -2])})
+    ),
+    "range with a bound of one element": model(
+        13,
+        [
+            helper.make_node("Shape", ["x"], ["n"]),
+            helper.make_node("Range", ["from", "n", "step"], ["r"]),
+            helper.make_node("Cast", ["r"], ["y"], to=1),
+        ],
+        {"x": (6,)},
+        {"from": INT(0), "step": INT(1)},
+    ),
     "quantised convolution": quantised(True),
     "convolution between conversions": quantised(False),
     "quantised by range": dynamically(),
