@@ -314,18 +314,6 @@ def _slice(work, node):
     return [*nodes, work.node("Slice", inputs, list(node.output))]
 
 
-def _range(work, node):
-    """Bounds without axes: ONNX Runtime takes bounds of one element too, and files have them."""
-    nodes, inputs = [], []
-    for given in node.input:
-        if work.ranks.get(given, len(work.constants[given].shape) if given in work.constants else 0):
-            scalar = work.name(node)
-            nodes.append(work.node("Squeeze", [given], [scalar]))
-            given = scalar
-        inputs.append(given)
-    return [*nodes, work.node("Range", inputs, list(node.output))] if nodes else None
-
-
 def _bounds(kind):
     return {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}[str(kind)]
 
@@ -579,7 +567,6 @@ _CHANGES = {
     "QLinearConv": _of_quantised("Conv", 0),
     "QLinearMatMul": _of_quantised("MatMul", -1),
     "QuantizeLinear": _quantize,
-    "Range": _range,
     "STFT": _stft,
     "Slice": _slice,
 }

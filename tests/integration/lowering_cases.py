@@ -223,16 +223,6 @@ SPELLED = {
     "slice of axes in any order": one(
         *("Slice", 13, (4, 5, 6), {"s": INT([1, -4, 0]), "e": INT([3, 2**31 - 1, -1]), "a": INT([2, 0, -2])})
     ),
-    "range with a bound of one element": model(
-        13,
-        [
-            helper.make_node("Shape", ["x"], ["n"]),
-            helper.make_node("Range", ["from", "n", "step"], ["r"]),
-            helper.make_node("Cast", ["r"], ["y"], to=1),
-        ],
-        {"x": (6,)},
-        {"from": INT(0), "step": INT(1)},
-    ),
     "quantised convolution": quantised(True),
     "convolution between conversions": quantised(False),
     "quantised by range": dynamically(),

@@ -60,11 +60,13 @@ class Picked:
         """What stood in the way: the commonest of the causes that each toolchain failed of; where none was
         tried, what is expected of the best. '' where nothing is known."""
         ended = [(result.tried[-1] if result.tried else result).finding for result in self.results]
-        causes = Counter(found.title for found in ended if not found.good and not found.indeterminate)
+        causes = Counter(found.title for found in ended if not found.good and found.verdict != "infra")
         if causes:
             title, count = causes.most_common(1)[0]
             return f"{title}{f' ({count} of {causes.total()} toolchains tried)' if causes.total() > 1 else ''}"
-        return next((blocker.text for item in self.ranked for blocker in item.prediction.blockers), "")
+        # One whose environment works says more about the model.
+        best = sorted(self.ranked, key=lambda item: item.probability == 0)
+        return next((blocker.text for item in best for blocker in item.prediction.blockers), "")
 
 
 def pick(project: Project, wanted: PickRequest, run: RecordedRun, evidence: Evidence) -> Picked:
