@@ -52,6 +52,8 @@ class Rewriting:
             made.extend(self.replaced(node))
         del graph.node[:]
         graph.node.extend(made)
+        # What was inferred holds for the nodes that were there, and is not always right.
+        del graph.value_info[:]
 
     def constant(self, node, value):
         """Change a Constant node in place, if need be."""
