@@ -128,17 +128,19 @@ class Predictor:
     def eased(self, cell: Cell) -> Eased | None:
         """Return the opset to translate the .onnx file of a cell to, None where as it is it is as likely to match, or
         nothing is known of it."""
-        profile, _ = self._exports.profile(cell.model.id, cell.exporter.id, cell.opset)
+        profile, seen = self._exports.profile(cell.model.id, cell.exporter.id, cell.opset)
         row, release = cell.converter, self._experience.release(cell.converter)
         written = profile.opset_written if profile is not None else None
         if profile is None or written is None or release is None or self._experience.broken(row) is not None:
             return None
         best: Eased | None = None
-        for opset in reversed([number for number in _OPSETS if number <= min(written, release.opset)]):
+        unread = (profile.ir_version or 0) > release.ir
+        for opset in reversed([number for number in _OPSETS if number <= min(written - (not unread), release.opset)]):
             uses = [use for use in profile.uses if use.operator not in _SPELLED or self._experience.knows(use, opset)]
             if not all(self._experience.knows(use, opset) for use in uses):
                 break
             draft = _Draft()
+            self._add_export(cell, seen, draft)
             lower = min(profile.ir_version or release.ir, release.ir)
             self._add_features(row, replace(profile, opset_written=opset, ir_version=lower, uses=tuple(uses)), draft)
             draft.basis.append(f"the file translated to opset {opset}")

@@ -275,3 +275,42 @@ def test_blame_moves_to_features_that_also_fail_elsewhere() -> None:
     assert chances[innocent] > 0.7
     assert len(found.blamed_on(1)) == 4
     assert found.blamed_on(2) == []
+
+
+# --- a file that may be translated -----------------------------------------------------------------------------------
+
+
+def with_file(*uses: Use, opset: int = 13) -> Evidence:
+    """A file of a newer opset, and a converter that claims Relu in its form of opset 6 only."""
+    claims = {**HISTORY, "Relu": (6,)}
+    coverage = {"new": replace(covered(), handlers=claims)}
+    written = replace(profile("net", "torch-1.12.1", 9, *uses), opset_written=opset)
+    return evidence(profiles=[written], coverage=coverage)
+
+
+def test_a_file_is_translated_to_the_newest_opset_whose_forms_are_converted(config: Config) -> None:
+    predictor = Predictor(config, with_file(RELU))
+    assert predictor.predict(cell(config)).probability < 0.2
+    found = predictor.eased(cell(config))
+    assert found is not None and found.opset == 12 and found.prediction.probability > 0.8
+
+
+def test_a_file_is_not_translated_below_the_opset_of_its_operators(config: Config) -> None:
+    assert Predictor(config, with_file(RELU, Use("Resize", (), "11"), opset=10)).eased(cell(config)) is None
+    # What an older opset lacks can be spelled otherwise where we know how.
+    predictor = Predictor(config, with_file(RELU, Use("LayerNormalization", (), "111"), opset=17))
+    assert predictor.eased(cell(config)) is not None
+
+
+def test_a_file_that_is_fine_as_it_is_or_unknown_is_not_translated(config: Config) -> None:
+    assert Predictor(config, with_file(CONV, opset=11)).eased(cell(config)) is None
+    assert Predictor(config, evidence()).eased(cell(config)) is None
+
+
+def test_an_environment_that_fails_whatever_the_file_is_never_worth_a_try(config: Config) -> None:
+    broken, file = seen("other", "error", CONV)
+    broken = broken._replace(finding=Finding("error", "converter", "import", "no-module", said="no module"))
+    found = evidence([broken], [file, profile("net", "torch-1.12.1", 9, CONV)])
+    prediction = Predictor(config, found).predict(cell(config))
+    assert prediction.probability == 0 and "does not work" in prediction.blockers[0].text
+    assert Predictor(config, found).eased(cell(config)) is None

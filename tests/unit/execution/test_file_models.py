@@ -16,7 +16,8 @@ from test_cli import Project, project
 from test_remedied_views import TOO_NEW, given
 
 from matrix.core import errors
-from matrix.execution.drawn_inputs import pack
+from matrix.execution.drawn_inputs import DRAWS, draw_for_file, of_first_size, pack
+from matrix.execution.model_inputs import ChosenInput
 from matrix.planning import Selection, make_plan
 from matrix.table.model import ModelSpec
 from matrix.table.selectors import Condition, from_text
@@ -361,3 +362,87 @@ def test_inputs_from_a_file_name_the_arguments(weights: Project) -> None:
     code, _, err = weights("run", "--model", "models.py:build", "--inputs", "in.npz")
     assert code == 0, err
     assert named == [["y"]]
+
+
+# --- what a file leaves open -----------------------------------------------------------------------------------------
+
+CHOSEN = {
+    "chosen": [
+        {"name": "x", "dtype": "float32", "shape": [2, 5], "longer": [2, 10], "range": [0, 1], "longer_range": [0, 1]}
+    ],
+    "sizes": {"wide": 5},
+}
+
+
+def choosing(facts: Mapping[str, Any]) -> Any:
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
+        if work == "choose":
+            return Deed(small.report(*GOOD["choose"], facts=facts))
+        return inspected(OPEN) if work == "inspect" else good(work, spec)
+
+    return script
+
+
+def test_the_sizes_that_were_chosen_are_drawn_and_said_once(own: Project) -> None:
+    own.engine.script = choosing(CHOSEN)
+    code, _, err = own(*RUN, "--tier", "full")
+    assert code == 0
+    assert err.count("sizes chosen for open axes: wide 5; for others: --input x=2x5:float32") == 1
+
+
+def test_what_is_chosen_is_part_of_what_is_stored(own: Project) -> None:
+    own.engine.script = choosing(CHOSEN)
+    own.json(*RUN, "--tier", "full")
+    other = {**CHOSEN, "chosen": [{**CHOSEN["chosen"][0], "shape": [2, 7]}]}  # type: ignore[dict-item]
+    own.engine.script = choosing(other)
+    (own.root / "nets" / "mine.onnx").write_bytes(b"another")
+    assert own.json(*RUN, "--tier", "full")["jobs"]["run"] == 4
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": [2, -1]},
+        {"shape": "x"},
+        {"longer": [2]},
+        {"range": [0]},
+        {"dtype": "object"},
+        {"dtype": "nothing"},
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_not_believed(own: Project, wrong: Mapping[str, Any]) -> None:
+    own.engine.script = choosing({**CHOSEN, "chosen": [{**CHOSEN["chosen"][0], **wrong}]})  # type: ignore[dict-item]
+    code, _, err = own(*RUN)
+    assert code == errors.ModelUnusable.exit_code and "malformed" in err
+
+
+def test_if_no_inputs_are_found_the_file_is_to_blame(own: Project) -> None:
+    said = "it ran with none of 9 choices of inputs\nx=2x16: Got: 16 Expected: 48"
+    error = small.raised(said, "converter.choosing.search.NoInputsFound")
+
+    def script(work: str, spec: Mapping[str, Any]) -> Deed:
+        if work == "choose":
+            return Deed(small.report("import", "load", "run", error=error))
+        return inspected(OPEN) if work == "inspect" else good(work, spec)
+
+    own.engine.script = script
+    for command in (RUN, ("pick", "--model", "nets/mine.onnx", "--out", str(own.root / "out"))):
+        code, out, err = own(*command)
+        assert code == errors.ModelUnusable.exit_code, (out, err)
+        assert "x=2x16" in err and "Expected: 48" in err
+    assert "convert" not in passes(own)
+
+
+# --- sizes and cases -------------------------------------------------------------------------------------------------
+
+
+def test_another_size_is_a_case_of_its_own_at_the_end() -> None:
+    item = ChosenInput("x", (1, 3), (2, 6), "float32", (0, 1), (0, 2))
+    found = draw_for_file([item], 0)
+    assert [(key, array.shape) for key, array in found.items()] == [
+        *((f"{case}/x", (1, 3)) for case in range(DRAWS + 2)),
+        (f"{DRAWS + 2}/x", (2, 6)),
+    ]
+    assert list(of_first_size(found)) == [f"{case}/x" for case in range(DRAWS + 2)]
+    fixed = draw_for_file([ChosenInput("x", (1, 3), (1, 3), "float32", (0, 1), (0, 1))], 0)
+    assert of_first_size(fixed).keys() == fixed.keys() and len(fixed) == DRAWS + 2
