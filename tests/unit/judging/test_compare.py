@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from matrix.judging.compare import (
     Tolerances,
     align,
     compare,
+    compare_files,
     dynamic_range,
 )
 from matrix.judging.tolerance import EXACT
@@ -482,3 +484,15 @@ def test_what_is_blind_passes_with_a_constant_and_so_would_any_wrong_conversion(
     flat = {"0/mask": _sigmoid(image(1, 1, 8, 8) * 1e-5)}
     constant = {"0/mask": np.full((1, 1, 8, 8), 0.5, np.float32)}
     assert dynamic_range(flat).all_blind and compare(flat, constant).match
+
+
+def test_a_file_of_fixed_sizes_is_compared_in_the_cases_it_has(tmp_path: Path) -> None:
+    whole = {"0/y": np.ones(3, "f"), "1/y": np.ones(6, "f")}
+    for name, arrays in (("one", whole), ("two", {"0/z": np.ones(3, "f")}), ("none", {"7/z": np.ones(3, "f")})):
+        with (tmp_path / f"{name}.npz").open("wb") as file:
+            np.savez(file, **arrays)
+    one, two, none = (tmp_path / f"{name}.npz" for name in ("one", "two", "none"))
+    assert compare_files(one, two, True, Tolerances(), shared=True).reason is None
+    assert compare_files(one, two, True, Tolerances()).reason == "output-count"
+    # A case that the first does not have is no agreement.
+    assert compare_files(one, none, True, Tolerances(), shared=True).reason is not None

@@ -14,7 +14,7 @@ from matrix.core.errors import NothingSelected, UsageError
 from matrix.planning import Plan, Selection, make_plan, with_pins
 from matrix.table import Config, ConverterRow, ExporterRow, TorchRelease
 from matrix.table.exporters import expand
-from matrix.table.model import OnnxRelease
+from matrix.table.model import ModelSpec, OnnxRelease, Packaged, Tier
 from matrix.table.selectors import from_text
 
 
@@ -268,3 +268,16 @@ def test_with_makes_no_two_rows_of_the_same_pins(table: Config) -> None:
     varied, made = with_pins(table, {"onnx-tf": "1.5.0", "onnx": "1.10", "tensorflow": "2.3.1"})
     assert len({tuple(sorted(row.pins.items())) for row in varied.converters}) == len(varied.converters)
     assert len(made) == 1
+
+
+def test_models_of_packages_are_in_the_tiers_that_ask_for_them(table: Config) -> None:
+    package = Packaged(name="tool", version="1", file="tool/net.onnx", sha256="0" * 64, licence="MIT")
+    wild = Tier(about="files of packages", rule="nearest", packaged=True)
+    more = table.model_copy(
+        update={
+            "models": (*table.models, ModelSpec(id="tool-net", package=package)),
+            "tiers": {**table.tiers, "wild": wild},
+        }
+    )
+    assert ids(plan(more, "wild")) == ["tool-net/file/old", "tool-net/file/new"]
+    assert ids(plan(more, "full")) == ids(plan(table, "full"))
