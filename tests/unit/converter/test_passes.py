@@ -105,7 +105,7 @@ def test_a_name_means_the_same_inside_a_branch():
 
 @pytest.mark.parametrize("change", [{}, {"nonsense": 1}, {"opset": 11, "rename": True}])
 def test_one_known_change_at_a_time(tmp_path, change):
-    with pytest.raises(ValueError, match="one change of ir_version, opset, rename, simplify"):
+    with pytest.raises(ValueError, match="one change of fix, ir_version, opset, rename, simplify, spell"):
         alter.alter(job(tmp_path, change=change), None, None)
 
 
