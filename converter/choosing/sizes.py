@@ -8,6 +8,7 @@ from itertools import product
 
 _BATCH = re.compile(r"batch", re.I)
 _PAST = re.compile(r"past|cache|mem_len|prev", re.I)
+_STATE = re.compile(r"state|hidden|cell|^[hc]_?\d*$|^[hc]_(in|prev|0)", re.I)
 _SOUND = re.compile(r"audio|wav|sound|speech|sample|signal|pcm", re.I)
 
 # Pairs of height and width, in units of what the file shrinks its input by; then what published networks take.
@@ -61,7 +62,7 @@ def groups(inputs, unit):
         for axis in fresh:
             if axis in picture:
                 continue
-            if _is_batch(shape, axis, labels[axis]):
+            if _is_batch(item, axis, labels[axis]):
                 batches.append(labels[axis])
             else:
                 lengths.setdefault(_single(item, axis, labels[axis], fixed, unit), []).append(labels[axis])
@@ -97,8 +98,12 @@ def _spatial(shape):
     return ()
 
 
-def _is_batch(shape, axis, label):
-    return _BATCH.search(label) is not None or (axis == 0 and len(shape) > 1 and not _is_length(label))
+def _is_batch(item, axis, label):
+    """Whether an axis counts samples: by its label, as the first one, or as the second one of a recurrent state."""
+    rank = len(item["shape"])
+    if _BATCH.search(label) is not None or (axis == 0 and rank > 1 and not _is_length(label)):
+        return True
+    return axis == 1 and rank == 3 and _STATE.search(item["name"]) is not None
 
 
 def _single(item, axis, label, fixed, unit):

@@ -174,7 +174,8 @@ def _doubt(cell: Cell, failed: Sequence[tuple[Cell, CellResult]]) -> float:
         else:
             # What its last trial died of: changes may have removed the first cause.
             last = (result.tried[-1] if result.tried else result).finding
-            cause = (last.reason, last.title)
+            # The words of a mismatch hold numbers that differ between machines.
+            cause = (last.reason, "" if last.verdict == "mismatch" else last.title)
             releases = causes.setdefault(cause, set())
             release = converter_release(other.converter)
             same = converter_release(cell.converter) == release

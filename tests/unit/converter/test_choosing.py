@@ -69,6 +69,11 @@ def test_lengths_with_labels_of_their_own_differ_and_then_are_equal() -> None:
     assert any(one == two for one, two in group.candidates)
 
 
+def test_the_second_axis_of_a_recurrent_state_is_the_batch() -> None:
+    found = first(item("x", None, "frames", 161), item("state", 2, None, 128), item("h0", 4, None, 64))
+    assert found["state"] == [2, 1, 128] and found["h0"] == [4, 1, 64]
+
+
 def test_sound_is_long_and_a_cache_is_short() -> None:
     assert first(item("waveforms", "batch", "N")) == {"waveforms": [1, 16000]}
     assert first(item("k", "batch", 4, "past_length", 8))["k"][2] < 10
