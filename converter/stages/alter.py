@@ -3,11 +3,11 @@ it is given.
 
 Inputs: model.onnx, inputs.npz. Output: model.onnx. Params: {"change": one of
     {"ir_version": n}    lower or raise the format's version; the operators stay
-    {"opset": n}         onnx.version_converter; where that fails on the way down, converter/lowering.py
+    {"opset": n}         onnx.version_converter; where that fails on the way down, converter/rewriting/lowering.py
     {"simplify": true}   onnxsim: fold constants, remove redundancy; needs that package in the environment
     {"fix": true}        open axes fixed to the sizes of the first case of inputs.npz, then as {"simplify": true}
-    {"spell": true}      see converter/spelling.py
-    {"rename": true}     see converter/renaming.py}
+    {"spell": true}      see converter/rewriting/spelling.py
+    {"rename": true}     see converter/rewriting/renaming.py}
 The reference job checks whether the meaning was preserved.
 """
 
@@ -15,9 +15,9 @@ from types import SimpleNamespace
 
 from converter import graph
 from converter.arrays import in_order, read_cases
-from converter.lowering import lower
-from converter.renaming import rename
-from converter.spelling import spell
+from converter.rewriting.lowering import lower
+from converter.rewriting.renaming import rename
+from converter.rewriting.spelling import spell
 
 
 def framework():

@@ -19,7 +19,7 @@ from converter.doubtful import disguise
 from converter.finite import has_nan
 from converter.graph import describe, signature
 from converter.order import check_order
-from converter.renaming import unfit
+from converter.rewriting.renaming import unfit
 
 BESIDE = "beside"
 GIVEN = "given.npz"

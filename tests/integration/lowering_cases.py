@@ -10,9 +10,9 @@ import onnx.shape_inference
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from converter.lowering import lower
-from converter.rewriting import CannotRewrite
-from converter.spelling import spell
+from converter.rewriting.lowering import lower
+from converter.rewriting.nodes import CannotRewrite
+from converter.rewriting.spelling import spell
 
 onnxruntime.set_default_logger_severity(4)
 INT = numpy.int64

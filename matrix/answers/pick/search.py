@@ -13,7 +13,7 @@ from matrix.judging.cells import CellResult
 from matrix.judging.remedy_changes import Change
 from matrix.planning.cells import Cell
 
-# Operators that converter/spelling.py spells with others, in the ways of them that converters lack.
+# Operators that converter/rewriting/spelling.py spells with others, in the ways of them that converters lack.
 _SPELLED = frozenset((
     "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "GRU", "MatMulInteger", "QLinearConv", "QLinearMatMul",
     "QuantizeLinear", "STFT", "com.microsoft.BiasGelu", "com.microsoft.FusedConv", "com.microsoft.Gelu",

@@ -19,7 +19,7 @@ from matrix.table.model import Config, ConverterRow
 # Nothing is certain: an observation may be of a bad day, a rule may have an exception.
 _SURE, _NEVER = 0.99, 0.01
 
-# Operators that converter/lowering.py spells with older ones.
+# Operators that converter/rewriting/lowering.py spells with older ones.
 _SPELLED = frozenset({"Gelu", "GreaterOrEqual", "HardSwish", "LayerNormalization", "LessOrEqual", "Mish"})
 
 # The opsets that a file may be translated to.

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from converter import renaming
 from converter.arrays import read_cases, write_cases
 from converter.families.onnx_tf import trace
 from converter.job import Job
+from converter.rewriting import renaming
 from converter.stages import alter, expose, tflite
 
 ROOT = Path(__file__).parents[3]

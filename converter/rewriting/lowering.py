@@ -7,7 +7,7 @@ checked by running both.
 
 import numpy
 
-from converter.rewriting import OWN, CannotRewrite, Rewriting, prepared
+from converter.rewriting.nodes import OWN, CannotRewrite, Rewriting, prepared
 
 
 def lower(onnx, model, target):

@@ -98,6 +98,11 @@ class Rewriting:
         tensor = self.onnx.numpy_helper.from_array(numpy.asarray(value, like))
         return self.node("Constant", [], [name], value=tensor), name
 
+    def constant_of(self, node, value):
+        """Return (node, name) of a constant array."""
+        value = numpy.asarray(value)
+        return self.number(node, value, value.dtype)
+
     def rank(self, name):
         if name not in self.ranks:
             raise CannotRewrite("the rank of %s is not known" % name)
@@ -113,3 +118,11 @@ def _value(onnx, node):
             value = onnx.helper.get_attribute_value(attribute)
             return numpy.asarray(value, "float32" if "float" in attribute.name else "int64")
     return None
+
+
+def with_axes(work, node, operator, given, made, axes):
+    """Return the nodes of a Squeeze or Unsqueeze, whose axes are an attribute before opset 13."""
+    if work.written < 13:
+        return [work.node(operator, [given], [made], axes=axes)]
+    constant, name = work.constant_of(node, numpy.asarray(axes, "int64"))
+    return [constant, work.node(operator, [given, name], [made])]

@@ -1,0 +1,1 @@
+"""Rewrite an .onnx file without changing what it computes, in the reference environment."""
