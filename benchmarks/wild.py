@@ -30,6 +30,8 @@ from matrix.table.model import ModelSpec  # noqa: E402
 
 _HALVES = ("developed", "kept")
 _SECONDS = 1800
+# So much is shown of what stood in the way.
+_SHOWN = 240
 
 Results = dict[str, dict[str, Any]]
 
@@ -102,6 +104,7 @@ def _row(model: ModelSpec, found: Mapping[str, Any]) -> str:
     else:
         said = found["said"].partition(f"could convert {model.id}: ")
         outcome = f"none: {said[2] or said[0]}" if found["code"] == 15 else f"exit {found['code']}: {found['said']}"
+    outcome = outcome if len(outcome) <= _SHOWN else f"{outcome[:_SHOWN]} …"
     sizes = f" ({found['sizes']})" if found.get("sizes") else ""
     cells = (f"{model.id}{sizes}", half(model), outcome, found.get("conversions", ""), f"{found['seconds']:.0f}")
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
