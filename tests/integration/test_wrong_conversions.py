@@ -69,7 +69,8 @@ def zoo(real: Project) -> dict[tuple[str, str], Export]:
 def faulty(real: Project, export: Export, folder: Path) -> list[Faulty]:
     """Judge every applicable fault against the outputs of the unchanged file."""
     folder.mkdir()
-    (folder / "inputs.npz").write_bytes(make_inputs(MODELS[export.cell["model"]]))
+    model = MODELS[export.cell["model"]]
+    (folder / "inputs.npz").write_bytes(make_inputs(model.inputs, model.seed))
     python = real.environment("reference") / "bin" / "python"
     command = [python, SCRIPT, export.onnx, folder / "inputs.npz", folder]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
