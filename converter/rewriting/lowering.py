@@ -10,8 +10,12 @@ import numpy
 from converter.rewriting.nodes import OWN, CannotRewrite, Rewriting, prepared
 
 
+# Before, operators of two tensors do not broadcast by themselves.
+OLDEST = 7
+
+
 def lower(onnx, model, target):
-    """Return the model at an older opset. Raises CannotRewrite."""
+    """Return the model at an older opset, OLDEST or later. Raises CannotRewrite."""
     model = prepared(onnx, model)
     work = _Lowering(onnx, model, target)
     work.graph(model.graph)

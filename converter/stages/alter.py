@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 from converter import graph
 from converter.arrays import in_order, read_cases
-from converter.rewriting.lowering import lower
+from converter.rewriting.lowering import OLDEST, lower
 from converter.rewriting.renaming import rename
 from converter.rewriting.spelling import spell
 
@@ -95,7 +95,7 @@ def _opset(job, packages, model, version):
     try:
         return version_converter.convert_version(model, version)
     except Exception as problem:
-        if written is None or version >= written:
+        if written is None or version >= written or version < OLDEST:
             raise
         job.facts["version_converter"] = " ".join(str(problem).split())[:500]
         return lower(packages.onnx, model, version)

@@ -80,7 +80,7 @@ def check(job, packages, model):
             file.write(model.SerializeToString())
     else:
         shutil.copyfile(job.given("model.onnx"), path)
-    _carry(path, job.made(CARRIED))
+    _carry(path, os.path.join(job.outbox, CARRIED))
     job.facts["nan_weights"] = [
         tensor.name for tensor in model.graph.initializer if has_nan(_array(tensor, packages.onnx))
     ]
