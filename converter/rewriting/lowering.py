@@ -9,7 +9,6 @@ import numpy
 
 from converter.rewriting.nodes import OWN, CannotRewrite, Rewriting, prepared
 
-
 # Before, operators of two tensors do not broadcast by themselves.
 OLDEST = 7
 
