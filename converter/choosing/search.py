@@ -138,9 +138,8 @@ class Search:
 
     def _varied(self, shapes):
         """Return the values with which the fewest outputs are constant, the first of equals; all real inputs alike."""
-        real = [item["name"] for item in self._inputs if len(self._values[item["name"]]) > 1]
         best, fewest = None, None
-        for number in range(max([1] + [len(self._values[name]) for name in real])):
+        for number in range(max([1] + [len(found) for found in self._values.values()])):
             values = {name: found[min(number, len(found) - 1)] for name, found in self._values.items()}
             kept = len(self.tries)
             draws = [self._tried(shapes, seed, values) for seed in range(2)]

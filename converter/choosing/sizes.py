@@ -4,7 +4,7 @@ A label that several axes share is one size. Sizes are chosen for a group of axe
 """
 
 import re
-from itertools import product
+from itertools import islice, product
 
 _BATCH = re.compile(r"batch", re.I)
 _PAST = re.compile(r"past|cache|mem_len|prev", re.I)
@@ -142,20 +142,13 @@ def assignments(found, most):
         yield {}
         return
     ranges = [range(min(len(group.candidates), most)) for group in found]
-    ordered = sorted(_limited(product(*ranges), 200000), key=lambda places: (sum(places), max(places)))
+    ordered = sorted(islice(product(*ranges), 200000), key=lambda places: (sum(places), max(places)))
     for places in ordered[:most]:
         yield {
             label: size
             for group, place in zip(found, places)
             for label, size in zip(group.labels, group.candidates[place])
         }
-
-
-def _limited(items, most):
-    for number, item in enumerate(items):
-        if number >= most:
-            return
-        yield item
 
 
 def resolved(item, sizes):

@@ -6,7 +6,6 @@ import numpy
 
 _MASK = re.compile(r"mask|valid|padding", re.I)
 _LENGTH = re.compile(r"len(gth)?s?\b|len(gth)?s?$|_len", re.I)
-_TYPE = re.compile(r"type_id|segment", re.I)
 _RATE = re.compile(r"^sr$|sampl\w*_?rate", re.I)
 _TIME = re.compile(r"^t$|timestep", re.I)
 

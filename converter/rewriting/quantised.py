@@ -159,7 +159,7 @@ def _dynamic(work, node):
     lowest, low, highest, high, span, scale, ratio, start, kept, even, scaled, moved = names
     zero, zero_name = work.constant_of(node, numpy.float32(0))
     most, most_name = work.constant_of(node, numpy.float32(255))
-    shifted, total, number = (work.name(node) for _ in range(3))
+    shifted, total = work.name(node), work.name(node)
     return [
         zero,
         most,
@@ -179,31 +179,8 @@ def _dynamic(work, node):
         work.node("Round", [scaled], [moved]),
         work.node("Add", [moved, even], [shifted]),
         work.node("Clip", [shifted, zero_name, most_name], [total]),
-        work.node("Identity", [total], [number]),
-        work.node("Cast", [number], [node.output[0]], to=2),
+        work.node("Cast", [total], [node.output[0]], to=2),
     ]
-
-
-def _between(operator):
-    """Return the change of ONNX Runtime's operator between two quantised tensors."""
-
-    def change(work, node):
-        _modern(work)
-        nodes, names = [], []
-        for place in (0, 3):
-            scale, zero = work.given(node, place + 1), work.given(node, place + 2)
-            made, name = _real(work, node, node.input[place], scale, zero, 1)
-            nodes.extend(made)
-            names.append(name)
-        result = work.name(node)
-        scale, zero = work.given(node, 6), work.given(node, 7)
-        return [
-            *nodes,
-            work.node(operator, names, [result]),
-            *_quantised(work, node, result, scale, zero, 1, node.output[0]),
-        ]
-
-    return change
 
 
 CHANGES = {
@@ -217,4 +194,4 @@ CHANGES = {
 }
 
 # Those of ONNX Runtime's own domain.
-FUSED = {"QLinearAdd": _between("Add"), "QLinearMul": _between("Mul")}
+FUSED = {"QLinearAdd": _of_quantised("Add", 1), "QLinearMul": _of_quantised("Mul", 1)}

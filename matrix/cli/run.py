@@ -130,9 +130,7 @@ def _check_models(report: RunReport, given: list[str]) -> None:
     for model in given:
         results = [result for result in report.results if result.record.model == model]
         if results and all(map(_is_at_fault, results)):
-            found = results[0].finding
-            known = not found.said or found.said.partition(": ")[2] in found.title
-            raise ModelUnusable(f"model {model}: {found.title}{'' if known else f' ({found.said})'}")
+            raise ModelUnusable(f"model {model}: {results[0].finding.sentence}")
 
 
 def _is_at_fault(result: CellResult) -> bool:

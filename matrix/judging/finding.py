@@ -44,6 +44,12 @@ class Finding:
         """Role and stage as text, `converter/check`; '' where nothing failed."""
         return "/".join(part for part in (self.role, self.stage) if part)
 
+    @property
+    def sentence(self) -> str:
+        """The title, with what was raised where the title does not hold it already."""
+        known = not self.said or self.said.partition(": ")[2] in self.title
+        return self.title if known else f"{self.title} ({self.said})"
+
     def without_words(self) -> Finding:
         """Return the finding without the text that was raised, which may differ from run to run."""
         return replace(self, said="")

@@ -169,8 +169,7 @@ class _Picking:
         outcomes = [found for seen in observations if (found := runtime.judge.speak(seen)) is not None]
         if not outcomes or outcomes[-1].finding.verdict == "infra":
             return None
-        finding = outcomes[-1].finding
-        return f"{finding.title}{f' ({finding.said})' if finding.said and finding.said not in finding.title else ''}"
+        return outcomes[-1].finding.sentence
 
     def _try(self, ranked: Sequence[Ranked], given_up: tuple[Constraint, ...] = ()) -> None:
         """Convert with one candidate after the other, and add the outcome to `picked`."""

@@ -20,7 +20,7 @@ from matrix.table.model import Config, ConverterRow
 _SURE, _NEVER = 0.99, 0.01
 
 # Operators that converter/rewriting/lowering.py spells with older ones.
-_SPELLED = frozenset({"Gelu", "GreaterOrEqual", "HardSwish", "LayerNormalization", "LessOrEqual", "Mish"})
+_LOWERED = frozenset({"Gelu", "GreaterOrEqual", "HardSwish", "LayerNormalization", "LessOrEqual", "Mish"})
 
 # The opsets that a file may be translated to.
 _OPSETS = range(9, 64)
@@ -82,10 +82,8 @@ class _Draft:
 
     def prediction(self) -> Prediction:
         blockers = sorted(self.blockers, key=lambda blocker: blocker.probability)
-        least = 0.0 if self.never else _NEVER
-        return Prediction(
-            min(max(self.probability * (not self.never), least), _SURE), tuple(blockers), tuple(self.basis)
-        )
+        probability = 0.0 if self.never else min(max(self.probability, _NEVER), _SURE)
+        return Prediction(probability, tuple(blockers), tuple(self.basis))
 
 
 class Predictor:
@@ -136,7 +134,7 @@ class Predictor:
         best: Eased | None = None
         unread = (profile.ir_version or 0) > release.ir
         for opset in reversed([number for number in _OPSETS if number <= min(written - (not unread), release.opset)]):
-            uses = [use for use in profile.uses if use.operator not in _SPELLED or self._experience.knows(use, opset)]
+            uses = [use for use in profile.uses if use.operator not in _LOWERED or self._experience.knows(use, opset)]
             if not all(self._experience.knows(use, opset) for use in uses):
                 break
             draft = _Draft()

@@ -15,15 +15,16 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from test_apply import IR, outcome
 
+from converter.rewriting import lowering, spelling
 from matrix.answers.evidence import Entry, Evidence, Profile
-from matrix.answers.pick import choose
+from matrix.answers.pick import choose, search
 from matrix.answers.pick.candidates import Candidates
 from matrix.answers.pick.choose import Picked
 from matrix.answers.pick.constraints import Constraint, read_constraint
 from matrix.answers.pick.derived_rows import derived_rows
 from matrix.answers.pick.ranking import PickRequest, Ranked, overall, preferred, rank, relaxations
 from matrix.answers.pick.search import Picks
-from matrix.answers.prediction import Eased, Prediction
+from matrix.answers.prediction import Eased, Prediction, predictor
 from matrix.answers.remedies.apply import Table
 from matrix.app.project import Project
 from matrix.cli import pick as picking
@@ -594,3 +595,12 @@ def test_offline_refuses_options_that_need_conversions(tmp_path: Path, more: tup
     where = ["--table", str(small.table(tmp_path)), "--state", str(tmp_path / "state")]
     done = CliRunner().invoke(picking.pick, ["--model", "net", "--offline", *more, *where])
     assert isinstance(done.exception, UsageError) and more[0] in str(done.exception)
+
+
+def test_the_driver_knows_what_files_can_be_rewritten() -> None:
+    """The code that rewrites runs in an environment; its operators are named once more where that is decided on."""
+    assert {
+        *(spelling._CHANGES.keys() - {"Pad", "Slice"}),
+        *(f"com.microsoft.{operator}" for operator in spelling._FUSED),
+    } == search._SPELLED
+    assert lowering._CHANGES.keys() >= predictor._LOWERED

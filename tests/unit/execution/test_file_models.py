@@ -366,7 +366,7 @@ def test_inputs_from_a_file_name_the_arguments(weights: Project) -> None:
 
 # --- what a file leaves open -----------------------------------------------------------------------------------------
 
-CHOSEN = {
+CHOSEN: dict[str, Any] = {
     "chosen": [
         {"name": "x", "dtype": "float32", "shape": [2, 5], "longer": [2, 10], "range": [0, 1], "longer_range": [0, 1]}
     ],
@@ -393,7 +393,7 @@ def test_the_sizes_that_were_chosen_are_drawn_and_said_once(own: Project) -> Non
 def test_what_is_chosen_is_part_of_what_is_stored(own: Project) -> None:
     own.engine.script = choosing(CHOSEN)
     own.json(*RUN, "--tier", "full")
-    other = {**CHOSEN, "chosen": [{**CHOSEN["chosen"][0], "shape": [2, 7]}]}  # type: ignore[dict-item]
+    other = {**CHOSEN, "chosen": [{**CHOSEN["chosen"][0], "shape": [2, 7]}]}
     own.engine.script = choosing(other)
     (own.root / "nets" / "mine.onnx").write_bytes(b"another")
     assert own.json(*RUN, "--tier", "full")["jobs"]["run"] == 4
@@ -411,7 +411,7 @@ def test_what_is_chosen_is_part_of_what_is_stored(own: Project) -> None:
     ],
 )
 def test_a_choice_that_makes_no_sense_is_not_believed(own: Project, wrong: Mapping[str, Any]) -> None:
-    own.engine.script = choosing({**CHOSEN, "chosen": [{**CHOSEN["chosen"][0], **wrong}]})  # type: ignore[dict-item]
+    own.engine.script = choosing({**CHOSEN, "chosen": [{**CHOSEN["chosen"][0], **wrong}]})
     code, _, err = own(*RUN)
     assert code == errors.ModelUnusable.exit_code and "malformed" in err
 
